@@ -1,0 +1,104 @@
+//! The seam: what every kind of source promises to the site that opens it. A query arrives here bound and decided.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion_common::Statistics;
+use datafusion_session::TableProvider;
+
+use crate::capability::Capability;
+use crate::error::{ConnectorError, OptionFault};
+
+/// A kind of source (`files`, `postgres`, …): it checks options and opens sources. It holds no state and no connection.
+///
+/// There are no default methods: a default is pleasant to write and drifts from what a connector really does.
+#[async_trait]
+pub trait Connector: Debug + Send + Sync {
+    /// The word that stands as `kind = "…"` in a configuration: lower case, unique in the registry, never changed.
+    fn kind(&self) -> &'static str;
+
+    /// The most that any source of this kind can do. One source may do less: [`Source::capability`] is what counts.
+    fn capability(&self) -> Capability;
+
+    /// Every fault of `options`, each with its key; empty if [`Connector::open`] has nothing to object to in them.
+    ///
+    /// `options` is the source's table of the configuration without `name` and `kind`; `base` is the directory that
+    /// relative paths in it start from. It may look at local files, never at anything remote, and changes nothing. All
+    /// faults are reported at once, in the order of the options.
+    fn check(&self, options: &toml::Table, base: &Path) -> Vec<OptionFault>;
+
+    /// Opens the source `name`. Its tables need not be readable yet: what is wrong with one table is said when that
+    /// table is asked for, so one bad file does not hide its neighbours.
+    ///
+    /// # Errors
+    /// [`ConnectorError::Configuration`] with all that [`Connector::check`] finds; [`ConnectorError::Unavailable`] if
+    /// the source as a whole cannot be reached.
+    async fn open(
+        &self,
+        name: &str,
+        options: toml::Table,
+        base: &Path,
+    ) -> Result<Arc<dyn Source>, ConnectorError>;
+}
+
+/// One opened source: a schema of tables, described and read. Cheap to share, usable from many queries at once.
+///
+/// Names are compared exactly; a source never changes the spelling or case that the data has.
+#[async_trait]
+pub trait Source: Debug + Send + Sync {
+    /// What this source really does. Constant while it is open. The conformance suite holds each claim in both
+    /// directions: claimed means it happens, not claimed means it is refused or never used.
+    fn capability(&self) -> Capability;
+
+    /// All tables as they are now, in the order of their names. A caller may keep a description for as long as
+    /// [`TableDescription::version`] is what a later call answers.
+    ///
+    /// # Errors
+    /// If any table cannot be described, the error of the first such table by name: a listing is never silently short.
+    async fn tables(&self) -> Result<Vec<Arc<TableDescription>>, ConnectorError>;
+
+    /// One table as it is now: its description and a provider that reads exactly the content described. Asks the
+    /// source whether the content changed since it was last described and describes it anew if so.
+    ///
+    /// # Errors
+    /// [`ConnectorError::TableNotFound`] for a name that the source does not have; otherwise what is wrong with it.
+    ///
+    /// # Cancellation
+    /// Dropping the future leaves the source as it was.
+    async fn table(&self, name: &str) -> Result<Table, ConnectorError>;
+}
+
+/// What is known about a table without reading its rows.
+#[derive(Debug, Clone)]
+pub struct TableDescription {
+    /// The table's name within its source.
+    pub name: String,
+    /// Columns in order. Types are plain: no views, no dictionaries, no large offsets; no metadata, neither the
+    /// schema's nor a field's. A column that is not nullable holds no NULL.
+    pub schema: SchemaRef,
+    /// What the owner says about the table.
+    pub comment: Option<String>,
+    /// Row count, and per column NULLs, bounds and distinct values, as far as they are known; columns in the schema's
+    /// order. `Exact` is exact: a planner may answer `count(*)` from it.
+    pub statistics: Statistics,
+    /// Opaque; differs whenever schema or content differ, equal as long as both are the same.
+    pub version: String,
+}
+
+/// A table ready to be scanned.
+///
+/// The provider reads the content of `description.version`. If the source has moved on when it is read, the stream
+/// ends with [`ConnectorError::Changed`] (as `DataFusionError::External`) and never with rows of two versions. It
+/// depends on nothing registered in a session: any `SessionContext` with local file access can scan it. Its schema is
+/// the description's, and so is every batch's.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// What is known of the table, at the version that the provider reads.
+    pub description: Arc<TableDescription>,
+    /// Reads the table: filters first, then limit, then projection. What it answers to `supports_filters_pushdown` is
+    /// never more than the source's [`Capability`].
+    pub provider: Arc<dyn TableProvider>,
+}

@@ -1,0 +1,47 @@
+//! Connectors: how one source is described, asked and read; and the statement generator.
+//!
+//! A site opens its sources here and hands their tables to DataFusion. By then a query is bound, decided and, if there is
+//! a policy, rewritten: what arrives is plain expressions over a table's columns.
+//!
+//! ```text
+//! registry    the one list: kind → connector; open, check
+//! connector   the seam: Connector, Source, TableDescription, Table (a contract, read it first)
+//! capability  what a source really does, as data
+//! options     reads options key by key, so that every fault is named
+//! error       what went wrong, by what the caller can do about it
+//! files/      Parquet, CSV and NDJSON in local directories
+//! statement/  plan → SQL for another server, and the proof that the text says what the plan says
+//! conformance the suite that every connector passes (feature `conformance`)
+//! ```
+//!
+//! **Invariant:** this crate knows nothing about policy, subjects or purposes, and depends on no crate of ours.
+//!
+//! **Invariant:** a connector does what its [`Capability`] claims and nothing else; the conformance suite holds both.
+//!
+//! **Invariant:** a table is read at the version it was described at, or not at all. No row of another version, no
+//! column filled with NULL because part of the data lacks it, no file outside a source's root.
+//!
+//! # Add a connector
+//!
+//! 1. Copy the rooms of the nearest one: `config` (options → checked types, every fault with its key), `schema`
+//!    (description), `scan` (provider), `docs.md`.
+//! 2. Declare its [`Capability`] `{ …, ..NONE }`: only what is true.
+//! 3. Implement [`Connector`] and [`Source`]; map the driver's errors to [`ConnectorError`] in one place.
+//! 4. Add one line to [`registry::connectors`].
+//! 5. Implement `conformance::Place` over a real server or directory and call `conformance::run` from the tests crate.
+//!
+//! Untouched: the engine and policy.
+
+pub mod capability;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod connector;
+pub mod error;
+pub mod files;
+pub mod options;
+pub mod registry;
+pub mod statement;
+
+pub use capability::{Capability, FilterPushdown};
+pub use connector::{Connector, Source, Table, TableDescription};
+pub use error::{ConnectorError, ErrorKind, OptionFault};
