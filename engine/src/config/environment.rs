@@ -1,0 +1,12 @@
+//! The process environment: read here and nowhere else, so that what a node depends on can be listed.
+
+/// The variable that holds the password of `chancery sql`.
+pub const PASSWORD: &str = "CHANCERY_PASSWORD";
+/// The variable that holds the log filter.
+pub const LOG: &str = "CHANCERY_LOG";
+
+/// The value of a variable; `None` when it is unset, empty, or not Unicode.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

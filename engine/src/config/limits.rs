@@ -1,0 +1,116 @@
+//! Every queue, retry, message and buffer of a node has its limit here: name, default, range. Overridden in `[limits]`.
+
+use super::raw::Section;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const MINUTE_MS: u64 = 60 * 1_000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const HOUR_S: u64 = 60 * 60;
+const DAY_S: u64 = 24 * HOUR_S;
+
+/// Writes the struct, its defaults and its reader from one table, so that a limit is added in one place.
+macro_rules! limits {
+    ($($(#[$doc:meta])+ $name:ident: $type:ty = $default:expr, $range:expr;)+) => {
+        /// The limits of a node; the unit is the end of the name.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[$doc])+ pub $name: $type,)+
+        }
+
+        impl Default for Limits {
+            #[expect(clippy::cast_possible_truncation, reason = "constants, and a node has 64 bits")]
+            fn default() -> Self {
+                Self { $($name: $default as $type,)+ }
+            }
+        }
+
+        impl Limits {
+            /// Takes every limit that the section sets.
+            fn read_each(&mut self, section: &mut Section<'_>) {
+                $(if let Some(value) = section.number(stringify!($name), $range) {
+                    self.$name = value;
+                })+
+            }
+        }
+    };
+}
+
+limits! {
+    /// How long a connection to a site may take to open, TLS included.
+    connect_timeout_ms: u64 = 5_000, 10..=10 * MINUTE_MS;
+    /// How long a TLS handshake may take before a node drops the caller.
+    handshake_timeout_ms: u64 = 10_000, 10..=10 * MINUTE_MS;
+    /// How long a site may take from the request to its first message: the site's deadline.
+    first_message_timeout_ms: u64 = MINUTE_MS, 10..=HOUR_MS;
+    /// How long a site's stream may be silent between two messages.
+    idle_timeout_ms: u64 = MINUTE_MS, 10..=HOUR_MS;
+    /// How long a statement may run, from its admission to its last row.
+    statement_timeout_ms: u64 = 10 * MINUTE_MS, 10..=7 * 24 * HOUR_MS;
+    /// The largest gRPC message that is accepted.
+    message_bytes_max: usize = 64 * MIB, MIB..=2 * GIB - 1;
+    /// The size that outgoing record batches are cut to; clients commonly refuse messages above 4 MiB.
+    flight_data_bytes_target: usize = 2 * MIB, 16 * KIB..=64 * MIB;
+    /// The largest header list of one call.
+    metadata_bytes_max: u32 = 64 * KIB, 8 * KIB..=MIB;
+    /// Rows of the first batch of an answer: small, so that the first row comes early.
+    first_batch_rows: usize = 4_096, 1..=MIB;
+    /// Rows of a batch once a stream has grown.
+    batch_rows: usize = 65_536, 1..=MIB;
+    /// The longest statement that is parsed.
+    statement_bytes_max: usize = MIB, KIB..=64 * MIB;
+    /// How long a handle or ticket can be redeemed.
+    handle_lifetime_s: u64 = 600, 1..=DAY_S;
+    /// How long a session lives after its last use.
+    session_lifetime_s: u64 = 8 * HOUR_S, 1..=7 * DAY_S;
+    /// Sessions open at once; a handshake above it is answered BUSY.
+    sessions_max: usize = 10_000, 1..=MIB;
+    /// Sessions open at once for one user; one more ends the user's least recently used.
+    sessions_per_user_max: usize = 1_000, 1..=MIB;
+    /// How long a password that was found right need not be hashed again.
+    password_proof_lifetime_s: u64 = 300, 0..=HOUR_S;
+    /// Passwords remembered as right at once.
+    password_proofs_max: usize = 10_000, 1..=MIB;
+    /// Passwords hashed at once; each takes a core and 19 MiB for some 50 ms.
+    password_checks_max: usize = 4, 1..=1_024;
+    /// Passwords waiting to be hashed; one more is answered BUSY.
+    password_queue_max: usize = 256, 1..=MIB;
+    /// Finished queries that `system.queries.recent` and the ledger remember.
+    recent_queries_max: usize = 1_000, 1..=MIB;
+    /// Queries running at once; one more is answered BUSY.
+    running_queries_max: usize = 256, 1..=64 * KIB;
+    /// Memory that all queries of the node share.
+    memory_bytes: usize = 4 * GIB, 16 * MIB..=1 << 50;
+    /// Threads a query is spread over; 0 takes the number of cores.
+    target_partitions: usize = 0, 0..=1_024;
+    /// How often an idle connection is asked whether its other end still lives.
+    keepalive_interval_s: u64 = 20, 1..=HOUR_S;
+    /// How often a stream that has no row yet sends an empty batch, so that no proxy takes it for dead.
+    empty_batch_interval_ms: u64 = 20_000, 10..=HOUR_MS;
+}
+
+impl Limits {
+    /// The defaults, with what `[limits]` overrides.
+    pub(super) fn read(section: Option<Section<'_>>) -> Self {
+        let mut limits = Self::default();
+        let Some(mut section) = section else { return limits };
+        limits.read_each(&mut section);
+        limits.check_order(&section);
+        section.finish();
+        limits
+    }
+
+    fn check_order(&self, section: &Section<'_>) {
+        let ordered = [
+            ("first_batch_rows", self.first_batch_rows, "batch_rows", self.batch_rows),
+            ("flight_data_bytes_target", self.flight_data_bytes_target, "message_bytes_max", self.message_bytes_max),
+            ("sessions_per_user_max", self.sessions_per_user_max, "sessions_max", self.sessions_max),
+        ];
+        for (smaller, small, larger, large) in ordered {
+            if small > large {
+                section.fault(smaller, format!("{small} is more than `{larger}`, which is {large}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What an operator writes: TOML files, read once at start into checked types; every fault is named with file and key.
+//!
+//! - [`site`], [`coordinator`], [`serve`]: the three kinds of file, one checked type each; [`node`]: what they share.
+//! - [`limits`]: every queue, message and buffer; [`tls`]: certificates and keys; [`checked`]: names and addresses.
+//! - `raw`: how a file is taken apart so that all its faults are found; [`fault`]: how they are told.
+//! - [`environment`]: the one place that reads the process environment.
+//!
+//! **Invariant:** a checked type is right as it is; nothing after this module looks at it again.
+
+pub mod checked;
+pub mod coordinator;
+pub mod environment;
+pub mod fault;
+pub mod limits;
+pub mod node;
+mod raw;
+pub mod serve;
+pub mod site;
+#[cfg(test)]
+mod tests;
+pub mod tls;
+
+use std::path::Path;
+
+pub use checked::{Identifier, Scheme, SiteUrl, TableName, WireCompression};
+pub use coordinator::{CoordinatorConfig, RegionalArm, RegionalTable, SiteAddress};
+pub use fault::{ConfigFault, ConfigFaults};
+pub use limits::Limits;
+pub use node::{DoorSecurity, NodeConfig};
+pub use serve::{FileKind, ServeConfig};
+pub use site::{SiteConfig, SourceConfig};
+pub use tls::TlsMaterial;
+
+use raw::RawFile;
+
+/// Loads a `site.toml`.
+///
+/// # Errors
+/// Every fault of the file.
+pub fn load_site(path: &Path) -> Result<SiteConfig, ConfigFaults> {
+    let (file, table) = RawFile::read(path)?;
+    let site = site::read(file.root(table));
+    file.conclude(site)
+}
+
+/// Loads a `coordinator.toml`.
+///
+/// # Errors
+/// Every fault of the file.
+pub fn load_coordinator(path: &Path) -> Result<CoordinatorConfig, ConfigFaults> {
+    let (file, table) = RawFile::read(path)?;
+    let coordinator = coordinator::read(file.root(table));
+    file.conclude(coordinator)
+}
+
+/// Loads a `serve.toml` and the files that it names.
+///
+/// # Errors
+/// Every fault of the file and of those it names.
+pub fn load_serve(path: &Path) -> Result<ServeConfig, ConfigFaults> {
+    let (file, table) = RawFile::read(path)?;
+    let mut elsewhere = Vec::new();
+    let serve = serve::read(file.root(table), &mut elsewhere);
+    let own = file.conclude(serve);
+    match own {
+        Ok(serve) if elsewhere.is_empty() => Ok(serve),
+        own => {
+            let mut faults = own.err().map(|faults| faults.0).unwrap_or_default();
+            faults.extend(elsewhere);
+            Err(ConfigFaults(faults))
+        }
+    }
+}
+
+/// Finds out what the file is, and all that is wrong in it.
+///
+/// # Errors
+/// Every fault of the file, and of those it names.
+pub fn check(path: &Path) -> Result<FileKind, ConfigFaults> {
+    let (_, table) = RawFile::read(path)?;
+    let kind = FileKind::of(&table, path)?;
+    match kind {
+        FileKind::Site => load_site(path).map(drop),
+        FileKind::Coordinator => load_coordinator(path).map(drop),
+        FileKind::Serve => load_serve(path).map(drop),
+    }?;
+    Ok(kind)
+}

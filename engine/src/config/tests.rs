@@ -1,0 +1,224 @@
+//! Whole files, good and bad, through the doors of this module.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::identity::certs;
+
+/// A directory with certificates, users and data, as an operator would have it.
+struct Fixture {
+    directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let fixture = Self { directory: tempfile::tempdir().unwrap() };
+        let nodes: Vec<certs::NodeName> = ["bts", "coordinator"].iter().map(|name| name.parse().unwrap()).collect();
+        certs::init(&fixture.path("certs"), &nodes).unwrap();
+        std::fs::create_dir(fixture.path("data")).unwrap();
+        std::fs::write(fixture.path("data/airlines.csv"), "code,name\nAA,American\n").unwrap();
+        fixture.write("users.toml", "");
+        fixture
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The faults of a file without the directory, one a line.
+    fn faults(&self, path: &Path) -> String {
+        let directory = format!("{}/", self.directory.path().display());
+        check(path).unwrap_err().to_string().replace(&directory, "")
+    }
+}
+
+const TLS: &str = "[tls]\ncertificate = 'certs/bts.pem'\nkey = 'certs/bts.key'\nauthority = 'certs/authority.pem'\n";
+const SOURCE: &str = "[[source]]\nname = 'ontime'\nkind = 'files'\nroot = 'data'\n";
+
+fn site(head: &str) -> String {
+    format!("name = 'bts'\n{head}\n{TLS}{SOURCE}")
+}
+
+fn coordinator(head: &str, tail: &str) -> String {
+    let tls = TLS.replace("bts", "coordinator");
+    format!("{head}\n{tls}[users]\nfile = 'users.toml'\n{tail}")
+}
+
+const BTS: &str = "[[site]]\nname = 'bts'\naddress = 'https://127.0.0.1:32011'\n";
+
+#[test]
+fn a_site_is_loaded() {
+    let fixture = Fixture::new();
+    let text = site("listen = '0.0.0.0:32011'\npeers = ['coordinator']\nlimits.batch_rows = 8192");
+    let site = load_site(&fixture.write("bts.toml", &text)).unwrap();
+    assert_eq!(site.node.name.as_str(), "bts");
+    assert_eq!(site.node.door, DoorSecurity::Tls);
+    assert_eq!(site.node.state, fixture.path("state/bts"));
+    assert_eq!(site.node.limits, Limits { batch_rows: 8192, ..Limits::default() });
+    assert_eq!(site.node.tls.unwrap().names, ["bts"]);
+    assert!(site.peers.contains("coordinator"));
+    assert_eq!((site.sources[0].name.as_str(), site.sources[0].kind.as_str()), ("ontime", "files"));
+    assert_eq!(site.sources[0].options.keys().collect::<Vec<_>>(), ["root"]);
+    assert_eq!(site.sources[0].base, fixture.directory.path());
+}
+
+#[test]
+fn a_coordinator_is_loaded() {
+    let fixture = Fixture::new();
+    let far = "[[site]]\nname = 'faa'\naddress = 'https://faa.example:1'\ntls_name = 'door.faa.example'\n";
+    let regional = "[[regional]]\nname = 'national.civil.people'\ncolumn = 'region'\n\
+                    [[regional.arm]]\nregion = 'north'\ntable = 'bts.civil.people'\n\
+                    [[regional.arm]]\nregion = 'south'\ntable = 'faa.civil.people'\n";
+    let text = coordinator("listen = '127.0.0.1:32010'\nplaintext = true", &format!("{BTS}{far}{regional}"));
+    let coordinator = load_coordinator(&fixture.write("coordinator.toml", &text)).unwrap();
+    assert_eq!(coordinator.node.name.as_str(), "coordinator");
+    assert_eq!(coordinator.node.door, DoorSecurity::Plain, "the users' door is plain, the sites' are not");
+    assert!(coordinator.node.tls.is_some());
+    let sites: Vec<_> =
+        coordinator.sites.iter().map(|site| (site.name.as_str(), site.tls_name.as_str(), site.compression)).collect();
+    let expected = [("bts", "bts", WireCompression::None), ("faa", "door.faa.example", WireCompression::Zstd)];
+    assert_eq!(sites, expected);
+    let [regional] = coordinator.regionals.as_slice() else { panic!("one regional table") };
+    assert_eq!(regional.name.to_string(), "national.civil.people");
+    assert_eq!(regional.arms.iter().map(|arm| arm.region.as_str()).collect::<Vec<_>>(), ["north", "south"]);
+}
+
+#[test]
+fn a_federation_is_loaded() {
+    let fixture = Fixture::new();
+    fixture.write("bts.toml", &site("listen = '127.0.0.1:32011'\npeers = ['coordinator']"));
+    fixture.write("coordinator.toml", &coordinator("listen = '127.0.0.1:32010'", BTS));
+    let path = fixture.write("serve.toml", "coordinator = 'coordinator.toml'\nsites = ['bts.toml']");
+    assert_eq!(load_serve(&path).unwrap().sites.len(), 1);
+    assert_eq!(check(&path), Ok(FileKind::Serve));
+    assert_eq!(check(&fixture.path("bts.toml")), Ok(FileKind::Site));
+    assert_eq!(check(&fixture.path("coordinator.toml")), Ok(FileKind::Coordinator));
+}
+
+#[test]
+fn every_fault_of_a_site_is_named() {
+    let fixture = Fixture::new();
+    let path = fixture.write(
+        "site.toml",
+        "name = 'system'\nlisten = '0.0.0.0'\npasswords = 'x'\nplaintext = 1\npeers = [3]\n\
+         [tls]\ncertificate = 'certs/bts.pem'\nkey = 'certs/coordinator.key'\n\
+         [limits]\nbatch_rows = 0\nbatch_row = 5\n\
+         [[source]]\nname = 'ontime'\nkind = 'fils'\n[[source]]\nname = 'ontime'\nkind = 'files'\nroot = 'nowhere'\n",
+    );
+    let faults = fixture.faults(&path);
+    for expected in [
+        "site.toml: `name`: `system` is reserved",
+        "site.toml: `listen`: `0.0.0.0` is no address",
+        "site.toml: `passwords`: is not a key of this table; known keys: name, listen, state, plaintext, tls, users",
+        "site.toml: `plaintext`: must be true or false",
+        "site.toml: `peers[0]`: must be a text",
+        "site.toml: `tls.authority`: is missing",
+        "site.toml: `tls.key`: is not the key of `certificate`",
+        "site.toml: `limits.batch_rows`: 0 is outside 1 to",
+        "site.toml: `limits.batch_row`: is not a key of this table",
+        "site.toml: `source[0].kind`: `fils` is not a kind of source",
+        "site.toml: `source[1].name`: another source is named `ontime`",
+        "site.toml: `source[1].root`: ",
+    ] {
+        assert!(faults.contains(expected), "`{expected}` is not among\n{faults}");
+    }
+}
+
+#[test]
+fn every_fault_of_a_coordinator_is_named() {
+    let fixture = Fixture::new();
+    let path = fixture.write(
+        "c.toml",
+        "listen = '127.0.0.1:1'\n[users]\nfile = 'none.toml'\n\
+         [[site]]\nname = 'bts'\naddress = 'https://127.0.0.1:2'\n\
+         [[site]]\nname = 'bts'\naddress = 'http://far.example:2'\ncompression = 'gzip'\n\
+         [[site]]\nname = '海关'\naddress = 'far.example:2'\n\
+         [[regional]]\nname = 'bts.civil.people'\narm = []\n\
+         [[regional]]\nname = 'people'\ncolumn = 'r'\n[[regional.arm]]\nregion = 'n'\ntable = 'faa.civil.people'\n\
+         [[regional.arm]]\nregion = 'n'\ntable = 'bts.civil.people'\n",
+    );
+    let faults = fixture.faults(&path);
+    for expected in [
+        "c.toml: `users.file`: none.toml: cannot be read",
+        "c.toml: `site[0].address`: https needs a [tls] section",
+        "c.toml: `site[1].name`: another site is named `bts`",
+        "c.toml: `site[1].address`: http sends rows in plain text",
+        "c.toml: `site[1].compression`: unknown compression `gzip`; known: auto, none, lz4, zstd",
+        "c.toml: `site[2].address`: `far.example:2` is no address of a site",
+        "c.toml: `site[2].tls_name`: a certificate cannot carry the name `海关`",
+        "c.toml: `regional[0].name`: the catalog `bts` is a site's",
+        "c.toml: `regional[0].column`: is missing",
+        "c.toml: `regional[0].arm`: a regional table needs at least one",
+        "c.toml: `regional[1].name`: `people` is not a table in full",
+        "c.toml: `regional[1].arm[0].table`: there is no [[site]] named `faa`",
+        "c.toml: `regional[1].arm[1].region`: another arm has the region `n`",
+    ] {
+        assert!(faults.contains(expected), "`{expected}` is not among\n{faults}");
+    }
+}
+
+#[test]
+fn plain_text_leaves_the_machine_only_when_it_is_written() {
+    let fixture = Fixture::new();
+    let plain = |head: &str| fixture.write("site.toml", &format!("name = 'bts'\n{head}\n{SOURCE}"));
+    for listen in ["0.0.0.0:1", "[::]:1", "10.0.0.7:1"] {
+        let faults = fixture.faults(&plain(&format!("listen = '{listen}'")));
+        assert!(faults.starts_with("site.toml: `listen`: ") && faults.contains("plaintext = true"), "{faults}");
+        let allowed = load_site(&plain(&format!("listen = '{listen}'\nplaintext = true"))).unwrap();
+        assert_eq!(allowed.node.door, DoorSecurity::Plain);
+    }
+    for listen in ["127.0.0.1:1", "[::1]:1", "localhost:1"] {
+        assert_eq!(load_site(&plain(&format!("listen = '{listen}'"))).unwrap().node.door, DoorSecurity::Plain);
+    }
+    let faults = fixture.faults(&fixture.write("site.toml", &site("listen = '127.0.0.1:1'\nplaintext = true")));
+    assert!(faults.contains("`plaintext`: contradicts [tls]"), "{faults}");
+}
+
+#[test]
+fn a_certificate_of_another_authority_is_refused() {
+    let fixture = Fixture::new();
+    certs::init(&fixture.path("other"), &[]).unwrap();
+    let text = site("listen = '127.0.0.1:1'").replace("certs/authority", "other/authority");
+    let faults = fixture.faults(&fixture.write("site.toml", &text));
+    assert_eq!(
+        faults,
+        "site.toml: `tls.certificate`: the certificate is not signed by `authority`; no other node would believe it"
+    );
+}
+
+#[test]
+fn files_that_do_not_fit_together_are_named() {
+    let fixture = Fixture::new();
+    fixture.write("bts.toml", &site("listen = '127.0.0.1:32010'"));
+    fixture.write("coordinator.toml", &coordinator("listen = '127.0.0.1:32010'", &BTS.replace("'bts'", "'faa'")));
+    let path = fixture.write("serve.toml", "coordinator = 'coordinator.toml'\nsites = ['bts.toml', 'gone.toml']");
+    let faults = fixture.faults(&path);
+    for expected in [
+        "serve.toml: `sites[0]`: the coordinator has no [[site]] named `bts`",
+        "serve.toml: `sites[0]`: `peers` of this site names none of the coordinator's certificate names (coordinator)",
+        "serve.toml: `sites[0]`: `bts` and `coordinator` listen on the same address 127.0.0.1:32010",
+        "gone.toml: cannot be read",
+    ] {
+        assert!(faults.contains(expected), "`{expected}` is not among\n{faults}");
+    }
+}
+
+#[test]
+fn a_file_of_no_kind_is_said_to_be_none() {
+    let fixture = Fixture::new();
+    let faults = fixture.faults(&fixture.write("x.toml", "name = 'x'"));
+    assert!(faults.starts_with("x.toml: is neither a site"), "{faults}");
+}
+
+#[test]
+fn a_key_is_never_shown() {
+    let fixture = Fixture::new();
+    let site = load_site(&fixture.write("bts.toml", &site("listen = '127.0.0.1:1'"))).unwrap();
+    assert!(!format!("{site:?}").contains("PRIVATE KEY"));
+}
