@@ -1,0 +1,78 @@
+//! What an X.509 certificate says: the names a node is believed by, and from when to when.
+
+use std::fmt;
+
+use rustls::pki_types::CertificateDer;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::time::ASN1Time;
+
+/// A name that every node of a machine has in its certificate, and so tells nobody from another.
+const SHARED_NAME: &str = "localhost";
+
+/// What we read in a certificate. The common name is ignored: only subject alternative names are names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    names: Vec<String>,
+    valid_from: ASN1Time,
+    valid_until: ASN1Time,
+}
+
+impl Certificate {
+    /// Reads a certificate; `None` when it is none.
+    pub fn parse(der: &CertificateDer<'_>) -> Option<Self> {
+        let (_, x509) = X509Certificate::from_der(der).ok()?;
+        let validity = x509.validity();
+        Some(Self { names: names(&x509)?, valid_from: validity.not_before, valid_until: validity.not_after })
+    }
+
+    /// Its DNS names in lower case, without `localhost`.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Whether now is within its time.
+    pub fn is_valid_now(&self) -> bool {
+        let now = ASN1Time::now();
+        self.valid_from <= now && now <= self.valid_until
+    }
+
+    /// `from … to …`, for a message.
+    pub fn validity(&self) -> impl fmt::Display {
+        format!("from {} to {}", day(self.valid_from), day(self.valid_until))
+    }
+
+    /// The last day of its time.
+    pub fn last_day(&self) -> String {
+        day(self.valid_until)
+    }
+}
+
+/// The names by which the caller with this certificate chain is believed; the chain must have been verified by TLS.
+pub fn peer_names(certificates: &[CertificateDer<'_>]) -> Vec<String> {
+    certificates.first().and_then(Certificate::parse).map(|certificate| certificate.names).unwrap_or_default()
+}
+
+/// Whether the authority's key made this certificate's signature.
+pub fn is_signed_by(certificate: &CertificateDer<'_>, authority: &CertificateDer<'_>) -> bool {
+    let (Ok((_, certificate)), Ok((_, authority))) =
+        (X509Certificate::from_der(certificate), X509Certificate::from_der(authority))
+    else {
+        return false;
+    };
+    certificate.issuer() == authority.subject() && certificate.verify_signature(Some(authority.public_key())).is_ok()
+}
+
+fn names(x509: &X509Certificate<'_>) -> Option<Vec<String>> {
+    let Some(extension) = x509.subject_alternative_name().ok()? else { return Some(Vec::new()) };
+    let dns = extension.value.general_names.iter().filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        _ => None,
+    });
+    Some(dns.filter(|name| name != SHARED_NAME).collect())
+}
+
+fn day(time: ASN1Time) -> String {
+    chrono::DateTime::from_timestamp(time.timestamp(), 0)
+        .map_or_else(|| time.to_string(), |time| time.format("%Y-%m-%d").to_string())
+}

@@ -1,0 +1,292 @@
+//! Users by password, from a file that `chancery user` may change while the node runs.
+
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::Semaphore;
+
+use super::password::StoredPassword;
+use super::subject::Subject;
+use super::users_file::{User, UsersFile};
+use crate::config::Limits;
+use crate::error::{Code, EngineError, Result};
+
+/// A user who was believed, and by what: a session opened with it ends when that changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proven {
+    /// The user.
+    pub subject: Subject,
+    /// The digest of the stored password.
+    pub by: blake3::Hash,
+}
+
+/// The users of a node.
+#[derive(Debug)]
+pub struct Users {
+    path: PathBuf,
+    loaded: Mutex<Loaded>,
+    proofs: Proofs,
+    hashing: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    /// Checked in place of a user who is not there, so that the answer takes as long.
+    stand_in: Arc<StoredPassword>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    version: Option<FileVersion>,
+    users: Arc<UsersFile>,
+}
+
+impl Users {
+    /// Opens the users file. Takes some 50 ms of a core.
+    ///
+    /// # Errors
+    /// `CONFIG` when it cannot be read.
+    pub fn open(path: impl Into<PathBuf>, limits: &Limits) -> Result<Self> {
+        let path = path.into();
+        let version = FileVersion::of(&path);
+        let users = Arc::new(UsersFile::read(&path)?);
+        Ok(Self {
+            loaded: Mutex::new(Loaded { version, users }),
+            path,
+            proofs: Proofs::new(limits)?,
+            hashing: Arc::new(Semaphore::new(limits.password_checks_max)),
+            waiting: Arc::new(Semaphore::new(limits.password_checks_max.saturating_add(limits.password_queue_max))),
+            stand_in: Arc::new(StoredPassword::hash("nobody has this password")?),
+        })
+    }
+
+    /// Believes a user by password, or does not; the answer does not tell whether there is such a user.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`; `BUSY` when too many passwords wait to be checked.
+    pub async fn verify(&self, name: &str, password: &str) -> Result<Proven> {
+        let user = self.current().find(name).filter(|user| !user.disabled).cloned();
+        let key = self.proofs.key_of(user.as_ref(), password);
+        if let Some(user) = user.as_ref().filter(|_| self.proofs.has(&key)) {
+            return Ok(proven(user));
+        }
+        let stored = user.as_ref().map_or_else(|| Arc::clone(&self.stand_in), |user| Arc::new(user.password.clone()));
+        let matches = self.check(stored, password.to_string()).await?;
+        let user = user.filter(|_| matches).ok_or_else(not_believed)?;
+        self.proofs.add(key);
+        Ok(proven(&user))
+    }
+
+    /// The user of a session, if still there, not disabled, and with the same password.
+    pub fn find_proven(&self, name: &str, by: blake3::Hash) -> Option<Subject> {
+        let users = self.current();
+        let user = users.find(name).filter(|user| !user.disabled)?;
+        Some(proven(user)).filter(|now| now.by == by).map(|now| now.subject)
+    }
+
+    /// The users of the file as it is now. A file that became unreadable is warned about, and the last good one serves.
+    fn current(&self) -> Arc<UsersFile> {
+        let mut loaded = self.loaded.lock();
+        let version = FileVersion::of(&self.path);
+        if version != loaded.version {
+            loaded.version = version;
+            match UsersFile::read(&self.path) {
+                Ok(users) => loaded.users = Arc::new(users),
+                Err(error) => {
+                    tracing::warn!(%error, "the users file has changed and cannot be used; the last good one serves")
+                }
+            }
+        }
+        Arc::clone(&loaded.users)
+    }
+
+    /// Hashes on a thread that may block; how many do, and how many wait, is limited.
+    async fn check(&self, stored: Arc<StoredPassword>, password: String) -> Result<bool> {
+        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
+            EngineError::new(Code::Busy, "too many passwords are being checked at this server; try again later")
+        })?;
+        let turn = Arc::clone(&self.hashing).acquire_owned().await.map_err(EngineError::internal)?;
+        let check = move || {
+            // Held here, not by the caller: a caller who goes away does not stop the hashing.
+            let _held = (place, turn);
+            stored.matches(&password)
+        };
+        tokio::task::spawn_blocking(check).await.map_err(EngineError::internal)
+    }
+}
+
+fn proven(user: &User) -> Proven {
+    Proven { subject: user.subject(), by: blake3::hash(user.password.to_text().as_bytes()) }
+}
+
+fn not_believed() -> EngineError {
+    EngineError::new(Code::Unauthenticated, "the user name or the password is wrong")
+}
+
+/// What tells one content of a file from the next; the inode, because the file is replaced and not written over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileVersion {
+    modified: Option<SystemTime>,
+    bytes: u64,
+    inode: u64,
+}
+
+impl FileVersion {
+    fn of(path: &std::path::Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some(Self { modified: metadata.modified().ok(), bytes: metadata.len(), inode: inode(&metadata) })
+    }
+}
+
+#[cfg(unix)]
+fn inode(metadata: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn inode(_: &Metadata) -> u64 {
+    0
+}
+
+/// Passwords found right of late, as keyed hashes: clients that send Basic with every call must not cost 50 ms each.
+struct Proofs {
+    key: [u8; 32],
+    until: Mutex<HashMap<blake3::Hash, Instant>>,
+    lifetime: Duration,
+    proofs_max: usize,
+}
+
+impl std::fmt::Debug for Proofs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proofs").finish_non_exhaustive()
+    }
+}
+
+impl Proofs {
+    fn new(limits: &Limits) -> Result<Self> {
+        let mut key = [0; 32];
+        SystemRandom::new().fill(&mut key).map_err(|_| EngineError::internal("the system has no randomness"))?;
+        Ok(Self {
+            key,
+            until: Mutex::default(),
+            lifetime: Duration::from_secs(limits.password_proof_lifetime_s),
+            proofs_max: limits.password_proofs_max,
+        })
+    }
+
+    /// Stands for this password together with the stored hash, so that a change of either makes another proof.
+    fn key_of(&self, user: Option<&User>, password: &str) -> blake3::Hash {
+        let stored = user.map(|user| user.password.to_text()).unwrap_or_default();
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(&(stored.len() as u64).to_le_bytes()).update(stored.as_bytes()).update(password.as_bytes());
+        hasher.finalize()
+    }
+
+    fn has(&self, key: &blake3::Hash) -> bool {
+        self.until.lock().get(key).is_some_and(|until| Instant::now() < *until)
+    }
+
+    fn add(&self, key: blake3::Hash) {
+        let now = Instant::now();
+        let mut until = self.until.lock();
+        if until.len() >= self.proofs_max {
+            until.retain(|_, end| now < *end);
+        }
+        // Still full: forget them all. Each costs its user one more hashing, and there is nothing to keep in order.
+        if until.len() >= self.proofs_max {
+            until.clear();
+        }
+        until.insert(key, now + self.lifetime);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::users_file;
+    use super::*;
+
+    struct Fixture {
+        directory: tempfile::TempDir,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let fixture = Self { directory: tempfile::tempdir().unwrap() };
+            users_file::add(&fixture.path(), "ana", "right", BTreeSet::from(["reader".to_string()])).unwrap();
+            fixture
+        }
+
+        fn path(&self) -> PathBuf {
+            self.directory.path().join("users.toml")
+        }
+
+        fn open(&self) -> Users {
+            Users::open(self.path(), &Limits::default()).unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_user_is_believed_by_the_right_password_only() {
+        let users = Fixture::new().open();
+        let ana = users.verify("ana", "right").await.unwrap();
+        assert_eq!((ana.subject.name.as_str(), ana.subject.is_peer()), ("ana", false));
+        let wrong = users.verify("ana", "wrong").await.unwrap_err();
+        let unknown = users.verify("bob", "right").await.unwrap_err();
+        assert_eq!(wrong.to_string(), unknown.to_string(), "an answer does not tell who is known");
+        assert_eq!(wrong.code(), Code::Unauthenticated);
+        let stand_in = users.verify("bob", "nobody has this password").await.unwrap_err();
+        assert_eq!(stand_in.code(), Code::Unauthenticated, "the stand-in is no way in");
+    }
+
+    #[tokio::test]
+    async fn the_second_time_is_quick_and_the_second_password_is_not_taken() {
+        let users = Fixture::new().open();
+        users.verify("ana", "right").await.unwrap();
+        let start = Instant::now();
+        for _ in 0..100 {
+            users.verify("ana", "right").await.unwrap();
+        }
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?} for 100 remembered proofs", start.elapsed());
+        users.verify("ana", "wrong").await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_change_of_the_file_takes_effect_at_once() {
+        let fixture = Fixture::new();
+        let users = fixture.open();
+        let before = users.verify("ana", "right").await.unwrap();
+        users_file::set_password(&fixture.path(), "ana", "new").unwrap();
+        users.verify("ana", "right").await.unwrap_err();
+        assert_eq!(users.find_proven("ana", before.by), None, "sessions opened with the old password end");
+        let after = users.verify("ana", "new").await.unwrap();
+        assert!(users.find_proven("ana", after.by).is_some());
+        let disabled = std::fs::read_to_string(fixture.path()).unwrap() + "disabled = true\n";
+        std::fs::write(fixture.path(), disabled).unwrap();
+        users.verify("ana", "new").await.unwrap_err();
+        assert_eq!(users.find_proven("ana", after.by), None);
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_leaves_the_last_good_one() {
+        let fixture = Fixture::new();
+        let users = fixture.open();
+        std::fs::write(fixture.path(), "[[user]\n").unwrap();
+        users.verify("ana", "right").await.unwrap();
+        Users::open(fixture.path(), &Limits::default()).unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn more_than_the_queue_holds_are_told_to_wait() {
+        let fixture = Fixture::new();
+        let limits = Limits { password_checks_max: 1, password_queue_max: 1, ..Limits::default() };
+        let users = Users::open(fixture.path(), &limits).unwrap();
+        let all = futures::future::join_all((0..8).map(|_| users.verify("ana", "wrong"))).await;
+        let busy = all.iter().filter(|one| one.as_ref().is_err_and(|error| error.code() == Code::Busy)).count();
+        assert_eq!(busy, 6);
+        users.verify("ana", "right").await.unwrap();
+    }
+}
