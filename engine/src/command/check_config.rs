@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{self, FileKind};
+use crate::error::Result;
 
 /// `chancery check-config`
 #[derive(Debug, clap::Args)]
@@ -15,11 +16,14 @@ pub struct CheckConfigArgs {
 }
 
 /// Runs `chancery check-config`: one line for each good file and for each fault, exit status 1 when there is a fault.
-pub fn run(args: &CheckConfigArgs) -> ExitCode {
+///
+/// # Errors
+/// None: a faulty file is the answer, not a failure.
+pub fn run(args: CheckConfigArgs) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let mut code = ExitCode::SUCCESS;
-    for path in &args.files {
-        let line = match config::check(path) {
+    for path in args.files {
+        let line = match config::check(&path) {
             Ok(kind) => format!("{}: ok ({})", path.display(), describe(kind)),
             Err(faults) => {
                 code = ExitCode::FAILURE;
@@ -29,7 +33,7 @@ pub fn run(args: &CheckConfigArgs) -> ExitCode {
         // A closed pipe changes nothing about the answer, which is the exit status.
         let _ = writeln!(out, "{line}");
     }
-    code
+    Ok(code)
 }
 
 fn describe(kind: FileKind) -> &'static str {

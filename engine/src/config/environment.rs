@@ -2,8 +2,6 @@
 
 /// The variable that holds the password of `chancery sql`.
 pub const PASSWORD: &str = "CHANCERY_PASSWORD";
-/// The variable that holds the log filter.
-pub const LOG: &str = "CHANCERY_LOG";
 
 /// The value of a variable; `None` when it is unset, empty, or not Unicode.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
