@@ -81,7 +81,7 @@ fn federation() -> tempfile::TempDir {
     write(path, "data/airlines.csv", "code,name\nAA,American\n");
     let tls = |node: &str| {
         format!(
-            "[tls]\ncertificate = 'certs/{node}.pem'\nkey = 'certs/{node}.key'\nauthority = 'certs/authority.pem'\n"
+            "[tls]\ncertificate = 'certs/{node}.crt'\nkey = 'certs/{node}.key'\nauthority = 'certs/authority.crt'\n"
         )
     };
     let source = "[[source]]\nname = 'ontime'\nkind = 'files'\nroot = 'data'\n";
@@ -99,11 +99,11 @@ fn certificates_are_made_once_and_nodes_are_added() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path();
     let first = succeed(path, &["certs", "init", "--dir", "c", "--node", "bts"], "");
-    assert!(first.contains("made c/authority.pem") && first.contains("made c/bts.pem and c/bts.key"), "{first}");
+    assert!(first.contains("made c/authority.crt") && first.contains("made c/bts.crt and c/bts.key"), "{first}");
     let key = std::fs::read(path.join("c/authority.key")).expect("a key");
     let second = succeed(path, &["certs", "init", "--dir", "c", "--node", "bts", "--node", "faa"], "");
-    assert!(second.contains("kept c/authority.pem") && second.contains("kept c/bts.pem"), "{second}");
-    assert!(second.contains("made c/faa.pem"), "{second}");
+    assert!(second.contains("kept c/authority.crt") && second.contains("kept c/bts.crt"), "{second}");
+    assert!(second.contains("made c/faa.crt"), "{second}");
     assert_eq!(std::fs::read(path.join("c/authority.key")).expect("a key"), key);
 }
 

@@ -7,9 +7,13 @@ use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use datafusion::common::utils::datafusion_strsim::levenshtein;
 use toml::{Table, Value};
 
 use super::fault::{ConfigFault, ConfigFaults};
+
+/// A key that is this many keystrokes from a known one was probably meant to be it.
+const TYPING_ERRORS_MAX: usize = 3;
 
 /// One file being read, and what was found wrong in it so far.
 #[derive(Debug)]
@@ -208,7 +212,16 @@ impl<'a> Section<'a> {
     /// Names the keys that nobody asked for.
     pub(super) fn finish(self) {
         for key in self.table.keys() {
-            self.fault(key, format!("is not a key of this table; known keys: {}", self.asked.join(", ")));
+            self.fault(key, format!("is not a key of this table; {}", self.suggestion(key)));
+        }
+    }
+
+    /// The key that was probably meant, otherwise all there are.
+    fn suggestion(&self, wrong: &str) -> String {
+        let nearest = self.asked.iter().map(|key| (levenshtein(wrong, key), key)).min();
+        match nearest.filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX) {
+            Some((_, key)) => format!("did you mean `{key}`?"),
+            None => format!("known keys: {}", self.asked.join(", ")),
         }
     }
 
@@ -269,12 +282,13 @@ mod tests {
 
     #[test]
     fn every_fault_is_noted_with_its_path() {
-        let faults = faults_of("a = 1\nc = 5\n[[t]]\nx = ''\n[[t]]\nz = 1", |section| {
+        let faults = faults_of("a = 1\nc = 5\nnumbr = 1\n[[t]]\nname = ''\n[[t]]\nentirely = 1", |section| {
             section.text("a");
             section.text("b");
             section.number::<u64>("c", 1..=4);
+            section.number::<u64>("number", 1..=4);
             for mut inner in section.sections("t") {
-                inner.optional_text("x");
+                inner.optional_text("name");
                 inner.finish();
             }
         });
@@ -284,8 +298,9 @@ mod tests {
                 "a: must be a text in quotes, not a whole number",
                 "b: is missing",
                 "c: 5 is outside 1 to 4",
-                "t[0].x: is empty",
-                "t[1].z: is not a key of this table; known keys: x",
+                "t[0].name: is empty",
+                "t[1].entirely: is not a key of this table; known keys: name",
+                "numbr: is not a key of this table; did you mean `number`?",
             ]
         );
     }

@@ -39,6 +39,9 @@ pub(super) fn read(mut root: Section<'_>) -> Option<SiteConfig> {
     if keys.plaintext && keys.has_tls {
         root.fault("plaintext", "contradicts [tls]: a site is reached either in plain text or by TLS");
     }
+    if !keys.has_users && peers.as_ref().is_some_and(BTreeSet::is_empty) {
+        root.fault("peers", "nobody is believed here: name the coordinators that are, or add [users]");
+    }
     root.finish();
     Some(SiteConfig { node: keys.conclude()?, peers: peers?, sources: sources? })
 }

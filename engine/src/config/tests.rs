@@ -38,11 +38,11 @@ impl Fixture {
     }
 }
 
-const TLS: &str = "[tls]\ncertificate = 'certs/bts.pem'\nkey = 'certs/bts.key'\nauthority = 'certs/authority.pem'\n";
+const TLS: &str = "[tls]\ncertificate = 'certs/bts.crt'\nkey = 'certs/bts.key'\nauthority = 'certs/authority.crt'\n";
 const SOURCE: &str = "[[source]]\nname = 'ontime'\nkind = 'files'\nroot = 'data'\n";
 
 fn site(head: &str) -> String {
-    format!("name = 'bts'\n{head}\n{TLS}{SOURCE}")
+    format!("name = 'bts'\n{head}\n{TLS}[users]\nfile = 'users.toml'\n{SOURCE}")
 }
 
 fn coordinator(head: &str, tail: &str) -> String {
@@ -107,7 +107,7 @@ fn every_fault_of_a_site_is_named() {
     let path = fixture.write(
         "site.toml",
         "name = 'system'\nlisten = '0.0.0.0'\npasswords = 'x'\nplaintext = 1\npeers = [3]\n\
-         [tls]\ncertificate = 'certs/bts.pem'\nkey = 'certs/coordinator.key'\n\
+         [tls]\ncertificate = 'certs/bts.crt'\nkey = 'certs/coordinator.key'\n\
          [limits]\nbatch_rows = 0\nbatch_row = 5\n\
          [[source]]\nname = 'ontime'\nkind = 'fils'\n[[source]]\nname = 'ontime'\nkind = 'files'\nroot = 'nowhere'\n",
     );
@@ -121,7 +121,7 @@ fn every_fault_of_a_site_is_named() {
         "site.toml: `tls.authority`: is missing",
         "site.toml: `tls.key`: is not the key of `certificate`",
         "site.toml: `limits.batch_rows`: 0 is outside 1 to",
-        "site.toml: `limits.batch_row`: is not a key of this table",
+        "site.toml: `limits.batch_row`: is not a key of this table; did you mean `batch_rows`?",
         "site.toml: `source[0].kind`: `fils` is not a kind of source",
         "site.toml: `source[1].name`: another source is named `ontime`",
         "site.toml: `source[1].root`: ",
@@ -166,7 +166,9 @@ fn every_fault_of_a_coordinator_is_named() {
 #[test]
 fn plain_text_leaves_the_machine_only_when_it_is_written() {
     let fixture = Fixture::new();
-    let plain = |head: &str| fixture.write("site.toml", &format!("name = 'bts'\n{head}\n{SOURCE}"));
+    let plain = |head: &str| {
+        fixture.write("site.toml", &format!("name = 'bts'\n{head}\n[users]\nfile = 'users.toml'\n{SOURCE}"))
+    };
     for listen in ["0.0.0.0:1", "[::]:1", "10.0.0.7:1"] {
         let faults = fixture.faults(&plain(&format!("listen = '{listen}'")));
         assert!(faults.starts_with("site.toml: `listen`: ") && faults.contains("plaintext = true"), "{faults}");
@@ -207,6 +209,14 @@ fn files_that_do_not_fit_together_are_named() {
     ] {
         assert!(faults.contains(expected), "`{expected}` is not among\n{faults}");
     }
+}
+
+#[test]
+fn a_site_that_believes_nobody_is_refused() {
+    let fixture = Fixture::new();
+    let text = format!("name = 'bts'\nlisten = '127.0.0.1:1'\n{TLS}{SOURCE}");
+    let faults = fixture.faults(&fixture.write("site.toml", &text));
+    assert!(faults.starts_with("site.toml: `peers`: nobody is believed here"), "{faults}");
 }
 
 #[test]

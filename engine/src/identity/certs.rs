@@ -1,6 +1,6 @@
 //! `chancery certs init`: a development authority and the nodes' certificates, all in one directory.
 //!
-//! `authority.pem` and `authority.key` sign one `<node>.pem` and `<node>.key` for each node. What is there stays: an
+//! `authority.crt` and `authority.key` sign one `<node>.crt` and `<node>.key` for each node. What is there stays: an
 //! authority is never made twice, and only missing nodes are added.
 
 use std::fmt;
@@ -141,7 +141,7 @@ struct Pair {
 
 impl Pair {
     fn of(directory: &Path, name: &str) -> Self {
-        Self { certificate: directory.join(format!("{name}.pem")), key: directory.join(format!("{name}.key")) }
+        Self { certificate: directory.join(format!("{name}.crt")), key: directory.join(format!("{name}.key")) }
     }
 
     /// Whether both files are there; one without the other is for the operator to sort out.
@@ -298,12 +298,12 @@ mod tests {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let ours = init(one.path(), &nodes(&["bts"])).unwrap();
         init(two.path(), &nodes(&["bts"])).unwrap();
-        std::fs::copy(two.path().join("bts.pem"), &ours[1].certificate).unwrap();
+        std::fs::copy(two.path().join("bts.crt"), &ours[1].certificate).unwrap();
         let told = init(one.path(), &nodes(&["bts"])).unwrap_err().to_string();
-        assert!(told.contains("bts.pem is not signed by"), "{told}");
+        assert!(told.contains("bts.crt is not signed by"), "{told}");
         std::fs::remove_file(&ours[0].key).unwrap();
         let told = init(one.path(), &nodes(&["bts"])).unwrap_err().to_string();
-        assert!(told.contains("authority.pem is there without"), "{told}");
+        assert!(told.contains("authority.crt is there without"), "{told}");
     }
 
     #[test]

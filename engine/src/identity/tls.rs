@@ -62,9 +62,9 @@ mod tests {
         certs::init(directory, &[node.parse().unwrap()]).unwrap();
         let read = |name: String| std::fs::read_to_string(directory.join(name)).unwrap();
         TlsMaterial {
-            certificate_pem: read(format!("{node}.pem")),
+            certificate_pem: read(format!("{node}.crt")),
             key_pem: read(format!("{node}.key")),
-            authority_pem: read("authority.pem".to_string()),
+            authority_pem: read("authority.crt".to_string()),
             names: vec![node.to_string()],
         }
     }
