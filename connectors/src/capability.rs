@@ -20,6 +20,8 @@ pub struct Capability {
     pub row_count: bool,
     /// Every table's description bounds at least its columns of whole numbers and counts their NULLs, exactly.
     pub column_statistics: bool,
+    /// A scan reads exactly the version that was described, or fails with [`crate::ConnectorError::Changed`].
+    pub pinned_versions: bool,
     /// Text in encodings other than UTF-8 can be declared and is transcoded.
     pub encodings: bool,
     /// Aggregates can run in the source.
@@ -41,6 +43,7 @@ impl Capability {
         limit: false,
         row_count: false,
         column_statistics: false,
+        pinned_versions: false,
         encodings: false,
         aggregate: false,
         join: false,

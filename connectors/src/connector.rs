@@ -90,10 +90,10 @@ pub struct TableDescription {
 
 /// A table ready to be scanned.
 ///
-/// The provider reads the content of `description.version`. If the source has moved on when it is read, the stream
-/// ends with [`ConnectorError::Changed`] (as `DataFusionError::External`) and never with rows of two versions. It
-/// depends on nothing registered in a session: any `SessionContext` with local file access can scan it. Its schema is
-/// the description's, and so is every batch's.
+/// One scan never mixes two versions. With [`Capability::pinned_versions`] the provider reads `description.version` or its
+/// stream ends with [`ConnectorError::Changed`] ([`ConnectorError::find`] finds it); without, it reads the content of the
+/// moment. It depends on nothing registered in a session: any `SessionContext` can scan it. Its schema is the
+/// description's, and so is every batch's.
 #[derive(Debug, Clone)]
 pub struct Table {
     /// What is known of the table, at the version that the provider reads.

@@ -41,6 +41,7 @@ impl Connector for FilesConnector {
             limit: true,
             row_count: true,
             column_statistics: true,
+            pinned_versions: true,
             encodings: true,
             ..Capability::NONE
         }
