@@ -1,0 +1,93 @@
+//! From a parsed statement to a DataFusion session that holds the tables it names, and no others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::memory::{MemoryCatalogProviderList, MemorySchemaProvider};
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, SchemaProvider, TableProvider,
+};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::session_state::SessionState;
+use datafusion::sql::parser::Statement;
+use datafusion::common::{ResolvedTableReference, TableReference};
+
+use crate::error::{Code, EngineError, Result};
+
+/// Answers names. A site answers from its sources, a coordinator from its snapshots of the sites.
+#[async_trait]
+pub trait Names: Send + Sync {
+    /// The table of that full name.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` for a name that is unknown; `SITE_UNAVAILABLE` where nobody can say.
+    async fn table(&self, name: &ResolvedTableReference) -> Result<Arc<dyn TableProvider>>;
+
+    /// The catalog and schema of names that are not written in full.
+    fn defaults(&self) -> (String, String);
+}
+
+/// A session over exactly the tables that `statement` names, made from `base` (functions, options, rules).
+///
+/// # Errors
+/// The first name that cannot be resolved, as `names` says it.
+pub async fn bind(base: &SessionState, names: &dyn Names, statement: &Statement) -> Result<SessionState> {
+    let (catalog, schema) = names.defaults();
+    let catalogs = MemoryCatalogProviderList::new();
+    let mut bound: HashMap<ResolvedTableReference, ()> = HashMap::new();
+    for reference in base.resolve_table_references(statement)? {
+        let resolved = reference.clone().resolve(&catalog, &schema);
+        if bound.contains_key(&resolved) {
+            continue;
+        }
+        let provider = names.table(&resolved).await?;
+        register(&catalogs, &resolved, provider)?;
+        bound.insert(resolved, ());
+    }
+    let config = base.config().clone().with_default_catalog_and_schema(catalog, schema);
+    let mut state = SessionStateBuilder::new_from_existing(base.clone())
+        .with_config(config)
+        .with_catalog_list(Arc::new(catalogs))
+        .build();
+    state.mark_start_execution();
+    Ok(state)
+}
+
+fn register(
+    catalogs: &MemoryCatalogProviderList,
+    name: &ResolvedTableReference,
+    provider: Arc<dyn TableProvider>,
+) -> Result<()> {
+    let catalog = match catalogs.catalog(&name.catalog) {
+        Some(catalog) => catalog,
+        None => {
+            let catalog: Arc<dyn CatalogProvider> = Arc::new(MemoryCatalogProvider::new());
+            catalogs.register_catalog(name.catalog.to_string(), Arc::clone(&catalog));
+            catalog
+        }
+    };
+    let schema = match catalog.schema(&name.schema) {
+        Some(schema) => schema,
+        None => {
+            let schema: Arc<dyn SchemaProvider> = Arc::new(MemorySchemaProvider::new());
+            catalog.register_schema(&name.schema, Arc::clone(&schema))?;
+            schema
+        }
+    };
+    schema.register_table(name.table.to_string(), provider)?;
+    Ok(())
+}
+
+/// The error for a table that nobody here knows.
+pub fn unknown_table(name: &ResolvedTableReference) -> EngineError {
+    let written = TableReference::full(
+        Arc::clone(&name.catalog),
+        Arc::clone(&name.schema),
+        Arc::clone(&name.table),
+    );
+    EngineError::new(
+        Code::NotFound,
+        format!("there is no table `{written}`; tables are named site.source.table (list them with \\dt or GetTables)"),
+    )
+}

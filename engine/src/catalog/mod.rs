@@ -1,0 +1,8 @@
+//! Names → tables: what a statement may mention, and what is known of each table before anything is asked.
+
+pub mod binder;
+pub mod regional;
+pub mod site_table;
+pub mod snapshot;
+pub mod system;
+pub mod view;

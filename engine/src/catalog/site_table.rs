@@ -1,0 +1,125 @@
+//! A table of one site as the planner knows it: name, schema and statistics from the site's view, and no way to read it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Statistics;
+use datafusion::datasource::source_as_provider;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableScan, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use serde::{Deserialize, Serialize};
+
+use crate::error::EngineError;
+
+/// The name of a site, unique in a federation; it is the catalog of the site's tables.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SiteId(Arc<str>);
+
+impl SiteId {
+    /// The site of that name.
+    pub fn new(name: &str) -> Self {
+        Self(Arc::from(name))
+    }
+
+    /// The name as written in SQL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SiteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A table that lives at a site. The optimizer sees its schema and statistics; `cut_fragments` replaces every scan of
+/// it by a remote scan before a physical plan is made.
+#[derive(Debug)]
+pub struct SiteTable {
+    site: SiteId,
+    schema: SchemaRef,
+    statistics: Statistics,
+    origin: Origin,
+}
+
+/// The table's name at its site, and the version of it that was planned with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The source, which is the SQL schema.
+    pub source: String,
+    /// The table within the source.
+    pub table: String,
+    /// The version that the site's view gave.
+    pub version: String,
+}
+
+impl SiteTable {
+    /// A table of `site` with the schema and statistics of the site's view (statistics in the schema's column order).
+    pub fn new(site: SiteId, schema: SchemaRef, statistics: Statistics) -> Self {
+        Self { site, schema, statistics, origin: Origin::default() }
+    }
+
+    /// The same table with the name and version that its site knows.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// The name and version that its site knows.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The site whose table a scan reads; `None` for tables of the coordinator itself.
+    pub fn of(scan: &TableScan) -> Option<Arc<SiteTable>> {
+        let provider = source_as_provider(&scan.source).ok()?;
+        let provider: Arc<dyn std::any::Any + Send + Sync> = provider;
+        provider.downcast::<SiteTable>().ok()
+    }
+
+    /// Where the table lives.
+    pub fn site(&self) -> &SiteId {
+        &self.site
+    }
+
+    /// Row count and per-column statistics of the whole table, in the order of its schema.
+    pub fn full_statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+}
+
+#[async_trait]
+impl TableProvider for SiteTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    /// Filters stay visible in the plan above the scan: the fragment takes them to the site.
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Unsupported; filters.len()])
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.statistics.clone())
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        _projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        Err(EngineError::internal(format!("a scan of a table of site {} was not cut into a fragment", self.site)).into())
+    }
+}

@@ -1,0 +1,6 @@
+//! What one statement runs in: its class, its settings, its record.
+
+pub mod declared;
+pub mod options;
+pub mod queries;
+pub mod statement;

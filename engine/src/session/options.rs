@@ -1,0 +1,45 @@
+//! DataFusion's options as every node of Chancery pins them; a client can change none of them.
+
+use std::sync::Arc;
+
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionConfig;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionState;
+
+use crate::config::limits::Limits;
+
+/// The session that every statement of a node starts from: all functions, no tables, pinned options, one memory pool.
+///
+/// # Errors
+/// When the spill directory of the memory pool cannot be made.
+pub fn base_state(limits: &Limits) -> DataFusionResult<SessionState> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
+        .build_arc()?;
+    Ok(SessionStateBuilder::new()
+        .with_config(pinned(limits.target_partitions))
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .build())
+}
+
+/// The pinned options. Text is plain Utf8 everywhere (no views), so that the planner's types, a fragment's types at the
+/// site and the types on the wire are the same; identifiers, null order, decimals and time zone are fixed.
+fn pinned(target_partitions: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(false);
+    if target_partitions > 0 {
+        config = config.with_target_partitions(target_partitions);
+    }
+    let options = config.options_mut();
+    options.execution.parquet.schema_force_view_types = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.time_zone = Some("+00:00".to_string());
+    // A statement is planned against statistics that a site published: rules must not answer from them.
+    options.execution.collect_statistics = true;
+    config
+}

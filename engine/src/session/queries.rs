@@ -1,0 +1,366 @@
+//! The record of what runs and ran: one entry a query, and in it the ledger, one entry a statement sent to a site.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::catalog::site_table::SiteId;
+use crate::error::{Code, EngineError, Result};
+
+/// The identity of one execution of one statement: 128 random bits in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct QueryId(Arc<str>);
+
+impl QueryId {
+    /// A new identity.
+    pub fn random() -> Self {
+        Self(Arc::from(format!("{:032x}", rand::random::<u128>())))
+    }
+
+    /// An identity that a coordinator gave; `None` when it is not of our form.
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| Self(Arc::from(text)))
+    }
+
+    /// The hexadecimal text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for QueryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a query or a remote scan stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Not ended.
+    Running,
+    /// Ended with its whole answer.
+    Finished,
+    /// Ended by an error of this code.
+    Failed(Code),
+    /// Ended because nobody wanted the rest.
+    Cancelled,
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Progress::Running => f.write_str("running"),
+            Progress::Finished => f.write_str("finished"),
+            Progress::Failed(code) => write!(f, "failed: {code}"),
+            Progress::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+/// What crossed the border to and from one site for one statement of a query.
+#[derive(Debug)]
+pub struct LedgerEntry {
+    /// The site.
+    pub site: SiteId,
+    /// The statement's number within the query, from 1 in the order in which they were sent.
+    pub number: usize,
+    /// The statement as sent.
+    pub statement: Arc<str>,
+    /// gRPC message bytes to the site, the statement included.
+    pub bytes_sent: Arc<AtomicU64>,
+    /// gRPC message bytes from the site.
+    pub bytes_received: Arc<AtomicU64>,
+    rows: AtomicU64,
+    started: Instant,
+    ending: Mutex<Ending>,
+}
+
+#[derive(Debug)]
+struct Ending {
+    progress: Progress,
+    elapsed: Option<Duration>,
+    first_batch: Option<Duration>,
+}
+
+impl LedgerEntry {
+    /// Adds rows that arrived.
+    pub fn add_rows(&self, rows: usize) {
+        if self.rows.fetch_add(rows as u64, Ordering::Relaxed) == 0 && rows > 0 {
+            self.ending.lock().first_batch.get_or_insert(self.started.elapsed());
+        }
+    }
+
+    /// The entry's last word; later ones are ignored.
+    pub fn end(&self, progress: Progress) {
+        let mut ending = self.ending.lock();
+        if ending.elapsed.is_none() {
+            ending.elapsed = Some(self.started.elapsed());
+            ending.progress = progress;
+        }
+    }
+
+    /// Rows received.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Where it stands.
+    pub fn progress(&self) -> Progress {
+        self.ending.lock().progress.clone()
+    }
+
+    /// Time since the statement was sent, until its end.
+    pub fn elapsed(&self) -> Duration {
+        self.ending.lock().elapsed.unwrap_or_else(|| self.started.elapsed())
+    }
+
+    /// Time from sending until the first row.
+    pub fn first_batch(&self) -> Option<Duration> {
+        self.ending.lock().first_batch
+    }
+}
+
+/// One execution of one statement.
+#[derive(Debug)]
+pub struct QueryRecord {
+    /// Its identity.
+    pub id: QueryId,
+    /// Who asked.
+    pub subject: Arc<str>,
+    /// The statement as asked.
+    pub statement: Arc<str>,
+    /// When it began, by this node's clock.
+    pub started_at: SystemTime,
+    /// The sealed handle it runs under, by which its subject may cancel it.
+    handle: Option<Arc<str>>,
+    started: Instant,
+    rows: AtomicU64,
+    ending: Mutex<Ending>,
+    ledger: Mutex<Vec<Arc<LedgerEntry>>>,
+    cancel: watch::Sender<bool>,
+}
+
+impl QueryRecord {
+    /// Opens a ledger entry for a statement that is about to be sent.
+    pub fn open_entry(&self, site: SiteId, statement: Arc<str>) -> Arc<LedgerEntry> {
+        let mut ledger = self.ledger.lock();
+        let entry = Arc::new(LedgerEntry {
+            site,
+            number: ledger.len() + 1,
+            statement,
+            bytes_sent: Arc::default(),
+            bytes_received: Arc::default(),
+            rows: AtomicU64::new(0),
+            started: Instant::now(),
+            ending: Mutex::new(Ending { progress: Progress::Running, elapsed: None, first_batch: None }),
+        });
+        ledger.push(Arc::clone(&entry));
+        entry
+    }
+
+    /// The ledger so far.
+    pub fn ledger(&self) -> Vec<Arc<LedgerEntry>> {
+        self.ledger.lock().clone()
+    }
+
+    /// Adds rows that were sent to the client.
+    pub fn add_rows(&self, rows: usize) {
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Rows sent to the client.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Where it stands.
+    pub fn progress(&self) -> Progress {
+        self.ending.lock().progress.clone()
+    }
+
+    /// Time since its beginning, until its end.
+    pub fn elapsed(&self) -> Duration {
+        self.ending.lock().elapsed.unwrap_or_else(|| self.started.elapsed())
+    }
+
+    /// Milliseconds since 1970 at which it began.
+    pub fn started_ms(&self) -> i64 {
+        let since = self.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Resolves when somebody cancels the query.
+    pub async fn cancelled(&self) {
+        let mut receiver = self.cancel.subscribe();
+        // The sender lives in `self`, so the wait ends only by a cancel.
+        let _ = receiver.wait_for(|cancelled| *cancelled).await;
+    }
+
+    /// Whether somebody has cancelled the query.
+    pub fn is_cancelled(&self) -> bool {
+        *self.cancel.borrow()
+    }
+
+    fn end(&self, progress: Progress) {
+        let mut ending = self.ending.lock();
+        if ending.elapsed.is_none() {
+            ending.elapsed = Some(self.started.elapsed());
+            ending.progress = progress;
+        }
+    }
+}
+
+/// The queries of one node: running ones, and the last so-many ended ones.
+#[derive(Debug)]
+pub struct Queries {
+    running_max: usize,
+    recent_max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: HashMap<QueryId, Arc<QueryRecord>>,
+    recent: VecDeque<Arc<QueryRecord>>,
+}
+
+impl Queries {
+    /// A registry with its bounds.
+    pub fn new(running_max: usize, recent_max: usize) -> Arc<Self> {
+        Arc::new(Self { running_max, recent_max, state: Mutex::default() })
+    }
+
+    /// Records the beginning of a query.
+    ///
+    /// # Errors
+    /// `BUSY` when as many run as may.
+    pub fn begin(
+        self: &Arc<Self>,
+        id: QueryId,
+        subject: &str,
+        statement: &str,
+        handle: Option<&str>,
+    ) -> Result<RunningQuery> {
+        let record = Arc::new(QueryRecord {
+            id: id.clone(),
+            subject: Arc::from(subject),
+            statement: Arc::from(statement),
+            started_at: SystemTime::now(),
+            handle: handle.map(Arc::from),
+            started: Instant::now(),
+            rows: AtomicU64::new(0),
+            ending: Mutex::new(Ending { progress: Progress::Running, elapsed: None, first_batch: None }),
+            ledger: Mutex::default(),
+            cancel: watch::Sender::new(false),
+        });
+        let mut state = self.state.lock();
+        if state.running.len() >= self.running_max {
+            return Err(EngineError::new(
+                Code::Busy,
+                format!("{} queries are running here, as many as may; try again later", self.running_max),
+            ));
+        }
+        // Two fragments of one query may run at one site at once: the second gets a name of its own in the registry.
+        let key = if state.running.contains_key(&id) { QueryId::random() } else { id };
+        state.running.insert(key.clone(), Arc::clone(&record));
+        Ok(RunningQuery { key, record, queries: Arc::clone(self) })
+    }
+
+    /// Cancels what runs under a handle; says whether anything did. Only the subject's own queries are found.
+    pub fn cancel_handle(&self, subject: &str, handle: &str) -> bool {
+        let state = self.state.lock();
+        let mut found = false;
+        for record in state.running.values() {
+            if record.handle.as_deref() == Some(handle) && record.subject.as_ref() == subject {
+                record.cancel.send_replace(true);
+                found = true;
+            }
+        }
+        found
+    }
+
+    /// What runs, oldest first.
+    pub fn running(&self) -> Vec<Arc<QueryRecord>> {
+        let mut running: Vec<_> = self.state.lock().running.values().cloned().collect();
+        running.sort_by_key(|record| record.started);
+        running
+    }
+
+    /// What ended, oldest first.
+    pub fn recent(&self) -> Vec<Arc<QueryRecord>> {
+        self.state.lock().recent.iter().cloned().collect()
+    }
+
+    fn finish(&self, key: &QueryId) {
+        let mut state = self.state.lock();
+        if let Some(record) = state.running.remove(key) {
+            if state.recent.len() >= self.recent_max {
+                state.recent.pop_front();
+            }
+            state.recent.push_back(record);
+        }
+    }
+}
+
+/// A query that runs for as long as this lives; dropped without an ending, it counts as cancelled.
+#[derive(Debug)]
+pub struct RunningQuery {
+    key: QueryId,
+    record: Arc<QueryRecord>,
+    queries: Arc<Queries>,
+}
+
+impl RunningQuery {
+    /// The record.
+    pub fn record(&self) -> &Arc<QueryRecord> {
+        &self.record
+    }
+
+    /// The whole answer has been handed over.
+    pub fn finished(&self) {
+        self.record.end(Progress::Finished);
+    }
+
+    /// An error ended it.
+    pub fn failed(&self, code: Code) {
+        self.record.end(match code {
+            Code::Cancelled => Progress::Cancelled,
+            code => Progress::Failed(code),
+        });
+    }
+}
+
+impl Drop for RunningQuery {
+    fn drop(&mut self) {
+        self.record.end(Progress::Cancelled);
+        for entry in self.record.ledger() {
+            entry.end(Progress::Cancelled);
+        }
+        self.queries.finish(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_running_until_dropped_and_then_recent() {
+        let queries = Queries::new(1, 1);
+        let running = queries.begin(QueryId::random(), "ann", "SELECT 1", Some("h")).unwrap();
+        assert_eq!(queries.running().len(), 1);
+        assert_eq!(queries.begin(QueryId::random(), "ann", "SELECT 1", None).unwrap_err().code(), Code::Busy);
+        assert!(!queries.cancel_handle("bob", "h"), "somebody else's query is not found");
+        assert!(queries.cancel_handle("ann", "h"));
+        assert!(running.record().is_cancelled());
+        drop(running);
+        assert!(queries.running().is_empty());
+        assert_eq!(queries.recent()[0].progress(), Progress::Cancelled);
+    }
+}
