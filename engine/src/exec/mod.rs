@@ -1,0 +1,3 @@
+//! The physical operators of our own.
+
+pub mod remote_scan;

@@ -1,0 +1,101 @@
+//! What stands behind a door: a site or a coordinator, as the Flight server sees it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::common::ParamValues;
+use datafusion::physical_plan::SendableRecordBatchStream;
+
+use crate::catalog::view::{Directory, View};
+use crate::error::Result;
+use crate::session::queries::{Queries, RunningQuery};
+
+/// A statement and with what values.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The text.
+    pub sql: String,
+    /// Values for its placeholders, when it has any.
+    pub parameters: Option<ParamValues>,
+    /// The versions of the tables that a coordinator planned it with; empty from clients.
+    pub versions: BTreeMap<String, String>,
+}
+
+impl Question {
+    /// A statement without parameters.
+    pub fn new(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), parameters: None, versions: BTreeMap::new() }
+    }
+}
+
+/// What is known of a statement before it runs.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The columns of its answer.
+    pub schema: SchemaRef,
+    /// One field for each placeholder, in order, named as written (`$1`).
+    pub parameters: SchemaRef,
+}
+
+/// A table as metadata calls list it.
+#[derive(Debug, Clone)]
+pub struct ListedTable {
+    /// The catalog: a site, `system`, or the catalog of a regional table.
+    pub catalog: String,
+    /// The schema: a source.
+    pub schema: String,
+    /// The table.
+    pub table: String,
+    /// `BASE TABLE` or `VIEW`.
+    pub table_type: &'static str,
+    /// Its columns.
+    pub columns: SchemaRef,
+    /// What its owner says about it.
+    pub comment: Option<String>,
+}
+
+/// A node's query engine. Every call is on behalf of a subject that the server has verified.
+#[async_trait]
+pub trait Door: Send + Sync + 'static {
+    /// The node's name, for logs and metadata.
+    fn name(&self) -> &str;
+
+    /// The registry of this node's queries.
+    fn queries(&self) -> &Arc<Queries>;
+
+    /// Plans a statement far enough to know its columns; asks no site for rows.
+    ///
+    /// # Errors
+    /// As the statement deserves: `SYNTAX`, `TYPE`, `STATEMENT`, `NOT_FOUND`, ….
+    async fn describe(&self, subject: &str, question: &Question) -> Result<Description>;
+
+    /// Runs a statement. The stream has the schema that [`Door::describe`] tells for it; it does no work before it is
+    /// polled, and stops all work, here and at every site, when it is dropped. `running` is ended by the caller.
+    ///
+    /// # Errors
+    /// As [`Door::describe`]; errors while running are the stream's last item.
+    async fn execute(&self, running: &RunningQuery, question: Question) -> Result<SendableRecordBatchStream>;
+
+    /// Every table that the subject may see; never waits for a site that has answered before.
+    ///
+    /// # Errors
+    /// Only when nothing can be listed at all.
+    async fn tables(&self, subject: &str) -> Result<Vec<ListedTable>>;
+
+    /// Every catalog that the subject may see, also those without a table.
+    fn catalogs(&self) -> Vec<String>;
+
+    /// What a coordinator may know of this node; `None` where the node is no site.
+    ///
+    /// # Errors
+    /// When the sources cannot be read.
+    async fn view(&self) -> Result<Option<View>>;
+
+    /// What exists at this node, for coordinators; `None` where the node is no site.
+    ///
+    /// # Errors
+    /// When the sources cannot be read.
+    async fn directory(&self) -> Result<Option<Directory>>;
+}

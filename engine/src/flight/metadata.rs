@@ -1,0 +1,92 @@
+//! The metadata commands: catalogs, schemas, tables, table types, and the facts of the server.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use arrow_flight::sql::metadata::GetCatalogsBuilder;
+use arrow_flight::sql::{Command, CommandGetDbSchemas, CommandGetTables};
+
+use crate::error::{Code, EngineError, Result};
+use crate::flight::door::{Door, ListedTable};
+use crate::flight::sql_info;
+use crate::flight::wire_types::wire_schema;
+
+/// The schema of a metadata command's answer; `None` when the command is no metadata command.
+///
+/// # Errors
+/// Never for the commands listed here, unless a builder is broken.
+pub fn schema(command: &Command) -> Result<Option<SchemaRef>> {
+    Ok(Some(match command {
+        Command::CommandGetCatalogs(_) => GetCatalogsBuilder::new().schema(),
+        Command::CommandGetDbSchemas(request) => request.clone().into_builder().schema(),
+        Command::CommandGetTables(request) => request.clone().into_builder().schema(),
+        Command::CommandGetTableTypes(request) => request.into_builder().schema(),
+        Command::CommandGetSqlInfo(request) => request.clone().into_builder(&sql_info::facts()?).schema(),
+        _ => return Ok(None),
+    }))
+}
+
+/// The answer to a metadata command.
+///
+/// # Errors
+/// `UNSUPPORTED` for a command that is not offered.
+pub async fn answer(door: &dyn Door, subject: &str, command: Command) -> Result<RecordBatch> {
+    let batch = match command {
+        Command::CommandGetCatalogs(_) => catalogs(door),
+        Command::CommandGetDbSchemas(request) => db_schemas(&door.tables(subject).await?, request),
+        Command::CommandGetTables(request) => tables(&door.tables(subject).await?, request),
+        Command::CommandGetTableTypes(request) => {
+            let mut builder = request.into_builder();
+            builder.append("BASE TABLE");
+            builder.append("VIEW");
+            builder.build()
+        }
+        Command::CommandGetSqlInfo(request) => request.into_builder(&sql_info::facts()?).build(),
+        other => return Err(unsupported(&other)),
+    };
+    batch.map_err(EngineError::internal)
+}
+
+/// The refusal of a command that is not offered, by its name.
+pub fn unsupported(command: &Command) -> EngineError {
+    let name = command.type_url().rsplit('.').next().unwrap_or("this command").to_string();
+    EngineError::new(Code::Unsupported, format!("the Flight SQL command {name} is not offered here"))
+}
+
+fn catalogs(door: &dyn Door) -> arrow_flight::error::Result<RecordBatch> {
+    let mut builder = GetCatalogsBuilder::new();
+    for catalog in door.catalogs() {
+        builder.append(catalog);
+    }
+    builder.build()
+}
+
+fn db_schemas(tables: &[ListedTable], request: CommandGetDbSchemas) -> arrow_flight::error::Result<RecordBatch> {
+    let mut schemas: Vec<(&str, &str)> =
+        tables.iter().map(|table| (table.catalog.as_str(), table.schema.as_str())).collect();
+    schemas.sort_unstable();
+    schemas.dedup();
+    let mut builder = request.into_builder();
+    for (catalog, schema) in schemas {
+        builder.append(catalog, schema);
+    }
+    builder.build()
+}
+
+fn tables(tables: &[ListedTable], request: CommandGetTables) -> arrow_flight::error::Result<RecordBatch> {
+    let mut builder = request.into_builder();
+    for table in tables {
+        let columns = wire_schema(&table.columns);
+        builder.append(&table.catalog, &table.schema, &table.table, table.table_type, &columns)?;
+    }
+    builder.build()
+}
+
+/// One batch of one text column, for answers that are a few lines.
+///
+/// # Errors
+/// When the columns do not fit the schema.
+pub fn text_batch(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+    RecordBatch::try_new(Arc::clone(schema), columns).map_err(EngineError::internal)
+}

@@ -1,0 +1,12 @@
+//! The door: Flight SQL as clients and coordinators speak it, over whatever kind of node stands behind it.
+
+pub mod access;
+pub mod door;
+pub mod handle;
+pub mod headers;
+pub mod metadata;
+pub mod server;
+pub mod sql_info;
+pub mod status;
+pub mod stream;
+pub mod wire_types;

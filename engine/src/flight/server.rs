@@ -1,0 +1,193 @@
+//! The Flight service of a door: each call checked for its subject, each command sent where it is answered.
+
+mod actions;
+mod statements;
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::sql::{Any, Command, ProstMessageExt};
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest,
+    HandshakeResponse, IpcMessage, PollInfo, PutResult, SchemaAsIpc, SchemaResult, Ticket,
+};
+use arrow_ipc::writer::IpcWriteOptions;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
+use prost::Message;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::config::limits::Limits;
+use crate::error::{Code, EngineError, Result};
+use crate::flight::access::{Access, Caller};
+use crate::flight::door::Door;
+use crate::flight::handle::Sealer;
+use crate::flight::metadata;
+use crate::flight::status::to_status;
+
+/// A stream of answers as tonic wants it.
+type Answers<T> = BoxStream<'static, Result<T, Status>>;
+
+/// The Flight service over one door.
+#[derive(Clone)]
+pub struct FlightServer {
+    door: Arc<dyn Door>,
+    access: Arc<Access>,
+    sealer: Arc<Sealer>,
+    limits: Arc<Limits>,
+}
+
+impl std::fmt::Debug for FlightServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FlightServer").field("door", &self.door.name()).finish_non_exhaustive()
+    }
+}
+
+impl FlightServer {
+    /// The service of `door`, open to those whom `access` lets in.
+    ///
+    /// # Errors
+    /// When the system has no randomness for the handles' key.
+    pub fn new(door: Arc<dyn Door>, access: Arc<Access>, limits: Arc<Limits>) -> Result<Self> {
+        let sealer = Sealer::random(limits.handle_lifetime_s)?;
+        Ok(Self { door, access, sealer, limits })
+    }
+
+    async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        self.access.caller(request.metadata(), request.extensions()).await.map_err(|error| to_status(&error, None))
+    }
+
+    fn metadata_info(schema: &SchemaRef, descriptor: FlightDescriptor, command: &Command) -> Result<FlightInfo> {
+        let ticket = Ticket { ticket: command.clone().into_any().encode_to_vec().into() };
+        flight_info(schema, descriptor, ticket)
+    }
+}
+
+/// A FlightInfo of one endpoint here: no location, totals unknown.
+fn flight_info(schema: &SchemaRef, descriptor: FlightDescriptor, ticket: Ticket) -> Result<FlightInfo> {
+    Ok(FlightInfo::new()
+        .try_with_schema(schema)
+        .map_err(EngineError::internal)?
+        .with_descriptor(descriptor)
+        .with_endpoint(FlightEndpoint::new().with_ticket(ticket))
+        .with_total_records(-1)
+        .with_total_bytes(-1))
+}
+
+/// A schema as clients expect it inside other messages: an encapsulated IPC message.
+fn encapsulated(schema: &SchemaRef) -> Result<Bytes> {
+    let IpcMessage(bytes) =
+        SchemaAsIpc::new(schema, &IpcWriteOptions::default()).try_into().map_err(EngineError::internal)?;
+    Ok(bytes)
+}
+
+fn decode_command(bytes: &[u8]) -> Result<Command> {
+    let unreadable =
+        |_| EngineError::new(Code::NotFound, "this is no ticket or command of Flight SQL that this server knows");
+    Command::try_from(Any::decode(bytes).map_err(unreadable)?)
+        .map_err(|_| EngineError::new(Code::Unsupported, "a Flight SQL command that cannot be read"))
+}
+
+fn tell(error: EngineError) -> Status {
+    to_status(&error, None)
+}
+
+fn refused(what: &str) -> Status {
+    to_status(&EngineError::new(Code::Unsupported, format!("{what} is not offered here")), None)
+}
+
+#[tonic::async_trait]
+impl FlightService for FlightServer {
+    type HandshakeStream = Answers<HandshakeResponse>;
+    type ListFlightsStream = Answers<FlightInfo>;
+    type DoGetStream = Answers<FlightData>;
+    type DoPutStream = Answers<PutResult>;
+    type DoExchangeStream = Answers<FlightData>;
+    type DoActionStream = Answers<arrow_flight::Result>;
+    type ListActionsStream = Answers<ActionType>;
+
+    async fn handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
+        let token = self.access.handshake(request.metadata()).await.map_err(tell)?;
+        let bearer = format!("Bearer {token}").parse().map_err(|_| tell(EngineError::internal("an unusable token")))?;
+        let payload = HandshakeResponse { protocol_version: 0, payload: token.into_bytes().into() };
+        let mut response = Response::new(stream::once(async move { Ok(payload) }).boxed());
+        response.metadata_mut().insert("authorization", bearer);
+        Ok(response)
+    }
+
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        let caller = self.caller(&request).await?;
+        let descriptor = request.into_inner();
+        let command = decode_command(&descriptor.cmd).map_err(tell)?;
+        if let Some(schema) = metadata::schema(&command).map_err(tell)? {
+            return Ok(Response::new(Self::metadata_info(&schema, descriptor, &command).map_err(tell)?));
+        }
+        self.statement_info(&caller, descriptor, command).await
+    }
+
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        let caller = self.caller(&request).await?;
+        let command = decode_command(&request.into_inner().cmd).map_err(tell)?;
+        let schema = match metadata::schema(&command).map_err(tell)? {
+            Some(schema) => schema,
+            None => self.statement_schema(&caller, &command).await.map_err(tell)?,
+        };
+        Ok(Response::new(SchemaResult { schema: encapsulated(&schema).map_err(tell)? }))
+    }
+
+    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        let caller = self.caller(&request).await?;
+        let (headers, _, ticket) = request.into_parts();
+        let command = decode_command(&ticket.ticket).map_err(tell)?;
+        if metadata::schema(&command).map_err(tell)?.is_some() {
+            let batch = metadata::answer(self.door.as_ref(), &caller.subject, command).await.map_err(tell)?;
+            let messages = arrow_flight::utils::batches_to_flight_data(&batch.schema(), vec![batch])
+                .map_err(|error| tell(EngineError::internal(error)))?;
+            return Ok(Response::new(stream::iter(messages.into_iter().map(Ok)).boxed()));
+        }
+        self.run_statement(&caller, &headers, command).await
+    }
+
+    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+        let caller = self.caller(&request).await?;
+        self.bind_parameters(&caller, request.into_inner()).await
+    }
+
+    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        let caller = self.caller(&request).await?;
+        let results = self.act(&caller, request.into_inner()).await.map_err(tell)?;
+        Ok(Response::new(stream::iter(results.into_iter().map(Ok)).boxed()))
+    }
+
+    async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        self.caller(&request).await?;
+        Ok(Response::new(stream::iter(actions::LISTED.map(|(name, description)| {
+            Ok(ActionType { r#type: name.to_string(), description: description.to_string() })
+        })).boxed()))
+    }
+
+    async fn list_flights(&self, _request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        Err(refused("ListFlights"))
+    }
+
+    async fn poll_flight_info(&self, _request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        Err(refused("PollFlightInfo"))
+    }
+
+    async fn do_exchange(
+        &self,
+        _request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        Err(refused("DoExchange"))
+    }
+}
+
+/// A message of Flight SQL wrapped as a ticket.
+fn ticket_of<M: ProstMessageExt>(message: &M) -> Ticket {
+    Ticket { ticket: message.as_any().encode_to_vec().into() }
+}

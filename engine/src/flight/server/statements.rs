@@ -1,0 +1,250 @@
+//! Statements at the door: described, sealed into tickets, bound to parameters, and run.
+
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::sql::{Command, DoPutPreparedStatementResult, TicketStatementQuery};
+use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, PutResult};
+use arrow_ipc::CompressionType;
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use datafusion::common::{ParamValues, ScalarValue};
+use futures::{StreamExt, TryStreamExt, stream};
+use prost::Message;
+use tonic::metadata::MetadataMap;
+use tonic::{Response, Status, Streaming};
+
+use super::{Answers, FlightServer, decode_command, flight_info, tell, ticket_of};
+use crate::error::{Code, EngineError, Result};
+use crate::flight::access::Caller;
+use crate::flight::door::Question;
+use crate::flight::handle::Handle;
+use crate::flight::metadata;
+use crate::flight::status::to_status;
+use crate::flight::stream::{Egress, Ending, encode};
+use crate::flight::wire_types::wire_schema;
+use crate::flight::headers;
+use crate::session::queries::QueryId;
+
+impl FlightServer {
+    /// GetFlightInfo of a statement: its columns, and a sealed ticket.
+    pub(super) async fn statement_info(
+        &self,
+        caller: &Caller,
+        descriptor: FlightDescriptor,
+        command: Command,
+    ) -> Result<Response<FlightInfo>, Status> {
+        let id = QueryId::random();
+        let info = self.seal_statement(caller, descriptor, &command).await.map_err(|error| to_status(&error, Some(&id)))?;
+        Ok(with_query_id(Response::new(info), &id))
+    }
+
+    async fn seal_statement(
+        &self,
+        caller: &Caller,
+        descriptor: FlightDescriptor,
+        command: &Command,
+    ) -> Result<FlightInfo> {
+        let handle = self.handle_of(caller, command)?;
+        let description = self.door.describe(&caller.subject, &question(&handle)?).await?;
+        // A handle of its own for each execution, so that a cancel reaches this one and no other.
+        let execution = Handle::new(handle.sql, handle.parameters);
+        let sealed = self.sealer.seal(&caller.subject, &execution)?;
+        let ticket = ticket_of(&TicketStatementQuery { statement_handle: sealed.into() });
+        flight_info(&wire_schema(&description.schema), descriptor, ticket)
+    }
+
+    /// The columns of a statement's answer.
+    pub(super) async fn statement_schema(&self, caller: &Caller, command: &Command) -> Result<SchemaRef> {
+        let handle = self.handle_of(caller, command)?;
+        let description = self.door.describe(&caller.subject, &question(&handle)?).await?;
+        Ok(wire_schema(&description.schema))
+    }
+
+    /// The statement that a command carries in the open, or sealed in a handle.
+    fn handle_of(&self, caller: &Caller, command: &Command) -> Result<Handle> {
+        match command {
+            Command::CommandStatementQuery(query) => Ok(Handle::new(query.query.clone(), None)),
+            Command::CommandPreparedStatementQuery(prepared) => {
+                self.sealer.open(&caller.subject, &prepared.prepared_statement_handle)
+            }
+            Command::TicketStatementQuery(ticket) => self.sealer.open(&caller.subject, &ticket.statement_handle),
+            other => Err(metadata::unsupported(other)),
+        }
+    }
+
+    /// DoGet of a statement, by a sealed ticket or, in one round trip, by the command itself.
+    pub(super) async fn run_statement(
+        &self,
+        caller: &Caller,
+        headers: &MetadataMap,
+        command: Command,
+    ) -> Result<Response<Answers<FlightData>>, Status> {
+        let id = caller.query_id(headers).unwrap_or_else(QueryId::random);
+        let failed = |error: EngineError| to_status(&error, Some(&id));
+        let handle = self.handle_of(caller, &command).map_err(failed)?;
+        let mut question = question(&handle).map_err(failed)?;
+        question.versions = caller.versions(headers).map_err(failed)?;
+        let running = self
+            .door
+            .queries()
+            .begin(id.clone(), &caller.on_behalf_of(headers), &handle.sql, Some(&handle.id))
+            .map_err(failed)?;
+        let batches = match self.execute_within(&running, question, headers).await {
+            Ok(batches) => batches,
+            Err(error) => {
+                running.failed(error.code());
+                return Err(failed(error));
+            }
+        };
+        let egress = Egress {
+            ending: if caller.wants_trailer(headers) { Ending::Trailer } else { Ending::Plain },
+            compression: compression(caller, headers),
+            timeout: self.statement_timeout(headers),
+            limits: self.limits.clone(),
+        };
+        let messages = encode(batches, running, egress).map_err(failed)?;
+        Ok(with_query_id(Response::new(messages), &id))
+    }
+
+    async fn execute_within(
+        &self,
+        running: &crate::session::queries::RunningQuery,
+        question: Question,
+        headers: &MetadataMap,
+    ) -> Result<datafusion::physical_plan::SendableRecordBatchStream> {
+        let record = std::sync::Arc::clone(running.record());
+        tokio::select! {
+            result = self.door.execute(running, question) => result,
+            () = record.cancelled() => Err(EngineError::new(Code::Cancelled, "the query was cancelled")),
+            () = tokio::time::sleep(self.statement_timeout(headers)) => {
+                Err(EngineError::new(Code::Deadline, "the statement's time was over before it was planned"))
+            }
+        }
+    }
+
+    /// The shorter of the node's own limit and what the call says in `grpc-timeout`.
+    fn statement_timeout(&self, headers: &MetadataMap) -> Duration {
+        let own = Duration::from_millis(self.limits.statement_timeout_ms);
+        let asked = headers.get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
+        asked.map_or(own, |asked| asked.min(own))
+    }
+
+    /// DoPut of parameters: answered with a new handle that holds them.
+    pub(super) async fn bind_parameters(
+        &self,
+        caller: &Caller,
+        mut messages: Streaming<FlightData>,
+    ) -> Result<Response<Answers<PutResult>>, Status> {
+        let first = messages
+            .message()
+            .await?
+            .ok_or_else(|| tell(EngineError::new(Code::Unsupported, "an empty DoPut means nothing here")))?;
+        let command = first
+            .flight_descriptor
+            .as_ref()
+            .ok_or_else(|| tell(EngineError::new(Code::Unsupported, "a DoPut without a command means nothing here")))
+            .and_then(|descriptor| decode_command(&descriptor.cmd).map_err(tell))?;
+        let Command::CommandPreparedStatementQuery(prepared) = command else {
+            return Err(tell(metadata::unsupported(&command)));
+        };
+        let handle = self.sealer.open(&caller.subject, &prepared.prepared_statement_handle).map_err(tell)?;
+        let data = stream::once(async move { Ok(first) }).chain(messages).map_err(arrow_flight::error::FlightError::from);
+        let batches: Vec<RecordBatch> = FlightRecordBatchStream::new_from_flight_data(data)
+            .try_collect()
+            .await
+            .map_err(|error| tell(EngineError::new(Code::Type, "the parameters cannot be read").caused_by(error)))?;
+        let bound = Handle::new(handle.sql, encode_parameters(&batches).map_err(tell)?);
+        let sealed = self.sealer.seal(&caller.subject, &bound).map_err(tell)?;
+        let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(sealed.into()) };
+        let answer = PutResult { app_metadata: result.encode_to_vec().into() };
+        Ok(Response::new(stream::once(async move { Ok(answer) }).boxed()))
+    }
+}
+
+/// The header that every answer carries.
+fn with_query_id<T>(mut response: Response<T>, id: &QueryId) -> Response<T> {
+    if let Ok(value) = id.as_str().parse() {
+        response.metadata_mut().insert(headers::QUERY_ID, value);
+    }
+    response
+}
+
+fn compression(caller: &Caller, headers: &MetadataMap) -> Option<CompressionType> {
+    if !caller.is_peer() {
+        return None;
+    }
+    match headers.get(headers::COMPRESSION)?.to_str().ok()? {
+        "lz4" => Some(CompressionType::LZ4_FRAME),
+        "zstd" => Some(CompressionType::ZSTD),
+        _ => None,
+    }
+}
+
+/// The duration of a `grpc-timeout` header (gRPC over HTTP/2: up to eight digits and a unit letter).
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let digits = text.strip_suffix(unit)?;
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    Some(match unit {
+        'H' => Duration::from_secs(value * 3600),
+        'M' => Duration::from_secs(value * 60),
+        'S' => Duration::from_secs(value),
+        'm' => Duration::from_millis(value),
+        'u' => Duration::from_micros(value),
+        'n' => Duration::from_nanos(value),
+        _ => return None,
+    })
+}
+
+/// The question that a handle holds.
+pub(super) fn question(handle: &Handle) -> Result<Question> {
+    let parameters = handle.parameters.as_deref().map(decode_parameters).transpose()?;
+    Ok(Question { parameters, ..Question::new(handle.sql.clone()) })
+}
+
+fn encode_parameters(batches: &[RecordBatch]) -> Result<Option<String>> {
+    let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) else { return Ok(None) };
+    if batches.iter().map(RecordBatch::num_rows).sum::<usize>() > 1 {
+        return Err(EngineError::new(Code::Unsupported, "a query takes one row of parameters at a time"));
+    }
+    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).map_err(EngineError::internal)?;
+    writer.write(batch).map_err(EngineError::internal)?;
+    Ok(Some(STANDARD.encode(writer.into_inner().map_err(EngineError::internal)?)))
+}
+
+fn decode_parameters(text: &str) -> Result<ParamValues> {
+    let bytes = STANDARD.decode(text).map_err(EngineError::internal)?;
+    let mut reader = StreamReader::try_new(std::io::Cursor::new(bytes), None).map_err(EngineError::internal)?;
+    let batch = reader
+        .next()
+        .ok_or_else(|| EngineError::internal("sealed parameters without a row"))?
+        .map_err(EngineError::internal)?;
+    let values = batch
+        .columns()
+        .iter()
+        .map(|column| ScalarValue::try_from_array(column, 0))
+        .collect::<datafusion::error::Result<Vec<_>>>()?;
+    Ok(ParamValues::from(values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_timeouts_are_read() {
+        assert_eq!(grpc_timeout("1500m"), Some(Duration::from_millis(1500)));
+        assert_eq!(grpc_timeout("2S"), Some(Duration::from_secs(2)));
+        assert_eq!(grpc_timeout("S"), None);
+        assert_eq!(grpc_timeout("123456789S"), None);
+        assert_eq!(grpc_timeout("5é"), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! The one place that names `tonic::Status`: our errors on their way out, and a site's on their way in.
+
+use tonic::metadata::MetadataMap;
+use tonic::{Code as Grpc, Status};
+
+use crate::catalog::site_table::SiteId;
+use crate::error::{Code, EngineError};
+use crate::flight::headers;
+use crate::session::queries::QueryId;
+
+/// An error as a client sees it: `CODE: sentence`, the query's id among the headers, and nothing of its causes.
+pub fn to_status(error: &EngineError, query: Option<&QueryId>) -> Status {
+    if matches!(error.code(), Code::Internal | Code::SiteProtocol) {
+        tracing::error!(query = query.map_or("-", QueryId::as_str), "{}", error.chain());
+    } else {
+        tracing::debug!(query = query.map_or("-", QueryId::as_str), "{}", error.chain());
+    }
+    let mut headers = MetadataMap::new();
+    if let Some(Ok(id)) = query.map(|id| id.as_str().parse()) {
+        headers.insert(headers::QUERY_ID, id);
+    }
+    Status::with_metadata(grpc_code(error.code()), error.to_string(), headers)
+}
+
+fn grpc_code(code: Code) -> Grpc {
+    match code {
+        Code::Syntax | Code::Type | Code::Statement | Code::Function | Code::Complexity | Code::Eval => {
+            Grpc::InvalidArgument
+        }
+        Code::Unsupported => Grpc::Unimplemented,
+        Code::NotFound => Grpc::NotFound,
+        Code::Unauthenticated => Grpc::Unauthenticated,
+        Code::Memory => Grpc::ResourceExhausted,
+        Code::Deadline => Grpc::DeadlineExceeded,
+        Code::Cancelled => Grpc::Cancelled,
+        Code::Busy | Code::SiteUnavailable => Grpc::Unavailable,
+        Code::Stale | Code::Config => Grpc::FailedPrecondition,
+        Code::SiteProtocol | Code::Internal => Grpc::Internal,
+    }
+}
+
+/// What a site's status means to the coordinator. A refusal in our own words keeps its code and is told as the site's;
+/// anything else is the connection's or the site's failure. `tables` names what was asked, for the reader.
+pub fn from_site(site: &SiteId, tables: &str, status: Status) -> EngineError {
+    if let Some(error) = own_words(site, tables, status.message()) {
+        return error.caused_by(status);
+    }
+    let (code, what) = match status.code() {
+        Grpc::Unauthenticated | Grpc::PermissionDenied => {
+            (Code::SiteUnavailable, "does not believe this coordinator; check its `peers` and both certificates")
+        }
+        Grpc::DeadlineExceeded => (Code::SiteUnavailable, "did not answer in time"),
+        Grpc::OutOfRange | Grpc::Internal | Grpc::DataLoss if !is_transport(&status) => {
+            (Code::SiteProtocol, "sent what cannot be read")
+        }
+        Grpc::Cancelled => (Code::SiteUnavailable, "cancelled the call"),
+        _ => (Code::SiteUnavailable, "cannot be reached or went away"),
+    };
+    EngineError::new(code, format!("site {site} {what} (tables: {tables})")).caused_by(status)
+}
+
+/// A broken connection shows itself as `Internal` or `Unknown` with the transport's error as its source.
+fn is_transport(status: &Status) -> bool {
+    std::error::Error::source(status).is_some() || status.message().starts_with("h2 protocol error")
+}
+
+fn own_words(site: &SiteId, tables: &str, message: &str) -> Option<EngineError> {
+    let (name, sentence) = message.split_once(": ")?;
+    let code = Code::from_name(name)?;
+    let code = match code {
+        Code::Internal | Code::Config => Code::SiteUnavailable,
+        Code::Unauthenticated => Code::SiteUnavailable,
+        Code::Busy => Code::Busy,
+        other => other,
+    };
+    Some(EngineError::new(code, format!("site {site} says of {tables}: {sentence}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_s_own_words_keep_their_code() {
+        let site = SiteId::new("bts");
+        let told = from_site(&site, "ontime.flights", Status::invalid_argument("EVAL: division by zero for some row"));
+        assert_eq!(told.code(), Code::Eval);
+        assert_eq!(told.sentence(), "site bts says of ontime.flights: division by zero for some row");
+    }
+
+    #[test]
+    fn a_broken_connection_names_site_and_tables() {
+        let told = from_site(&SiteId::new("bts"), "ontime.flights", Status::unavailable("tcp connect error"));
+        assert_eq!(told.code(), Code::SiteUnavailable);
+        assert!(told.sentence().contains("bts") && told.sentence().contains("ontime.flights"));
+        assert!(!told.sentence().contains("tcp"));
+    }
+
+    #[test]
+    fn causes_do_not_leave() {
+        let error = EngineError::new(Code::Eval, "division by zero").caused_by("SECRET");
+        let status = to_status(&error, Some(&QueryId::random()));
+        assert_eq!(status.code(), Grpc::InvalidArgument);
+        assert!(!format!("{status:?}").contains("SECRET"));
+        assert!(status.metadata().get(headers::QUERY_ID).is_some());
+    }
+}

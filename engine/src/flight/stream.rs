@@ -1,0 +1,254 @@
+//! The way out: a result's batches made plain, re-cut, encoded, bounded in time, and closed with a trailer for peers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::SchemaRef;
+use arrow_flight::FlightData;
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
+use arrow_flight::utils::batches_to_flight_data;
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::IpcWriteOptions;
+use bytes::Bytes;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, stream};
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep_until};
+use tonic::Status;
+
+use crate::config::limits::Limits;
+use crate::error::{Code, EngineError, Result};
+use crate::flight::status::to_status;
+use crate::flight::wire_types::wire_schema;
+use crate::peer::trailer::Digest;
+use crate::session::queries::RunningQuery;
+
+/// Whether the stream ends with a trailer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// For clients: the end of the stream is the end of the answer.
+    Plain,
+    /// For peers: an empty batch whose metadata is the trailer.
+    Trailer,
+}
+
+/// How a result leaves.
+#[derive(Debug)]
+pub struct Egress {
+    /// How the stream ends.
+    pub ending: Ending,
+    /// How bodies are compressed, for those who are known to decode it.
+    pub compression: Option<CompressionType>,
+    /// Time left for the statement.
+    pub timeout: Duration,
+    /// The node's limits.
+    pub limits: Arc<Limits>,
+}
+
+/// Encodes a running query's batches under its declared schema.
+///
+/// Rows leave in batches of fixed counts, the first one small; while none is ready an empty batch is sent every so
+/// often, so that nobody between the two ends thinks the stream dead. Dropping the stream drops the query.
+///
+/// # Errors
+/// When the compression is not built in.
+pub fn encode(
+    batches: SendableRecordBatchStream,
+    running: RunningQuery,
+    egress: Egress,
+) -> Result<BoxStream<'static, Result<FlightData, Status>>> {
+    let schema = wire_schema(&batches.schema());
+    let id = running.record().id.clone();
+    let digest = Arc::new(Mutex::new(Digest::default()));
+    let options = IpcWriteOptions::default()
+        .try_with_compression(egress.compression)
+        .map_err(EngineError::internal)?;
+    let bytes_target = egress.limits.flight_data_bytes_target;
+    let ending = egress.ending;
+    let outlet = Outlet::new(batches, running, Arc::clone(&schema), egress, Arc::clone(&digest));
+    let messages = FlightDataEncoderBuilder::new()
+        .with_schema(Arc::clone(&schema))
+        .with_options(options)
+        .with_max_flight_data_size(bytes_target)
+        .build(outlet.into_stream());
+    let hashed = Arc::clone(&digest);
+    let messages = messages.map(move |message| match message {
+        Ok(data) => {
+            if ending == Ending::Trailer {
+                hashed.lock().message(&data);
+            }
+            Ok(data)
+        }
+        Err(error) => Err(to_status(&describe(error), Some(&id))),
+    });
+    Ok(match ending {
+        Ending::Plain => stop_at_error(messages).boxed(),
+        Ending::Trailer => {
+            let trailer = stream::once(async move { trailer(&schema, &digest.lock()) });
+            stop_at_error(messages.chain(trailer)).boxed()
+        }
+    })
+}
+
+fn describe(error: FlightError) -> EngineError {
+    match error {
+        FlightError::ExternalError(inner) => match inner.downcast::<EngineError>() {
+            Ok(ours) => *ours,
+            Err(other) => EngineError::internal(other),
+        },
+        other => EngineError::internal(other),
+    }
+}
+
+/// Nothing follows an error: not a batch, and above all no trailer.
+fn stop_at_error<S>(messages: S) -> impl Stream<Item = Result<FlightData, Status>>
+where
+    S: Stream<Item = Result<FlightData, Status>>,
+{
+    let mut failed = false;
+    messages.take_while(move |message| {
+        let go_on = !failed;
+        failed |= message.is_err();
+        futures::future::ready(go_on)
+    })
+}
+
+fn trailer(schema: &SchemaRef, digest: &Digest) -> Result<FlightData, Status> {
+    let failed = |error: &dyn std::fmt::Display| to_status(&EngineError::internal(error.to_string()), None);
+    let empty = RecordBatch::new_empty(Arc::clone(schema));
+    let mut messages = batches_to_flight_data(schema, vec![empty]).map_err(|error| failed(&error))?;
+    let text = serde_json::to_vec(&digest.trailer()).map_err(|error| failed(&error))?;
+    let mut last = messages.pop().ok_or_else(|| failed(&"no message for an empty batch"))?;
+    last.app_metadata = Bytes::from(text);
+    Ok(last)
+}
+
+/// Takes batches from the query and lets them out in counts of its own.
+struct Outlet {
+    batches: SendableRecordBatchStream,
+    running: RunningQuery,
+    schema: SchemaRef,
+    digest: Arc<Mutex<Digest>>,
+    limits: Arc<Limits>,
+    deadline: Instant,
+    target_rows: usize,
+    waiting: Vec<RecordBatch>,
+    waiting_rows: usize,
+    ended: bool,
+}
+
+impl Outlet {
+    fn new(
+        batches: SendableRecordBatchStream,
+        running: RunningQuery,
+        schema: SchemaRef,
+        egress: Egress,
+        digest: Arc<Mutex<Digest>>,
+    ) -> Self {
+        Self {
+            batches,
+            running,
+            schema,
+            digest,
+            deadline: Instant::now() + egress.timeout,
+            target_rows: egress.limits.first_batch_rows.max(1),
+            limits: egress.limits,
+            waiting: Vec::new(),
+            waiting_rows: 0,
+            ended: false,
+        }
+    }
+
+    fn into_stream(self) -> impl Stream<Item = Result<RecordBatch, FlightError>> + Send {
+        stream::unfold(Some(self), |outlet| async move {
+            let mut outlet = outlet?;
+            match outlet.next().await {
+                Ok(Some(batch)) => {
+                    outlet.running.record().add_rows(batch.num_rows());
+                    outlet.digest.lock().rows(batch.num_rows());
+                    Some((Ok(batch), Some(outlet)))
+                }
+                Ok(None) => {
+                    outlet.running.finished();
+                    None
+                }
+                Err(error) => {
+                    outlet.running.failed(error.code());
+                    Some((Err(FlightError::ExternalError(Box::new(error))), None))
+                }
+            }
+        })
+    }
+
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if self.waiting_rows >= self.target_rows || (self.ended && self.waiting_rows > 0) {
+                return self.cut().map(Some);
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let silence = Instant::now() + Duration::from_millis(self.limits.empty_batch_interval_ms);
+            let record = Arc::clone(self.running.record());
+            tokio::select! {
+                biased;
+                () = record.cancelled() => {
+                    return Err(EngineError::new(Code::Cancelled, "the query was cancelled"));
+                }
+                () = sleep_until(self.deadline) => {
+                    return Err(EngineError::new(Code::Deadline, "the statement's time is over; ask for less, or raise `statement_timeout_ms`"));
+                }
+                batch = self.batches.next() => match batch {
+                    Some(batch) => self.take(&batch?)?,
+                    None => self.ended = true,
+                },
+                () = sleep_until(silence) => return Ok(Some(RecordBatch::new_empty(Arc::clone(&self.schema)))),
+            }
+        }
+    }
+
+    fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.waiting_rows += batch.num_rows();
+        self.waiting.push(make_plain(batch, &self.schema)?);
+        Ok(())
+    }
+
+    /// Cuts the next batch off what waits, and lets the next one be larger.
+    fn cut(&mut self) -> Result<RecordBatch> {
+        let whole = match self.waiting.as_slice() {
+            [only] => only.clone(),
+            many => concat_batches(&self.schema, many).map_err(EngineError::internal)?,
+        };
+        let rows = self.target_rows.min(whole.num_rows());
+        let rest = whole.slice(rows, whole.num_rows() - rows);
+        self.waiting.clear();
+        self.waiting_rows = rest.num_rows();
+        if self.waiting_rows > 0 {
+            self.waiting.push(rest);
+        }
+        self.target_rows = (self.target_rows * 2).min(self.limits.batch_rows.max(1));
+        Ok(whole.slice(0, rows))
+    }
+}
+
+/// The batch in the wire's types, under the declared names and nullability.
+fn make_plain(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(column, field)| {
+            if column.data_type() == field.data_type() { Ok(Arc::clone(column)) } else { cast(column, field.data_type()) }
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(EngineError::internal)?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(EngineError::internal)
+}

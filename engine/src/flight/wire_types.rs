@@ -1,0 +1,55 @@
+//! What leaves a door: plain types that every client reads, under the schema that was declared.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+
+/// The schema on the wire of a result: plain types, names and nullability as given, no metadata.
+pub fn wire_schema(schema: &Schema) -> SchemaRef {
+    let fields: Vec<Field> = schema
+        .fields()
+        .iter()
+        .map(|field| Field::new(field.name(), wire_type(field.data_type()), field.is_nullable()))
+        .collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// The type on the wire: views, dictionaries and run-ends made plain, small decimals and half floats widened, nested
+/// types likewise.
+pub fn wire_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Utf8View => DataType::Utf8,
+        DataType::BinaryView => DataType::Binary,
+        DataType::Float16 => DataType::Float32,
+        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
+            DataType::Decimal128(*precision, *scale)
+        }
+        DataType::Dictionary(_, values) => wire_type(values),
+        DataType::RunEndEncoded(_, values) => wire_type(values.data_type()),
+        DataType::List(item) | DataType::ListView(item) => DataType::List(wire_field(item)),
+        DataType::LargeList(item) | DataType::LargeListView(item) => DataType::LargeList(wire_field(item)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(wire_field(item), *size),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(wire_field).collect::<Fields>()),
+        DataType::Map(entries, sorted) => DataType::Map(wire_field(entries), *sorted),
+        plain => plain.clone(),
+    }
+}
+
+fn wire_field(field: &FieldRef) -> FieldRef {
+    Arc::new(Field::new(field.name(), wire_type(field.data_type()), field.is_nullable()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_and_dictionaries_become_plain_at_every_depth() {
+        let item = Arc::new(Field::new("item", DataType::Utf8View, true));
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8View));
+        assert_eq!(wire_type(&dictionary), DataType::Utf8);
+        let plain = Arc::new(Field::new("item", DataType::Utf8, true));
+        assert_eq!(wire_type(&DataType::ListView(item)), DataType::List(plain));
+        assert_eq!(wire_type(&DataType::Decimal64(10, 2)), DataType::Decimal128(10, 2));
+    }
+}

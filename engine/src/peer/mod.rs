@@ -1,0 +1,246 @@
+//! The coordinator's side of a connection to a site: pooled, mutually authenticated, counted, and distrustful.
+
+pub mod count;
+pub mod stream;
+pub mod trailer;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
+use arrow_flight::{Action, Ticket};
+use datafusion::physical_plan::SendableRecordBatchStream;
+use prost::Message;
+use tokio::time::timeout;
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+
+use crate::catalog::site_table::SiteId;
+use crate::catalog::view::{DIRECTORY_ACTION, Directory, VIEW_ACTION, View};
+use crate::config::limits::Limits;
+use crate::error::{Code, EngineError, Result};
+use crate::flight::headers;
+use crate::flight::status::from_site;
+use crate::peer::count::{Counted, Counters};
+use crate::session::queries::{LedgerEntry, QueryId};
+
+/// How a site is reached.
+#[derive(Debug, Clone)]
+pub struct SiteAddress {
+    /// The site's name.
+    pub site: SiteId,
+    /// `https://host:port`, or `http://host:port` where plain text is allowed.
+    pub url: String,
+    /// Our certificate and whom we believe; `None` for plain text.
+    pub tls: Option<ClientTlsConfig>,
+    /// What we ask the site to compress its batches with: `none`, `lz4` or `zstd`.
+    pub compression: &'static str,
+}
+
+/// One site as a peer of the coordinator.
+#[derive(Debug)]
+pub struct SitePeer {
+    site: SiteId,
+    channel: Channel,
+    compression: &'static str,
+    limits: Arc<Limits>,
+}
+
+/// A statement for a site, and what identifies it.
+#[derive(Debug, Clone)]
+pub struct FragmentRequest {
+    /// The query that it belongs to.
+    pub query: QueryId,
+    /// On whose behalf.
+    pub subject: Arc<str>,
+    /// The statement.
+    pub statement: Arc<str>,
+    /// The versions of the tables it was planned with, by `source.table`.
+    pub versions: Arc<BTreeMap<String, String>>,
+    /// The columns it must answer with, by position.
+    pub schema: SchemaRef,
+    /// Time left for it.
+    pub timeout: Option<Duration>,
+}
+
+impl SitePeer {
+    /// A peer whose connection is made when it is first needed, and made again when it was lost.
+    ///
+    /// # Errors
+    /// `CONFIG` for an address that is none.
+    pub fn new(address: SiteAddress, limits: Arc<Limits>) -> Result<Self> {
+        let wrong = |error: tonic::transport::Error| {
+            EngineError::new(Code::Config, format!("the address `{}` of site {} is wrong", address.url, address.site))
+                .caused_by(error)
+        };
+        let mut endpoint = Endpoint::from_shared(address.url.clone())
+            .map_err(wrong)?
+            .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
+            .tcp_nodelay(true)
+            .http2_adaptive_window(true)
+            .http2_keep_alive_interval(Duration::from_secs(limits.keepalive_interval_s))
+            .keep_alive_while_idle(true);
+        if let Some(tls) = address.tls.clone() {
+            endpoint = endpoint.tls_config(tls).map_err(wrong)?;
+        }
+        Ok(Self {
+            channel: endpoint.connect_lazy(),
+            site: address.site,
+            compression: address.compression,
+            limits,
+        })
+    }
+
+    /// The site's name.
+    pub fn site(&self) -> &SiteId {
+        &self.site
+    }
+
+    /// What the coordinator may see of the site's tables, with statistics.
+    ///
+    /// # Errors
+    /// `SITE_UNAVAILABLE`, `SITE_PROTOCOL`.
+    pub async fn view(&self) -> Result<View> {
+        let view: View = self.fetch(VIEW_ACTION).await?;
+        self.expect_own_name(&view.site)?;
+        Ok(view)
+    }
+
+    /// The tables that exist at the site.
+    ///
+    /// # Errors
+    /// `SITE_UNAVAILABLE`, `SITE_PROTOCOL`.
+    pub async fn directory(&self) -> Result<Directory> {
+        let directory: Directory = self.fetch(DIRECTORY_ACTION).await?;
+        self.expect_own_name(&directory.site)?;
+        Ok(directory)
+    }
+
+    fn expect_own_name(&self, name: &str) -> Result<()> {
+        if name == self.site.as_str() {
+            return Ok(());
+        }
+        Err(EngineError::new(
+            Code::SiteProtocol,
+            format!("the node at the address of site {} says that it is another site; check the coordinator's configuration", self.site),
+        ))
+    }
+
+    async fn fetch<T: serde::de::DeserializeOwned>(&self, action: &str) -> Result<T> {
+        let deadline = Duration::from_millis(self.limits.first_message_timeout_ms);
+        timeout(deadline, self.fetch_unbounded(action)).await.map_err(|_| self.silent(deadline))?
+    }
+
+    async fn fetch_unbounded<T: serde::de::DeserializeOwned>(&self, action: &str) -> Result<T> {
+        let mut client = FlightServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(self.limits.message_bytes_max);
+        let request = Action { r#type: action.to_string(), body: bytes::Bytes::new() };
+        let failed = |status| from_site(&self.site, "its catalog", status);
+        let mut results = client.do_action(request).await.map_err(failed)?.into_inner();
+        let result = results.message().await.map_err(failed)?.ok_or_else(|| {
+            EngineError::new(Code::SiteProtocol, format!("site {} answered nothing when asked for its catalog", self.site))
+        })?;
+        serde_json::from_slice(&result.body).map_err(|error| {
+            EngineError::new(
+                Code::SiteProtocol,
+                format!("the catalog that site {} sent cannot be read; do both nodes run the same version?", self.site),
+            )
+            .caused_by(error)
+        })
+    }
+
+    fn silent(&self, deadline: Duration) -> EngineError {
+        EngineError::new(
+            Code::SiteUnavailable,
+            format!("site {} did not answer within {} ms", self.site, deadline.as_millis()),
+        )
+    }
+
+    /// Sends a statement; the stream ends well only after the site's trailer agreed with what arrived.
+    ///
+    /// # Errors
+    /// `SITE_UNAVAILABLE`, `SITE_PROTOCOL`, `STALE`, or the site's own refusal.
+    ///
+    /// # Cancellation
+    /// Dropping the future or the stream resets the call; the site stops its work.
+    pub async fn run(&self, request: FragmentRequest, entry: Arc<LedgerEntry>) -> Result<SendableRecordBatchStream> {
+        let counters = Counters { sent: Arc::clone(&entry.bytes_sent), received: Arc::clone(&entry.bytes_received) };
+        let mut client = FlightServiceClient::new(Counted::new(self.channel.clone(), counters))
+            .max_decoding_message_size(self.limits.message_bytes_max);
+        let tables = table_list(&request.versions);
+        let call = self.call(&request)?;
+        let deadline = Duration::from_millis(self.limits.first_message_timeout_ms);
+        let messages = timeout(deadline, client.do_get(call))
+            .await
+            .map_err(|_| self.silent(deadline))?
+            .map_err(|status| from_site(&self.site, &tables, status))?
+            .into_inner();
+        let border = stream::Border {
+            site: self.site.clone(),
+            tables,
+            schema: request.schema,
+            idle: Duration::from_millis(self.limits.idle_timeout_ms),
+            first: deadline,
+        };
+        Ok(stream::receive(messages, border, entry))
+    }
+
+    fn call(&self, request: &FragmentRequest) -> Result<tonic::Request<Ticket>> {
+        let command = CommandStatementQuery { query: request.statement.to_string(), transaction_id: None };
+        let mut call = tonic::Request::new(Ticket { ticket: command.as_any().encode_to_vec().into() });
+        if let Some(timeout) = request.timeout {
+            call.set_timeout(timeout);
+        }
+        let versions = serde_json::to_vec(request.versions.as_ref()).map_err(EngineError::internal)?;
+        let subject = MetadataValue::from_bytes(request.subject.as_bytes());
+        let id = request.query.as_str().parse().map_err(EngineError::internal)?;
+        let metadata = call.metadata_mut();
+        metadata.insert(headers::QUERY_ID, id);
+        metadata.insert(headers::TRAILER, MetadataValue::from_static("1"));
+        metadata.insert(headers::COMPRESSION, MetadataValue::from_static(self.compression));
+        metadata.insert_bin(headers::VERSIONS, MetadataValue::from_bytes(&versions));
+        metadata.insert_bin(headers::SUBJECT, subject);
+        Ok(call)
+    }
+}
+
+fn table_list(versions: &BTreeMap<String, String>) -> String {
+    let names: Vec<&str> = versions.keys().map(String::as_str).collect();
+    if names.is_empty() { "no table".to_string() } else { names.join(", ") }
+}
+
+/// The sites of a federation, by name.
+#[derive(Debug, Default)]
+pub struct Peers(HashMap<SiteId, Arc<SitePeer>>);
+
+impl Peers {
+    /// The peers at these addresses.
+    ///
+    /// # Errors
+    /// `CONFIG` for an address that is none.
+    pub fn new(addresses: Vec<SiteAddress>, limits: &Arc<Limits>) -> Result<Self> {
+        addresses
+            .into_iter()
+            .map(|address| {
+                let site = address.site.clone();
+                SitePeer::new(address, Arc::clone(limits)).map(|peer| (site, Arc::new(peer)))
+            })
+            .collect::<Result<HashMap<_, _>>>()
+            .map(Self)
+    }
+
+    /// The site of that name.
+    pub fn get(&self, site: &SiteId) -> Option<&Arc<SitePeer>> {
+        self.0.get(site)
+    }
+
+    /// Every site, in the order of names.
+    pub fn all(&self) -> Vec<&Arc<SitePeer>> {
+        let mut peers: Vec<_> = self.0.values().collect();
+        peers.sort_by(|a, b| a.site.cmp(&b.site));
+        peers
+    }
+}

@@ -1,0 +1,196 @@
+//! A site's answer as it arrives: decoded, compared with what was asked, and complete only with its trailer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow_flight::FlightData;
+use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
+use arrow_flight::error::FlightError;
+use datafusion::error::DataFusionError;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use parking_lot::Mutex;
+use tokio::time::timeout;
+
+use crate::catalog::site_table::SiteId;
+use crate::error::{Code, EngineError, Result};
+use crate::flight::status::from_site;
+use crate::peer::trailer::{Digest, Trailer};
+use crate::session::queries::{LedgerEntry, Progress};
+
+/// What is known on our side of the border about the stream to come.
+#[derive(Debug)]
+pub struct Border {
+    /// Who sends it.
+    pub site: SiteId,
+    /// The tables it is made from, for messages.
+    pub tables: String,
+    /// The columns it must have, by position.
+    pub schema: SchemaRef,
+    /// How long the site may stay silent between messages.
+    pub idle: Duration,
+    /// How long the site may stay silent before its first message.
+    pub first: Duration,
+}
+
+impl Border {
+    fn error(&self, code: Code, what: &str) -> EngineError {
+        EngineError::new(code, format!("site {} {what} (tables: {})", self.site, self.tables))
+    }
+}
+
+/// The batches of a site's stream, relabelled to the schema that the fragment declares.
+///
+/// The stream's last item is an error unless the trailer agreed with what arrived.
+pub fn receive<S>(messages: S, border: Border, entry: Arc<LedgerEntry>) -> SendableRecordBatchStream
+where
+    S: Stream<Item = Result<FlightData, tonic::Status>> + Send + 'static,
+{
+    let schema = Arc::clone(&border.schema);
+    let border = Arc::new(border);
+    let digest = Arc::new(Mutex::new(Digest::default()));
+    let hashed = hash_messages(messages, Arc::clone(&border), Arc::clone(&digest));
+    let arrival = Arrival { border, digest, entry, decoder: FlightDataDecoder::new(hashed), done: false, began: false };
+    let batches = stream::unfold(arrival, |mut arrival| async move {
+        if arrival.done {
+            return None;
+        }
+        let next = arrival.next().await;
+        match &next {
+            Ok(Some(_)) => {}
+            Ok(None) => arrival.entry.end(Progress::Finished),
+            Err(error) => arrival.entry.end(Progress::Failed(error.code())),
+        }
+        arrival.done = !matches!(next, Ok(Some(_)));
+        next.map_err(DataFusionError::from).transpose().map(|item| (item, arrival))
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+}
+
+/// Feeds every message but the trailer's own into the digest, and turns the site's refusals into ours.
+fn hash_messages<S>(
+    messages: S,
+    border: Arc<Border>,
+    digest: Arc<Mutex<Digest>>,
+) -> impl Stream<Item = Result<FlightData, FlightError>>
+where
+    S: Stream<Item = Result<FlightData, tonic::Status>> + Send + 'static,
+{
+    messages
+        .map_err(move |status| FlightError::ExternalError(Box::new(from_site(&border.site, &border.tables, status))))
+        .inspect_ok(move |data| {
+            if data.app_metadata.is_empty() {
+                digest.lock().message(data);
+            }
+        })
+}
+
+struct Arrival {
+    border: Arc<Border>,
+    digest: Arc<Mutex<Digest>>,
+    entry: Arc<LedgerEntry>,
+    decoder: FlightDataDecoder,
+    done: bool,
+    began: bool,
+}
+
+impl Arrival {
+    /// The next batch with rows; `None` after a trailer that agreed.
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            let patience = if self.began { self.border.idle } else { self.border.first };
+            let message = timeout(patience, self.decoder.next())
+                .await
+                .map_err(|_| self.border.error(Code::SiteUnavailable, "stopped sending in mid-stream"))?;
+            self.began = true;
+            let Some(message) = message else {
+                return Err(self.border.error(
+                    Code::SiteUnavailable,
+                    "ended its stream before saying that it was whole; nothing of it is used",
+                ));
+            };
+            let message = message.map_err(|error| self.describe(error))?;
+            match message.payload {
+                DecodedPayload::None => {}
+                DecodedPayload::Schema(schema) => self.compare_schema(&schema)?,
+                DecodedPayload::RecordBatch(_) if !message.inner.app_metadata.is_empty() => {
+                    return self.compare_trailer(&message.inner.app_metadata).map(|()| None);
+                }
+                DecodedPayload::RecordBatch(batch) => {
+                    self.digest.lock().rows(batch.num_rows());
+                    if batch.num_rows() > 0 {
+                        self.entry.add_rows(batch.num_rows());
+                        return self.relabel(&batch).map(Some);
+                    }
+                }
+            }
+        }
+    }
+
+    fn describe(&self, error: FlightError) -> EngineError {
+        match error {
+            FlightError::ExternalError(inner) => match inner.downcast::<EngineError>() {
+                Ok(ours) => *ours,
+                Err(other) => self.border.error(Code::SiteProtocol, "sent what cannot be read").caused_by(other),
+            },
+            FlightError::Tonic(status) => from_site(&self.border.site, &self.border.tables, *status),
+            other => self.border.error(Code::SiteProtocol, "sent what cannot be read").caused_by(other),
+        }
+    }
+
+    fn compare_schema(&self, sent: &Schema) -> Result<()> {
+        let expected = &self.border.schema;
+        let same = sent.fields().len() == expected.fields().len()
+            && sent.fields().iter().zip(expected.fields()).all(|(a, b)| same_type(a.data_type(), b.data_type()));
+        if same {
+            return Ok(());
+        }
+        Err(self
+            .border
+            .error(Code::SiteProtocol, "answered with other columns than it was asked for")
+            .caused_by(format!("expected {expected:?}, sent {sent:?}")))
+    }
+
+    fn compare_trailer(&self, sent: &[u8]) -> Result<()> {
+        let counted = self.digest.lock().trailer();
+        match serde_json::from_slice::<Trailer>(sent) {
+            Ok(trailer) if trailer == counted => Ok(()),
+            Ok(trailer) => Err(self
+                .border
+                .error(Code::SiteProtocol, "sent a stream that is not what it says it sent")
+                .caused_by(format!("counted {counted:?}, told {trailer:?}"))),
+            Err(error) => Err(self.border.error(Code::SiteProtocol, "sent a trailer that cannot be read").caused_by(error)),
+        }
+    }
+
+    /// The batch under the names and nullability that the plan declares; a null where none may be is the site's fault.
+    fn relabel(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let schema = &self.border.schema;
+        let columns = batch
+            .columns()
+            .iter()
+            .zip(schema.fields())
+            .map(|(column, field)| {
+                if column.data_type() == field.data_type() {
+                    Ok(Arc::clone(column))
+                } else {
+                    arrow::compute::cast(column, field.data_type())
+                }
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| self.border.error(Code::SiteProtocol, "sent a column of another type").caused_by(error))?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(|error| {
+            self.border.error(Code::SiteProtocol, "sent NULL in a column that has none").caused_by(error)
+        })
+    }
+}
+
+/// Whether two types hold the same values; they may differ in the names and nullability of nested fields, and in what
+/// the wire makes plain (views, dictionaries).
+fn same_type(sent: &arrow::datatypes::DataType, expected: &arrow::datatypes::DataType) -> bool {
+    sent.equals_datatype(&crate::flight::wire_types::wire_type(expected))
+}
