@@ -1,0 +1,60 @@
+//! EXPLAIN at a coordinator: its own operators, and for each remote scan the site and the statement as sent.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use datafusion::physical_plan::{SendableRecordBatchStream, displayable};
+use futures::TryStreamExt;
+
+use super::Run;
+use crate::error::{EngineError, Result};
+use crate::plan::pipeline::Planned;
+use crate::session::declared::lines;
+use crate::session::queries::{LedgerEntry, Progress, QueryRecord};
+
+/// The plan, without running it.
+pub(super) fn explanation(planned: &Planned) -> Result<SendableRecordBatchStream> {
+    let mut rows = vec![operators(planned)];
+    for (index, fragment) in planned.cut.fragments.iter().enumerate() {
+        rows.push((format!("site {} ({})", fragment.site, index + 1), fragment.statement.to_string()));
+    }
+    rows.extend(refusals(planned));
+    lines(rows)
+}
+
+/// The plan after it ran: what the coordinator saw cross each border, and nothing from beyond it.
+pub(super) async fn analysis(run: &Run, record: &Arc<QueryRecord>) -> Result<SendableRecordBatchStream> {
+    let mut rows_out = 0;
+    let mut batches = run.start()?;
+    while let Some(batch) = batches.try_next().await.map_err(EngineError::from)? {
+        rows_out += batch.num_rows();
+    }
+    drop(batches);
+    let mut rows = vec![operators(&run.planned), ("answer".to_string(), format!("rows={rows_out}"))];
+    for entry in record.ledger() {
+        // A scan that a LIMIT above it no longer needs has no other end than this.
+        entry.end(Progress::Cancelled);
+        rows.push((format!("site {} ({})", entry.site, entry.number), format!("{}\n{}", entry.statement, border(&entry))));
+    }
+    rows.extend(refusals(&run.planned));
+    lines(rows)
+}
+
+fn operators(planned: &Planned) -> (String, String) {
+    ("coordinator".to_string(), displayable(planned.physical.as_ref()).indent(false).to_string())
+}
+
+fn refusals(planned: &Planned) -> impl Iterator<Item = (String, String)> {
+    planned.cut.refusals.iter().map(|(site, refusal)| (format!("not sent to {site}"), refusal.to_string()))
+}
+
+fn border(entry: &LedgerEntry) -> String {
+    format!(
+        "rows={}, bytes_sent={}, bytes_received={}, elapsed_ms={}, state={}",
+        entry.rows(),
+        entry.bytes_sent.load(Ordering::Relaxed),
+        entry.bytes_received.load(Ordering::Relaxed),
+        entry.elapsed().as_millis(),
+        entry.progress()
+    )
+}

@@ -1,0 +1,291 @@
+//! A coordinator: plans statements over the sites' snapshots, asks the sites, fuses what comes back.
+
+mod explain;
+mod names;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
+use datafusion::sql::parser::Statement as ParsedStatement;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::catalog::binder::bind;
+use crate::catalog::regional::regional_table;
+use crate::catalog::site_table::SiteId;
+use crate::catalog::snapshot::Snapshots;
+use crate::catalog::system;
+use crate::catalog::view::{Directory, View};
+use crate::config::{CoordinatorConfig, Limits, RegionalTable, Scheme, SiteAddress, WireCompression};
+use crate::error::{Code, EngineError, Result};
+use crate::exec::remote_scan::RemoteAccess;
+use crate::flight::door::{Description, Door, ListedTable, Question};
+use crate::identity::tls::peer_tls;
+use crate::peer::{self, Peers};
+use crate::plan::pipeline::{Planned, plan};
+use crate::session::declared::{declare, describe_plan};
+use crate::session::options::base_state;
+use crate::session::queries::{Queries, QueryRecord, RunningQuery};
+use crate::session::statement::{Statement, parse};
+
+/// How often every site is asked for its view.
+const VIEW_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A coordinator's query engine.
+#[derive(Debug)]
+pub struct Coordinator {
+    core: Arc<Core>,
+    _refresh: SpawnedTask<()>,
+}
+
+/// What a running query needs of its coordinator.
+#[derive(Debug)]
+struct Core {
+    name: String,
+    base: SessionState,
+    peers: Arc<Peers>,
+    snapshots: Arc<Snapshots>,
+    regionals: Vec<RegionalTable>,
+    queries: Arc<Queries>,
+    limits: Arc<Limits>,
+}
+
+/// A parsed question: the statement, what is wanted of it, and its parameters.
+struct Asked {
+    statement: ParsedStatement,
+    wanted: Wanted,
+    question: Question,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Rows,
+    Explanation,
+    Analysis,
+}
+
+impl Coordinator {
+    /// A coordinator over the sites of its configuration; they need not be there yet.
+    ///
+    /// # Errors
+    /// `CONFIG` for an address that is none.
+    pub fn new(config: &CoordinatorConfig) -> Result<Self> {
+        let limits = Arc::new(config.node.limits.clone());
+        let addresses = config.sites.iter().map(|site| address(config, site)).collect();
+        let peers = Arc::new(Peers::new(addresses, &limits)?);
+        let snapshots = Snapshots::new(&peers);
+        let refresh = snapshots.refresh_every(VIEW_REFRESH_INTERVAL);
+        let core = Core {
+            name: config.node.name.as_str().to_string(),
+            base: base_state(&limits)?,
+            peers,
+            snapshots,
+            regionals: config.regionals.clone(),
+            queries: Queries::new(limits.running_queries_max, limits.recent_queries_max),
+            limits,
+        };
+        Ok(Self { core: Arc::new(core), _refresh: refresh })
+    }
+}
+
+fn address(config: &CoordinatorConfig, site: &SiteAddress) -> peer::SiteAddress {
+    let tls = match site.address.scheme() {
+        Scheme::Https => config.node.tls.as_ref().map(|material| peer_tls(material, &site.tls_name)),
+        Scheme::Http => None,
+    };
+    peer::SiteAddress {
+        site: SiteId::new(site.name.as_str()),
+        url: site.address.to_string(),
+        tls,
+        compression: match site.compression {
+            WireCompression::None => "none",
+            WireCompression::Lz4 => "lz4",
+            WireCompression::Zstd => "zstd",
+        },
+    }
+}
+
+#[async_trait]
+impl Door for Coordinator {
+    fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    fn queries(&self) -> &Arc<Queries> {
+        &self.core.queries
+    }
+
+    async fn describe(&self, subject: &str, question: &Question) -> Result<Description> {
+        let asked = self.core.parse(question)?;
+        let (_, plan) = self.core.bind(subject, &asked).await?;
+        match asked.wanted {
+            Wanted::Rows => describe_plan(&plan),
+            Wanted::Explanation | Wanted::Analysis => Ok(Description::explanation()),
+        }
+    }
+
+    async fn execute(&self, running: &RunningQuery, question: Question) -> Result<SendableRecordBatchStream> {
+        let record = running.record();
+        let asked = Arc::new(self.core.parse(&question)?);
+        let run = self.core.plan(record, &asked).await?;
+        match asked.wanted {
+            Wanted::Rows => Ok(answer(Arc::clone(&self.core), Arc::clone(record), asked, run)),
+            Wanted::Explanation => explain::explanation(&run.planned),
+            Wanted::Analysis => explain::analysis(&run, record).await,
+        }
+    }
+
+    async fn tables(&self, subject: &str) -> Result<Vec<ListedTable>> {
+        let mut listed = self.core.site_tables().await;
+        listed.extend(self.core.regional_tables().await);
+        listed.extend(system::listed());
+        tracing::debug!(subject, tables = listed.len(), "listed tables");
+        Ok(listed)
+    }
+
+    fn catalogs(&self) -> Vec<String> {
+        let mut catalogs: Vec<String> = self.core.snapshots.sites().map(ToString::to_string).collect();
+        catalogs.extend(self.core.regionals.iter().map(|regional| regional.name.catalog.clone()));
+        catalogs.push(system::CATALOG.to_string());
+        catalogs.sort();
+        catalogs.dedup();
+        catalogs
+    }
+
+    async fn view(&self) -> Result<Option<View>> {
+        Ok(None)
+    }
+
+    async fn directory(&self) -> Result<Option<Directory>> {
+        Ok(None)
+    }
+}
+
+/// A planned query and the session it runs in.
+struct Run {
+    state: SessionState,
+    declared: arrow::datatypes::SchemaRef,
+    planned: Planned,
+}
+
+impl Core {
+    fn parse(&self, question: &Question) -> Result<Asked> {
+        let (statement, wanted) = match parse(&question.sql, self.limits.statement_bytes_max)? {
+            Statement::Query(statement) => (statement, Wanted::Rows),
+            Statement::Explain(statement) => (statement, Wanted::Explanation),
+            Statement::ExplainAnalyze(statement) => (statement, Wanted::Analysis),
+        };
+        Ok(Asked { statement, wanted, question: question.clone() })
+    }
+
+    async fn bind(&self, subject: &str, asked: &Asked) -> Result<(SessionState, LogicalPlan)> {
+        let state = bind(&self.base, &names::Subjects { core: self, subject }, &asked.statement).await?;
+        let plan = state.statement_to_plan(asked.statement.clone()).await?;
+        let plan = match &asked.question.parameters {
+            Some(values) => plan.with_param_values(values.clone())?,
+            None => plan,
+        };
+        Ok((state, plan))
+    }
+
+    async fn plan(&self, record: &Arc<QueryRecord>, asked: &Asked) -> Result<Run> {
+        let (state, logical) = self.bind(&record.subject, asked).await?;
+        let declared = Arc::clone(logical.schema().inner());
+        let planned = plan(&state, logical).await?;
+        for (site, refusal) in &planned.cut.refusals {
+            tracing::info!(query = %record.id, %site, "cut smaller: {refusal}");
+        }
+        let access = RemoteAccess {
+            peers: Arc::clone(&self.peers),
+            record: Arc::clone(record),
+            deadline: Instant::now() + Duration::from_millis(self.limits.statement_timeout_ms),
+        };
+        let config = state.config().clone().with_extension(Arc::new(access));
+        let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
+        Ok(Run { state, declared, planned })
+    }
+
+    async fn site_tables(&self) -> Vec<ListedTable> {
+        let views = self.snapshots.all().await;
+        let tables = views.iter().flat_map(|(site, view)| {
+            view.tables.iter().map(|((source, table), known)| ListedTable {
+                catalog: site.to_string(),
+                schema: source.clone(),
+                table: table.clone(),
+                table_type: "BASE TABLE",
+                columns: Arc::clone(&known.schema),
+                comment: known.comment.clone(),
+            })
+        });
+        tables.collect()
+    }
+
+    /// A regional table whose arms cannot all be described is not listed; asking for it says why.
+    async fn regional_tables(&self) -> Vec<ListedTable> {
+        let mut listed = Vec::new();
+        for regional in &self.regionals {
+            match regional_table(&self.snapshots, regional).await {
+                Ok(table) => listed.push(ListedTable {
+                    catalog: regional.name.catalog.clone(),
+                    schema: regional.name.schema.clone(),
+                    table: regional.name.table.clone(),
+                    table_type: "VIEW",
+                    columns: table.schema(),
+                    comment: None,
+                }),
+                Err(error) => tracing::warn!("{error}"),
+            }
+        }
+        listed
+    }
+}
+
+impl Run {
+    fn start(&self) -> Result<SendableRecordBatchStream> {
+        Ok(execute_stream(Arc::clone(&self.planned.physical), self.state.task_ctx())?)
+    }
+}
+
+/// The rows of a query. When a site says, before the first row, that its view has moved on, the sites are asked anew
+/// and the statement is planned once more.
+fn answer(core: Arc<Core>, record: Arc<QueryRecord>, asked: Arc<Asked>, run: Run) -> SendableRecordBatchStream {
+    let declared = Arc::clone(&run.declared);
+    let batches = stream::once(async move {
+        let mut batches = run.start()?;
+        let first = batches.next().await;
+        match first {
+            Some(Err(error)) => {
+                let error = EngineError::from(error);
+                if error.code() != Code::Stale {
+                    return Err(error);
+                }
+                drop(batches);
+                plan_again(&core, &record, &asked, &run).await?.start()
+            }
+            first => Ok(declare(
+                batches.schema(),
+                Box::pin(RecordBatchStreamAdapter::new(batches.schema(), stream::iter(first).chain(batches))),
+            )),
+        }
+    })
+    .map_err(datafusion::error::DataFusionError::from)
+    .try_flatten();
+    Box::pin(RecordBatchStreamAdapter::new(declared, batches))
+}
+
+async fn plan_again(core: &Core, record: &Arc<QueryRecord>, asked: &Asked, stale: &Run) -> Result<Run> {
+    let sites: Vec<SiteId> = stale.planned.cut.fragments.iter().map(|fragment| fragment.site.clone()).collect();
+    core.snapshots.refresh(sites).await?;
+    let run = core.plan(record, asked).await?;
+    let same_types = run.declared.fields().iter().map(|field| (field.name(), field.data_type()));
+    if same_types.eq(stale.declared.fields().iter().map(|field| (field.name(), field.data_type()))) {
+        return Ok(run);
+    }
+    Err(EngineError::new(Code::Stale, "a table that the statement reads has other columns now; prepare it again"))
+}

@@ -1,0 +1,45 @@
+//! The names that a subject may use at a coordinator: sites' tables, regional tables, system tables.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::TableProvider;
+use datafusion::common::ResolvedTableReference;
+
+use super::Core;
+use crate::catalog::binder::{Names, unknown_table};
+use crate::catalog::regional::regional_table;
+use crate::catalog::system;
+use crate::error::Result;
+
+/// The names, for one subject.
+pub(super) struct Subjects<'a> {
+    pub(super) core: &'a Core,
+    pub(super) subject: &'a str,
+}
+
+#[async_trait]
+impl Names for Subjects<'_> {
+    async fn table(&self, name: &ResolvedTableReference) -> Result<Arc<dyn TableProvider>> {
+        let (catalog, schema, table) = (name.catalog.as_ref(), name.schema.as_ref(), name.table.as_ref());
+        if catalog == system::CATALOG && schema == system::QUERIES {
+            let found = system::table(&self.core.queries, self.subject, table)?;
+            return found.ok_or_else(|| unknown_table(name));
+        }
+        let regional = self.core.regionals.iter().find(|regional| {
+            regional.name.catalog == catalog && regional.name.schema == schema && regional.name.table == table
+        });
+        if let Some(regional) = regional {
+            return regional_table(&self.core.snapshots, regional).await;
+        }
+        match self.core.snapshots.table(catalog, schema, table).await? {
+            Some(table) => Ok(Arc::new(table)),
+            None => Err(unknown_table(name)),
+        }
+    }
+
+    /// A coordinator has no catalog of its own to fall back on; short names find the system tables.
+    fn defaults(&self) -> (String, String) {
+        (system::CATALOG.to_string(), system::QUERIES.to_string())
+    }
+}

@@ -1,0 +1,122 @@
+//! A running node: a door on a socket, with TLS or on loopback, and its health beside it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use datafusion::common::runtime::SpawnedTask;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+
+use crate::config::{CoordinatorConfig, DoorSecurity, NodeConfig, SiteConfig};
+use crate::coordinator::Coordinator;
+use crate::error::{Code, EngineError, Result};
+use crate::flight::access::Access;
+use crate::flight::door::Door;
+use crate::flight::server::FlightServer;
+use crate::identity::tls::server_tls;
+use crate::identity::{Authenticator, Users};
+use crate::site::Site;
+
+/// A node that serves for as long as this lives.
+#[derive(Debug)]
+pub struct RunningNode {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: SpawnedTask<Result<()>>,
+}
+
+impl RunningNode {
+    /// Opens the sources of a site and its door.
+    ///
+    /// # Errors
+    /// `CONFIG` for what cannot be opened or listened on.
+    pub async fn site(config: &SiteConfig) -> Result<Self> {
+        let site = Arc::new(Site::open(config).await?);
+        Self::open(site, &config.node, config.peers.clone()).await
+    }
+
+    /// Opens the door of a coordinator.
+    ///
+    /// # Errors
+    /// `CONFIG` for what cannot be listened on.
+    pub async fn coordinator(config: &CoordinatorConfig) -> Result<Self> {
+        let coordinator = Arc::new(Coordinator::new(config)?);
+        Self::open(coordinator, &config.node, std::collections::BTreeSet::new()).await
+    }
+
+    async fn open(
+        door: Arc<dyn Door>,
+        config: &NodeConfig,
+        peers: std::collections::BTreeSet<String>,
+    ) -> Result<Self> {
+        let limits = Arc::new(config.limits.clone());
+        let users = config.users.as_deref().map(|file| Users::open(file, &limits)).transpose()?;
+        let access = Access::new(Authenticator::new(users, peers, &limits));
+        let flight = FlightServiceServer::new(FlightServer::new(door, access, Arc::clone(&limits))?)
+            .max_decoding_message_size(limits.message_bytes_max)
+            .max_encoding_message_size(usize::MAX);
+        let (health_reporter, health) = tonic_health::server::health_reporter();
+        health_reporter.set_service_status("", ServingStatus::Serving).await;
+        health_reporter.set_serving::<FlightServiceServer<FlightServer>>().await;
+        let mut server = Server::builder()
+            .tcp_nodelay(true)
+            .http2_adaptive_window(Some(true))
+            .http2_keepalive_interval(Some(Duration::from_secs(limits.keepalive_interval_s)))
+            .http2_max_header_list_size(limits.metadata_bytes_max);
+        if config.door == DoorSecurity::Tls {
+            let material = config.tls.as_ref().ok_or_else(|| EngineError::internal("a TLS door without a certificate"))?;
+            server = server.tls_config(server_tls(material, &limits)).map_err(|error| {
+                EngineError::new(Code::Config, "the node's certificate, key or authority cannot be used").caused_by(error)
+            })?;
+        }
+        let listener = listen(config).await?;
+        let address = listener.local_addr().map_err(EngineError::internal)?;
+        let (stop, mut stopped) = watch::channel(false);
+        let served = server.add_service(health).add_service(flight).serve_with_incoming_shutdown(
+            TcpListenerStream::new(listener),
+            async move {
+                // The sender lives in the node; when it is gone, so is the wish to serve.
+                let _ = stopped.wait_for(|stop| *stop).await;
+            },
+        );
+        let task = SpawnedTask::spawn(async move { served.await.map_err(EngineError::internal) });
+        tracing::info!(node = config.name.as_str(), %address, "serving");
+        Ok(Self { address, stop, task })
+    }
+
+    /// Serves until `stop` resolves; then lets running answers end, for a moment, and closes the door.
+    ///
+    /// # Errors
+    /// When the server itself fails.
+    pub async fn serve_until(self, stop: impl Future<Output = ()>) -> Result<()> {
+        const DRAIN: Duration = Duration::from_secs(2);
+        let Self { stop: sender, task, .. } = self;
+        tokio::pin!(task);
+        tokio::select! {
+            ended = &mut task => return ended.map_err(EngineError::internal)?,
+            () = stop => {}
+        }
+        sender.send_replace(true);
+        match tokio::time::timeout(DRAIN, task).await {
+            Ok(ended) => ended.map_err(EngineError::internal)?,
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+async fn listen(config: &NodeConfig) -> Result<TcpListener> {
+    TcpListener::bind(config.listen).await.map_err(|error| {
+        EngineError::new(
+            Code::Config,
+            format!("cannot listen on {}: {}; is another node running there? (`listen` in the configuration)", config.listen, error.kind()),
+        )
+        .caused_by(error)
+    })
+}

@@ -1,0 +1,206 @@
+//! Where the plan is cut: every largest subtree whose tables are all of one site becomes a fragment of that site.
+//!
+//! ```text
+//! before   Aggregate(Join(Filter(Scan sales.tpch.orders), Filter(Scan logistics.tpch.lineitem)))
+//! after    Aggregate(Join(Fragment site=sales, Fragment site=logistics))
+//! never    Values, EmptyRelation, tables of the coordinator: no site, no fragment
+//! ```
+//!
+//! A subtree that cannot be written or proven is cut smaller: its top stays here, its inputs are tried each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use connectors::statement::{Accepts, Refusal};
+use datafusion::common::Column;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, Projection, Sort, SortExpr};
+use datafusion::common::TableReference;
+
+use crate::catalog::site_table::{SiteId, SiteTable};
+use crate::error::{EngineError, Result};
+use crate::exec::remote_scan::Fragment;
+use crate::plan::estimate::estimate_statistics;
+use crate::plan::fragment_node::FragmentNode;
+use crate::plan::prove::prove;
+use crate::plan::sites::{Location, Sites};
+
+/// A plan in which every table of a site lies in a fragment.
+#[derive(Debug)]
+pub struct CutPlan {
+    /// What is left for the coordinator, with fragments as leaves.
+    pub plan: LogicalPlan,
+    /// The fragments, from left to right.
+    pub fragments: Vec<Arc<Fragment>>,
+    /// Why subtrees of one site were cut smaller than they are.
+    pub refusals: Vec<(SiteId, Refusal)>,
+}
+
+/// Cuts `plan`.
+///
+/// # Errors
+/// When even the scan of a table cannot be written.
+pub fn cut_fragments(state: &SessionState, plan: LogicalPlan) -> Result<CutPlan> {
+    let mut cutter = Cutter { state, accepts: Accepts::default(), fragments: Vec::new(), refusals: Vec::new() };
+    let plan = match cutter.place(&plan)? {
+        Location::At(site) => cutter.cut_whole(plan, &site)?,
+        _ => cutter.cut(plan)?,
+    };
+    Ok(CutPlan { plan, fragments: cutter.fragments, refusals: cutter.refusals })
+}
+
+struct Cutter<'a> {
+    state: &'a SessionState,
+    accepts: Accepts,
+    fragments: Vec<Arc<Fragment>>,
+    refusals: Vec<(SiteId, Refusal)>,
+}
+
+impl Cutter<'_> {
+    fn place(&self, plan: &LogicalPlan) -> Result<Location> {
+        Ok(Sites::default().locate(plan)?)
+    }
+
+    /// The whole statement is of one site: its order, if it has one, is the statement's own.
+    fn cut_whole(&mut self, plan: LogicalPlan, site: &SiteId) -> Result<LogicalPlan> {
+        match self.fragment(&plan, site) {
+            Ok(node) => Ok(node),
+            Err(refusal) => {
+                self.refusals.push((site.clone(), refusal));
+                self.cut_inputs(plan)
+            }
+        }
+    }
+
+    fn cut(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let Location::At(site) = self.place(&plan)? else { return self.cut_inputs(plan) };
+        let order = match order_of(&plan) {
+            Order::None => None,
+            Order::By(sort) => Some(sort),
+            Order::Hidden => return self.cut_inputs(plan),
+        };
+        match self.fragment(&plan, &site) {
+            Ok(node) => Ok(match order {
+                Some(expr) => LogicalPlan::Sort(Sort { expr, input: Arc::new(node), fetch: None }),
+                None => node,
+            }),
+            Err(refusal) => {
+                self.refusals.push((site, refusal));
+                self.cut_inputs(plan)
+            }
+        }
+    }
+
+    /// The node stays; its inputs and subqueries are cut.
+    fn cut_inputs(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        if let LogicalPlan::TableScan(scan) = &plan
+            && let Some(table) = SiteTable::of(scan)
+        {
+            let why = self.refusals.last().map(|(_, refusal)| refusal.to_string()).unwrap_or_default();
+            return Err(EngineError::internal(format!("a scan of site {} cannot be written: {why}", table.site())));
+        }
+        let mut cut = |input: LogicalPlan| -> DataFusionResult<Transformed<LogicalPlan>> {
+            Ok(Transformed::yes(self.cut(input)?))
+        };
+        let plan = plan.map_subqueries(|subquery| match subquery {
+            LogicalPlan::Subquery(subquery) => subquery_of(subquery, &mut cut),
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(plan.data.map_children(&mut cut)?.data)
+    }
+
+    fn fragment(&mut self, plan: &LogicalPlan, site: &SiteId) -> Result<LogicalPlan, Refusal> {
+        let failed = |error: &dyn std::fmt::Display| Refusal::new("fragment", error.to_string());
+        let named = with_full_names(plan.clone()).map_err(|error| failed(&error))?;
+        let statement = prove(self.state, &named, &self.accepts)?;
+        let fragment = Arc::new(Fragment {
+            site: site.clone(),
+            statement: Arc::from(statement.text),
+            schema: Arc::clone(plan.schema().inner()),
+            versions: Arc::new(versions(plan).map_err(|error| failed(&error))?),
+            statistics: Arc::new(estimate_statistics(plan)),
+        });
+        self.fragments.push(Arc::clone(&fragment));
+        let node = FragmentNode::new(fragment, Arc::clone(plan.schema()));
+        Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+    }
+}
+
+fn subquery_of(
+    subquery: datafusion::logical_expr::Subquery,
+    cut: &mut dyn FnMut(LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>>,
+) -> DataFusionResult<Transformed<LogicalPlan>> {
+    let inner = cut(subquery.subquery.as_ref().clone())?.data;
+    Ok(Transformed::yes(LogicalPlan::Subquery(subquery.with_plan(Arc::new(inner)))))
+}
+
+/// The order in which a subtree's rows come, as far as somebody above may count on it.
+enum Order {
+    None,
+    By(Vec<SortExpr>),
+    /// Ordered by what its own columns do not hold: the sort has to stay above the border.
+    Hidden,
+}
+
+/// A fragment's order is lost when the coordinator spreads its rows over threads, so what was sorted inside a fragment
+/// is sorted again above it (fragments that are the whole statement excepted).
+fn order_of(plan: &LogicalPlan) -> Order {
+    match plan {
+        LogicalPlan::Sort(sort) => Order::By(sort.expr.clone()),
+        LogicalPlan::Limit(limit) => order_of(&limit.input),
+        LogicalPlan::SubqueryAlias(alias) => match order_of(&alias.input) {
+            Order::By(_) => Order::Hidden,
+            order => order,
+        },
+        LogicalPlan::Projection(projection) => match order_of(&projection.input) {
+            Order::By(keys) => {
+                keys.into_iter().map(|key| through(projection, key)).collect::<Option<_>>().map_or(Order::Hidden, Order::By)
+            }
+            order => order,
+        },
+        _ => Order::None,
+    }
+}
+
+/// A sort key below a projection as a column of the projection, when it is one.
+fn through(projection: &Projection, key: SortExpr) -> Option<SortExpr> {
+    let index = projection.expr.iter().position(|expr| match expr {
+        Expr::Alias(alias) => *alias.expr == key.expr,
+        expr => *expr == key.expr,
+    })?;
+    let column = Column::from(projection.schema.qualified_field(index));
+    Some(SortExpr { expr: Expr::Column(column), ..key })
+}
+
+/// The same plan with every table named `site.source.table`, whatever the asker wrote.
+fn with_full_names(plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
+    let named = plan.transform_down_with_subqueries(|node| match node {
+        LogicalPlan::TableScan(mut scan) => match SiteTable::of(&scan) {
+            Some(table) => {
+                let origin = table.origin();
+                scan.table_name =
+                    TableReference::full(table.site().as_str(), origin.source.as_str(), origin.table.as_str());
+                Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+            }
+            None => Ok(Transformed::no(LogicalPlan::TableScan(scan))),
+        },
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(named.data)
+}
+
+fn versions(plan: &LogicalPlan) -> DataFusionResult<BTreeMap<String, String>> {
+    let mut versions = BTreeMap::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Some(table) = SiteTable::of(scan)
+        {
+            let origin = table.origin();
+            versions.insert(format!("{}.{}", origin.source, origin.table), origin.version.clone());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(versions)
+}

@@ -1,0 +1,15 @@
+//! From a bound statement to what each site runs and what is left for the coordinator.
+//!
+//! [`pipeline`] is the order of it all: DataFusion's rules, then [`group_joins`] and [`split_unions`] (with
+//! [`estimate`]'s cardinalities), DataFusion's rules again over the new shape, then [`cut_fragments`], each fragment
+//! written as a statement that [`prove`] has compared with it.
+
+pub mod average;
+pub mod cut_fragments;
+pub mod estimate;
+pub mod fragment_node;
+pub mod group_joins;
+pub mod pipeline;
+pub mod prove;
+pub mod sites;
+pub mod split_unions;

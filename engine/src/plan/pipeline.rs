@@ -1,0 +1,55 @@
+//! The order of planning: one list, each step with its reason.
+
+use std::sync::Arc;
+
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+
+use crate::error::Result;
+use crate::plan::cut_fragments::{CutPlan, cut_fragments};
+use crate::plan::fragment_node::FragmentPlanner;
+use crate::plan::group_joins::group_joins;
+use crate::plan::sites::{Location, Sites};
+use crate::plan::split_unions::split_unions;
+
+/// A statement planned: what the coordinator runs, and what it asks of sites.
+#[derive(Debug)]
+pub struct Planned {
+    /// The coordinator's operators, with remote scans as leaves.
+    pub physical: Arc<dyn ExecutionPlan>,
+    /// The cut logical plan, its fragments and refusals.
+    pub cut: CutPlan,
+}
+
+/// Plans a bound statement to its end.
+///
+/// # Errors
+/// As planning fails; a subtree that cannot be pushed is no failure.
+pub async fn plan(state: &SessionState, logical: LogicalPlan) -> Result<Planned> {
+    // 1. DataFusion's own rules: subqueries become joins, filters sink, names are all resolved and typed.
+    let optimized = state.optimize(&logical)?;
+    // 2. Ours, over several sites only: what can run together at one site stands together; work sinks into the arms of
+    //    unions over sites.
+    let arranged = match Sites::default().locate(&optimized)? {
+        Location::Mixed => arrange(state, optimized)?,
+        _ => optimized,
+    };
+    // 3. The cut; nothing moves over a border afterwards.
+    let cut = cut_fragments(state, arranged)?;
+    // 4. Operators for what is left. DataFusion picks build sides by the fragments' expected sizes.
+    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(FragmentPlanner)]);
+    let physical = planner.create_physical_plan(&cut.plan, state).await?;
+    Ok(Planned { physical, cut })
+}
+
+fn arrange(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
+    let grouped = group_joins(plan)?;
+    let split = split_unions(grouped.data)?;
+    if !(grouped.transformed || split.transformed) {
+        return Ok(split.data);
+    }
+    // The new shape has no projections and filters of its own yet: the same rules place them.
+    Ok(state.optimizer().optimize(split.data, state, |_, _| {})?)
+}
