@@ -1,0 +1,181 @@
+//! The demo's federation as a user would set it up: data, certificates, users and configuration in a directory.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::tpch;
+use crate::error::{EngineError, Result};
+use crate::identity::certs::{self, NodeName};
+use crate::identity::users_file;
+
+/// A source's file: site, source, table, file name, content, what its owner says about it.
+type EmbeddedTable = (&'static str, &'static str, &'static str, &'static str, &'static [u8], &'static str);
+
+const AGENCIES: [EmbeddedTable; 5] = [
+    (
+        "bts",
+        "ontime",
+        "flights",
+        "flights.parquet",
+        include_bytes!("../../../demo/nycflights13/bts/flights.parquet"),
+        "Departures from New York City's airports in 2013, on-time performance",
+    ),
+    (
+        "bts",
+        "ontime",
+        "airlines",
+        "airlines.csv",
+        include_bytes!("../../../demo/nycflights13/bts/airlines.csv"),
+        "Names of carriers",
+    ),
+    (
+        "faa",
+        "registry",
+        "airports",
+        "airports.csv",
+        include_bytes!("../../../demo/nycflights13/faa/airports.csv"),
+        "Airport registry",
+    ),
+    (
+        "faa",
+        "registry",
+        "planes",
+        "planes.parquet",
+        include_bytes!("../../../demo/nycflights13/faa/planes.parquet"),
+        "Aircraft registry",
+    ),
+    (
+        "noaa",
+        "observations",
+        "weather",
+        "weather.parquet",
+        include_bytes!("../../../demo/nycflights13/noaa/weather.parquet"),
+        "Hourly weather at New York City's airports in 2013",
+    ),
+];
+
+const COORDINATOR: &str = "coordinator";
+/// Name and password of the demo's one user.
+pub(super) const ANALYST: &str = "analyst";
+
+/// The directory of a written federation; removed when dropped.
+#[derive(Debug)]
+pub(super) struct Files {
+    directory: TempDir,
+}
+
+impl Files {
+    /// The configuration that starts all of it.
+    pub(super) fn serve_config(&self) -> PathBuf {
+        self.directory.path().join("serve.toml")
+    }
+}
+
+/// A table of a site: source, name, file relative to the site's directory, comment.
+struct TableEntry {
+    source: &'static str,
+    name: &'static str,
+    file: String,
+    comment: &'static str,
+}
+
+/// Writes the federation; the coordinator will listen at `listen`.
+///
+/// # Errors
+/// When the directory cannot be written, or the TPC-H data cannot be made.
+pub(super) fn write(listen: SocketAddr, tpch_scale: Option<f64>) -> Result<Files> {
+    let directory = TempDir::with_prefix("chancery-demo-").map_err(EngineError::internal)?;
+    let root = directory.path();
+    let mut sites: Vec<(&str, Vec<TableEntry>)> = Vec::new();
+    for (site, source, name, file, content, comment) in AGENCIES {
+        write_file(&root.join(site).join(file), content)?;
+        add_table(&mut sites, site, TableEntry { source, name, file: file.to_string(), comment });
+    }
+    if let Some(scale) = tpch_scale {
+        for (site, name) in tpch::LAYOUT {
+            let file = format!("{name}.parquet");
+            tpch::write(name, scale, &root.join(site).join(&file))?;
+            add_table(&mut sites, site, TableEntry { source: "tpch", name, file, comment: "TPC-H, generated" });
+        }
+    }
+    write_identities(root, sites.iter().map(|(site, _)| *site))?;
+    for (site, tables) in &sites {
+        write_file(&root.join(format!("{site}.toml")), site_config(site, tables).as_bytes())?;
+    }
+    let names: Vec<&str> = sites.iter().map(|(site, _)| *site).collect();
+    write_file(&root.join("coordinator.toml"), coordinator_config(listen, &names).as_bytes())?;
+    write_file(&root.join("serve.toml"), serve_config(&names).as_bytes())?;
+    Ok(Files { directory })
+}
+
+fn add_table(sites: &mut Vec<(&'static str, Vec<TableEntry>)>, site: &'static str, table: TableEntry) {
+    match sites.iter_mut().find(|(name, _)| *name == site) {
+        Some((_, tables)) => tables.push(table),
+        None => sites.push((site, vec![table])),
+    }
+}
+
+fn write_file(path: &Path, content: &[u8]) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(EngineError::internal)?;
+    }
+    fs::write(path, content).map_err(EngineError::internal)
+}
+
+fn write_identities<'a>(root: &Path, sites: impl Iterator<Item = &'a str>) -> Result<()> {
+    let nodes: Vec<NodeName> = std::iter::once(COORDINATOR)
+        .chain(sites)
+        .map(|name| name.parse::<NodeName>())
+        .collect::<std::result::Result<_, _>>()
+        .map_err(EngineError::internal)?;
+    certs::init(&root.join("certs"), &nodes)?;
+    users_file::add(&root.join("users.toml"), ANALYST, ANALYST, BTreeSet::from([ANALYST.to_string()]))
+}
+
+fn tls_section(node: &str) -> String {
+    format!(
+        "[tls]\ncertificate = \"certs/{node}.crt\"\nkey = \"certs/{node}.key\"\nauthority = \"certs/authority.crt\"\n"
+    )
+}
+
+fn site_config(site: &str, tables: &[TableEntry]) -> String {
+    let mut text = format!(
+        "name = \"{site}\"\nlisten = \"127.0.0.1:0\"\npeers = [\"{COORDINATOR}\"]\n\n{}\n[users]\nfile = \"users.toml\"\n",
+        tls_section(site)
+    );
+    let mut sources: Vec<&str> = tables.iter().map(|table| table.source).collect();
+    sources.dedup();
+    for source in sources {
+        let _ = writeln!(text, "\n[[source]]\nname = \"{source}\"\nkind = \"files\"\nroot = \"{site}\"");
+        for table in tables.iter().filter(|table| table.source == source) {
+            let _ = writeln!(
+                text,
+                "\n[[source.table]]\nname = \"{}\"\npath = \"{}\"\ncomment = \"{}\"",
+                table.name, table.file, table.comment
+            );
+        }
+    }
+    text
+}
+
+fn coordinator_config(listen: SocketAddr, sites: &[&str]) -> String {
+    let mut text = format!(
+        "name = \"{COORDINATOR}\"\nlisten = \"{listen}\"\nplaintext = true\n\n{}\n[users]\nfile = \"users.toml\"\n",
+        tls_section(COORDINATOR)
+    );
+    for site in sites {
+        // Port 0: where the site of this process came to listen.
+        let _ = writeln!(text, "\n[[site]]\nname = \"{site}\"\naddress = \"https://127.0.0.1:0\"");
+    }
+    text
+}
+
+fn serve_config(sites: &[&str]) -> String {
+    let files: Vec<String> = sites.iter().map(|site| format!("\"{site}.toml\"")).collect();
+    format!("coordinator = \"coordinator.toml\"\nsites = [{}]\n", files.join(", "))
+}

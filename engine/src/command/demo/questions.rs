@@ -1,0 +1,128 @@
+//! The demo's questions, asked as any client would ask them: over Flight SQL, with the answer and its ledger printed.
+
+use std::net::SocketAddr;
+
+use arrow::array::RecordBatch;
+use arrow::util::pretty::pretty_format_batches;
+use arrow_flight::FlightInfo;
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use futures::TryStreamExt;
+use tonic::transport::{Channel, Endpoint};
+
+use super::federation::ANALYST;
+use super::say;
+use crate::error::{Code, EngineError, Result};
+
+/// What is asked, and why it is worth asking.
+const QUESTIONS: [(&str, &str); 5] = [
+    (
+        "Which carriers lose most time when visibility is poor? (bts, noaa)",
+        "SELECT a.name AS carrier, count(*) AS flights, round(avg(f.dep_delay), 1) AS mean_delay_min
+FROM bts.ontime.flights f
+JOIN bts.ontime.airlines a ON a.carrier = f.carrier
+JOIN noaa.observations.weather w ON w.origin = f.origin AND w.time_hour = f.time_hour
+WHERE w.visib < 2
+GROUP BY a.name
+HAVING count(*) >= 100
+ORDER BY mean_delay_min DESC
+LIMIT 5",
+    ),
+    (
+        "Whose aircraft fly the most hours out of New York? (bts, faa)",
+        "SELECT p.manufacturer, count(DISTINCT p.tailnum) AS aircraft, count(*) AS flights,
+       round(sum(f.air_time) / 60) AS hours
+FROM bts.ontime.flights f
+JOIN faa.registry.planes p ON p.tailnum = f.tailnum
+GROUP BY p.manufacturer
+ORDER BY hours DESC
+LIMIT 5",
+    ),
+    (
+        "Where is one most likely to arrive an hour late? (bts, faa)",
+        "SELECT ap.name AS destination, count(*) AS flights,
+       round(100.0 * count(*) FILTER (WHERE f.arr_delay > 60) / count(*), 1) AS percent_late
+FROM bts.ontime.flights f
+JOIN faa.registry.airports ap ON ap.faa = f.dest
+WHERE f.arr_delay IS NOT NULL
+GROUP BY ap.name
+HAVING count(*) > 1000
+ORDER BY percent_late DESC
+LIMIT 5",
+    ),
+    (
+        "Do old aircraft suffer more from strong wind? (bts, faa, noaa)",
+        "SELECT CASE WHEN p.year < 1995 THEN 'built before 1995' ELSE 'built since 1995' END AS aircraft,
+       CASE WHEN w.wind_speed > 20 THEN 'strong wind' ELSE 'calm' END AS weather,
+       count(*) AS flights, round(avg(f.dep_delay), 1) AS mean_delay_min
+FROM bts.ontime.flights f
+JOIN faa.registry.planes p ON p.tailnum = f.tailnum
+JOIN noaa.observations.weather w ON w.origin = f.origin AND w.time_hour = f.time_hour
+WHERE p.year IS NOT NULL AND w.wind_speed IS NOT NULL
+GROUP BY 1, 2
+ORDER BY 1, 2",
+    ),
+    (
+        "How many flights are by aircraft that the registry does not know? (bts, faa)",
+        "SELECT a.name AS carrier, count(*) AS flights, count(DISTINCT f.tailnum) AS aircraft
+FROM bts.ontime.flights f
+JOIN bts.ontime.airlines a ON a.carrier = f.carrier
+WHERE f.tailnum IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM faa.registry.planes p WHERE p.tailnum = f.tailnum)
+GROUP BY a.name
+ORDER BY flights DESC
+LIMIT 5",
+    ),
+];
+
+/// Asks every question at `address` and prints statement, answer and ledger.
+///
+/// # Errors
+/// When a question is not answered.
+pub(super) async fn ask_all(address: SocketAddr) -> Result<()> {
+    let mut analyst = connect(address).await?;
+    for (number, (question, statement)) in QUESTIONS.iter().enumerate() {
+        say(&format!("── {}. {question}\n\n{statement}\n", number + 1))?;
+        let answer = ask(&mut analyst, statement).await?;
+        say(&table(&answer)?)?;
+        let ledger = ask(&mut analyst, &ledger_of_last()).await?;
+        say(&format!("What crossed each border:\n{}\n", table(&ledger)?))?;
+    }
+    Ok(())
+}
+
+/// The ledger of the query that ended last.
+fn ledger_of_last() -> String {
+    "SELECT site, rows, bytes_sent, bytes_received, elapsed_ms, statement AS pushed FROM system.queries.ledger \
+     WHERE query_id = (SELECT query_id FROM system.queries.recent ORDER BY started_at DESC, elapsed_ms LIMIT 1) \
+     ORDER BY number"
+        .to_string()
+}
+
+async fn connect(address: SocketAddr) -> Result<FlightSqlServiceClient<Channel>> {
+    let channel = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(EngineError::internal)?
+        .connect()
+        .await
+        .map_err(|error| EngineError::internal(format!("the demo cannot reach its own coordinator: {error}")))?;
+    let mut client = FlightSqlServiceClient::new(channel);
+    client.handshake(ANALYST, ANALYST).await.map_err(unanswered)?;
+    Ok(client)
+}
+
+async fn ask(client: &mut FlightSqlServiceClient<Channel>, statement: &str) -> Result<Vec<RecordBatch>> {
+    let info: FlightInfo = client.execute(statement.to_string(), None).await.map_err(unanswered)?;
+    let mut batches = Vec::new();
+    for ticket in info.endpoint.into_iter().filter_map(|endpoint| endpoint.ticket) {
+        let stream = client.do_get(ticket).await.map_err(unanswered)?;
+        batches.extend(stream.try_collect::<Vec<_>>().await.map_err(unanswered)?);
+    }
+    Ok(batches)
+}
+
+fn table(batches: &[RecordBatch]) -> Result<String> {
+    Ok(pretty_format_batches(batches).map_err(EngineError::internal)?.to_string())
+}
+
+fn unanswered(error: impl std::fmt::Display) -> EngineError {
+    EngineError::new(Code::Internal, format!("a question of the demo was not answered: {error}"))
+}

@@ -1,0 +1,7 @@
+//! The subcommands of `chancery`, one file each: arguments in, exit code out.
+
+pub mod certs;
+pub mod check_config;
+pub mod demo;
+pub mod serve;
+pub mod user;

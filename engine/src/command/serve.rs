@@ -1,0 +1,121 @@
+//! `chancery site`, `chancery coordinator` and `chancery serve`: nodes that run until they are told to stop.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use futures::future::join_all;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{self, ConfigFaults, ServeConfig, SiteUrl};
+use crate::error::{Code, EngineError, Result};
+use crate::node::RunningNode;
+
+/// The configuration of a node.
+#[derive(Debug, clap::Args)]
+pub struct NodeArgs {
+    /// The node's configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// `chancery site`
+///
+/// # Errors
+/// `CONFIG`, or the server's own failure.
+pub async fn site(args: NodeArgs) -> Result<ExitCode> {
+    let config = config::load_site(&args.config).map_err(faults)?;
+    run_until_signal(vec![RunningNode::site(&config).await?]).await
+}
+
+/// `chancery coordinator`
+///
+/// # Errors
+/// `CONFIG`, or the server's own failure.
+pub async fn coordinator(args: NodeArgs) -> Result<ExitCode> {
+    let config = config::load_coordinator(&args.config).map_err(faults)?;
+    run_until_signal(vec![RunningNode::coordinator(&config).await?]).await
+}
+
+/// `chancery serve`: coordinator and sites in one process, over real connections.
+///
+/// # Errors
+/// `CONFIG`, or a server's own failure.
+pub async fn serve(args: NodeArgs) -> Result<ExitCode> {
+    let config = config::load_serve(&args.config).map_err(faults)?;
+    let Federation { coordinator, sites } = Federation::start(config).await?;
+    let mut nodes = vec![coordinator];
+    nodes.extend(sites);
+    run_until_signal(nodes).await
+}
+
+/// The nodes of one process.
+#[derive(Debug)]
+pub struct Federation {
+    /// The coordinator.
+    pub coordinator: RunningNode,
+    /// The sites, in the order of the configuration.
+    pub sites: Vec<RunningNode>,
+}
+
+impl Federation {
+    /// Starts the sites, then the coordinator. A site that listens on port 0 is reached where it came to listen, when
+    /// the coordinator's address for it has port 0 too.
+    ///
+    /// # Errors
+    /// `CONFIG` for what cannot be opened or listened on.
+    pub async fn start(config: ServeConfig) -> Result<Self> {
+        let ServeConfig { mut coordinator, sites: site_configs } = config;
+        let mut sites = Vec::new();
+        let mut addresses: BTreeMap<String, SocketAddr> = BTreeMap::new();
+        for site in &site_configs {
+            let node = RunningNode::site(site).await?;
+            addresses.insert(site.node.name.as_str().to_string(), node.address);
+            sites.push(node);
+        }
+        for site in &mut coordinator.sites {
+            if site.address.uri().port_u16() == Some(0)
+                && let Some(address) = addresses.get(site.name.as_str())
+            {
+                let scheme = site.address.uri().scheme_str().unwrap_or("https");
+                site.address = SiteUrl::parse(&format!("{scheme}://{address}")).map_err(EngineError::internal)?;
+            }
+        }
+        Ok(Self { coordinator: RunningNode::coordinator(&coordinator).await?, sites })
+    }
+}
+
+/// Configuration faults as an error for the terminal.
+pub(crate) fn faults(faults: ConfigFaults) -> EngineError {
+    EngineError::new(Code::Config, faults.to_string())
+}
+
+/// Serves until SIGINT or SIGTERM; ends with the first node that fails.
+pub(crate) async fn run_until_signal(nodes: Vec<RunningNode>) -> Result<ExitCode> {
+    let (stop, _) = tokio::sync::watch::channel(false);
+    let served = nodes.into_iter().map(|node| {
+        let mut stopped = stop.subscribe();
+        node.serve_until(async move {
+            // An ended sender means that the process is on its way out.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        })
+    });
+    let waiting = async {
+        let result = wait_for_signal().await;
+        stop.send_replace(true);
+        result
+    };
+    let (signalled, ended) = tokio::join!(waiting, join_all(served));
+    signalled?;
+    ended.into_iter().collect::<Result<Vec<()>>>()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn wait_for_signal() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(EngineError::internal)?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result.map_err(EngineError::internal),
+        _ = terminate.recv() => Ok(()),
+    }
+}
