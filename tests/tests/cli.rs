@@ -15,6 +15,7 @@ fn chancery() -> Command {
     let binary = BINARY.get_or_init(|| {
         let built = Command::new(env!("CARGO"))
             .args(["build", "--package", "chancery-engine", "--bin", "chancery"])
+            .args((!cfg!(debug_assertions)).then_some("--release"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
             .expect("cargo runs");
@@ -195,4 +196,51 @@ fn no_node_starts_with_a_fault_and_every_fault_is_told() {
     write(path, "serve.toml", "coordinator = 'bad.toml'\nsites = ['gone.toml']\n");
     let (_, error) = fail(path, &["serve", "--config", "serve.toml"], 1);
     assert!(error.contains("bad.toml: `listen`") && error.contains("gone.toml: cannot be read"), "{error}");
+}
+
+/// A federation that serves for as long as this lives.
+struct Served(std::process::Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts `chancery serve` and waits until its door is open; the answer is the coordinator's address.
+fn serve(directory: &Path) -> (Served, String) {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|door| door.local_addr()).expect("a free port");
+    let coordinator = std::fs::read_to_string(directory.join("coordinator.toml")).expect("a file");
+    write(directory, "coordinator.toml", &coordinator.replace("listen = '127.0.0.1:0'", &format!("listen = '{free}'")));
+    let child = chancery().args(["serve", "--config", "serve.toml"]).current_dir(directory).spawn().expect("a child");
+    let served = Served(child);
+    let start = Instant::now();
+    while std::net::TcpStream::connect(free).is_err() {
+        assert!(start.elapsed() < REFUSAL_TIMEOUT, "the coordinator opens no door");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    (served, format!("grpc+tls://localhost:{}", free.port()))
+}
+
+#[test]
+fn a_user_asks_over_tls_and_a_new_password_counts_at_once() {
+    let directory = federation();
+    let path = directory.path();
+    write(path, "one", "one\n");
+    write(path, "two", "two\n");
+    let (_served, url) = serve(path);
+    let asking = |password| {
+        let identity = ["sql", "--user", "ana", "--password-file", password, "--tls-ca", "certs/authority.crt"];
+        let question = ["--format", "csv", "--command", "SELECT name FROM bts.ontime.airlines", url.as_str()];
+        run(path, &[identity.as_slice(), &question].concat(), "")
+    };
+    let answer = asking("one");
+    assert_eq!(String::from_utf8_lossy(&answer.stdout), "name\nAmerican\n", "{answer:?}");
+    let refused = asking("two");
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("UNAUTHENTICATED"), "{refused:?}");
+    succeed(path, &["user", "passwd", "--file", "users.toml", "ana"], "two\n");
+    assert!(asking("two").status.success());
+    assert!(!asking("one").status.success());
 }
