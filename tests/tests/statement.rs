@@ -10,6 +10,7 @@ use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use connectors::statement::{Accepts, Refusal, check, refuse, write};
+use datafusion::common::TableReference;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::MemTable;
 use datafusion::error::Result;
@@ -452,6 +453,14 @@ async fn the_corpus_answers_as_it_was_written() {
                 continue;
             }
         };
+        for subtree in proper_subtrees(&plan) {
+            match prove(&ctx, &subtree).await {
+                Err(refusal) if !is_known_refusal(&refusal) => {
+                    faults.push(format!("{}: {refusal}", statement.name))
+                }
+                _ => {}
+            }
+        }
         proven += 1;
         let (Ok(expected), Ok(answered)) = (
             local_answer(&ctx, &statement.sql).await,
@@ -582,5 +591,57 @@ async fn long_chains_are_flat() {
     ] {
         let plan = ctx.sql(&sql).await.unwrap().into_optimized_plan().unwrap();
         prove(&ctx, &plan).await.unwrap();
+    }
+}
+
+/// A text says its types, its null order and its names: how a site is set up does not change what it means.
+#[tokio::test]
+async fn a_text_means_the_same_under_another_configuration() {
+    let ours = corpus::session_with_tables(session()).await;
+    let config = SessionConfig::new()
+        .with_default_catalog_and_schema("datafusion", "public")
+        .set_bool("datafusion.sql_parser.parse_float_as_decimal", true)
+        .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", true)
+        .set_str("datafusion.sql_parser.default_null_ordering", "nulls_min")
+        .set_str("datafusion.execution.time_zone", "+05:30")
+        .set_usize("datafusion.execution.batch_size", 3)
+        .set_usize("datafusion.execution.target_partitions", 5);
+    let theirs = SessionContext::new_with_config(config);
+    for name in ours
+        .catalog("datafusion")
+        .unwrap()
+        .schema("public")
+        .unwrap()
+        .table_names()
+    {
+        let quoted = TableReference::bare(name);
+        let table = ours.table_provider(quoted.clone()).await.unwrap();
+        theirs.register_table(quoted, table).unwrap();
+    }
+    for case in corpus::statements() {
+        let plan = ours
+            .sql(&case.sql)
+            .await
+            .unwrap()
+            .into_optimized_plan()
+            .unwrap();
+        let text = write(&plan, &Accepts::default()).unwrap().text;
+        let planned = plan_text(&theirs, &text).await.unwrap();
+        assert_eq!(check(&plan, &planned), Ok(()), "{text}");
+        let width = plan.schema().fields().len();
+        let expected = run(&ours, plan, width).await;
+        let answer = run(
+            &theirs,
+            theirs.state().create_logical_plan(&text).await.unwrap(),
+            width,
+        )
+        .await;
+        match (expected, answer) {
+            (Ok(expected), Ok(answer)) => assert_eq!(expected.sorted(), answer.sorted(), "{text}"),
+            (expected, answer) => assert!(
+                expected.is_err() && answer.is_err(),
+                "{text}\n{expected:?}\n{answer:?}"
+            ),
+        }
     }
 }

@@ -303,7 +303,9 @@ fn united(union: &Union) -> Result<Shape, Refusal> {
             // Rows without columns are written with a marker.
             branch.outputs = vec![lit(1_i64)];
         }
-        let whole = branch.node.clone().all_columns().outputs == branch.outputs;
+        let is_column = |(position, output): (usize, &Expr)| output == &column(position);
+        let whole = branch.outputs.len() == branch.node.width()
+            && branch.outputs.iter().enumerate().all(is_column);
         match branch {
             Shape {
                 node: Node::Union(inner),

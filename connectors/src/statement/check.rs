@@ -7,9 +7,13 @@ use super::refusal::Refusal;
 
 /// Compares a fragment with the plan of its text.
 ///
-/// `planned` is the text parsed, planned against the same tables, with types coerced and *not* optimized: the
-/// comparison may not depend on an optimizer doing the same thing twice. Types need no comparison of their own: they
-/// follow from the types of tables, literals and casts, all of which the canonical form holds.
+/// `planned` is the text parsed and bound by `SqlToRel` against the same tables, then analyzed by
+/// `ResolveGroupingFunction` and `TypeCoercion`, which are the default analyzer's rules, and *not* optimized: the
+/// comparison may not depend on an optimizer doing the same thing twice. The settings of the session that plans it do
+/// not matter.
+///
+/// Types need no comparison of their own: they follow from the types of tables, literals and casts, all of which the
+/// canonical form holds.
 ///
 /// # Errors
 /// The operator at which the two differ. Then the text may mean something else, and must not be sent.

@@ -270,4 +270,48 @@ mod tests {
         )));
         assert!(print(&empty, &DataFusion).is_err());
     }
+
+    #[test]
+    fn every_scalar_type_has_a_literal() {
+        let zone = || Some("+00:00".into());
+        let values = [
+            ScalarValue::Int8(Some(-8)),
+            ScalarValue::Int16(Some(i16::MIN)),
+            ScalarValue::Int32(Some(32)),
+            ScalarValue::UInt8(Some(8)),
+            ScalarValue::UInt16(Some(16)),
+            ScalarValue::UInt32(Some(u32::MAX)),
+            ScalarValue::Float32(Some(0.1)),
+            ScalarValue::Float64(Some(f64::MIN_POSITIVE)),
+            ScalarValue::Float64(Some(1.0 / 3.0)),
+            ScalarValue::LargeUtf8(Some("\\ \n \0 \" ' $1 --".into())),
+            ScalarValue::BinaryView(Some(vec![])),
+            ScalarValue::FixedSizeBinary(2, Some(vec![1, 2])),
+            ScalarValue::Date64(Some(86_400_000)),
+            ScalarValue::Time32Second(Some(86_399)),
+            ScalarValue::Time32Millisecond(Some(1)),
+            ScalarValue::Time64Microsecond(Some(1)),
+            ScalarValue::Time64Nanosecond(Some(86_399_999_999_999)),
+            ScalarValue::TimestampMillisecond(Some(-1), None),
+            ScalarValue::TimestampMicrosecond(Some(i64::MAX / 2), zone()),
+            ScalarValue::TimestampNanosecond(Some(i64::MIN), None),
+            ScalarValue::DurationNanosecond(Some(-1)),
+            ScalarValue::IntervalYearMonth(Some(-13)),
+            ScalarValue::Decimal32(Some(-1), 5, 2),
+            ScalarValue::Decimal64(Some(1), 18, 18),
+            ScalarValue::Decimal128(Some(i128::from(i64::MAX)), 38, 0),
+            ScalarValue::Boolean(None),
+            ScalarValue::Decimal128(None, 10, 2),
+            ScalarValue::TimestampSecond(None, zone()),
+        ];
+        for value in values {
+            // A form that does not read back would be refused.
+            let printed =
+                print(&value, &DataFusion).unwrap_or_else(|refusal| panic!("{value:?}: {refusal}"));
+            assert!(
+                printed.contains(&DataFusion.text(&value.data_type().to_string())),
+                "{printed}"
+            );
+        }
+    }
 }
