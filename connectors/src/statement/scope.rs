@@ -102,10 +102,10 @@ mod tests {
         let (left, right) = (table("l"), table("r"));
         let scope = Scope::over(&left, &[lit(1)]).and(&right, &[lit(2)]);
         let check = |expr: Expr, expect: Result<Expr, &str>| {
-            let Expr::Column(column) = expr else {
-                unreachable!()
+            let Expr::Column(column) = &expr else {
+                panic!("{expr} is no column")
             };
-            let found = scope.resolve(&column).map_err(|refusal| refusal.reason);
+            let found = scope.resolve(column).map_err(|refusal| refusal.reason);
             assert_eq!(found, expect.map_err(str::to_owned));
         };
         check(col("l.a"), Ok(lit(1)));

@@ -159,13 +159,12 @@ fn local(plan: &LogicalPlan) -> Vec<(&'static str, LogicalPlan)> {
         LogicalPlan::Distinct(Distinct::All(input)) => {
             found.push(("distinct dropped", input.as_ref().clone()))
         }
+        // DISTINCT is planned as a grouping by every column; without it the columns are the same.
         LogicalPlan::Aggregate(aggregate)
-            if aggregate.aggr_expr.is_empty() && aggregate.group_expr.len() > 1 =>
+            if aggregate.aggr_expr.is_empty()
+                && aggregate.input.schema().fields().len() == aggregate.schema.fields().len() =>
         {
-            // DISTINCT is planned as a grouping by every column; without it the columns are the same.
-            if aggregate.input.schema().fields().len() == aggregate.schema.fields().len() {
-                found.push(("distinct dropped", aggregate.input.as_ref().clone()));
-            }
+            found.push(("distinct dropped", aggregate.input.as_ref().clone()));
         }
         LogicalPlan::Union(union) if union.inputs.len() > 2 => {
             let mut fewer = union.clone();
