@@ -197,7 +197,10 @@ fn check_join(join: &Join) -> Result<(), Refusal> {
 /// The widest grouping set whose `grouping()` value fits its `Int32`.
 const GROUPING_SET_COLUMNS_MAX: usize = 31;
 
-fn check_grouping(group: &[Expr]) -> Result<(), Refusal> {
+/// A cube of this many columns is 4096 sets; the check writes them all down.
+const CUBE_COLUMNS_MAX: usize = 12;
+
+pub(super) fn check_grouping(group: &[Expr]) -> Result<(), Refusal> {
     let refuse = |reason: &str| Err(Refusal::new("grouping set", reason));
     let [Expr::GroupingSet(set)] = group else {
         if group
@@ -208,7 +211,11 @@ fn check_grouping(group: &[Expr]) -> Result<(), Refusal> {
         }
         return Ok(());
     };
-    if set.distinct_expr().len() > GROUPING_SET_COLUMNS_MAX {
+    let columns_max = match set {
+        GroupingSet::Cube(_) => CUBE_COLUMNS_MAX,
+        _ => GROUPING_SET_COLUMNS_MAX,
+    };
+    if set.distinct_expr().len() > columns_max {
         return refuse("has too many columns");
     }
     if let GroupingSet::GroupingSets(sets) = set {

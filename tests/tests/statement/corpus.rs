@@ -76,6 +76,14 @@ pub(super) fn refused_statements() -> Vec<(&'static str, &'static str)> {
         ("SELECT named_struct('p', a) FROM t1", "named_struct"),
         ("SELECT a FROM t1 WHERE b SIMILAR TO 'x|y'", "RLike"),
         ("SELECT uuid()", "uuid"),
+        (
+            "SELECT count(*) FROM t1 GROUP BY CUBE (a, b, c, d, f, h, ts, tz, a + 1, a + 2, a + 3, a + 4, a + 5)",
+            "grouping set",
+        ),
+        (
+            "SELECT b, count(*) FROM t1 GROUP BY GROUPING SETS ((b), (b))",
+            "grouping set",
+        ),
     ]
 }
 

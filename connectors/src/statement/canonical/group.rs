@@ -6,11 +6,13 @@ use datafusion_expr::expr::{Cast, GroupingSet};
 use datafusion_expr::{Aggregate, Expr, Operator, Window};
 
 use super::{Node, Shape, shape, sorted_set};
+use crate::statement::allow::check_grouping;
 use crate::statement::expression::{column, expression};
 use crate::statement::refusal::Refusal;
 use crate::statement::scope::{Scope, transform};
 
 pub(super) fn aggregated(aggregate: &Aggregate) -> Result<Shape, Refusal> {
+    check_grouping(&aggregate.group_expr)?;
     let input = shape(&aggregate.input)?;
     let scope = Scope::over(aggregate.input.schema(), &input.outputs);
     let all = |exprs: &[Expr]| {
