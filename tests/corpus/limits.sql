@@ -61,6 +61,8 @@ SELECT c.city, sum(o.price) AS total FROM north.trade.orders o JOIN south.ledger
 SELECT t.id, c.name FROM (SELECT id, customer_id FROM north.trade.orders ORDER BY price DESC, id LIMIT 15) t LEFT JOIN south.ledger.customers c ON t.customer_id = c.id
 
 -- name: limit_on_both_sides_of_a_join
+-- DuckDB 1.5.5 now and then lets the join's filter through the LIMIT of b, and finds rows that are not among the 50; a materialized b stops it.
+-- duckdb: WITH a AS MATERIALIZED (SELECT id FROM north.trade.items ORDER BY id LIMIT 10 OFFSET 5), b AS MATERIALIZED (SELECT id FROM east.store.items ORDER BY id DESC LIMIT 50) SELECT a.id, b.id AS other FROM a JOIN b ON a.id = b.id
 SELECT a.id, b.id AS other FROM (SELECT id FROM north.trade.items ORDER BY id LIMIT 10 OFFSET 5) a JOIN (SELECT id FROM east.store.items ORDER BY id DESC LIMIT 50) b ON a.id = b.id
 
 -- name: filter_above_a_limit
@@ -78,5 +80,5 @@ SELECT * FROM ((SELECT id FROM north.trade.orders ORDER BY id LIMIT 5) UNION ALL
 -- name: order_by_with_window_and_limit ordered
 SELECT id, sum(quantity) OVER (ORDER BY id) AS running FROM north.trade.orders ORDER BY id LIMIT 10 OFFSET 100
 
--- name: fetch_first ordered
-SELECT id FROM north.trade.items ORDER BY id DESC OFFSET 2 ROWS FETCH FIRST 5 ROWS ONLY
+-- name: offset_before_limit ordered
+SELECT id FROM north.trade.items ORDER BY id DESC OFFSET 2 LIMIT 5

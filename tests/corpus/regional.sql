@@ -48,6 +48,12 @@ SELECT id, name, income, region FROM national.civil.people WHERE income IS NOT N
 -- name: top_with_offset_over_regions ordered
 SELECT id, region FROM national.civil.people ORDER BY id DESC, region LIMIT 20 OFFSET 15
 
+-- name: top_by_region_first ordered
+SELECT region, id FROM national.civil.people ORDER BY region DESC, id LIMIT 6
+
+-- name: top_by_region_last ordered
+SELECT id, region, age FROM national.civil.people ORDER BY age DESC NULLS LAST, region, id LIMIT 12 OFFSET 2
+
 -- name: limit_over_regions rows only
 SELECT id FROM national.civil.people LIMIT 90
 

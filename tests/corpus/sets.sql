@@ -10,7 +10,7 @@ SELECT id, status AS word FROM north.trade.orders WHERE quantity = 1 UNION ALL S
 SELECT city FROM south.ledger.customers UNION SELECT "城市" FROM south.ledger."户口" UNION SELECT category FROM north.trade.items
 
 -- name: union_of_different_types
-SELECT id, price AS amount FROM north.trade.items UNION ALL SELECT id, amount FROM south.ledger.payments WHERE id < 20 UNION ALL SELECT stock, ratio FROM east.store.items WHERE id < 5
+SELECT id, price AS amount FROM north.trade.items UNION ALL SELECT id, amount FROM south.ledger.payments WHERE id < 20 UNION ALL SELECT stock, middle FROM east.store.items WHERE id < 5
 
 -- name: union_all_sorted_and_cut ordered
 SELECT id, 'o' AS kind FROM north.trade.orders UNION ALL SELECT id, 'i' FROM north.trade.items ORDER BY id DESC, kind LIMIT 20 OFFSET 150
@@ -38,7 +38,7 @@ SELECT customer_id FROM north.trade.orders EXCEPT SELECT id FROM south.ledger.cu
 SELECT id FROM north.trade.items EXCEPT SELECT item_id FROM north.trade.orders WHERE status = 'open'
 
 -- name: except_all
-SELECT quantity FROM north.trade.orders EXCEPT ALL SELECT quantity FROM north.trade.orders WHERE quantity > 4
+SELECT quantity FROM north.trade.orders EXCEPT ALL SELECT quantity FROM north.trade.orders WHERE id < 50
 -- duckdb differs: DataFusion 55 answers EXCEPT ALL with an anti join, which drops every row with a partner instead of one for each
 
 -- name: set_operations_treat_nulls_as_equal

@@ -29,10 +29,11 @@ SELECT id, CAST(price AS BIGINT) AS a, CAST(price AS DOUBLE) AS b, CAST(price AS
 SELECT id, id / 7 AS a, id % 7 AS b, -id AS c, id * id - 3 AS d, quantity / 2 AS e FROM north.trade.orders
 
 -- name: integers_of_every_width
+-- duckdb: SELECT id, small + tiny AS a, middle::BIGINT * 2 AS b, port + stock AS c, tiny - small AS d FROM east.store.items WHERE stock IS NOT NULL
 SELECT id, small + tiny AS a, middle * 2 AS b, port + stock AS c, tiny - small AS d FROM east.store.items WHERE stock IS NOT NULL
 
 -- name: integers_bits
-SELECT id, id & 5 AS a, id | 8 AS b, id # 3 AS c, id << 2 AS d, id >> 1 AS e FROM north.trade.items
+SELECT id, id & 5 AS a, id | 8 AS b, id ^ 3 AS c, id << 2 AS d, id >> 1 AS e FROM north.trade.items
 -- duckdb: SELECT id, id & 5 AS a, id | 8 AS b, xor(id, 3) AS c, id << 2 AS d, id >> 1 AS e FROM north.trade.items
 
 -- name: floats_that_are_not_numbers
@@ -52,14 +53,13 @@ SELECT a.id, b.id AS other FROM south.ledger.measures a JOIN south.ledger.measur
 SELECT reading, count(*) AS n FROM south.ledger.measures WHERE reading IS NULL OR abs(reading) > 1 GROUP BY reading
 
 -- name: floats_minus_zero_compare
-SELECT count(*) AS n FROM south.ledger.measures WHERE reading < 0.0 OR reading = 0.0
--- duckdb differs: DataFusion compares floats by total order, in which -0.0 is less than 0.0 and not equal to it
+SELECT count(*) AS n FROM south.ledger.measures WHERE reading = 0.0
 
 -- name: floats_minus_zero_grouped
 SELECT count(*) AS n_groups FROM (SELECT reading FROM south.ledger.measures WHERE id % 10 IN (3, 4) GROUP BY reading) t
 
 -- name: floats_aggregates_with_nan
-SELECT kind, min(coarse) AS lo, max(coarse) AS hi, count(coarse) AS n FROM south.ledger.measures GROUP BY kind
+SELECT kind, sum(coarse) AS s, count(coarse) AS n, min(coarse) FILTER (WHERE NOT isnan(coarse)) AS lo, max(coarse) FILTER (WHERE isnan(coarse)) AS nan FROM south.ledger.measures GROUP BY kind
 
 -- name: floats_order_with_nan ordered
 SELECT id, reading FROM south.ledger.measures WHERE reading IS NULL OR reading <> 0 ORDER BY reading DESC, id
@@ -110,13 +110,12 @@ SELECT date_trunc('day', at_new_york) AS day, count(*) AS n FROM east.store.even
 
 -- name: timestamps_of_nanoseconds
 SELECT id, at_plain FROM east.store.events WHERE at_plain > TIMESTAMP '2024-03-10 12:00:00.000000010'
--- duckdb differs: DuckDB cuts the literal to microseconds, so it keeps rows that lie a few nanoseconds before it
 
 -- name: timestamps_joined_across_zones
 SELECT o.id, e.id AS event FROM north.trade.orders o JOIN east.store.events e ON date_trunc('day', o.placed) = date_trunc('day', e.at_plain)
 
 -- name: times_of_day
-SELECT id, opens FROM east.store.items WHERE opens > TIME '00:15:00' AND opens <= TIME '00:20:00'
+SELECT id, opens FROM east.store.items WHERE CAST(opens AS TIME) > TIME '00:15:00' AND CAST(opens AS TIME) <= TIME '00:20:00'
 
 -- name: intervals_between
 SELECT max(placed) - min(placed) AS span, count(*) AS n FROM north.trade.orders
@@ -127,8 +126,8 @@ SELECT id, active, NOT active AS a, active IS TRUE AS b, active IS NOT FALSE AS 
 -- duckdb: SELECT id, active, NOT active AS a, active IS TRUE AS b, active IS NOT FALSE AS c, active IS NULL AS d, active AND id > 10 AS e, active OR id > 10 AS f FROM south.ledger.customers
 
 -- name: bytes
-SELECT id, code, octet_length(code) AS n FROM east.store.items WHERE code = X'62696e33' OR code > X'62696e35'
--- duckdb: SELECT id, code, octet_length(code) AS n FROM east.store.items WHERE code = '\x62\x69\x6e\x33'::BLOB OR code > '\x62\x69\x6e\x35'::BLOB
+SELECT id, code FROM east.store.items WHERE code = X'62696e33' OR code > X'62696e35'
+-- duckdb: SELECT id, code FROM east.store.items WHERE code = '\x62\x69\x6e\x33'::BLOB OR code > '\x62\x69\x6e\x35'::BLOB
 
 -- name: bytes_grouped
 SELECT code, count(*) AS n FROM east.store.items GROUP BY code
@@ -163,7 +162,7 @@ SELECT id FROM north.trade.orders WHERE note LIKE 'note 1_' AND note NOT LIKE '%
 SELECT id, city FROM south.ledger.customers WHERE city = 'O''Brien' OR city LIKE '%''%' OR city LIKE 'S_o P%'
 
 -- name: text_like_with_escape
-SELECT id FROM south.ledger.customers WHERE name LIKE 'customer\_1%' ESCAPE '\' OR name LIKE 'customer $%1' ESCAPE '$' OR name LIKE 'customer 2_'
+SELECT id FROM south.ledger.customers WHERE name LIKE 'customer\_1%' ESCAPE '\' OR name LIKE 'customer \%1' ESCAPE '\' OR name LIKE 'customer 2_'
 
 -- name: text_regular_expressions
 SELECT id FROM north.trade.orders WHERE regexp_like(note, '^note 1[0-3]$')
@@ -206,7 +205,8 @@ SELECT id, CAST(active AS INT) AS a, CAST(id % 2 AS BOOLEAN) AS b FROM south.led
 SELECT id, 1 AS a, -1 AS b, 1.50 AS c, 1e3 AS d, 'it''s' AS e, TRUE AS f, NULL AS g, DATE '2024-02-29' AS h, TIMESTAMP '2024-02-29 23:59:59.999' AS i FROM north.trade.items WHERE id = 1
 
 -- name: mathematical_functions
-SELECT id, sqrt(id) AS a, power(id, 2) AS b, ln(id) AS c, exp(id / 100.0) AS d, sin(id) AS e, sign(quantity - 4) AS f FROM north.trade.orders
+SELECT id, sqrt(id) AS a, power(id, 2) AS b, ln(id) AS c, exp(id / 100.0) AS d, sin(id) AS e, signum(quantity - 4) AS f FROM north.trade.orders
+-- duckdb: SELECT id, sqrt(id) AS a, power(id, 2) AS b, ln(id) AS c, exp(id / 100.0) AS d, sin(id) AS e, sign(quantity - 4) AS f FROM north.trade.orders
 
 -- name: arithmetic_is_grouped_as_written
 SELECT id, id - (10 - (3 - id)) AS a, (id + 2) * 3 - -id AS b, id - 5 - 3 AS c, 100 / (id * 2) AS d, 100 / id * 2 AS e FROM north.trade.items
@@ -215,4 +215,4 @@ SELECT id, id - (10 - (3 - id)) AS a, (id + 2) * 3 - -id AS b, id - 5 - 3 AS c, 
 SELECT id FROM north.trade.orders WHERE (quantity = 1 OR quantity = 2) AND NOT (status = 'paid' OR status = 'open') OR (note IS NULL) = (status IS NULL)
 
 -- name: distinct_from
-SELECT id FROM north.trade.orders WHERE note IS DISTINCT FROM 'note 1' AND status IS NOT DISTINCT FROM NULL
+SELECT id FROM north.trade.orders WHERE (note IS DISTINCT FROM 'note 1') AND (status IS NOT DISTINCT FROM NULL)

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::error::Result;
+use datafusion::physical_plan::collect;
 use datafusion::prelude::SessionContext;
 
 use crate::value::{Value, close, column_values, join};
@@ -35,12 +36,10 @@ pub enum Promise {
 
 /// Runs a statement in one DataFusion process.
 pub async fn local_answer(ctx: &SessionContext, sql: &str) -> Result<Answer> {
-    let df = ctx.sql(sql).await?;
-    let schema = std::sync::Arc::new(df.schema().as_arrow().clone());
-    Ok(Answer {
-        schema,
-        batches: df.collect().await?,
-    })
+    let plan = ctx.sql(sql).await?.create_physical_plan().await?;
+    let schema = plan.schema();
+    let batches = collect(plan, ctx.task_ctx()).await?;
+    Ok(Answer { schema, batches })
 }
 
 /// The same names, types and rows? The error says what differs.
