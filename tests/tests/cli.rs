@@ -1,34 +1,18 @@
 //! The binary as an operator meets it: certificates, users, configuration files, and the refusal to start with faults.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+use harness::cluster::binary::chancery;
 
 /// A node that refuses its configuration does so at once; one that does not must not hang the tests.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The binary of this commit. `cargo test` builds no binary of another package, so it is brought up to date here.
-fn chancery() -> Command {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    let binary = BINARY.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--package", "chancery-engine", "--bin", "chancery"])
-            .args((!cfg!(debug_assertions)).then_some("--release"))
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .expect("cargo runs");
-        assert!(built.success(), "chancery does not build");
-        let test = std::env::current_exe().expect("a test has a path");
-        test.ancestors().nth(2).expect("target/debug/deps/main").join("chancery")
-    });
-    Command::new(binary)
-}
-
 /// Runs in a directory to its end, with a text on standard input.
 fn run(directory: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut child = chancery()
+    let mut child = Command::new(chancery())
         .args(arguments)
         .current_dir(directory)
         .stdin(Stdio::piped())
@@ -213,7 +197,11 @@ fn serve(directory: &Path) -> (Served, String) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|door| door.local_addr()).expect("a free port");
     let coordinator = std::fs::read_to_string(directory.join("coordinator.toml")).expect("a file");
     write(directory, "coordinator.toml", &coordinator.replace("listen = '127.0.0.1:0'", &format!("listen = '{free}'")));
-    let child = chancery().args(["serve", "--config", "serve.toml"]).current_dir(directory).spawn().expect("a child");
+    let child = Command::new(chancery())
+        .args(["serve", "--config", "serve.toml"])
+        .current_dir(directory)
+        .spawn()
+        .expect("a child");
     let served = Served(child);
     let start = Instant::now();
     while std::net::TcpStream::connect(free).is_err() {
