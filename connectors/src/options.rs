@@ -77,6 +77,11 @@ impl<'a> OptionReader<'a> {
             .unwrap_or_default()
     }
 
+    /// Whether `key` is written as a list, where a table would do as well.
+    pub fn is_list(&self, key: &str) -> bool {
+        self.options.get(key).is_some_and(toml::Value::is_array)
+    }
+
     /// Whether `key` is written at all.
     pub fn has(&self, key: &str) -> bool {
         self.options.contains_key(key)

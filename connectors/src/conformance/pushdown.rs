@@ -168,6 +168,9 @@ pub(super) async fn limit(trial: Trial<'_>) -> Verdict {
 /// A filter, the position of the column it is about, and which of its values it accepts.
 type FilterCase = (Expr, usize, fn(&str) -> bool);
 
+/// A filter over the partition column, and which of its values it accepts.
+type PartitionCase = (Expr, fn(&str) -> bool);
+
 fn filters() -> Vec<FilterCase> {
     vec![
         (col("id").gt(lit(0_i64)), 0, |text| {
@@ -190,7 +193,7 @@ fn filters() -> Vec<FilterCase> {
     ]
 }
 
-fn partition_filters() -> Vec<(Expr, fn(&str) -> bool)> {
+fn partition_filters() -> Vec<PartitionCase> {
     vec![
         (ident("区域").eq(lit("华北")), |text| text == "华北"),
         (ident("区域").not_eq(lit("华北")), |text| text != "华北"),

@@ -1,12 +1,13 @@
 //! Options of a `files` source, from what is written to checked types. Every fault is found here, before a table is read.
 
 use std::collections::HashSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use arrow::datatypes::DataType;
 use encoding_rs::Encoding;
 
-use super::discover::{discover, format_below};
+use super::discover::discover;
+use super::table_options::parse_table;
 use crate::error::OptionFault;
 use crate::options::OptionReader;
 
@@ -28,9 +29,17 @@ pub(super) struct TableConfig {
     pub(super) format: Format,
     pub(super) comment: Option<String>,
     /// Columns whose types are declared; only for text formats.
-    pub(super) declared_types: Vec<(String, DataType)>,
+    pub(super) declared: DeclaredColumns,
     /// Columns whose values are in directory names, with their types; `None` if the names tell and the types are text.
     pub(super) partitions: Option<Vec<(String, DataType)>>,
+}
+
+/// Columns of a text file whose types are declared.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DeclaredColumns {
+    pub(super) columns: Vec<(String, DataType)>,
+    /// Written as a list, which says the order of columns where the files themselves have none.
+    pub(super) is_ordered: bool,
 }
 
 /// Where a table's files are, below the root.
@@ -157,250 +166,4 @@ fn parse_root(reader: &mut OptionReader<'_>, base: &Path) -> Option<PathBuf> {
             None
         }
     }
-}
-
-fn parse_table(
-    options: &toml::Table,
-    position: usize,
-    root: Option<&Path>,
-) -> (Option<TableConfig>, Vec<OptionFault>) {
-    let mut reader = OptionReader::new(options, format!("table[{position}]."));
-    let name = reader.required_text("name", "the table's name");
-    let path = reader.required_text("path", "a file, directory or glob below the root");
-    if name == Some("") {
-        reader.fault("name", "must not be empty");
-    }
-    let path = path.and_then(|path| parse_path(&mut reader, path, root));
-    let format = parse_format(&mut reader, path.as_ref(), root);
-    let comment = reader.text("comment").map(str::to_owned);
-    let declared_types = parse_declared_types(&mut reader, format.as_ref());
-    let partitions = parse_partitions(&mut reader);
-    let table = match (name, path, format) {
-        (Some(name), Some(path), Some(format)) => Some(TableConfig {
-            name: name.to_owned(),
-            path,
-            format,
-            comment,
-            declared_types,
-            partitions,
-        }),
-        _ => None,
-    };
-    (table, reader.finish())
-}
-
-fn parse_path(
-    reader: &mut OptionReader<'_>,
-    written: &str,
-    root: Option<&Path>,
-) -> Option<TablePath> {
-    let components = Path::new(written).components();
-    let plain = components
-        .into_iter()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if written.is_empty() || !plain {
-        reader.fault(
-            "path",
-            format!("`{written}` must be relative to the root and must not contain `..`"),
-        );
-        return None;
-    }
-    let written = match written.trim_start_matches("./").trim_end_matches('/') {
-        "." => "",
-        trimmed => trimmed,
-    };
-    if written.contains(['*', '?', '[']) {
-        return match glob::Pattern::new(written) {
-            Ok(pattern) => Some(TablePath::Glob {
-                prefix: glob_prefix(written),
-                pattern,
-            }),
-            Err(error) => {
-                reader.fault("path", format!("`{written}` is not a glob: {}", error.msg));
-                None
-            }
-        };
-    }
-    match root?.join(written) {
-        path if path.is_file() => Some(TablePath::File(written.to_owned())),
-        path if path.is_dir() => Some(TablePath::Directory(written.to_owned())),
-        _ => {
-            reader.fault(
-                "path",
-                format!("there is no file or directory `{written}` below the root"),
-            );
-            None
-        }
-    }
-}
-
-/// The directories before the first that has a wildcard.
-fn glob_prefix(pattern: &str) -> String {
-    let fixed: Vec<_> = pattern
-        .split('/')
-        .take_while(|part| !part.contains(['*', '?', '[']))
-        .collect();
-    fixed.join("/")
-}
-
-fn parse_format(
-    reader: &mut OptionReader<'_>,
-    path: Option<&TablePath>,
-    root: Option<&Path>,
-) -> Option<Format> {
-    let format = match reader.text("format") {
-        Some("parquet") => Some(Format::Parquet),
-        Some("csv") => Some(Format::Csv(CsvFormat::default())),
-        Some("ndjson") => Some(Format::Ndjson),
-        Some(other) => {
-            reader.fault(
-                "format",
-                format!("`{other}` is not a format; the formats are `parquet`, `csv`, `ndjson`"),
-            );
-            None
-        }
-        None if reader.has("format") => None,
-        None => infer_format(reader, path?, root?),
-    };
-    let csv = parse_csv(reader, format.as_ref());
-    match format? {
-        Format::Csv(_) => Some(Format::Csv(csv)),
-        other => Some(other),
-    }
-}
-
-fn infer_format(reader: &mut OptionReader<'_>, path: &TablePath, root: &Path) -> Option<Format> {
-    let format = match path {
-        TablePath::File(path) => Format::of_extension(path),
-        TablePath::Glob { pattern, prefix } => {
-            Format::of_extension(pattern.as_str()).or_else(|| format_below(&root.join(prefix)))
-        }
-        TablePath::Directory(path) => format_below(&root.join(path)),
-    };
-    if format.is_none() {
-        reader.fault(
-            "format",
-            "the file names do not tell the format; write `parquet`, `csv` or `ndjson`",
-        );
-    }
-    format
-}
-
-fn parse_csv(reader: &mut OptionReader<'_>, format: Option<&Format>) -> CsvFormat {
-    const KEYS: [&str; 5] = ["header", "delimiter", "quote", "encoding", "null_text"];
-    let mut csv = CsvFormat::default();
-    let has_header = reader.flag("header");
-    let delimiter = parse_byte(reader, "delimiter");
-    let quote = parse_byte(reader, "quote");
-    let encoding = parse_encoding(reader);
-    let null_texts = reader.texts("null_text");
-    if let Some(format) = format.filter(|format| !matches!(format, Format::Csv(_))) {
-        for key in KEYS
-            .into_iter()
-            .filter(|key| reader.has(key))
-            .collect::<Vec<_>>()
-        {
-            reader.fault(key, format!("is for csv; this table is {}", format.word()));
-        }
-    }
-    csv.has_header = has_header.unwrap_or(csv.has_header);
-    csv.delimiter = delimiter.unwrap_or(csv.delimiter);
-    csv.quote = quote.unwrap_or(csv.quote);
-    csv.encoding = encoding.unwrap_or(csv.encoding);
-    if let Some(texts) = null_texts {
-        csv.null_texts = texts.into_iter().map(str::to_owned).collect();
-    }
-    csv
-}
-
-fn parse_byte(reader: &mut OptionReader<'_>, key: &'static str) -> Option<u8> {
-    let written = reader.text(key)?;
-    match written.as_bytes() {
-        [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r') => Some(*byte),
-        _ => {
-            reader.fault(key, "must be one ASCII character");
-            None
-        }
-    }
-}
-
-fn parse_encoding(reader: &mut OptionReader<'_>) -> Option<&'static Encoding> {
-    let label = reader.text("encoding")?;
-    let encoding = Encoding::for_label_no_replacement(label.as_bytes());
-    if encoding.is_none() {
-        reader.fault(
-            "encoding",
-            format!("`{label}` is not an encoding; examples are `utf-8`, `gb18030`, `big5`"),
-        );
-    }
-    encoding
-}
-
-fn parse_declared_types(
-    reader: &mut OptionReader<'_>,
-    format: Option<&Format>,
-) -> Vec<(String, DataType)> {
-    let declared = reader.text_by_name("schema").unwrap_or_default();
-    if !declared.is_empty() && format == Some(&Format::Parquet) {
-        reader.fault(
-            "schema",
-            "is for csv and ndjson; a parquet file declares its own types",
-        );
-    }
-    declared
-        .into_iter()
-        .filter_map(|(name, written)| {
-            Some((
-                name.to_owned(),
-                parse_type(reader, "schema", name, written)?,
-            ))
-        })
-        .collect()
-}
-
-fn parse_partitions(reader: &mut OptionReader<'_>) -> Option<Vec<(String, DataType)>> {
-    let written = reader.texts("partitions")?;
-    let parsed = written
-        .into_iter()
-        .filter_map(|item| match item.split_once(':') {
-            Some((name, data_type)) => Some((
-                name.to_owned(),
-                parse_type(reader, "partitions", name, data_type)?,
-            )),
-            None => Some((item.to_owned(), DataType::Utf8)),
-        })
-        .collect();
-    Some(parsed)
-}
-
-fn parse_type(
-    reader: &mut OptionReader<'_>,
-    key: &str,
-    column: &str,
-    written: &str,
-) -> Option<DataType> {
-    match written.trim().parse::<DataType>() {
-        Ok(data_type) if is_declarable(&data_type) => Some(data_type),
-        _ => {
-            reader.fault(
-                key,
-                format!(
-                    "`{written}` of column `{column}` is not a type that can be declared; examples are `Utf8`, \
-                     `Boolean`, `Int64`, `Float64`, `Decimal128(18, 2)`, `Date32`, `Timestamp(µs)`"
-                ),
-            );
-            None
-        }
-    }
-}
-
-/// Types that text can be read as and that every client understands.
-fn is_declarable(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Utf8 | DataType::Boolean | DataType::Decimal128(_, _) | DataType::Timestamp(_, _)
-    ) || matches!(
-        data_type,
-        DataType::Date32 | DataType::Float32 | DataType::Float64
-    ) || data_type.is_integer()
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::config::{Format, TableConfig, TablePath};
+use super::config::{DeclaredColumns, Format, TableConfig, TablePath};
 
 /// How deep a directory is searched for a file that tells its format.
 const DEPTH_MAX: usize = 16;
@@ -58,7 +58,7 @@ fn table_of(root: &Path, entry: &str) -> Option<TableConfig> {
         path,
         format,
         comment: None,
-        declared_types: Vec::new(),
+        declared: DeclaredColumns::default(),
         partitions: None,
     })
 }

@@ -9,6 +9,7 @@ mod sample;
 mod scan;
 mod schema;
 mod source;
+mod table_options;
 mod text;
 mod text_source;
 

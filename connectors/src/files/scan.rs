@@ -7,7 +7,10 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion_common::config::TableParquetOptions;
-use datafusion_common::{DFSchema, Result, ScalarValue, Statistics, project_schema};
+use datafusion_common::stats::Precision;
+use datafusion_common::{
+    ColumnStatistics, DFSchema, Result, ScalarValue, Statistics, project_schema,
+};
 use datafusion_datasource::file::FileSource;
 use datafusion_datasource::file_groups::FileGroup;
 use datafusion_datasource::file_scan_config::FileScanConfigBuilder;
@@ -45,9 +48,10 @@ pub(super) enum Reading {
 impl FilesTable {
     /// Statistics over all files.
     pub(super) fn statistics(&self) -> Result<Statistics> {
-        let group = FileGroup::new(self.files.clone());
+        let mut files = self.files.clone();
+        lend_bounds(&mut files);
         let (_, statistics) =
-            compute_all_files_statistics(vec![group], self.schema(), true, false)?;
+            compute_all_files_statistics(vec![FileGroup::new(files)], self.schema(), true, false)?;
         Ok(statistics)
     }
 
@@ -192,6 +196,38 @@ impl TableProvider for FilesTable {
         };
         Ok(filters.iter().map(answer).collect())
     }
+}
+
+/// A file without any value in a column has no bounds there, and summing up would lose those of the whole table: it
+/// borrows another file's. True of all files together, not of any part of them, so no scan sees it.
+fn lend_bounds(files: &mut [PartitionedFile]) {
+    let width = files.first().map_or(0, |file| columns_of(file).len());
+    for position in 0..width {
+        let lender = files
+            .iter()
+            .filter_map(|file| columns_of(file).get(position))
+            .find(|column| column.min_value != Precision::Absent)
+            .cloned();
+        let Some(lender) = lender else { continue };
+        for file in files.iter_mut() {
+            let mut statistics = file.statistics.as_deref().cloned().unwrap_or_default();
+            let rows = statistics.num_rows;
+            if let Some(column) = statistics.column_statistics.get_mut(position)
+                && column.null_count == rows
+                && rows.is_exact() == Some(true)
+            {
+                column.min_value = lender.min_value.clone();
+                column.max_value = lender.max_value.clone();
+                file.statistics = Some(Arc::new(statistics));
+            }
+        }
+    }
+}
+
+fn columns_of(file: &PartitionedFile) -> &[ColumnStatistics] {
+    file.statistics
+        .as_ref()
+        .map_or(&[], |statistics| &statistics.column_statistics)
 }
 
 /// Whether one row of values is enough to decide `filter`: nothing volatile, no subquery, no parameter.

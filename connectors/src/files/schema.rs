@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 
+use super::config::DeclaredColumns;
 use crate::error::ConnectorError;
 
 /// The schema of one file, with the file's path for messages.
@@ -17,13 +18,7 @@ pub(super) struct FileSchema {
 /// `schema` with plain types and without metadata: what pandas or Spark wrote about it is not part of the table, and
 /// views, dictionaries and large offsets are matters of layout that not every client can read.
 pub(super) fn plain(schema: &Schema) -> Schema {
-    Schema::new(
-        schema
-            .fields()
-            .iter()
-            .map(|field| plain_field(field))
-            .collect::<Fields>(),
-    )
+    Schema::new(schema.fields().iter().map(plain_field).collect::<Fields>())
 }
 
 fn plain_field(field: &FieldRef) -> FieldRef {
@@ -141,11 +136,10 @@ pub(super) fn widen_by_name(files: &[FileSchema]) -> Result<SchemaRef, Connector
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// Puts declared types in the place of inferred ones. A declared column that no file has is an error, or a column of
-/// its own where `may_add` says that records need not have every column.
+/// Puts declared types in the place of inferred ones. What a declared column is that no file has, `absent` says.
 pub(super) fn declare(
     schema: &SchemaRef,
-    declared: &[(String, DataType)],
+    declared: &DeclaredColumns,
     absent: AbsentColumns,
 ) -> Result<SchemaRef, ConnectorError> {
     let mut fields: Vec<Field> = schema
@@ -153,7 +147,7 @@ pub(super) fn declare(
         .iter()
         .map(|field| field.as_ref().clone())
         .collect();
-    for (name, data_type) in declared {
+    for (name, data_type) in &declared.columns {
         match fields.iter_mut().find(|field| field.name() == name) {
             Some(field) => field.set_data_type(data_type.clone()),
             None if absent == AbsentColumns::Add => {
@@ -168,13 +162,24 @@ pub(super) fn declare(
             }
         }
     }
+    if declared.is_ordered && absent == AbsentColumns::Add {
+        let position = |field: &Field| {
+            declared
+                .columns
+                .iter()
+                .position(|(name, _)| name == field.name())
+        };
+        fields.sort_by_key(|field| position(field).unwrap_or(usize::MAX));
+    }
     Ok(Arc::new(Schema::new(fields)))
 }
 
 /// What to do with a declared column that no file has.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum AbsentColumns {
+    /// Records have named values, some of them: the column is NULL, and columns have no order but the declared one.
     Add,
+    /// Records have all columns, by position.
     Refuse,
 }
 

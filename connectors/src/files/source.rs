@@ -186,7 +186,7 @@ async fn describe_text(
         Format::Ndjson | Format::Parquet => (widen_by_name(&schemas)?, AbsentColumns::Add),
     };
     let schema = Arc::new(plain(
-        declare(&inferred, &config.declared_types, absent)?.as_ref(),
+        declare(&inferred, &config.declared, absent)?.as_ref(),
     ));
     refuse_no_columns(config, &schema)?;
     let mut statistics = Vec::with_capacity(files.len());

@@ -103,7 +103,7 @@ impl Transcoder {
 /// Splits UTF-8 into records and decodes them by a schema.
 #[derive(Debug)]
 pub(super) enum RecordDecoder {
-    Csv(csv::Decoder),
+    Csv(Box<csv::Decoder>),
     Ndjson(Box<json::Decoder>),
 }
 
@@ -120,13 +120,14 @@ pub(super) struct RecordShape {
 impl RecordDecoder {
     pub(super) fn new(format: &Format, shape: &RecordShape) -> Result<Self, ArrowError> {
         match format {
-            Format::Csv(format) => Ok(Self::Csv(
-                csv::ReaderBuilder::new(Arc::clone(&shape.schema))
+            Format::Csv(format) => {
+                let decoder = csv::ReaderBuilder::new(Arc::clone(&shape.schema))
                     .with_format(csv_format(format)?)
                     .with_projection(shape.projection.clone())
                     .with_batch_size(shape.batch_rows)
-                    .build_decoder(),
-            )),
+                    .build_decoder();
+                Ok(Self::Csv(Box::new(decoder)))
+            }
             // Strict and over all columns: a key that the schema lacks is an error, never a column that is not there.
             Format::Ndjson => json::ReaderBuilder::new(Arc::clone(&shape.schema))
                 .with_coerce_primitive(true)
