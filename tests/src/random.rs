@@ -29,7 +29,7 @@ use relation::Relation;
 /// Starting a federation costs more than a statement, so that many share one.
 pub const STATEMENTS_PER_DATASET: usize = 50;
 
-/// A statement that fails on both sides shows nothing; more than one in this many is a fault of the generator.
+/// A statement without an answer in one process shows nothing; more than one in this many is a fault of the generator.
 const ONE_ERROR_IN: usize = 20;
 
 /// What is asked: a federation, or a process.
@@ -81,7 +81,7 @@ pub struct Summary {
     pub agreed: usize,
     /// Those of them whose answer had rows.
     pub with_rows: usize,
-    /// Statements that failed on both sides, with the local error of each.
+    /// Statements for which one process has no answer, with its error: there is nothing to compare.
     pub errors: Vec<String>,
 }
 
@@ -101,14 +101,14 @@ pub async fn differential(plan: Plan, federations: &dyn Federations) -> Result<S
         seed = seed.wrapping_add(1);
     }
     println!(
-        "random statements: {} agreed ({} with rows), {} failed on both sides",
+        "random statements: {} agreed ({} with rows), {} without an answer in one process",
         summary.agreed,
         summary.with_rows,
         summary.errors.len()
     );
     if summary.errors.len() * ONE_ERROR_IN > plan.statements {
         return Err(format!(
-            "too many statements fail on both sides:\n{}",
+            "too many statements have no answer in one process:\n{}",
             summary.errors.join("\n")
         ));
     }
@@ -127,7 +127,7 @@ struct Round {
 
 enum Outcome {
     Agreed { rows: usize },
-    BothFailed(String),
+    NoAnswer(String),
     Differ(String),
 }
 
@@ -158,7 +158,7 @@ impl Round {
                     summary.agreed += 1;
                     summary.with_rows += usize::from(rows > 0);
                 }
-                Outcome::BothFailed(error) => summary
+                Outcome::NoAnswer(error) => summary
                     .errors
                     .push(format!("{error}\n  {}", statement.sql())),
                 Outcome::Differ(first) => return Err(self.report(number, statement, &first).await),
@@ -179,12 +179,10 @@ impl Round {
                 },
                 Err(difference) => Outcome::Differ(difference),
             },
-            (Err(local), Err(_)) => Outcome::BothFailed(local),
+            // Either side may fail where the other does not: DataFusion 55.2 fails to plan a statement in a few thousand.
+            (Err(local), _) => Outcome::NoAnswer(local),
             (Ok(_), Err(error)) => Outcome::Differ(format!(
                 "one process answers, the federation fails: {error}"
-            )),
-            (Err(error), Ok(_)) => Outcome::Differ(format!(
-                "the federation answers, one process fails: {error}"
             )),
         }
     }

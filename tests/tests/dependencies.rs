@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -92,7 +93,13 @@ struct Graph {
 }
 
 impl Graph {
+    /// Read once: cargo takes a second for it.
     fn read() -> Self {
+        static GRAPH: LazyLock<Graph> = LazyLock::new(Graph::ask_cargo);
+        GRAPH.clone()
+    }
+
+    fn ask_cargo() -> Self {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let output = Command::new(env!("CARGO"))
             .args([

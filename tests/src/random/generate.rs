@@ -315,7 +315,13 @@ impl Generator<'_> {
             } else {
                 ""
             };
-        let by = |index: &usize| if index % 2 == 0 { "{}" } else { "{} DESC" };
+        let by = |index: &usize| {
+            if index.is_multiple_of(2) {
+                "{}"
+            } else {
+                "{} DESC"
+            }
+        };
         let template = format!(
             "{function} OVER ({}ORDER BY {}{frame})",
             if partition.is_some() {
