@@ -11,7 +11,7 @@
 //! error       what went wrong, by what the caller can do about it
 //! files/      Parquet, CSV and NDJSON in local directories
 //! statement/  plan → SQL for another server, and the proof that the text says what the plan says
-//! conformance the suite that every connector passes (feature `conformance`)
+//! conformance the suite that every connector passes; it ships with the crate, so that others can run it
 //! ```
 //!
 //! **Invariant:** this crate knows nothing about policy, subjects or purposes, and depends on no crate of ours.
@@ -33,7 +33,6 @@
 //! Untouched: the engine and policy.
 
 pub mod capability;
-#[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod connector;
 pub mod error;

@@ -26,8 +26,12 @@ use crate::site::Site;
 /// A node that serves for as long as this lives.
 #[derive(Debug)]
 pub struct RunningNode {
+    /// Its name.
+    pub name: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where clients reach it, `grpc://address` or `grpc+tls://address`.
+    pub url: String,
     stop: watch::Sender<bool>,
     task: SpawnedTask<Result<()>>,
 }
@@ -87,8 +91,10 @@ impl RunningNode {
             },
         );
         let task = SpawnedTask::spawn(async move { served.await.map_err(EngineError::internal) });
-        tracing::info!(node = config.name.as_str(), %address, "serving");
-        Ok(Self { address, stop, task })
+        let name = config.name.as_str().to_string();
+        tracing::info!(node = name, %address, "serving");
+        let scheme = if config.door == DoorSecurity::Tls { "grpc+tls" } else { "grpc" };
+        Ok(Self { name, address, url: format!("{scheme}://{address}"), stop, task })
     }
 
     /// Serves until `stop` resolves; then lets running answers end, for a moment, and closes the door.

@@ -99,6 +99,14 @@ impl Dataset {
         Ok(())
     }
 
+    /// Puts other rows, and perhaps other columns, in the place of a table, at once.
+    pub fn replace(&self, [site, source, name]: [&str; 3], schema: &SchemaRef, batches: &[RecordBatch]) -> Result<()> {
+        let path = &self.table(site, source, name).path;
+        let new = path.with_extension("new");
+        write_parquet(&new, schema, batches.iter().cloned())?;
+        Ok(std::fs::rename(new, path)?)
+    }
+
     /// Declares the regional table `catalog.schema.name` over the tables `<region>.schema.name` of the sites `regions`.
     pub fn add_regional(&mut self, [catalog, schema, name]: [&str; 3], regions: &[&str]) {
         let arms = regions

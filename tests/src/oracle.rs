@@ -85,12 +85,12 @@ fn compare_schemas(expected: &SchemaRef, actual: &SchemaRef) -> Result<(), Strin
     ))
 }
 
-/// The type a client sees: views and dictionaries are layouts of a type, not types of their own.
+/// The type a client sees: views, large offsets and dictionaries are layouts of a type, not types of their own.
 fn plain(data_type: &DataType) -> DataType {
     let plain_field = |field: &Field| Field::new(field.name(), plain(field.data_type()), true);
     match data_type {
-        DataType::Utf8View => DataType::Utf8,
-        DataType::BinaryView => DataType::Binary,
+        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
         DataType::Dictionary(_, values) => plain(values),
         DataType::List(element) => DataType::List(plain_field(element).into()),
         DataType::Struct(fields) => {

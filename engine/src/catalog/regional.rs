@@ -9,6 +9,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
 use datafusion::common::Column;
 use datafusion::datasource::provider_as_source;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 
 use crate::catalog::site_table::SiteTable;
@@ -20,8 +21,13 @@ use crate::error::{Code, EngineError, Result};
 /// arm that has one gives only its rows of that region.
 ///
 /// # Errors
-/// `NOT_FOUND`, `SITE_UNAVAILABLE` for an arm that is missing; `TYPE` for arms that are not alike.
-pub async fn regional_table(snapshots: &Snapshots, regional: &RegionalTable) -> Result<Arc<dyn TableProvider>> {
+/// `NOT_FOUND`, `SITE_UNAVAILABLE` for an arm that is missing; `TYPE` for arms that are not alike: columns of the same
+/// names, with types that have one in common.
+pub async fn regional_table(
+    snapshots: &Snapshots,
+    state: &SessionState,
+    regional: &RegionalTable,
+) -> Result<Arc<dyn TableProvider>> {
     let mut union: Option<(LogicalPlan, SchemaRef)> = None;
     for arm in &regional.arms {
         let table = arm_table(snapshots, regional, arm).await?;
@@ -36,6 +42,10 @@ pub async fn regional_table(snapshots: &Snapshots, regional: &RegionalTable) -> 
         });
     }
     let (plan, _) = union.ok_or_else(|| EngineError::internal("a regional table without arms"))?;
+    let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(|error| {
+        let sentence = format!("the arms of the regional table `{}` have types without one in common", regional.name);
+        EngineError::new(Code::Type, sentence).caused_by(error)
+    })?;
     Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
@@ -60,15 +70,7 @@ fn same_columns(regional: &RegionalTable, arm: &RegionalArm, expected: &SchemaRe
         return Err(unlike(format!("has {} columns, the first arm {}", found.fields().len(), expected.fields().len())));
     }
     for field in expected.fields() {
-        let own = found.field_with_name(field.name()).map_err(|_| unlike(format!("has no column `{}`", field.name())))?;
-        if own.data_type() != field.data_type() {
-            return Err(unlike(format!(
-                "has `{}` as {}, the first arm as {}",
-                field.name(),
-                own.data_type(),
-                field.data_type()
-            )));
-        }
+        found.field_with_name(field.name()).map_err(|_| unlike(format!("has no column `{}`", field.name())))?;
     }
     Ok(())
 }

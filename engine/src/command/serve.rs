@@ -1,11 +1,13 @@
 //! `chancery site`, `chancery coordinator` and `chancery serve`: nodes that run until they are told to stop.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use futures::future::join_all;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, ConfigFaults, ServeConfig, SiteUrl};
@@ -26,7 +28,7 @@ pub struct NodeArgs {
 /// `CONFIG`, or the server's own failure.
 pub async fn site(args: NodeArgs) -> Result<ExitCode> {
     let config = config::load_site(&args.config).map_err(faults)?;
-    run_until_signal(vec![RunningNode::site(&config).await?]).await
+    announce_and_run(vec![RunningNode::site(&config).await?]).await
 }
 
 /// `chancery coordinator`
@@ -35,7 +37,7 @@ pub async fn site(args: NodeArgs) -> Result<ExitCode> {
 /// `CONFIG`, or the server's own failure.
 pub async fn coordinator(args: NodeArgs) -> Result<ExitCode> {
     let config = config::load_coordinator(&args.config).map_err(faults)?;
-    run_until_signal(vec![RunningNode::coordinator(&config).await?]).await
+    announce_and_run(vec![RunningNode::coordinator(&config).await?]).await
 }
 
 /// `chancery serve`: coordinator and sites in one process, over real connections.
@@ -47,7 +49,7 @@ pub async fn serve(args: NodeArgs) -> Result<ExitCode> {
     let Federation { coordinator, sites } = Federation::start(config).await?;
     let mut nodes = vec![coordinator];
     nodes.extend(sites);
-    run_until_signal(nodes).await
+    announce_and_run(nodes).await
 }
 
 /// The nodes of one process.
@@ -91,24 +93,40 @@ pub(crate) fn faults(faults: ConfigFaults) -> EngineError {
     EngineError::new(Code::Config, faults.to_string())
 }
 
+/// Says where every node listens, one line each, and serves.
+async fn announce_and_run(nodes: Vec<RunningNode>) -> Result<ExitCode> {
+    {
+        let mut out = std::io::stdout().lock();
+        for node in &nodes {
+            // Nobody may be reading; the log says it too.
+            let _ = writeln!(out, "{} serves {}", node.name, node.url);
+        }
+        let _ = out.flush();
+    }
+    run_until_signal(nodes).await
+}
+
 /// Serves until SIGINT or SIGTERM; ends with the first node that fails.
 pub(crate) async fn run_until_signal(nodes: Vec<RunningNode>) -> Result<ExitCode> {
     let (stop, _) = tokio::sync::watch::channel(false);
-    let served = nodes.into_iter().map(|node| {
-        let mut stopped = stop.subscribe();
-        node.serve_until(async move {
-            // An ended sender means that the process is on its way out.
-            let _ = stopped.wait_for(|stop| *stop).await;
+    let mut served: FuturesUnordered<_> = nodes
+        .into_iter()
+        .map(|node| {
+            let mut stopped = stop.subscribe();
+            node.serve_until(async move {
+                // An ended sender means that the process is on its way out.
+                let _ = stopped.wait_for(|stop| *stop).await;
+            })
         })
-    });
-    let waiting = async {
-        let result = wait_for_signal().await;
-        stop.send_replace(true);
-        result
+        .collect();
+    let first = tokio::select! {
+        signalled = wait_for_signal() => signalled,
+        Some(ended) = served.next() => ended,
     };
-    let (signalled, ended) = tokio::join!(waiting, join_all(served));
-    signalled?;
-    ended.into_iter().collect::<Result<Vec<()>>>()?;
+    stop.send_replace(true);
+    let rest: Vec<Result<()>> = served.collect().await;
+    first?;
+    rest.into_iter().collect::<Result<Vec<()>>>()?;
     Ok(ExitCode::SUCCESS)
 }
 

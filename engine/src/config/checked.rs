@@ -85,46 +85,31 @@ impl fmt::Display for TableName {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteUrl {
     uri: http::Uri,
-    scheme: Scheme,
     loopback: bool,
 }
 
-/// Whether a connection is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    /// TLS, mutual between nodes.
-    Https,
-    /// Plain text.
-    Http,
-}
-
 impl SiteUrl {
-    /// Checks `https://host:port` or `http://host:port`; the error says what to write instead.
+    /// Checks `https://host:port`: nodes know each other by their certificates. The error says what to write instead.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no address of a site: write https://host:port");
         let uri: http::Uri = text.parse().map_err(|_| wrong())?;
-        let scheme = match uri.scheme_str() {
-            Some("https") => Scheme::Https,
-            Some("http") => Scheme::Http,
+        match uri.scheme_str() {
+            Some("https") => {}
+            Some("http") => return Err("nodes know each other by certificates: write https://host:port".to_string()),
             _ => return Err(wrong()),
-        };
+        }
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
         let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
         if uri.port_u16().is_none() || has_user || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(wrong());
         }
         let loopback = is_loopback(host);
-        Ok(Self { uri, scheme, loopback })
+        Ok(Self { uri, loopback })
     }
 
     /// The address as a URI.
     pub fn uri(&self) -> &http::Uri {
         &self.uri
-    }
-
-    /// Whether the connection is encrypted.
-    pub fn scheme(&self) -> Scheme {
-        self.scheme
     }
 
     /// Whether the site is on this machine.
@@ -215,10 +200,9 @@ mod tests {
 
     #[test]
     fn addresses_of_sites() {
-        let near = SiteUrl::parse("http://[::1]:1").unwrap();
-        assert_eq!((near.scheme(), near.is_loopback()), (Scheme::Http, true));
+        assert!(SiteUrl::parse("https://[::1]:1").unwrap().is_loopback());
         assert!(!SiteUrl::parse("https://bts.example:32011").unwrap().is_loopback());
-        for bad in ["bts:1", "https://bts", "ftp://bts:1", "https://bts:1/x", "https://u@bts:1", "https://bts:1?q", ""]
+        for bad in ["bts:1", "https://bts", "ftp://bts:1", "https://bts:1/x", "https://u@bts:1", "https://bts:1?q", "http://[::1]:1", ""]
         {
             SiteUrl::parse(bad).unwrap_err();
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::checked::{Identifier, Scheme, SiteUrl, TableName, WireCompression};
+use super::checked::{Identifier, SiteUrl, TableName, WireCompression};
 use super::node::{NodeConfig, NodeKeys, checked};
 use super::raw::Section;
 
@@ -22,7 +22,7 @@ pub struct CoordinatorConfig {
 pub struct SiteAddress {
     /// `name`: the site's name, its catalog in SQL.
     pub name: Identifier,
-    /// `address`: `https://host:port`, or `http://host:port` where plain text is allowed.
+    /// `address`: `https://host:port`.
     pub address: SiteUrl,
     /// `tls_name`: the name that the site's certificate must carry; the site's name by default.
     pub tls_name: String,
@@ -80,8 +80,8 @@ fn read_site(mut section: Section<'_>, keys: &NodeKeys, names: &mut BTreeSet<Str
         section.fault("name", format!("another site is named `{name}`"));
     }
     let address = section.text("address").and_then(|text| checked(&section, "address", SiteUrl::parse(&text)));
-    if let Some(address) = &address {
-        check_scheme(&section, address, keys);
+    if address.is_some() && !keys.has_tls {
+        section.fault("address", "https needs a [tls] section: the coordinator shows its certificate to the site");
     }
     let tls_name = section.optional_text("tls_name").or_else(|| name.as_ref().map(Identifier::to_string));
     if let Some(tls_name) = &tls_name
@@ -94,21 +94,6 @@ fn read_site(mut section: Section<'_>, keys: &NodeKeys, names: &mut BTreeSet<Str
     let compression = checked(&section, "compression", WireCompression::parse(&compression, near));
     section.finish();
     Some(SiteAddress { name: name?, address: address?, tls_name: tls_name?, compression: compression? })
-}
-
-fn check_scheme(section: &Section<'_>, address: &SiteUrl, keys: &NodeKeys) {
-    match address.scheme() {
-        Scheme::Https if !keys.has_tls => {
-            section.fault("address", "https needs a [tls] section: the coordinator shows its certificate to the site");
-        }
-        Scheme::Http if !address.is_loopback() && !keys.plaintext => {
-            section.fault(
-                "address",
-                "http sends rows in plain text: write https, or plaintext = true at the top of the file",
-            );
-        }
-        Scheme::Https | Scheme::Http => {}
-    }
 }
 
 fn read_regionals(root: &mut Section<'_>, sites: &BTreeSet<String>) -> Option<Vec<RegionalTable>> {

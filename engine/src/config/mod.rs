@@ -22,7 +22,7 @@ pub mod tls;
 
 use std::path::Path;
 
-pub use checked::{Identifier, Scheme, SiteUrl, TableName, WireCompression};
+pub use checked::{Identifier, SiteUrl, TableName, WireCompression};
 pub use coordinator::{CoordinatorConfig, RegionalArm, RegionalTable, SiteAddress};
 pub use fault::{ConfigFault, ConfigFaults};
 pub use limits::Limits;

@@ -148,7 +148,7 @@ fn every_fault_of_a_coordinator_is_named() {
         "c.toml: `users.file`: none.toml: cannot be read",
         "c.toml: `site[0].address`: https needs a [tls] section",
         "c.toml: `site[1].name`: another site is named `bts`",
-        "c.toml: `site[1].address`: http sends rows in plain text",
+        "c.toml: `site[1].address`: nodes know each other by certificates",
         "c.toml: `site[1].compression`: unknown compression `gzip`; known: auto, none, lz4, zstd",
         "c.toml: `site[2].address`: `far.example:2` is no address of a site",
         "c.toml: `site[2].tls_name`: a certificate cannot carry the name `海关`",

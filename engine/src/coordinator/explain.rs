@@ -18,7 +18,7 @@ pub(super) fn explanation(planned: &Planned) -> Result<SendableRecordBatchStream
     for (index, fragment) in planned.cut.fragments.iter().enumerate() {
         rows.push((format!("site {} ({})", fragment.site, index + 1), fragment.statement.to_string()));
     }
-    rows.extend(refusals(planned));
+    rows.extend(unsent(planned));
     lines(rows)
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn analysis(run: &Run, record: &Arc<QueryRecord>) -> Result<Sen
         entry.end(Progress::Cancelled);
         rows.push((format!("site {} ({})", entry.site, entry.number), format!("{}\n{}", entry.statement, border(&entry))));
     }
-    rows.extend(refusals(&run.planned));
+    rows.extend(unsent(&run.planned));
     lines(rows)
 }
 
@@ -44,8 +44,8 @@ fn operators(planned: &Planned) -> (String, String) {
     ("coordinator".to_string(), displayable(planned.physical.as_ref()).indent(false).to_string())
 }
 
-fn refusals(planned: &Planned) -> impl Iterator<Item = (String, String)> {
-    planned.cut.refusals.iter().map(|(site, refusal)| (format!("not sent to {site}"), refusal.to_string()))
+fn unsent(planned: &Planned) -> impl Iterator<Item = (String, String)> {
+    planned.cut.unsent.iter().map(|(site, unsent)| (format!("not sent to {site}"), unsent.to_string()))
 }
 
 fn border(entry: &LedgerEntry) -> String {

@@ -22,14 +22,15 @@ use crate::catalog::site_table::SiteId;
 use crate::catalog::snapshot::Snapshots;
 use crate::catalog::system;
 use crate::catalog::view::{Directory, View};
-use crate::config::{CoordinatorConfig, Limits, RegionalTable, Scheme, SiteAddress, WireCompression};
+use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, WireCompression};
 use crate::error::{Code, EngineError, Result};
 use crate::exec::remote_scan::RemoteAccess;
 use crate::flight::door::{Description, Door, ListedTable, Question};
 use crate::identity::tls::peer_tls;
 use crate::peer::{self, Peers};
 use crate::plan::pipeline::{Planned, plan};
-use crate::session::declared::{declare, describe_plan};
+use crate::plan::prove::Unsent;
+use crate::session::declared::{analyze, declare, declared_schema, describe_plan};
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord, RunningQuery};
 use crate::session::statement::{Statement, parse};
@@ -95,14 +96,10 @@ impl Coordinator {
 }
 
 fn address(config: &CoordinatorConfig, site: &SiteAddress) -> peer::SiteAddress {
-    let tls = match site.address.scheme() {
-        Scheme::Https => config.node.tls.as_ref().map(|material| peer_tls(material, &site.tls_name)),
-        Scheme::Http => None,
-    };
     peer::SiteAddress {
         site: SiteId::new(site.name.as_str()),
         url: site.address.to_string(),
-        tls,
+        tls: config.node.tls.as_ref().map(|material| peer_tls(material, &site.tls_name)),
         compression: match site.compression {
             WireCompression::None => "none",
             WireCompression::Lz4 => "lz4",
@@ -123,9 +120,9 @@ impl Door for Coordinator {
 
     async fn describe(&self, subject: &str, question: &Question) -> Result<Description> {
         let asked = self.core.parse(question)?;
-        let (_, plan) = self.core.bind(subject, &asked).await?;
+        let (state, plan) = self.core.bind(subject, &asked).await?;
         match asked.wanted {
-            Wanted::Rows => describe_plan(&plan),
+            Wanted::Rows => describe_plan(&state, &plan),
             Wanted::Explanation | Wanted::Analysis => Ok(Description::explanation()),
         }
     }
@@ -187,19 +184,19 @@ impl Core {
     async fn bind(&self, subject: &str, asked: &Asked) -> Result<(SessionState, LogicalPlan)> {
         let state = bind(&self.base, &names::Subjects { core: self, subject }, &asked.statement).await?;
         let plan = state.statement_to_plan(asked.statement.clone()).await?;
-        let plan = match &asked.question.parameters {
-            Some(values) => plan.with_param_values(values.clone())?,
-            None => plan,
-        };
+        let plan = analyze(&state, plan, asked.question.parameters.as_ref())?;
         Ok((state, plan))
     }
 
     async fn plan(&self, record: &Arc<QueryRecord>, asked: &Asked) -> Result<Run> {
         let (state, logical) = self.bind(&record.subject, asked).await?;
-        let declared = Arc::clone(logical.schema().inner());
-        let planned = plan(&state, logical).await?;
-        for (site, refusal) in &planned.cut.refusals {
-            tracing::info!(query = %record.id, %site, "cut smaller: {refusal}");
+        let planned = plan(&state, logical.clone()).await?;
+        let declared = declared_schema(&logical, &planned.cut.plan);
+        for (site, unsent) in &planned.cut.unsent {
+            match unsent {
+                Unsent::NotWritten(_) => tracing::debug!(query = %record.id, %site, "cut smaller: {unsent}"),
+                Unsent::NotProven(_) => tracing::warn!(query = %record.id, %site, "cut smaller: {unsent}"),
+            }
         }
         let access = RemoteAccess {
             peers: Arc::clone(&self.peers),
@@ -230,7 +227,7 @@ impl Core {
     async fn regional_tables(&self) -> Vec<ListedTable> {
         let mut listed = Vec::new();
         for regional in &self.regionals {
-            match regional_table(&self.snapshots, regional).await {
+            match regional_table(&self.snapshots, &self.base, regional).await {
                 Ok(table) => listed.push(ListedTable {
                     catalog: regional.name.catalog.clone(),
                     schema: regional.name.schema.clone(),

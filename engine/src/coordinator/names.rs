@@ -30,7 +30,7 @@ impl Names for Subjects<'_> {
             regional.name.catalog == catalog && regional.name.schema == schema && regional.name.table == table
         });
         if let Some(regional) = regional {
-            return regional_table(&self.core.snapshots, regional).await;
+            return regional_table(&self.core.snapshots, &self.core.base, regional).await;
         }
         match self.core.snapshots.table(catalog, schema, table).await? {
             Some(table) => Ok(Arc::new(table)),

@@ -32,9 +32,9 @@ use crate::session::queries::{LedgerEntry, QueryId};
 pub struct SiteAddress {
     /// The site's name.
     pub site: SiteId,
-    /// `https://host:port`, or `http://host:port` where plain text is allowed.
+    /// `https://host:port`.
     pub url: String,
-    /// Our certificate and whom we believe; `None` for plain text.
+    /// Our certificate and whom we believe.
     pub tls: Option<ClientTlsConfig>,
     /// What we ask the site to compress its batches with: `none`, `lz4` or `zstd`.
     pub compression: &'static str,

@@ -24,7 +24,7 @@ use crate::error::{EngineError, Result};
 use crate::exec::remote_scan::Fragment;
 use crate::plan::estimate::estimate_statistics;
 use crate::plan::fragment_node::FragmentNode;
-use crate::plan::prove::prove;
+use crate::plan::prove::{Unsent, prove};
 use crate::plan::sites::{Location, Sites};
 
 /// A plan in which every table of a site lies in a fragment.
@@ -35,7 +35,7 @@ pub struct CutPlan {
     /// The fragments, from left to right.
     pub fragments: Vec<Arc<Fragment>>,
     /// Why subtrees of one site were cut smaller than they are.
-    pub refusals: Vec<(SiteId, Refusal)>,
+    pub unsent: Vec<(SiteId, Unsent)>,
 }
 
 /// Cuts `plan`.
@@ -43,19 +43,19 @@ pub struct CutPlan {
 /// # Errors
 /// When even the scan of a table cannot be written.
 pub fn cut_fragments(state: &SessionState, plan: LogicalPlan) -> Result<CutPlan> {
-    let mut cutter = Cutter { state, accepts: Accepts::default(), fragments: Vec::new(), refusals: Vec::new() };
+    let mut cutter = Cutter { state, accepts: Accepts::default(), fragments: Vec::new(), unsent: Vec::new() };
     let plan = match cutter.place(&plan)? {
         Location::At(site) => cutter.cut_whole(plan, &site)?,
         _ => cutter.cut(plan)?,
     };
-    Ok(CutPlan { plan, fragments: cutter.fragments, refusals: cutter.refusals })
+    Ok(CutPlan { plan, fragments: cutter.fragments, unsent: cutter.unsent })
 }
 
 struct Cutter<'a> {
     state: &'a SessionState,
     accepts: Accepts,
     fragments: Vec<Arc<Fragment>>,
-    refusals: Vec<(SiteId, Refusal)>,
+    unsent: Vec<(SiteId, Unsent)>,
 }
 
 impl Cutter<'_> {
@@ -67,8 +67,8 @@ impl Cutter<'_> {
     fn cut_whole(&mut self, plan: LogicalPlan, site: &SiteId) -> Result<LogicalPlan> {
         match self.fragment(&plan, site) {
             Ok(node) => Ok(node),
-            Err(refusal) => {
-                self.refusals.push((site.clone(), refusal));
+            Err(unsent) => {
+                self.note(site.clone(), unsent);
                 self.cut_inputs(plan)
             }
         }
@@ -86,10 +86,17 @@ impl Cutter<'_> {
                 Some(expr) => LogicalPlan::Sort(Sort { expr, input: Arc::new(node), fetch: None }),
                 None => node,
             }),
-            Err(refusal) => {
-                self.refusals.push((site, refusal));
+            Err(unsent) => {
+                self.note(site, unsent);
                 self.cut_inputs(plan)
             }
+        }
+    }
+
+    /// Every subtree above an operator that is not sent is refused for the same reason, which is told once.
+    fn note(&mut self, site: SiteId, unsent: Unsent) {
+        if !self.unsent.iter().any(|(at, known)| *at == site && *known == unsent) {
+            self.unsent.push((site, unsent));
         }
     }
 
@@ -98,7 +105,7 @@ impl Cutter<'_> {
         if let LogicalPlan::TableScan(scan) = &plan
             && let Some(table) = SiteTable::of(scan)
         {
-            let why = self.refusals.last().map(|(_, refusal)| refusal.to_string()).unwrap_or_default();
+            let why = self.unsent.last().map(|(_, unsent)| unsent.to_string()).unwrap_or_default();
             return Err(EngineError::internal(format!("a scan of site {} cannot be written: {why}", table.site())));
         }
         let mut cut = |input: LogicalPlan| -> DataFusionResult<Transformed<LogicalPlan>> {
@@ -111,8 +118,9 @@ impl Cutter<'_> {
         Ok(plan.data.map_children(&mut cut)?.data)
     }
 
-    fn fragment(&mut self, plan: &LogicalPlan, site: &SiteId) -> Result<LogicalPlan, Refusal> {
-        let failed = |error: &dyn std::fmt::Display| Refusal::new("fragment", error.to_string());
+    fn fragment(&mut self, plan: &LogicalPlan, site: &SiteId) -> Result<LogicalPlan, Unsent> {
+        let failed =
+            |error: &dyn std::fmt::Display| Unsent::NotWritten(Refusal::new("fragment", error.to_string()));
         let named = with_full_names(plan.clone()).map_err(|error| failed(&error))?;
         let statement = prove(self.state, &named, &self.accepts)?;
         let fragment = Arc::new(Fragment {

@@ -15,16 +15,27 @@ use datafusion::common::TableReference;
 use datafusion::sql::parser::DFParser;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 
+/// Why a subtree is not sent as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unsent {
+    /// An operator or expression that a site does not take, or that the generator does not write.
+    #[error("{0}")]
+    NotWritten(Refusal),
+    /// The text does not say what the fragment says: the generator's fault, caught before anything was sent.
+    #[error("not proven: {0}")]
+    NotProven(Refusal),
+}
+
 /// Writes `fragment` as a statement and proves it: its plan, read back from the text over the same tables and only
 /// type-coerced, is the fragment.
 ///
 /// # Errors
 /// The operator or expression that cannot be written, or in which text and fragment differ.
-pub fn prove(state: &SessionState, fragment: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Refusal> {
-    let statement = write(fragment, accepts)?;
+pub fn prove(state: &SessionState, fragment: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Unsent> {
+    let statement = write(fragment, accepts).map_err(Unsent::NotWritten)?;
     let planned = plan_text(state, fragment, &statement.text)
-        .map_err(|error| Refusal::new("statement", format!("its text does not plan: {error}")))?;
-    check(fragment, &planned)?;
+        .map_err(|error| Unsent::NotProven(Refusal::new("statement", format!("its text does not plan: {error}"))))?;
+    check(fragment, &planned).map_err(Unsent::NotProven)?;
     Ok(statement)
 }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::ParamValues;
+use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -40,12 +42,37 @@ pub fn lines(rows: Vec<(String, String)>) -> Result<SendableRecordBatchStream> {
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter([Ok(batch)]))))
 }
 
-/// The columns that a plan declares (of the plan as written: optimized ones differ in nullability), and its
-/// placeholders, each with a type that clients can bind.
+/// The statement's plan with every name and type resolved: its schema is what the statement declares. (The plan as
+/// written does not know the common types of a union yet; the optimized one differs in nullability.)
+///
+/// # Errors
+/// `TYPE` for types that do not fit together.
+pub fn analyze(state: &SessionState, plan: LogicalPlan, parameters: Option<&ParamValues>) -> Result<LogicalPlan> {
+    let plan = match parameters {
+        Some(values) => plan.with_param_values(values.clone())?,
+        None => plan,
+    };
+    if plan.get_parameter_names()?.is_empty() {
+        return Ok(state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?);
+    }
+    // Types that hang on a parameter are known when it is bound.
+    Ok(plan)
+}
+
+/// The columns that a statement declares: names of the analyzed plan, types of the optimized one (a type may hang on a
+/// literal that is behind a cast until then, as in `round(price, 1)`), nullable where either says so.
+pub fn declared_schema(analyzed: &LogicalPlan, optimized: &LogicalPlan) -> SchemaRef {
+    let fields = analyzed.schema().fields().iter().zip(optimized.schema().fields()).map(|(written, found)| {
+        Field::new(written.name(), found.data_type().clone(), written.is_nullable() || found.is_nullable())
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The columns that an analyzed plan declares, and its placeholders, each with a type that clients can bind.
 ///
 /// # Errors
 /// When the placeholders' types contradict each other.
-pub fn describe_plan(plan: &LogicalPlan) -> Result<Description> {
+pub fn describe_plan(state: &SessionState, plan: &LogicalPlan) -> Result<Description> {
     let types: BTreeMap<usize, (String, DataType)> = plan
         .get_parameter_types()?
         .into_iter()
@@ -56,7 +83,12 @@ pub fn describe_plan(plan: &LogicalPlan) -> Result<Description> {
         })
         .collect();
     let fields: Vec<Field> = types.into_values().map(|(name, data_type)| Field::new(name, data_type, true)).collect();
-    Ok(Description { schema: Arc::clone(plan.schema().inner()), parameters: Arc::new(Schema::new(fields)) })
+    let schema = if fields.is_empty() {
+        declared_schema(plan, &state.optimize(plan)?)
+    } else {
+        Arc::clone(plan.schema().inner())
+    };
+    Ok(Description { schema, parameters: Arc::new(Schema::new(fields)) })
 }
 
 /// A stream under the schema that was declared; its batches are relabelled on their way out.

@@ -20,7 +20,7 @@ use crate::catalog::view::{Directory, DirectoryTable, View, ViewTable};
 use crate::config::{Limits, SiteConfig};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::door::{Description, Door, ListedTable, Question};
-use crate::session::declared::{declare, describe_plan, lines};
+use crate::session::declared::{analyze, declare, declared_schema, describe_plan, lines};
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, RunningQuery};
 use crate::session::statement::{Statement, parse};
@@ -79,10 +79,7 @@ impl Site {
         };
         let state = self.bind(subject, question, &statement).await?;
         let plan = state.statement_to_plan(statement).await?;
-        let plan = match &question.parameters {
-            Some(values) => plan.with_param_values(values.clone())?,
-            None => plan,
-        };
+        let plan = analyze(&state, plan, question.parameters.as_ref())?;
         Ok((state, if explain { Asked::Explain(plan) } else { Asked::Rows(plan) }))
     }
 
@@ -113,9 +110,9 @@ impl Door for Site {
     }
 
     async fn describe(&self, subject: &str, question: &Question) -> Result<Description> {
-        match self.logical(subject, question).await?.1 {
-            Asked::Rows(plan) => describe_plan(&plan),
-            Asked::Explain(_) => Ok(Description::explanation()),
+        match self.logical(subject, question).await? {
+            (state, Asked::Rows(plan)) => describe_plan(&state, &plan),
+            (_, Asked::Explain(_)) => Ok(Description::explanation()),
         }
     }
 
@@ -123,8 +120,9 @@ impl Door for Site {
         let (state, asked) = self.logical(&running.record().subject, &question).await?;
         match asked {
             Asked::Rows(plan) => {
-                let declared = Arc::clone(plan.schema().inner());
-                let physical = state.create_physical_plan(&plan).await?;
+                let optimized = state.optimize(&plan)?;
+                let declared = declared_schema(&plan, &optimized);
+                let physical = state.query_planner().create_physical_plan(&optimized, &state).await?;
                 Ok(declare(declared, execute_stream(physical, state.task_ctx())?))
             }
             Asked::Explain(plan) => {

@@ -273,3 +273,18 @@ async fn site_tables_tell_their_site() {
         |node: &LogicalPlan| Ok(matches!(node, LogicalPlan::Join(_)) && Sites::default().locate(node)? == at_a);
     assert!(grouped.data.exists(together).unwrap());
 }
+
+/// The reason for `optimizer_after`; it may go when this fails.
+#[tokio::test]
+async fn the_whole_optimizer_would_tear_groups_apart() {
+    let state = small_session().state();
+    for sql in [
+        "select a1.t, b2.t from a1, b2, a2 where b2.k = a1.k and b2.m = a2.m and a1.m = a2.k",
+        "select a1.t from a1, a2, b1 where a1.k = a2.k and a2.m = b1.m and a1.f > (select avg(f) from c1)",
+    ] {
+        let grouped = group_joins_at(optimized(&state, sql).await, sites()).unwrap().data;
+        assert_eq!(torn_apart(&grouped), Vec::<String>::new(), "{sql}");
+        let again = state.optimizer().optimize(grouped, &state, |_, _| {}).unwrap();
+        assert!(!torn_apart(&again).is_empty(), "{}", again.display_indent());
+    }
+}

@@ -1,0 +1,95 @@
+//! The files of a cluster, as an administrator would write them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use engine::identity::certs;
+use engine::identity::users_file;
+use toml::{Table, Value};
+
+use super::{Options, USER};
+use crate::dataset::Dataset;
+
+const COORDINATOR: &str = "coordinator";
+
+pub(super) fn write_identities(root: &Path, sites: &[String]) {
+    let names = std::iter::once(COORDINATOR).chain(sites.iter().map(String::as_str));
+    let nodes: Vec<certs::NodeName> = names.map(|name| name.parse().expect("a node's name")).collect();
+    certs::init(&root.join("certs"), &nodes).expect("certificates");
+    users_file::add(&root.join("users.toml"), USER, USER, BTreeSet::new()).expect("a users file");
+}
+
+pub(super) fn write_site(root: &Path, dataset: &Dataset, site: &str, listen: &str, limits: &str) -> PathBuf {
+    let mut config = node(site, listen, limits);
+    config.insert("peers".into(), Value::Array(vec![COORDINATOR.into()]));
+    let mut sources: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for table in dataset.tables.iter().filter(|table| table.site == site) {
+        let path = table.path.strip_prefix(&dataset.root).expect("tables lie below the data set's root");
+        let mut entry = Table::new();
+        entry.insert("name".into(), table.name.as_str().into());
+        entry.insert("path".into(), path.to_str().expect("a printable path").into());
+        sources.entry(&table.source).or_default().push(entry.into());
+    }
+    let sources = sources.into_iter().map(|(name, tables)| {
+        let mut source = Table::new();
+        source.insert("name".into(), name.into());
+        source.insert("kind".into(), "files".into());
+        source.insert("root".into(), dataset.root.to_str().expect("a printable path").into());
+        source.insert("table".into(), Value::Array(tables));
+        Value::Table(source)
+    });
+    config.insert("source".into(), Value::Array(sources.collect()));
+    write(&root.join(format!("{site}.toml")), &config)
+}
+
+pub(super) fn write_coordinator(
+    root: &Path,
+    dataset: &Dataset,
+    addresses: &BTreeMap<String, String>,
+    options: &Options,
+) -> PathBuf {
+    let mut config = node(COORDINATOR, "127.0.0.1:0", &options.coordinator_limits);
+    if !options.users_over_tls {
+        config.insert("plaintext".into(), true.into());
+    }
+    let sites = addresses.iter().map(|(name, address)| {
+        let mut site = Table::new();
+        site.insert("name".into(), name.as_str().into());
+        site.insert("address".into(), format!("https://{address}").into());
+        if let Some(compression) = options.compression {
+            site.insert("compression".into(), compression.into());
+        }
+        Value::Table(site)
+    });
+    config.insert("site".into(), Value::Array(sites.collect()));
+    let regionals = dataset.regional.iter().map(|regional| {
+        let arms = regional.arms.iter().map(|(region, table)| {
+            let mut arm = Table::new();
+            arm.insert("region".into(), region.as_str().into());
+            arm.insert("table".into(), table.sql_name().into());
+            Value::Table(arm)
+        });
+        let mut entry = Table::new();
+        entry.insert("name".into(), regional.sql_name().into());
+        entry.insert("column".into(), regional.region_column.as_str().into());
+        entry.insert("arm".into(), Value::Array(arms.collect()));
+        Value::Table(entry)
+    });
+    config.insert("regional".into(), Value::Array(regionals.collect()));
+    write(&root.join("coordinator.toml"), &config)
+}
+
+fn node(name: &str, listen: &str, limits: &str) -> Table {
+    let text = format!(
+        "name = {name:?}\nlisten = {listen:?}\n\
+         [tls]\ncertificate = \"certs/{name}.crt\"\nkey = \"certs/{name}.key\"\nauthority = \"certs/authority.crt\"\n\
+         [users]\nfile = \"users.toml\"\n[limits]\n{limits}\n"
+    );
+    text.parse().expect("a configuration")
+}
+
+fn write(path: &Path, config: &Table) -> PathBuf {
+    fs::write(path, toml::to_string(config).expect("a configuration")).expect("a writable directory");
+    path.to_path_buf()
+}

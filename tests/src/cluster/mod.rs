@@ -1,0 +1,135 @@
+//! A federation of real processes: `chancery site` for each site, `chancery coordinator`, mutual TLS between them.
+
+pub mod binary;
+pub mod border;
+pub mod client;
+mod configuration;
+pub mod process;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+pub use border::{Border, Fault};
+pub use client::Client;
+
+use crate::cluster::process::Process;
+use crate::dataset::Dataset;
+
+/// How a cluster differs from the plain one.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Puts a [`Border`] between the coordinator and each site.
+    pub borders: bool,
+    /// Lines of the coordinator's `[limits]`.
+    pub coordinator_limits: String,
+    /// Lines of each site's `[limits]`.
+    pub site_limits: String,
+    /// Whether users too must come over TLS.
+    pub users_over_tls: bool,
+    /// The sites compress what they send: `none`, `lz4` or `zstd`.
+    pub compression: Option<&'static str>,
+}
+
+/// A running federation; dropped, all its processes are killed.
+#[derive(Debug)]
+pub struct Cluster {
+    directory: TempDir,
+    sites: BTreeMap<String, Process>,
+    borders: BTreeMap<String, Border>,
+    coordinator: Process,
+}
+
+/// The one user of a cluster; the password is the name.
+pub const USER: &str = "analyst";
+
+impl Cluster {
+    /// Starts sites and coordinator over `dataset`.
+    pub async fn start(dataset: &Dataset) -> Self {
+        Self::start_with(dataset, Options::default()).await
+    }
+
+    /// Starts sites and coordinator over `dataset`, differently.
+    pub async fn start_with(dataset: &Dataset, options: Options) -> Self {
+        let directory = TempDir::with_prefix("chancery-cluster-").expect("a temporary directory");
+        let root = directory.path();
+        configuration::write_identities(root, &dataset.sites());
+        let mut sites = BTreeMap::new();
+        let mut borders = BTreeMap::new();
+        let mut addresses = BTreeMap::new();
+        for site in dataset.sites() {
+            let config = configuration::write_site(root, dataset, &site, "127.0.0.1:0", &options.site_limits);
+            let process = Process::start("site", &config);
+            // From now on the site has this port, so that it can be killed and come back.
+            configuration::write_site(root, dataset, &site, process.address(), &options.site_limits);
+            let mut address = process.address().to_string();
+            if options.borders {
+                let border = Border::open(&address).await;
+                address = border.address().to_string();
+                borders.insert(site.clone(), border);
+            }
+            addresses.insert(site.clone(), address);
+            sites.insert(site, process);
+        }
+        let config = configuration::write_coordinator(root, dataset, &addresses, &options);
+        let coordinator = Process::start("coordinator", &config);
+        Self { directory, sites, borders, coordinator }
+    }
+
+    /// A connection to the coordinator.
+    pub async fn client(&self) -> Client {
+        Client::connect(self.coordinator.address(), None).await
+    }
+
+    /// A connection to the coordinator over TLS, believing the cluster's authority.
+    pub async fn client_over_tls(&self) -> Client {
+        Client::connect(self.coordinator.address(), Some(&self.authority())).await
+    }
+
+    /// A connection of a user to a site.
+    pub async fn client_of_site(&self, site: &str) -> Client {
+        Client::connect(self.sites[site].address(), Some(&self.authority())).await
+    }
+
+    /// Where the coordinator listens.
+    pub fn address(&self) -> &str {
+        self.coordinator.address()
+    }
+
+    /// The coordinator's process.
+    pub fn coordinator(&self) -> &Process {
+        &self.coordinator
+    }
+
+    /// A site's process.
+    pub fn site(&self, site: &str) -> &Process {
+        &self.sites[site]
+    }
+
+    /// What lies between the coordinator and a site.
+    pub fn border(&self, site: &str) -> &Border {
+        &self.borders[site]
+    }
+
+    /// The certificate of the cluster's authority.
+    pub fn authority(&self) -> PathBuf {
+        self.root().join("certs/authority.crt")
+    }
+
+    /// The directory of all configuration, certificates and users.
+    pub fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Kills a site's process, as a power cut would.
+    pub fn kill_site(&mut self, site: &str) {
+        self.sites.get_mut(site).expect("a site of the cluster").kill();
+    }
+
+    /// Starts a killed site again, where it was.
+    pub fn restart_site(&mut self, site: &str) {
+        let process = Process::start("site", &self.root().join(format!("{site}.toml")));
+        self.sites.insert(site.to_string(), process);
+    }
+}

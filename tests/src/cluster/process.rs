@@ -1,0 +1,76 @@
+//! One node as a process of its own.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::binary::chancery;
+
+/// A running `chancery site` or `chancery coordinator`; killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    address: String,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `chancery <role> --config <config>` and waits until it says where it serves.
+    pub fn start(role: &str, config: &Path) -> Self {
+        let log = config.with_extension("log");
+        let file = File::options().create(true).append(true).open(&log).expect("a log file beside the configuration");
+        let mut child = Command::new(chancery())
+            .args([role, "--config"])
+            .arg(config)
+            .env("RUST_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(file)
+            .spawn()
+            .expect("the chancery binary starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a piped standard output")).lines();
+        let line = lines.next().and_then(Result::ok).unwrap_or_else(|| {
+            let told = std::fs::read_to_string(&log).unwrap_or_default();
+            panic!("`chancery {role}` ended before it served: {told}")
+        });
+        let (_, address) = line.rsplit_once("://").unwrap_or_else(|| panic!("no address in {line:?}"));
+        Self { child, address: address.to_string(), log }
+    }
+
+    /// Where it listens, `127.0.0.1:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written to its log so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Kills it, as a power cut would, and waits until it is gone.
+    pub fn kill(&mut self) {
+        // It may be dead already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// CPU time that it has used so far, in clock ticks (100 a second).
+    pub fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("a living process");
+        let (_, after_name) = stat.rsplit_once(')').expect("the form of /proc/<id>/stat");
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        fields[11].parse::<u64>().expect("user time") + fields[12].parse::<u64>().expect("system time")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,290 @@
+//! The door as clients use it: signing in, statements, prepared statements, metadata, cancelling, refusals.
+
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTables};
+use arrow_flight::{Action, CancelFlightInfoRequest, Criteria, FlightInfo};
+use futures::StreamExt;
+use harness::cluster::client::{channel, told};
+use harness::cluster::{Cluster, Options};
+use harness::edge::edge;
+use harness::tpch::tpch;
+
+const COUNT_ORDERS: &str = "SELECT count(*) FROM sales.tpch.orders";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_is_answered_with_its_declared_schema_and_an_id() {
+    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let client = cluster.client().await;
+    assert_eq!(client.value(COUNT_ORDERS).await, "15000");
+    assert_eq!(client.query_prepared(COUNT_ORDERS).await.unwrap().batches[0].num_rows(), 1);
+    let empty = client.query("SELECT o_orderkey FROM sales.tpch.orders WHERE o_orderkey < 0").await.unwrap();
+    assert_eq!(empty.schema.field(0).name(), "o_orderkey");
+    assert!(empty.batches.iter().all(|batch| batch.num_rows() == 0));
+
+    // A site answers a user directly; its own name is the default catalog, its first source the default schema.
+    let at_site = cluster.client_of_site("sales").await;
+    for table in ["sales.tpch.orders", "tpch.orders", "orders"] {
+        assert_eq!(at_site.value(&format!("SELECT count(*) FROM {table}")).await, "15000");
+    }
+    let error = at_site.query("SELECT count(*) FROM logistics.tpch.lineitem").await.unwrap_err();
+    assert!(error.starts_with("NOT_FOUND: there is no table `logistics.tpch.lineitem`"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_are_bound_by_position() {
+    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let client = cluster.client().await;
+    let sql = "SELECT count(*) FROM sales.tpch.orders WHERE o_orderkey <= $1";
+    let mut prepared = client.flight().prepare(sql.to_string(), None).await.unwrap();
+    let parameters = prepared.parameter_schema().unwrap();
+    assert_eq!(parameters.fields().len(), 1);
+    assert_eq!(parameters.field(0).data_type(), &DataType::Int64);
+    for (bound, expected) in [(7, 7), (1, 1), (0, 0)] {
+        let schema = Schema::new(vec![Field::new("$1", DataType::Int64, true)]);
+        let row = RecordBatch::try_new(schema.into(), vec![std::sync::Arc::new(Int64Array::from(vec![bound]))]).unwrap();
+        prepared.set_parameters(row).unwrap();
+        let info = prepared.execute().await.unwrap();
+        let answer = client.fetch(info).await.unwrap();
+        assert_eq!(answer.batches[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0), expected);
+    }
+    let error = client.query(sql).await.unwrap_err();
+    assert!(!error.starts_with("INTERNAL"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_lists_catalogs_schemas_and_tables() {
+    let cluster = Cluster::start(&edge().await.unwrap()).await;
+    let client = cluster.client().await;
+    let catalogs = client.collect(client.flight().get_catalogs().await.unwrap()).await;
+    let catalogs: Vec<_> = texts(&catalogs, 0);
+    assert_eq!(catalogs, ["east", "national", "north", "south", "system"]);
+
+    let all = CommandGetDbSchemas { catalog: None, db_schema_filter_pattern: None };
+    let schemas = client.collect(client.flight().get_db_schemas(all).await.unwrap()).await;
+    assert!(texts(&schemas, 0).contains(&"national".to_string()));
+
+    let request = |catalog: Option<&str>, include_schema| CommandGetTables {
+        catalog: catalog.map(str::to_string),
+        db_schema_filter_pattern: None,
+        table_name_filter_pattern: None,
+        table_types: Vec::new(),
+        include_schema,
+    };
+    let all = client.collect(client.flight().get_tables(request(None, false)).await.unwrap()).await;
+    assert!(texts(&all, 0).contains(&"south".to_string()), "no catalog means all catalogs");
+    let regional = client.collect(client.flight().get_tables(request(Some("national"), true)).await.unwrap()).await;
+    assert_eq!(texts(&regional, 2), ["people"]);
+    assert_eq!(texts(&regional, 3), ["VIEW"]);
+    let encoded = regional[0].column(4).as_binary::<i32>().value(0).to_vec();
+    let columns = Schema::try_from(arrow_flight::IpcMessage(encoded.into())).unwrap();
+    assert_eq!(columns.fields().last().unwrap().name(), "region");
+}
+
+fn texts(batches: &[RecordBatch], column: usize) -> Vec<String> {
+    let columns = batches.iter().map(|batch| batch.column(column).as_string::<i32>());
+    columns.flat_map(|column| (0..column.len()).map(|row| column.value(row).to_string())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_comes_in_without_a_password_that_is_right() {
+    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    for (user, password) in [("analyst", "wrong"), ("nobody", "analyst"), ("", "")] {
+        let mut client = FlightSqlServiceClient::new(channel(cluster.address(), None).await);
+        let error = told(&client.handshake(user, password).await.unwrap_err());
+        assert!(error.contains("UNAUTHENTICATED"), "{error}");
+    }
+    let mut nameless = FlightSqlServiceClient::new(channel(cluster.address(), None).await);
+    let error = told(&nameless.execute("SELECT 1".into(), None).await.unwrap_err());
+    assert!(error.starts_with("UNAUTHENTICATED"), "{error}");
+    nameless.set_token("a made-up token".into());
+    let error = told(&nameless.execute("SELECT 1".into(), None).await.unwrap_err());
+    assert!(error.starts_with("UNAUTHENTICATED"), "{error}");
+    // A user's connection to a site, with a password, is no peer's: what coordinators may ask is not offered.
+    let user = cluster.client_of_site("sales").await;
+    let action = Action { r#type: "chancery.view".into(), body: bytes::Bytes::new() };
+    let error = user.flight().inner_mut().do_action(with_token(&user.flight(), action)).await.unwrap_err();
+    assert!(error.message().starts_with("UNSUPPORTED"), "{error:?}");
+}
+
+fn with_token<T>(
+    client: &FlightSqlServiceClient<tonic::transport::Channel>,
+    message: T,
+) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    let token = client.token().expect("a session");
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_may_be_made_to_come_over_tls() {
+    let options = Options { users_over_tls: true, ..Options::default() };
+    let cluster = Cluster::start_with(&tpch(0.01).unwrap(), options).await;
+    assert_eq!(cluster.client_over_tls().await.value(COUNT_ORDERS).await, "15000");
+    let plain = tonic::transport::Endpoint::from_shared(format!("http://{}", cluster.address())).unwrap();
+    if let Ok(channel) = plain.connect().await {
+        FlightSqlServiceClient::new(channel).handshake("analyst", "analyst").await.unwrap_err();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_query_is_refused_by_name() {
+    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    for client in [cluster.client().await, cluster.client_of_site("sales").await] {
+        for (sql, expected) in [
+            ("CREATE TABLE t (a INT)", "STATEMENT: CREATE TABLE"),
+            ("INSERT INTO sales.tpch.orders VALUES (1)", "STATEMENT: INSERT INTO"),
+            ("COPY (SELECT 1) TO '/tmp/x.csv'", "STATEMENT: COPY"),
+            ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", "STATEMENT: CREATE EXTERNAL TABLE"),
+            ("SELECT * INTO t FROM sales.tpch.orders", "STATEMENT: a query that writes"),
+            ("SET datafusion.execution.batch_size = 1", "STATEMENT: SET"),
+            ("SELECT 1; SELECT 2", "STATEMENT: one statement"),
+            ("SELECT * FROM '/etc/passwd'", "NOT_FOUND"),
+            ("SELECT * FROM sales.tpch.order_s", "NOT_FOUND: there is no table `sales.tpch.order_s`"),
+            ("SELECT o_orderkeys FROM sales.tpch.orders", "NOT_FOUND: there is no column"),
+            ("SELEC 1", "SYNTAX"),
+            ("SELECT nosuch(1)", "FUNCTION"),
+            ("SELECT 'a' + DATE '2020-01-01' * 2", "TYPE"),
+            ("SELECT o_orderkey / (o_orderkey - o_orderkey) FROM sales.tpch.orders", "EVAL"),
+            ("SELECT CAST(o_comment AS INT) FROM sales.tpch.orders", "EVAL"),
+        ] {
+            let error = client.query(sql).await.map(|_| sql).unwrap_err();
+            assert!(error.starts_with(expected), "{sql}: {error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_offered_is_said_so() {
+    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let client = cluster.client().await;
+    let request = with_token(&client.flight(), Criteria::default());
+    let error = client.flight().inner_mut().list_flights(request).await.unwrap_err();
+    assert_eq!(error.code(), tonic::Code::Unimplemented);
+    let forged = arrow_flight::Ticket { ticket: b"forged".to_vec().into() };
+    let error = client.flight().do_get(forged).await.unwrap_err();
+    assert!(told(&error).starts_with("NOT_FOUND"), "{error}");
+}
+
+/// A join of a table with itself that takes minutes at its site.
+const ENDLESS: &str = "SELECT count(*) FROM logistics.tpch.lineitem a \
+    JOIN logistics.tpch.lineitem b ON a.l_suppkey = b.l_suppkey AND a.l_comment <> b.l_comment";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_query_ends_and_says_so() {
+    let cluster = Cluster::start(&tpch(0.1).unwrap()).await;
+    let client = cluster.client().await;
+    let info = client.info("SELECT l_orderkey, l_comment FROM logistics.tpch.lineitem").await.unwrap();
+    let ticket = info.endpoint[0].ticket.clone().unwrap();
+    let mut rows = client.flight().do_get(ticket).await.unwrap();
+    rows.next().await.unwrap().unwrap();
+    cancel(&client.flight(), info).await;
+    let mut last = None;
+    while let Some(batch) = rows.next().await {
+        last = Some(batch);
+    }
+    let error = last.expect("the stream goes on for a while").unwrap_err();
+    assert!(told(&error.into()).contains("CANCELLED"), "a cancelled answer must not look complete");
+}
+
+async fn cancel(client: &FlightSqlServiceClient<tonic::transport::Channel>, info: FlightInfo) {
+    let body = prost_bytes(&CancelFlightInfoRequest::new(info));
+    let action = Action { r#type: "CancelFlightInfo".into(), body };
+    let mut client = client.clone();
+    let request = with_token(&client, action);
+    let mut results = client.inner_mut().do_action(request).await.unwrap().into_inner();
+    let result = results.next().await.unwrap().unwrap();
+    // CancelFlightInfoResult { status: CANCELLED }
+    assert_eq!(result.body.as_ref(), [8, 1]);
+}
+
+fn prost_bytes(message: &impl prost::Message) -> bytes::Bytes {
+    message.encode_to_vec().into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_client_stops_the_work_at_every_site() {
+    let cluster = Cluster::start(&tpch(0.1).unwrap()).await;
+    let client = cluster.client().await;
+    let asking = {
+        let client = client.clone();
+        tokio::spawn(async move { client.query(ENDLESS).await })
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while cluster.site("logistics").cpu_ticks() < 150 {
+        assert!(Instant::now() < deadline, "the query never began to work at logistics");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    asking.abort();
+    let used = || {
+        let sites = ["logistics", "sales", "supply"].map(|site| cluster.site(site).cpu_ticks());
+        sites.iter().sum::<u64>() + cluster.coordinator().cpu_ticks()
+    };
+    // A join yields once a batch of its probe side; in a debug build that may take seconds.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let before = used();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let worked = used() - before;
+        if worked < 15 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "some node still works: {worked} ticks in the last second");
+    }
+    assert_eq!(client.value("SELECT count(*) FROM system.queries.running WHERE statement LIKE '%a.l_suppkey%' AND statement NOT LIKE '%running%'").await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subject_sees_its_own_queries_and_what_crossed() {
+    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let client = cluster.client().await;
+    let joined = "SELECT count(*) FROM sales.tpch.orders o JOIN logistics.tpch.lineitem l ON l.l_orderkey = o.o_orderkey";
+    client.query(joined).await.unwrap();
+    let id = client
+        .value(&format!("SELECT query_id FROM system.queries.recent WHERE statement = '{joined}' AND state = 'finished'"))
+        .await;
+    assert_eq!(id.len(), 32);
+    let ledger = format!("FROM system.queries.ledger WHERE query_id = '{id}'");
+    assert_eq!(client.value(&format!("SELECT count(DISTINCT site) {ledger}")).await, "2");
+    assert_eq!(client.value(&format!("SELECT max(rows) > 1000 AND min(bytes_received) > 0 {ledger}")).await, "true");
+    assert_eq!(client.value(&format!("SELECT bool_and(state = 'finished') {ledger}")).await, "true");
+    assert_eq!(client.value("SELECT count(*) > 0 FROM system.queries.running").await, "true");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_shows_sites_statements_and_what_crossed() {
+    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let client = cluster.client().await;
+    let joined = "SELECT o_orderpriority, count(*) FROM sales.tpch.orders o \
+        JOIN logistics.tpch.lineitem l ON l.l_orderkey = o.o_orderkey WHERE l_quantity > 49 GROUP BY 1";
+    let plan = lines(&client.query(&format!("EXPLAIN {joined}")).await.unwrap());
+    assert!(plan.contains("RemoteScanExec: site=sales") && plan.contains("RemoteScanExec: site=logistics"), "{plan}");
+    assert!(plan.contains("\"logistics\".\"tpch\".\"lineitem\""), "{plan}");
+    assert!(!plan.contains("rows="), "nothing ran: {plan}");
+    let analyzed = lines(&client.query(&format!("EXPLAIN ANALYZE {joined}")).await.unwrap());
+    assert!(analyzed.contains("bytes_received=") && analyzed.contains("rows=5"), "{analyzed}");
+    assert!(!analyzed.contains(".parquet"), "a site's paths stay at the site: {analyzed}");
+}
+
+fn lines(answer: &harness::oracle::Answer) -> String {
+    arrow::util::pretty::pretty_format_batches(&answer.batches).unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_node_tells_its_health() {
+    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    for (address, authority) in [
+        (cluster.address().to_string(), None),
+        (cluster.site("sales").address().to_string(), Some(cluster.authority())),
+    ] {
+        let channel = channel(&address, authority.as_deref()).await;
+        let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
+        let request = tonic_health::pb::HealthCheckRequest { service: String::new() };
+        let status = health.check(request).await.unwrap().into_inner().status;
+        assert_eq!(status, tonic_health::pb::health_check_response::ServingStatus::Serving as i32);
+    }
+}

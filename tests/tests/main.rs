@@ -1,0 +1,13 @@
+//! Every test that drives Chancery from outside, in one binary: one module a subject.
+
+mod cli;
+mod conformance;
+mod corpus_local;
+mod dataset;
+mod dependencies;
+mod door;
+mod failures;
+mod federation;
+mod random;
+mod shell;
+mod statement;
