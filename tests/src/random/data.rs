@@ -40,6 +40,14 @@ const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
 /// 1 February 2024.
 const FIRST_DAY: i32 = 19_754;
 
+/// A column of tables to be made; of a regional table, the same at every site.
+struct Column {
+    name: String,
+    of: Type,
+    /// Which of the Arrow types of its kind.
+    width: u8,
+}
+
 /// Two or three sites with one to three tables each, and a regional table over one table of each site.
 pub fn dataset(rng: &mut StdRng) -> Result<(Dataset, Vec<Relation>)> {
     let mut dataset = Dataset::temporary()?;
@@ -58,10 +66,9 @@ pub fn dataset(rng: &mut StdRng) -> Result<(Dataset, Vec<Relation>)> {
     Ok((dataset, tables))
 }
 
-fn regional(dataset: &Dataset, shared: &[(String, Type)]) -> Relation {
+fn regional(dataset: &Dataset, shared: &[Column]) -> Relation {
     let table = &dataset.regional[0];
-    let mut columns: Vec<(String, Type)> =
-        shared.iter().map(|(name, of)| (quote(name), *of)).collect();
+    let mut columns = named(shared);
     columns.push((quote(&table.region_column), Type::Text));
     Relation::Table {
         name: table.sql_name(),
@@ -69,15 +76,28 @@ fn regional(dataset: &Dataset, shared: &[(String, Type)]) -> Relation {
     }
 }
 
-fn columns(rng: &mut StdRng) -> Vec<(String, Type)> {
+fn named(columns: &[Column]) -> Vec<(String, Type)> {
+    columns
+        .iter()
+        .map(|column| (quote(&column.name), column.of))
+        .collect()
+}
+
+fn columns(rng: &mut StdRng) -> Vec<Column> {
     let mut names = NAMES.to_vec();
     names.shuffle(rng);
-    let mut columns = vec![("id".to_string(), Type::Integer)];
+    let mut columns = vec![Column {
+        name: "id".to_string(),
+        of: Type::Integer,
+        width: 3,
+    }];
     for name in names.into_iter().take(rng.random_range(2..=5)) {
-        columns.push((
-            name.to_string(),
-            *COMPARABLE.choose(rng).expect("there are types"),
-        ));
+        let of = *COMPARABLE.choose(rng).expect("there are types");
+        columns.push(Column {
+            name: name.to_string(),
+            of,
+            width: rng.random_range(0..4),
+        });
     }
     columns
 }
@@ -86,7 +106,7 @@ fn add(
     rng: &mut StdRng,
     dataset: &mut Dataset,
     name: [&str; 3],
-    columns: &[(String, Type)],
+    columns: &[Column],
 ) -> Result<Relation> {
     let rows = if rng.random_range(0..20) == 0 {
         0
@@ -96,15 +116,18 @@ fn add(
     // The first column is a key that is never NULL; every other has NULLs to its own degree.
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values((1..).take(rows)));
     let mut arrays = vec![(
-        Field::new(&columns[0].0, ids.data_type().clone(), false),
+        Field::new(&columns[0].name, ids.data_type().clone(), false),
         ids,
     )];
-    for (name, of) in &columns[1..] {
+    for column in &columns[1..] {
         let nulls = *[0.0, 0.0, 0.1, 0.1, 0.4, 1.0]
             .choose(rng)
             .expect("not empty");
-        let array = array(rng, *of, rows, nulls);
-        arrays.push((Field::new(name, array.data_type().clone(), true), array));
+        let array = array(rng, column, rows, nulls);
+        arrays.push((
+            Field::new(&column.name, array.data_type().clone(), true),
+            array,
+        ));
     }
     let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = arrays.into_iter().unzip();
     let schema = Arc::new(Schema::new(fields));
@@ -113,15 +136,11 @@ fn add(
     let [site, source, table] = name;
     Ok(Relation::Table {
         name: dataset.table(site, source, table).sql_name(),
-        columns: columns
-            .iter()
-            .map(|(name, of)| (quote(name), *of))
-            .collect(),
+        columns: named(columns),
     })
 }
 
-fn array(rng: &mut StdRng, of: Type, rows: usize, nulls: f64) -> ArrayRef {
-    let width = rng.random_range(0..4);
+fn array(rng: &mut StdRng, column: &Column, rows: usize, nulls: f64) -> ArrayRef {
     let mut values: Vec<Option<i64>> = vec![];
     for _ in 0..rows {
         values.push((!rng.random_bool(nulls)).then(|| rng.random_range(0..9)));
@@ -130,8 +149,8 @@ fn array(rng: &mut StdRng, of: Type, rows: usize, nulls: f64) -> ArrayRef {
     let small = values
         .clone()
         .map(|value| value.map(|value| i32::try_from(value).expect("below nine")));
-    match of {
-        Type::Integer => match width {
+    match column.of {
+        Type::Integer => match column.width {
             0 => Arc::new(
                 small
                     .map(|value| value.map(|value| i16::try_from(value).expect("below nine")))
@@ -174,7 +193,7 @@ fn array(rng: &mut StdRng, of: Type, rows: usize, nulls: f64) -> ArrayRef {
         Type::Text => {
             let words = values
                 .map(|value| value.map(|value| WORDS[usize::try_from(value).expect("below nine")]));
-            if width == 0 {
+            if column.width == 0 {
                 Arc::new(words.collect::<LargeStringArray>())
             } else {
                 Arc::new(words.collect::<StringArray>())
