@@ -12,6 +12,7 @@ mod source;
 mod table_options;
 mod text;
 mod text_source;
+mod unpruned_floats;
 
 use std::path::Path;
 use std::sync::Arc;

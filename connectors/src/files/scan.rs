@@ -28,6 +28,7 @@ use object_store::ObjectStore;
 use super::config::Format;
 use super::parquet::Footers;
 use super::text_source::TextSource;
+use super::unpruned_floats::UnprunedFloats;
 
 /// One version of one table.
 #[derive(Debug)]
@@ -133,7 +134,9 @@ impl FilesTable {
                 };
                 let source = ParquetSource::new(self.table_schema.clone())
                     .with_table_parquet_options(options);
-                Arc::new(source.with_parquet_file_reader_factory(footers.readers()))
+                UnprunedFloats::guard(Arc::new(
+                    source.with_parquet_file_reader_factory(footers.readers()),
+                ))
             }
         }
     }
