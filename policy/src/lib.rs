@@ -1,7 +1,7 @@
 //! Policy: who may see what, in which form, for which purpose. The department that owns the data decides, at its site.
 //!
-//! This crate is a place and a contract. Its rooms come with the issue on policy; until then a site serves its tables
-//! as they are and says so at start.
+//! This crate is a place and a contract: its rooms come with the issue on policy, and until then a site serves its
+//! tables as they are.
 //!
 //! The rooms, in the order in which a decision is made:
 //!
