@@ -318,7 +318,7 @@ fn semi_join(group: &Group, semi: Join) -> Result<Join> {
 }
 
 fn project(plan: LogicalPlan, schema: &DFSchemaRef) -> Result<LogicalPlan> {
-    let same = plan.schema().iter().map(|field| Column::from(field)).eq(schema.columns());
+    let same = plan.schema().iter().map(Column::from).eq(schema.columns());
     if same {
         return Ok(plan);
     }

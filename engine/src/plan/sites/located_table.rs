@@ -35,7 +35,7 @@ impl LocatedTable {
         let statistics = Statistics {
             num_rows: Precision::Exact(batch.num_rows()),
             total_byte_size: Precision::Absent,
-            column_statistics: batch.columns().iter().map(|column| column_statistics(column)).collect(),
+            column_statistics: batch.columns().iter().map(column_statistics).collect(),
         };
         let rows = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
         Self { site: SiteId::new(site), rows, statistics }
