@@ -32,6 +32,9 @@ pub const STATEMENTS_PER_DATASET: usize = 50;
 /// A statement without an answer in one process shows nothing; more than one in this many is a fault of the generator.
 const ONE_ERROR_IN: usize = 20;
 
+/// A data set is left at its first failure; after so many, the run ends.
+const FAILURES_SHOWN: usize = 4;
+
 /// What is asked: a federation, or a process.
 #[async_trait]
 pub trait Subject: Send + Sync {
@@ -89,14 +92,13 @@ pub struct Summary {
 pub async fn differential(plan: Plan, federations: &dyn Federations) -> Result<Summary, String> {
     println!("random statements: {plan:?}");
     let mut summary = Summary::default();
+    let mut failures = vec![];
     let mut seed = plan.seed;
     let mut left = plan.statements;
-    while left > 0 {
+    while left > 0 && failures.len() < FAILURES_SHOWN {
         let statements = left.min(STATEMENTS_PER_DATASET);
-        Round::start(seed, federations)
-            .await?
-            .run(statements, &mut summary)
-            .await?;
+        let round = Round::start(seed, federations).await?;
+        failures.extend(round.run(statements, &mut summary).await.err());
         left -= statements;
         seed = seed.wrapping_add(1);
     }
@@ -106,6 +108,9 @@ pub async fn differential(plan: Plan, federations: &dyn Federations) -> Result<S
         summary.with_rows,
         summary.errors.len()
     );
+    if !failures.is_empty() {
+        return Err(failures.join("\n\n"));
+    }
     if summary.errors.len() * ONE_ERROR_IN > plan.statements {
         return Err(format!(
             "too many statements have no answer in one process:\n{}",
