@@ -1,5 +1,6 @@
 //! Every test that drives Chancery from outside, in one binary: one module a subject.
 
+mod borders;
 mod cli;
 mod conformance;
 mod corpus_local;

@@ -144,7 +144,10 @@ impl Session {
             ));
         };
         let literal = query_id.replace('\'', "''");
-        let sql = format!("SELECT * FROM system.queries.ledger WHERE query_id = '{literal}'");
+        let sql = format!(
+            "SELECT site, state, rows, bytes_sent, bytes_received, elapsed_ms, statement \
+             FROM system.queries.ledger WHERE query_id = '{literal}' ORDER BY number"
+        );
         let answer = self.connection.query(&sql).await?;
         self.connection.set_last_query_id(query_id);
         self.show(answer).await

@@ -62,6 +62,9 @@ impl Alignment {
 
 /// `text` with its control characters spelled out: a value must not move the cursor or change the terminal's state.
 pub(in crate::shell) fn printable(text: &str) -> String {
+    if !text.contains(char::is_control) {
+        return text.to_owned();
+    }
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {
