@@ -36,12 +36,7 @@ pub trait Connector: Debug + Send + Sync {
     /// # Errors
     /// [`ConnectorError::Configuration`] with all that [`Connector::check`] finds; [`ConnectorError::Unavailable`] if
     /// the source as a whole cannot be reached.
-    async fn open(
-        &self,
-        name: &str,
-        options: toml::Table,
-        base: &Path,
-    ) -> Result<Arc<dyn Source>, ConnectorError>;
+    async fn open(&self, name: &str, options: toml::Table, base: &Path) -> Result<Arc<dyn Source>, ConnectorError>;
 }
 
 /// One opened source: a schema of tables, described and read. Cheap to share, usable from many queries at once.

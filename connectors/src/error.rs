@@ -42,10 +42,7 @@ pub struct OptionFault {
 impl OptionFault {
     /// A fault of the option `key`.
     pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            message: message.into(),
-        }
+        Self { key: key.into(), message: message.into() }
     }
 }
 
@@ -129,24 +126,13 @@ impl ConnectorError {
             Self::TableNotFound { .. } => ErrorKind::NotFound,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Changed { .. } | Self::Unavailable { .. } => ErrorKind::SiteUnavailable,
-            Self::Configuration { .. } | Self::InvalidData { .. } | Self::Internal { .. } => {
-                ErrorKind::Internal
-            }
+            Self::Configuration { .. } | Self::InvalidData { .. } | Self::Internal { .. } => ErrorKind::Internal,
         }
     }
 
     /// Data at `location` is wrong in the way `detail` says.
-    pub fn invalid_data(
-        location: impl Into<String>,
-        detail: impl Into<String>,
-        advice: impl Into<String>,
-    ) -> Self {
-        Self::InvalidData {
-            location: location.into(),
-            detail: detail.into(),
-            advice: advice.into(),
-            cause: None,
-        }
+    pub fn invalid_data(location: impl Into<String>, detail: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::InvalidData { location: location.into(), detail: detail.into(), advice: advice.into(), cause: None }
     }
 
     /// `location` cannot be read, for the reason `cause`.
@@ -154,18 +140,13 @@ impl ConnectorError {
         location: impl Into<String>,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Unavailable {
-            location: location.into(),
-            cause: cause.into(),
-        }
+        Self::Unavailable { location: location.into(), cause: cause.into() }
     }
 
     /// What a store said of `location`: ours if it is one of ours, else that the location cannot be read.
     pub(crate) fn of_store(location: &str, error: object_store::Error) -> Self {
         match Self::find(&error) {
-            Some(Self::Changed { .. }) => Self::Changed {
-                location: location.to_owned(),
-            },
+            Some(Self::Changed { .. }) => Self::Changed { location: location.to_owned() },
             _ => Self::unavailable(location, error),
         }
     }
@@ -174,9 +155,7 @@ impl ConnectorError {
     pub fn find<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Self> {
         let mut next = Some(error);
         while let Some(error) = next {
-            let ours = error
-                .downcast_ref::<Self>()
-                .or_else(|| error.downcast_ref::<Box<Self>>().map(AsRef::as_ref));
+            let ours = error.downcast_ref::<Self>().or_else(|| error.downcast_ref::<Box<Self>>().map(AsRef::as_ref));
             if ours.is_some() {
                 return ours;
             }
@@ -194,11 +173,7 @@ impl From<ConnectorError> for DataFusionError {
 }
 
 fn list(faults: &[OptionFault]) -> String {
-    faults
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -209,24 +184,15 @@ mod tests {
     fn a_configuration_error_names_every_fault_by_its_key() {
         let error = ConnectorError::Configuration {
             source_name: "ontime".into(),
-            faults: vec![
-                OptionFault::new("root", "is missing"),
-                OptionFault::new("", "no tables"),
-            ],
+            faults: vec![OptionFault::new("root", "is missing"), OptionFault::new("", "no tables")],
         };
-        assert_eq!(
-            error.to_string(),
-            "source `ontime` is not configured correctly: `root`: is missing; no tables"
-        );
+        assert_eq!(error.to_string(), "source `ontime` is not configured correctly: `root`: is missing; no tables");
     }
 
     #[test]
     fn display_leaves_the_cause_to_the_log() {
         let error = ConnectorError::unavailable("a.csv", "a value of 7");
         assert_eq!(error.to_string(), "a.csv: cannot be read");
-        assert_eq!(
-            std::error::Error::source(&error).unwrap().to_string(),
-            "a value of 7"
-        );
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "a value of 7");
     }
 }

@@ -14,12 +14,7 @@ pub struct OptionReader<'a> {
 impl<'a> OptionReader<'a> {
     /// Reads `options`; `prefix` stands before each key in a fault (`table[0].`, or nothing).
     pub fn new(options: &'a toml::Table, prefix: impl Into<String>) -> Self {
-        Self {
-            options,
-            prefix: prefix.into(),
-            known: Vec::new(),
-            faults: Vec::new(),
-        }
+        Self { options, prefix: prefix.into(), known: Vec::new(), faults: Vec::new() }
     }
 
     /// The text under `key`, if it is there.
@@ -47,21 +42,16 @@ impl<'a> OptionReader<'a> {
     /// A list of texts under `key`, if it is there.
     pub fn texts(&mut self, key: &'static str) -> Option<Vec<&'a str>> {
         let value = self.take(key)?;
-        let texts = value
-            .as_array()
-            .and_then(|items| items.iter().map(toml::Value::as_str).collect());
+        let texts = value.as_array().and_then(|items| items.iter().map(toml::Value::as_str).collect());
         self.typed(key, texts, "a list of texts")
     }
 
     /// A table of texts under `key`, if it is there.
     pub fn text_by_name(&mut self, key: &'static str) -> Option<Vec<(&'a str, &'a str)>> {
         let value = self.take(key)?;
-        let pairs = value.as_table().and_then(|table| {
-            table
-                .iter()
-                .map(|(name, value)| Some((name.as_str(), value.as_str()?)))
-                .collect()
-        });
+        let pairs = value
+            .as_table()
+            .and_then(|table| table.iter().map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect());
         self.typed(key, pairs, "a table such as `{ column = \"Utf8\" }`")
     }
 
@@ -70,11 +60,8 @@ impl<'a> OptionReader<'a> {
         let Some(value) = self.take(key) else {
             return Vec::new();
         };
-        let tables = value
-            .as_array()
-            .and_then(|items| items.iter().map(toml::Value::as_table).collect());
-        self.typed(key, tables, "one or more `[[source.table]]`")
-            .unwrap_or_default()
+        let tables = value.as_array().and_then(|items| items.iter().map(toml::Value::as_table).collect());
+        self.typed(key, tables, "one or more `[[source.table]]`").unwrap_or_default()
     }
 
     /// Whether `key` is written as a list, where a table would do as well.
@@ -89,8 +76,7 @@ impl<'a> OptionReader<'a> {
 
     /// Records a fault of `key`.
     pub fn fault(&mut self, key: &str, message: impl Into<String>) {
-        self.faults
-            .push(OptionFault::new(format!("{}{key}", self.prefix), message));
+        self.faults.push(OptionFault::new(format!("{}{key}", self.prefix), message));
     }
 
     /// Takes over faults that were found elsewhere.
@@ -100,18 +86,10 @@ impl<'a> OptionReader<'a> {
 
     /// All faults, unknown keys last.
     pub fn finish(mut self) -> Vec<OptionFault> {
-        let unknown: Vec<_> = self
-            .options
-            .keys()
-            .filter(|key| !self.known.contains(&key.as_str()))
-            .cloned()
-            .collect();
+        let unknown: Vec<_> = self.options.keys().filter(|key| !self.known.contains(&key.as_str())).cloned().collect();
         for key in unknown {
             let known = self.known.join("`, `");
-            self.fault(
-                &key,
-                format!("is not an option here; the options are `{known}`"),
-            );
+            self.fault(&key, format!("is not an option here; the options are `{known}`"));
         }
         self.faults
     }

@@ -24,39 +24,22 @@ pub async fn open(
 ) -> Result<Arc<dyn Source>, ConnectorError> {
     match find(kind) {
         Some(connector) => connector.open(name, options, base).await,
-        None => Err(ConnectorError::Configuration {
-            source_name: name.to_owned(),
-            faults: vec![unknown(kind)],
-        }),
+        None => Err(ConnectorError::Configuration { source_name: name.to_owned(), faults: vec![unknown(kind)] }),
     }
 }
 
 /// Every fault of a source's options, an unknown kind among them; opens nothing remote.
 pub fn check(kind: &str, options: &toml::Table, base: &Path) -> Vec<OptionFault> {
-    find(kind).map_or_else(
-        || vec![unknown(kind)],
-        |connector| connector.check(options, base),
-    )
+    find(kind).map_or_else(|| vec![unknown(kind)], |connector| connector.check(options, base))
 }
 
 fn find(kind: &str) -> Option<&'static dyn Connector> {
-    connectors()
-        .into_iter()
-        .find(|connector| connector.kind() == kind)
+    connectors().into_iter().find(|connector| connector.kind() == kind)
 }
 
 fn unknown(kind: &str) -> OptionFault {
-    let known: Vec<_> = connectors()
-        .iter()
-        .map(|connector| format!("`{}`", connector.kind()))
-        .collect();
-    OptionFault::new(
-        "kind",
-        format!(
-            "`{kind}` is not a kind of source; the kinds are {}",
-            known.join(", ")
-        ),
-    )
+    let known: Vec<_> = connectors().iter().map(|connector| format!("`{}`", connector.kind())).collect();
+    OptionFault::new("kind", format!("`{kind}` is not a kind of source; the kinds are {}", known.join(", ")))
 }
 
 #[cfg(test)]
@@ -66,21 +49,12 @@ mod tests {
     #[test]
     fn an_unknown_kind_is_a_fault_that_lists_the_known_ones() {
         let faults = check("fiels", &toml::Table::new(), Path::new("."));
-        assert_eq!(
-            faults,
-            [OptionFault::new(
-                "kind",
-                "`fiels` is not a kind of source; the kinds are `files`"
-            )]
-        );
+        assert_eq!(faults, [OptionFault::new("kind", "`fiels` is not a kind of source; the kinds are `files`")]);
     }
 
     #[test]
     fn kinds_are_unique_and_sorted() {
-        let kinds: Vec<_> = connectors()
-            .iter()
-            .map(|connector| connector.kind())
-            .collect();
+        let kinds: Vec<_> = connectors().iter().map(|connector| connector.kind()).collect();
         let mut sorted = kinds.clone();
         sorted.sort_unstable();
         sorted.dedup();

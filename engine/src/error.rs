@@ -232,9 +232,7 @@ fn find_engine_error(error: &DataFusionError) -> Option<&EngineError> {
         DataFusionError::External(inner) => inner
             .downcast_ref::<EngineError>()
             .or_else(|| inner.downcast_ref::<DataFusionError>().and_then(find_engine_error))
-            .or_else(|| {
-                inner.downcast_ref::<std::sync::Arc<DataFusionError>>().and_then(|e| find_engine_error(e))
-            }),
+            .or_else(|| inner.downcast_ref::<std::sync::Arc<DataFusionError>>().and_then(|e| find_engine_error(e))),
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => find_engine_error(inner),
         DataFusionError::Shared(inner) => find_engine_error(inner),
         DataFusionError::Collection(errors) => errors.iter().find_map(find_engine_error),

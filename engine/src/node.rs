@@ -55,11 +55,7 @@ impl RunningNode {
         Self::open(coordinator, &config.node, std::collections::BTreeSet::new()).await
     }
 
-    async fn open(
-        door: Arc<dyn Door>,
-        config: &NodeConfig,
-        peers: std::collections::BTreeSet<String>,
-    ) -> Result<Self> {
+    async fn open(door: Arc<dyn Door>, config: &NodeConfig, peers: std::collections::BTreeSet<String>) -> Result<Self> {
         let limits = Arc::new(config.limits.clone());
         let users = config.users.as_deref().map(|file| Users::open(file, &limits)).transpose()?;
         let access = Access::new(Authenticator::new(users, peers, &limits));
@@ -75,9 +71,11 @@ impl RunningNode {
             .http2_keepalive_interval(Some(Duration::from_secs(limits.keepalive_interval_s)))
             .http2_max_header_list_size(limits.metadata_bytes_max);
         if config.door == DoorSecurity::Tls {
-            let material = config.tls.as_ref().ok_or_else(|| EngineError::internal("a TLS door without a certificate"))?;
+            let material =
+                config.tls.as_ref().ok_or_else(|| EngineError::internal("a TLS door without a certificate"))?;
             server = server.tls_config(server_tls(material, &limits)).map_err(|error| {
-                EngineError::new(Code::Config, "the node's certificate, key or authority cannot be used").caused_by(error)
+                EngineError::new(Code::Config, "the node's certificate, key or authority cannot be used")
+                    .caused_by(error)
             })?;
         }
         let listener = listen(config).await?;
@@ -121,7 +119,11 @@ async fn listen(config: &NodeConfig) -> Result<TcpListener> {
     TcpListener::bind(config.listen).await.map_err(|error| {
         EngineError::new(
             Code::Config,
-            format!("cannot listen on {}: {}; is another node running there? (`listen` in the configuration)", config.listen, error.kind()),
+            format!(
+                "cannot listen on {}: {}; is another node running there? (`listen` in the configuration)",
+                config.listen,
+                error.kind()
+            ),
         )
         .caused_by(error)
     })

@@ -61,39 +61,20 @@ impl Dataset {
     /// A data set in a directory of its own, removed with it, with no table yet.
     pub fn temporary() -> Result<Self> {
         let keep = TempDir::with_prefix("chancery-dataset-")?;
-        Ok(Self {
-            root: keep.path().to_path_buf(),
-            tables: vec![],
-            regional: vec![],
-            _keep: Some(Arc::new(keep)),
-        })
+        Ok(Self { root: keep.path().to_path_buf(), tables: vec![], regional: vec![], _keep: Some(Arc::new(keep)) })
     }
 
     /// The data set whose files already stand below `root`.
     pub(crate) fn existing(root: &Path, names: &[(&str, &str, &str)]) -> Self {
-        let tables = names
-            .iter()
-            .map(|(site, source, name)| Table::below(root, site, source, name));
-        Self {
-            root: root.to_path_buf(),
-            tables: tables.collect(),
-            regional: vec![],
-            _keep: None,
-        }
+        let tables = names.iter().map(|(site, source, name)| Table::below(root, site, source, name));
+        Self { root: root.to_path_buf(), tables: tables.collect(), regional: vec![], _keep: None }
     }
 
     /// Writes one more table.
-    pub fn add(
-        &mut self,
-        [site, source, name]: [&str; 3],
-        schema: &SchemaRef,
-        batches: &[RecordBatch],
-    ) -> Result<()> {
+    pub fn add(&mut self, [site, source, name]: [&str; 3], schema: &SchemaRef, batches: &[RecordBatch]) -> Result<()> {
         let mut table = Table::below(&self.root, site, source, name);
         // The file is numbered, because a table's name may be one that no file can have.
-        table
-            .path
-            .set_file_name(format!("table{}.parquet", self.tables.len()));
+        table.path.set_file_name(format!("table{}.parquet", self.tables.len()));
         write_parquet(&table.path, schema, batches.iter().cloned())?;
         self.tables.push(table);
         Ok(())
@@ -109,10 +90,7 @@ impl Dataset {
 
     /// Declares the regional table `catalog.schema.name` over the tables `<region>.schema.name` of the sites `regions`.
     pub fn add_regional(&mut self, [catalog, schema, name]: [&str; 3], regions: &[&str]) {
-        let arms = regions
-            .iter()
-            .map(|site| (site.to_string(), self.table(site, schema, name).clone()))
-            .collect();
+        let arms = regions.iter().map(|site| (site.to_string(), self.table(site, schema, name).clone())).collect();
         self.regional.push(RegionalTable {
             catalog: catalog.to_string(),
             schema: schema.to_string(),
@@ -124,13 +102,8 @@ impl Dataset {
 
     /// The table of this name; a test that asks for another is wrong.
     pub fn table(&self, site: &str, source: &str, name: &str) -> &Table {
-        let mut found = self
-            .tables
-            .iter()
-            .filter(|t| t.site == site && t.source == source && t.name == name);
-        found
-            .next()
-            .unwrap_or_else(|| panic!("the data set has no table {site}.{source}.{name}"))
+        let mut found = self.tables.iter().filter(|t| t.site == site && t.source == source && t.name == name);
+        found.next().unwrap_or_else(|| panic!("the data set has no table {site}.{source}.{name}"))
     }
 
     /// Names of the sites, each once, in the order of their first table.
@@ -148,12 +121,7 @@ impl Dataset {
 impl Table {
     fn below(root: &Path, site: &str, source: &str, name: &str) -> Self {
         let path = root.join(site).join(source).join(format!("{name}.parquet"));
-        Self {
-            site: site.to_string(),
-            source: source.to_string(),
-            name: name.to_string(),
-            path,
-        }
+        Self { site: site.to_string(), source: source.to_string(), name: name.to_string(), path }
     }
 
     /// The name as it is written in SQL, quoted.
@@ -172,11 +140,7 @@ impl RegionalTable {
     pub fn union_all(&self) -> String {
         let column = quote(&self.region_column);
         let arms = self.arms.iter().map(|(region, table)| {
-            format!(
-                "SELECT *, '{}' AS {column} FROM {}",
-                region.replace('\'', "''"),
-                table.sql_name()
-            )
+            format!("SELECT *, '{}' AS {column} FROM {}", region.replace('\'', "''"), table.sql_name())
         });
         arms.collect::<Vec<_>>().join(" UNION ALL ")
     }
@@ -187,28 +151,12 @@ pub async fn local_context(dataset: &Dataset) -> Result<SessionContext> {
     let ctx = SessionContext::new_with_config(local_config());
     for table in &dataset.tables {
         add_schema(&ctx, &table.site, &table.source)?;
-        let name = TableReference::full(
-            table.site.as_str(),
-            table.source.as_str(),
-            table.name.as_str(),
-        );
-        ctx.register_parquet(
-            name,
-            table.path.to_string_lossy(),
-            ParquetReadOptions::default(),
-        )
-        .await?;
+        let name = TableReference::full(table.site.as_str(), table.source.as_str(), table.name.as_str());
+        ctx.register_parquet(name, table.path.to_string_lossy(), ParquetReadOptions::default()).await?;
     }
     for table in &dataset.regional {
         add_schema(&ctx, &table.catalog, &table.schema)?;
-        ctx.sql(&format!(
-            "CREATE VIEW {} AS {}",
-            table.sql_name(),
-            table.union_all()
-        ))
-        .await?
-        .collect()
-        .await?;
+        ctx.sql(&format!("CREATE VIEW {} AS {}", table.sql_name(), table.union_all())).await?.collect().await?;
     }
     Ok(ctx)
 }
@@ -216,19 +164,13 @@ pub async fn local_context(dataset: &Dataset) -> Result<SessionContext> {
 /// Plain string types and no views: the types that are promised to clients.
 pub(crate) fn local_config() -> SessionConfig {
     SessionConfig::new()
-        .set_bool(
-            "datafusion.execution.parquet.schema_force_view_types",
-            false,
-        )
+        .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
         // DataFusion 55.2 sorts each arm of a union without the keys that are constant in it, while all arms share one bound
         // of what a top-N still needs: ORDER BY region, id LIMIT 5 then loses rows. An oracle must not, so it sorts once.
         .set_bool("datafusion.optimizer.repartition_sorts", false)
         // And such a bound, pushed into a scan, skips row groups by statistics that know nothing of NaN, the greatest float.
-        .set_bool(
-            "datafusion.optimizer.enable_topk_dynamic_filter_pushdown",
-            false,
-        )
+        .set_bool("datafusion.optimizer.enable_topk_dynamic_filter_pushdown", false)
 }
 
 fn add_schema(ctx: &SessionContext, catalog: &str, schema: &str) -> Result<()> {
@@ -253,22 +195,12 @@ pub fn quote(identifier: &str) -> String {
 }
 
 /// Writes one file with all its directories.
-pub(crate) fn write_parquet(
-    path: &Path,
-    schema: &SchemaRef,
-    batches: impl Iterator<Item = RecordBatch>,
-) -> Result<()> {
+pub(crate) fn write_parquet(path: &Path, schema: &SchemaRef, batches: impl Iterator<Item = RecordBatch>) -> Result<()> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory)?;
     }
-    let properties = WriterProperties::builder()
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .build();
-    let mut writer = ArrowWriter::try_new(
-        std::fs::File::create(path)?,
-        Arc::clone(schema),
-        Some(properties),
-    )?;
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(ROW_GROUP_ROWS)).build();
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(path)?, Arc::clone(schema), Some(properties))?;
     for batch in batches {
         writer.write(&batch)?;
     }

@@ -162,13 +162,13 @@ const PEOPLE_NORTH: &str = "coalesce(i, 0) AS id,
     arrow_cast(nullif((i * 37) % 90, 0) * 1000.55, 'Decimal128(12, 2)') AS income,
     arrow_cast(arrow_cast(i * 131, 'Int32'), 'Date32') AS born";
 
-const PEOPLE_SOUTH: &str =
-    "coalesce(i + 100, 0) AS id, concat('person ', arrow_cast(i % 20 + 15, 'Utf8')) AS name,
+const PEOPLE_SOUTH: &str = "coalesce(i + 100, 0) AS id, concat('person ', arrow_cast(i % 20 + 15, 'Utf8')) AS name,
     arrow_cast(nullif(20 + i % 50, 33), 'Int32') AS age,
     arrow_cast((i % 13) * 2500.10, 'Decimal128(12, 2)') AS income,
     arrow_cast(arrow_cast(nullif(i * 97, 970), 'Int32'), 'Date32') AS born";
 
-const PEOPLE_EAST: &str = "coalesce(i + 175, 0) AS id, arrow_cast(NULL, 'Utf8') AS name, arrow_cast(40 + i, 'Int32') AS age,
+const PEOPLE_EAST: &str =
+    "coalesce(i + 175, 0) AS id, arrow_cast(NULL, 'Utf8') AS name, arrow_cast(40 + i, 'Int32') AS age,
     arrow_cast(NULL, 'Decimal128(12, 2)') AS income, arrow_cast(arrow_cast(i * -400, 'Int32'), 'Date32') AS born";
 
 /// The tables of the corpus, and the regional table `national.civil.people`.

@@ -63,17 +63,11 @@ impl Plan {
     pub fn from_environment(seed: u64, statements: usize) -> Self {
         let number = |name: &str| {
             let text = std::env::var(name).ok()?;
-            Some(
-                text.parse::<u64>()
-                    .unwrap_or_else(|e| panic!("{name} = {text:?}: {e}")),
-            )
+            Some(text.parse::<u64>().unwrap_or_else(|e| panic!("{name} = {text:?}: {e}")))
         };
-        let statements = number("CHANCERY_RANDOM_STATEMENTS")
-            .map_or(statements, |n| usize::try_from(n).expect("64 bits"));
-        Self {
-            seed: number("CHANCERY_RANDOM_SEED").unwrap_or(seed),
-            statements,
-        }
+        let statements =
+            number("CHANCERY_RANDOM_STATEMENTS").map_or(statements, |n| usize::try_from(n).expect("64 bits"));
+        Self { seed: number("CHANCERY_RANDOM_SEED").unwrap_or(seed), statements }
     }
 }
 
@@ -112,10 +106,7 @@ pub async fn differential(plan: Plan, federations: &dyn Federations) -> Result<S
         return Err(failures.join("\n\n"));
     }
     if summary.errors.len() * ONE_ERROR_IN > plan.statements {
-        return Err(format!(
-            "too many statements have no answer in one process:\n{}",
-            summary.errors.join("\n")
-        ));
+        return Err(format!("too many statements have no answer in one process:\n{}", summary.errors.join("\n")));
     }
     Ok(summary)
 }
@@ -141,18 +132,8 @@ impl Round {
         let mut rng = StdRng::seed_from_u64(seed);
         let (dataset, tables) = data::dataset(&mut rng).map_err(|e| e.to_string())?;
         let local = local_context(&dataset).await.map_err(|e| e.to_string())?;
-        let subject = federations
-            .start(&dataset)
-            .await
-            .map_err(|e| format!("seed {seed}: no federation: {e}"))?;
-        Ok(Self {
-            seed,
-            rng,
-            tables,
-            local,
-            subject,
-            _dataset: dataset,
-        })
+        let subject = federations.start(&dataset).await.map_err(|e| format!("seed {seed}: no federation: {e}"))?;
+        Ok(Self { seed, rng, tables, local, subject, _dataset: dataset })
     }
 
     async fn run(mut self, statements: usize, summary: &mut Summary) -> Result<(), String> {
@@ -163,9 +144,7 @@ impl Round {
                     summary.agreed += 1;
                     summary.with_rows += usize::from(rows > 0);
                 }
-                Outcome::NoAnswer(error) => summary
-                    .errors
-                    .push(format!("{error}\n  {}", statement.sql())),
+                Outcome::NoAnswer(error) => summary.errors.push(format!("{error}\n  {}", statement.sql())),
                 Outcome::Differ(first) => return Err(self.report(number, statement, &first).await),
             }
         }
@@ -174,22 +153,23 @@ impl Round {
 
     async fn try_out(&self, statement: &Relation) -> Outcome {
         let sql = statement.sql();
-        let local = local_answer(&self.local, &sql)
-            .await
-            .map_err(|e| e.to_string());
+        let local = self.ask_one_process(&sql).await;
         match (local, self.subject.query(&sql).await) {
             (Ok(local), Ok(answer)) => match compare(&local, &answer, Promise::Multiset) {
-                Ok(()) => Outcome::Agreed {
-                    rows: answer.batches.iter().map(|batch| batch.num_rows()).sum(),
-                },
+                Ok(()) => Outcome::Agreed { rows: answer.batches.iter().map(|batch| batch.num_rows()).sum() },
                 Err(difference) => Outcome::Differ(difference),
             },
             // Either side may fail where the other does not: DataFusion 55.2 fails to plan a statement in a few thousand.
             (Err(local), _) => Outcome::NoAnswer(local),
-            (Ok(_), Err(error)) => Outcome::Differ(format!(
-                "one process answers, the federation fails: {error}"
-            )),
+            (Ok(_), Err(error)) => Outcome::Differ(format!("one process answers, the federation fails: {error}")),
         }
+    }
+
+    /// In a task of its own, because DataFusion 55.2 panics on a statement in a few thousand.
+    async fn ask_one_process(&self, sql: &str) -> Result<Answer, String> {
+        let (ctx, sql) = (self.local.clone(), sql.to_string());
+        let answer = tokio::spawn(async move { local_answer(&ctx, &sql).await });
+        answer.await.map_err(|panic| panic.to_string())?.map_err(|error| error.to_string())
     }
 
     async fn report(&self, number: usize, statement: Relation, first: &str) -> String {

@@ -38,15 +38,9 @@ pub enum DuckDb {
 pub fn corpus() -> Vec<Statement> {
     let mut statements = vec![];
     for path in sql_files("corpus") {
-        let file = path
-            .file_stem()
-            .expect("a file has a name")
-            .to_string_lossy()
-            .into_owned();
-        let text =
-            std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        statements
-            .extend(parse(&file, &text).unwrap_or_else(|e| panic!("{}: {e}", path.display())));
+        let file = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        statements.extend(parse(&file, &text).unwrap_or_else(|e| panic!("{}: {e}", path.display())));
     }
     statements
 }
@@ -54,30 +48,17 @@ pub fn corpus() -> Vec<Statement> {
 /// The 22 queries of TPC-H, with full names as in layout V3. Each sorts by a key that is unique at the scales tested, or has one row.
 pub fn tpch_queries() -> Vec<Statement> {
     let read = |path: PathBuf| {
-        let text =
-            std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let name = path
-            .file_stem()
-            .expect("a file has a name")
-            .to_string_lossy()
-            .into_owned();
-        Statement {
-            name,
-            sql: with_full_names(&text),
-            promise: Promise::Ordered,
-            duckdb: DuckDb::Same,
-        }
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+        Statement { name, sql: with_full_names(&text), promise: Promise::Ordered, duckdb: DuckDb::Same }
     };
     sql_files("queries/tpch").into_iter().map(read).collect()
 }
 
 fn sql_files(directory: &str) -> Vec<PathBuf> {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(directory);
-    let entries =
-        std::fs::read_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("a readable directory").path())
-        .collect();
+    let entries = std::fs::read_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable directory").path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
     files.sort();
     files
@@ -85,19 +66,12 @@ fn sql_files(directory: &str) -> Vec<PathBuf> {
 
 /// `customer` becomes `sales.tpch.customer`, where it names a relation and nowhere else.
 fn with_full_names(sql: &str) -> String {
-    let mut statements =
-        Parser::parse_sql(&GenericDialect {}, sql).unwrap_or_else(|e| panic!("{e} in {sql}"));
+    let mut statements = Parser::parse_sql(&GenericDialect {}, sql).unwrap_or_else(|e| panic!("{e} in {sql}"));
     assert_eq!(statements.len(), 1, "one statement a file: {sql}");
     let _: ControlFlow<()> = visit_relations_mut(&mut statements, |name| {
-        if let Some((site, source, table)) = LAYOUT_V3
-            .iter()
-            .find(|(_, _, table)| name.to_string() == *table)
-        {
-            *name = ObjectName(
-                [site, source, table]
-                    .map(|part| ObjectNamePart::Identifier(Ident::new(*part)))
-                    .to_vec(),
-            );
+        if let Some((site, source, table)) = LAYOUT_V3.iter().find(|(_, _, table)| name.to_string() == *table) {
+            *name =
+                ObjectName([site, source, table].map(|part| ObjectNamePart::Identifier(Ident::new(*part))).to_vec());
         }
         ControlFlow::Continue(())
     });
@@ -119,19 +93,11 @@ fn parse(file: &str, text: &str) -> Result<Vec<Statement>, String> {
         if let Some(header) = line.strip_prefix("-- name: ") {
             statements.push(begin(file, header).map_err(|e| format!("line {}: {e}", number + 1))?);
         } else if let Some(other) = line.strip_prefix("-- duckdb: ") {
-            current
-                .ok_or("a text for DuckDB before the first name")?
-                .duckdb = DuckDb::Text(other.to_string());
+            current.ok_or("a text for DuckDB before the first name")?.duckdb = DuckDb::Text(other.to_string());
         } else if let Some(reason) = line.strip_prefix("-- duckdb differs: ") {
-            current.ok_or("a reason before the first name")?.duckdb =
-                DuckDb::Differs(reason.to_string());
+            current.ok_or("a reason before the first name")?.duckdb = DuckDb::Differs(reason.to_string());
         } else if !line.trim().is_empty() && !line.starts_with("-- ") {
-            let sql = &mut current
-                .ok_or(format!(
-                    "line {}: a statement before the first name",
-                    number + 1
-                ))?
-                .sql;
+            let sql = &mut current.ok_or(format!("line {}: a statement before the first name", number + 1))?.sql;
             sql.push_str(line);
             sql.push('\n');
         }
@@ -148,17 +114,10 @@ fn begin(file: &str, header: &str) -> Result<Statement, String> {
         Some((name, "ordered")) => (name, Promise::Ordered),
         Some((name, "rows only")) => (name, Promise::RowsOnly),
         Some((_, other)) => {
-            return Err(format!(
-                "{other:?} is no promise: ordered, rows only, or nothing"
-            ));
+            return Err(format!("{other:?} is no promise: ordered, rows only, or nothing"));
         }
     };
-    Ok(Statement {
-        name: format!("{file}/{name}"),
-        sql: String::new(),
-        promise,
-        duckdb: DuckDb::Same,
-    })
+    Ok(Statement { name: format!("{file}/{name}"), sql: String::new(), promise, duckdb: DuckDb::Same })
 }
 
 #[cfg(test)]
@@ -167,40 +126,27 @@ mod tests {
 
     #[test]
     fn a_file_gives_its_statements_with_their_promises() {
-        let text = "-- a remark\n-- name: one\nSELECT 1\nFROM t\n\n-- name: two ordered\n-- duckdb: SELECT 3\nSELECT 2\n";
-        let [one, two] = &parse("f", text).unwrap()[..] else {
-            panic!("two statements")
-        };
+        let text =
+            "-- a remark\n-- name: one\nSELECT 1\nFROM t\n\n-- name: two ordered\n-- duckdb: SELECT 3\nSELECT 2\n";
+        let [one, two] = &parse("f", text).unwrap()[..] else { panic!("two statements") };
         assert_eq!(
             (one.name.as_str(), one.sql.as_str(), one.promise),
             ("f/one", "SELECT 1\nFROM t\n", Promise::Multiset)
         );
-        assert_eq!(
-            (two.promise, &two.duckdb),
-            (Promise::Ordered, &DuckDb::Text("SELECT 3".to_string()))
-        );
+        assert_eq!((two.promise, &two.duckdb), (Promise::Ordered, &DuckDb::Text("SELECT 3".to_string())));
     }
 
     #[test]
     fn a_file_that_is_wrong_says_where() {
         assert!(parse("f", "SELECT 1").unwrap_err().contains("line 1"));
-        assert!(
-            parse("f", "\n-- name: one sorted\nSELECT 1")
-                .unwrap_err()
-                .contains("line 2: \"sorted\"")
-        );
-        assert!(
-            parse("f", "-- name: one\n-- name: two\nSELECT 1")
-                .unwrap_err()
-                .contains("f/one has no statement")
-        );
+        assert!(parse("f", "\n-- name: one sorted\nSELECT 1").unwrap_err().contains("line 2: \"sorted\""));
+        assert!(parse("f", "-- name: one\n-- name: two\nSELECT 1").unwrap_err().contains("f/one has no statement"));
     }
 
     #[test]
     fn only_relations_get_full_names() {
-        let sql = with_full_names(
-            "SELECT n_name AS nation FROM nation AS n, part WHERE nation = 'part' ORDER BY nation",
-        );
+        let sql =
+            with_full_names("SELECT n_name AS nation FROM nation AS n, part WHERE nation = 'part' ORDER BY nation");
         assert_eq!(
             sql,
             "SELECT n_name AS nation FROM supply.tpch.nation AS n, supply.tpch.part WHERE nation = 'part' ORDER BY nation"
@@ -209,10 +155,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_there_are_enough() {
-        let mut names: Vec<String> = corpus()
-            .into_iter()
-            .map(|statement| statement.name)
-            .collect();
+        let mut names: Vec<String> = corpus().into_iter().map(|statement| statement.name).collect();
         let statements = names.len();
         names.sort();
         names.dedup();

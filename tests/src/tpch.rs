@@ -48,11 +48,7 @@ pub fn tpch_in(directory: &Path, scale: f64) -> Result<Dataset> {
     match dataset.tables.iter().find(|table| !table.path.is_file()) {
         None => Ok(dataset),
         Some(table) => {
-            let message = format!(
-                "{} is missing: remove {} and run again",
-                table.path.display(),
-                root.display()
-            );
+            let message = format!("{} is missing: remove {} and run again", table.path.display(), root.display());
             Err(std::io::Error::other(message).into())
         }
     }
@@ -60,9 +56,7 @@ pub fn tpch_in(directory: &Path, scale: f64) -> Result<Dataset> {
 
 fn kept_below() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    target
-        .unwrap_or_else(std::env::temp_dir)
-        .join("chancery-testdata")
+    target.unwrap_or_else(std::env::temp_dir).join("chancery-testdata")
 }
 
 /// All files are written elsewhere and appear at once: a directory of the final name is always complete.
@@ -70,18 +64,10 @@ fn generate(directory: &Path, root: &Path, scale: f64) -> Result<()> {
     std::fs::create_dir_all(directory)?;
     let partial = TempDir::with_prefix_in("partial-", directory)?;
     for (site, source, name) in LAYOUT_V3 {
-        let path = partial
-            .path()
-            .join(site)
-            .join(source)
-            .join(format!("{name}.parquet"));
+        let path = partial.path().join(site).join(source).join(format!("{name}.parquet"));
         let batches = generator(name, scale);
         let schema = plain_strings(batches.schema());
-        write_parquet(
-            &path,
-            &schema,
-            batches.map(|batch| relabel(&batch, &schema)),
-        )?;
+        write_parquet(&path, &schema, batches.map(|batch| relabel(&batch, &schema)))?;
     }
     match std::fs::rename(partial.path(), root) {
         // Another process was faster: its files are the same.
@@ -92,30 +78,14 @@ fn generate(directory: &Path, root: &Path, scale: f64) -> Result<()> {
 
 fn generator(table: &str, scale: f64) -> Box<dyn RecordBatchIterator> {
     match table {
-        "customer" => Box::new(columns::CustomerArrow::new(rows::CustomerGenerator::new(
-            scale, 1, 1,
-        ))),
-        "orders" => Box::new(columns::OrderArrow::new(rows::OrderGenerator::new(
-            scale, 1, 1,
-        ))),
-        "lineitem" => Box::new(columns::LineItemArrow::new(rows::LineItemGenerator::new(
-            scale, 1, 1,
-        ))),
-        "part" => Box::new(columns::PartArrow::new(rows::PartGenerator::new(
-            scale, 1, 1,
-        ))),
-        "partsupp" => Box::new(columns::PartSuppArrow::new(rows::PartSuppGenerator::new(
-            scale, 1, 1,
-        ))),
-        "supplier" => Box::new(columns::SupplierArrow::new(rows::SupplierGenerator::new(
-            scale, 1, 1,
-        ))),
-        "nation" => Box::new(columns::NationArrow::new(rows::NationGenerator::new(
-            scale, 1, 1,
-        ))),
-        "region" => Box::new(columns::RegionArrow::new(rows::RegionGenerator::new(
-            scale, 1, 1,
-        ))),
+        "customer" => Box::new(columns::CustomerArrow::new(rows::CustomerGenerator::new(scale, 1, 1))),
+        "orders" => Box::new(columns::OrderArrow::new(rows::OrderGenerator::new(scale, 1, 1))),
+        "lineitem" => Box::new(columns::LineItemArrow::new(rows::LineItemGenerator::new(scale, 1, 1))),
+        "part" => Box::new(columns::PartArrow::new(rows::PartGenerator::new(scale, 1, 1))),
+        "partsupp" => Box::new(columns::PartSuppArrow::new(rows::PartSuppGenerator::new(scale, 1, 1))),
+        "supplier" => Box::new(columns::SupplierArrow::new(rows::SupplierGenerator::new(scale, 1, 1))),
+        "nation" => Box::new(columns::NationArrow::new(rows::NationGenerator::new(scale, 1, 1))),
+        "region" => Box::new(columns::RegionArrow::new(rows::RegionGenerator::new(scale, 1, 1))),
         other => panic!("TPC-H has no table {other}"),
     }
 }
@@ -130,13 +100,7 @@ fn plain_strings(schema: &SchemaRef) -> SchemaRef {
 }
 
 fn relabel(batch: &RecordBatch, schema: &SchemaRef) -> RecordBatch {
-    let columns = batch
-        .columns()
-        .iter()
-        .zip(schema.fields())
-        .map(|(column, field)| cast(column, field.data_type()));
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
     let columns = columns.collect::<std::result::Result<Vec<_>, _>>();
-    columns
-        .and_then(|columns| RecordBatch::try_new(Arc::clone(schema), columns))
-        .expect("only string layouts change")
+    columns.and_then(|columns| RecordBatch::try_new(Arc::clone(schema), columns)).expect("only string layouts change")
 }

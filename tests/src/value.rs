@@ -5,8 +5,8 @@ use std::fmt;
 use arrow::array::{Array, ArrayRef, AsArray, StructArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, IntervalMonthDayNanoType,
-    IntervalUnit, Time64NanosecondType, TimeUnit, UInt64Type,
+    DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, IntervalMonthDayNanoType, IntervalUnit,
+    Time64NanosecondType, TimeUnit, UInt64Type,
 };
 
 /// A value. The order is any total order (it serves to bring equal values together), not the order of SQL.
@@ -75,23 +75,13 @@ pub fn close(left: &Value, right: &Value, scale: Option<u8>) -> bool {
     match (left, right) {
         (Value::Float(left), Value::Float(right)) => floats_close(left.0, right.0, 0.0),
         (Value::Float(float), Value::Number(..)) | (Value::Number(..), Value::Float(float)) => {
-            let number = if matches!(left, Value::Float(_)) {
-                right
-            } else {
-                left
-            };
+            let number = if matches!(left, Value::Float(_)) { right } else { left };
             // One unit of the last digit: a decimal is cut where a float is not.
             let unit = scale.map_or(0.0, |scale| 10f64.powi(-i32::from(scale)));
-            number
-                .as_f64()
-                .is_some_and(|number| floats_close(float.0, number, unit))
+            number.as_f64().is_some_and(|number| floats_close(float.0, number, unit))
         }
         (Value::List(left), Value::List(right)) | (Value::Struct(left), Value::Struct(right)) => {
-            left.len() == right.len()
-                && left
-                    .iter()
-                    .zip(right)
-                    .all(|(left, right)| close(left, right, scale))
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| close(left, right, scale))
         }
         _ => left == right,
     }
@@ -103,8 +93,7 @@ fn floats_close(left: f64, right: f64, unit: f64) -> bool {
     }
     let larger = left.abs().max(right.abs());
     let difference = (left - right).abs();
-    difference.is_finite()
-        && (difference <= larger * RELATIVE || difference <= unit || larger <= AS_GOOD_AS_ZERO)
+    difference.is_finite() && (difference <= larger * RELATIVE || difference <= unit || larger <= AS_GOOD_AS_ZERO)
 }
 
 impl Value {
@@ -112,12 +101,8 @@ impl Value {
     pub fn date_as_timestamp(self) -> Self {
         match self {
             Value::Date(days) => Value::Timestamp(i128::from(days) * 86_400_000_000_000),
-            Value::List(values) => {
-                Value::List(values.into_iter().map(Value::date_as_timestamp).collect())
-            }
-            Value::Struct(values) => {
-                Value::Struct(values.into_iter().map(Value::date_as_timestamp).collect())
-            }
+            Value::List(values) => Value::List(values.into_iter().map(Value::date_as_timestamp).collect()),
+            Value::Struct(values) => Value::Struct(values.into_iter().map(Value::date_as_timestamp).collect()),
             other => other,
         }
     }
@@ -150,24 +135,15 @@ impl fmt::Display for Value {
             Value::Boolean(value) => write!(f, "{value}"),
             Value::Number(units, 0) => write!(f, "{units}"),
             Value::Number(units, scale) => {
-                let digits = format!(
-                    "{:0>width$}",
-                    units.unsigned_abs(),
-                    width = usize::from(*scale) + 1
-                );
+                let digits = format!("{:0>width$}", units.unsigned_abs(), width = usize::from(*scale) + 1);
                 let (whole, part) = digits.split_at(digits.len() - usize::from(*scale));
                 write!(f, "{}{whole}.{part}", if *units < 0 { "-" } else { "" })
             }
             Value::Float(value) => write!(f, "{:?}", value.0),
             Value::Text(value) => write!(f, "{value:?}"),
-            Value::Bytes(value) => write!(
-                f,
-                "0x{}",
-                value
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect::<String>()
-            ),
+            Value::Bytes(value) => {
+                write!(f, "0x{}", value.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+            }
             Value::Date(days) => write!(f, "date {days}"),
             Value::Time(nanoseconds) => write!(f, "time {nanoseconds}"),
             Value::Timestamp(nanoseconds) => write!(f, "timestamp {nanoseconds}"),
@@ -183,40 +159,23 @@ impl fmt::Display for Value {
 
 /// Values as one line.
 pub fn join(values: &[Value]) -> String {
-    values
-        .iter()
-        .map(Value::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+    values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The values of one column, in the order of its rows.
 pub fn column_values(column: &ArrayRef) -> Vec<Value> {
     let some = values_of(column);
-    some.into_iter()
-        .enumerate()
-        .map(|(row, value)| {
-            if column.is_null(row) {
-                Value::Null
-            } else {
-                value
-            }
-        })
-        .collect()
+    some.into_iter().enumerate().map(|(row, value)| if column.is_null(row) { Value::Null } else { value }).collect()
 }
 
 /// As [`column_values`], where a NULL is any value: each type is first brought to the widest of its kind.
 fn values_of(column: &ArrayRef) -> Vec<Value> {
-    let widened = |to: &DataType| {
-        cast(column, to).unwrap_or_else(|e| panic!("{} as {to}: {e}", column.data_type()))
-    };
+    let widened = |to: &DataType| cast(column, to).unwrap_or_else(|e| panic!("{} as {to}: {e}", column.data_type()));
     match column.data_type() {
         DataType::Null => vec![Value::Null; column.len()],
-        DataType::Boolean => column
-            .as_boolean()
-            .iter()
-            .map(|value| Value::Boolean(value.unwrap_or_default()))
-            .collect(),
+        DataType::Boolean => {
+            column.as_boolean().iter().map(|value| Value::Boolean(value.unwrap_or_default())).collect()
+        }
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
             let integers = widened(&DataType::Int64);
             integers
@@ -248,58 +207,26 @@ fn values_of(column: &ArrayRef) -> Vec<Value> {
         }
         DataType::Float16 | DataType::Float32 | DataType::Float64 => {
             let floats = widened(&DataType::Float64);
-            floats
-                .as_primitive::<Float64Type>()
-                .values()
-                .iter()
-                .map(|value| Value::Float(Float(*value)))
-                .collect()
+            floats.as_primitive::<Float64Type>().values().iter().map(|value| Value::Float(Float(*value))).collect()
         }
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             let texts = widened(&DataType::LargeUtf8);
-            texts
-                .as_string::<i64>()
-                .iter()
-                .map(|value| Value::Text(value.unwrap_or_default().to_string()))
-                .collect()
+            texts.as_string::<i64>().iter().map(|value| Value::Text(value.unwrap_or_default().to_string())).collect()
         }
-        DataType::Binary
-        | DataType::LargeBinary
-        | DataType::BinaryView
-        | DataType::FixedSizeBinary(_) => {
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             let bytes = widened(&DataType::LargeBinary);
-            bytes
-                .as_binary::<i64>()
-                .iter()
-                .map(|value| Value::Bytes(value.unwrap_or_default().to_vec()))
-                .collect()
+            bytes.as_binary::<i64>().iter().map(|value| Value::Bytes(value.unwrap_or_default().to_vec())).collect()
         }
         DataType::Date32 | DataType::Date64 => {
             let dates = widened(&DataType::Date32);
-            dates
-                .as_primitive::<Date32Type>()
-                .values()
-                .iter()
-                .map(|value| Value::Date(*value))
-                .collect()
+            dates.as_primitive::<Date32Type>().values().iter().map(|value| Value::Date(*value)).collect()
         }
         DataType::Time32(_) | DataType::Time64(_) => {
             let times = widened(&DataType::Time64(TimeUnit::Nanosecond));
-            times
-                .as_primitive::<Time64NanosecondType>()
-                .values()
-                .iter()
-                .map(|value| Value::Time(*value))
-                .collect()
+            times.as_primitive::<Time64NanosecondType>().values().iter().map(|value| Value::Time(*value)).collect()
         }
-        DataType::Timestamp(unit, _) => nanoseconds(column, unit)
-            .into_iter()
-            .map(Value::Timestamp)
-            .collect(),
-        DataType::Duration(unit) => nanoseconds(column, unit)
-            .into_iter()
-            .map(Value::Duration)
-            .collect(),
+        DataType::Timestamp(unit, _) => nanoseconds(column, unit).into_iter().map(Value::Timestamp).collect(),
+        DataType::Duration(unit) => nanoseconds(column, unit).into_iter().map(Value::Duration).collect(),
         DataType::Interval(_) => {
             let intervals = widened(&DataType::Interval(IntervalUnit::MonthDayNano));
             let intervals = intervals.as_primitive::<IntervalMonthDayNanoType>();
@@ -312,9 +239,7 @@ fn values_of(column: &ArrayRef) -> Vec<Value> {
         DataType::Dictionary(_, values) => column_values(&widened(values)),
         DataType::List(_) => column.as_list::<i32>().iter().map(list_value).collect(),
         DataType::LargeList(_) => column.as_list::<i64>().iter().map(list_value).collect(),
-        DataType::FixedSizeList(_, _) => {
-            column.as_fixed_size_list().iter().map(list_value).collect()
-        }
+        DataType::FixedSizeList(_, _) => column.as_fixed_size_list().iter().map(list_value).collect(),
         DataType::Struct(_) => structs(column.as_struct()),
         other => {
             panic!("the oracle cannot compare values of type {other} yet: teach it in value.rs")
@@ -328,9 +253,7 @@ fn list_value(list: Option<ArrayRef>) -> Value {
 
 fn structs(column: &StructArray) -> Vec<Value> {
     let fields: Vec<Vec<Value>> = column.columns().iter().map(column_values).collect();
-    (0..column.len())
-        .map(|row| Value::Struct(fields.iter().map(|field| field[row].clone()).collect()))
-        .collect()
+    (0..column.len()).map(|row| Value::Struct(fields.iter().map(|field| field[row].clone()).collect())).collect()
 }
 
 /// Timestamps and durations are counts of a unit.
@@ -342,12 +265,7 @@ fn nanoseconds(column: &ArrayRef, unit: &TimeUnit) -> Vec<i128> {
         TimeUnit::Microsecond => 1_000,
         TimeUnit::Nanosecond => 1,
     };
-    counts
-        .as_primitive::<Int64Type>()
-        .values()
-        .iter()
-        .map(|count| i128::from(*count) * nanoseconds)
-        .collect()
+    counts.as_primitive::<Int64Type>().values().iter().map(|count| i128::from(*count) * nanoseconds).collect()
 }
 
 #[cfg(test)]
@@ -365,15 +283,7 @@ mod tests {
     #[test]
     fn closeness_is_relative_and_knows_odd_floats() {
         let check = |left: f64, right: f64, expect: bool| {
-            assert_eq!(
-                close(
-                    &Value::Float(Float(left)),
-                    &Value::Float(Float(right)),
-                    None
-                ),
-                expect,
-                "{left} {right}"
-            );
+            assert_eq!(close(&Value::Float(Float(left)), &Value::Float(Float(right)), None), expect, "{left} {right}");
         };
         check(1e12, 1e12 + 100.0, true);
         check(1e12, 1e12 + 10_000.0, false);

@@ -42,12 +42,7 @@ struct Directory {
 
 impl Directory {
     fn new(format: &'static str, layout: Layout) -> Self {
-        Self {
-            root: TempDir::new().unwrap(),
-            format,
-            layout,
-            encoding: None,
-        }
+        Self { root: TempDir::new().unwrap(), format, layout, encoding: None }
     }
 
     async fn open(&self, tables: Vec<toml::Table>) -> Result<Arc<dyn Source>, ConnectorError> {
@@ -58,20 +53,14 @@ impl Directory {
     fn write(&self, table: &FixtureTable, encoding: Option<&str>) {
         let path = self.root.path().join(&table.name);
         match self.layout {
-            Layout::OneFile => {
-                self.write_file(&path.with_extension(self.format), &table.rows, encoding)
-            }
+            Layout::OneFile => self.write_file(&path.with_extension(self.format), &table.rows, encoding),
             Layout::ManyFiles => {
                 let rows = table.rows.num_rows();
                 let part_rows = rows.div_ceil(PARTS);
                 for part in 0..PARTS {
                     let start = (part * part_rows).min(rows);
                     let slice = table.rows.slice(start, part_rows.min(rows - start));
-                    self.write_file(
-                        &path.join(format!("第{part}.{}", self.format)),
-                        &slice,
-                        encoding,
-                    );
+                    self.write_file(&path.join(format!("第{part}.{}", self.format)), &slice, encoding);
                 }
             }
         }
@@ -83,9 +72,7 @@ impl Directory {
         let aside = self.root.path().join(".aside");
         match self.format {
             "parquet" => {
-                let mut writer =
-                    ArrowWriter::try_new(File::create(&aside).unwrap(), rows.schema(), None)
-                        .unwrap();
+                let mut writer = ArrowWriter::try_new(File::create(&aside).unwrap(), rows.schema(), None).unwrap();
                 writer.write(rows).unwrap();
                 writer.close().unwrap();
             }
@@ -128,66 +115,36 @@ impl Directory {
     ) -> Result<Arc<dyn Source>, ConnectorError> {
         empty(self.root.path());
         tables.iter().for_each(|table| self.write(table, encoding));
-        self.open(
-            tables
-                .iter()
-                .map(|table| self.table_options(table, encoding))
-                .collect(),
-        )
-        .await
+        self.open(tables.iter().map(|table| self.table_options(table, encoding)).collect()).await
     }
 }
 
 #[async_trait]
 impl Place for Directory {
     fn connector(&self) -> &'static dyn Connector {
-        connectors::registry::connectors()
-            .into_iter()
-            .find(|connector| connector.kind() == "files")
-            .unwrap()
+        connectors::registry::connectors().into_iter().find(|connector| connector.kind() == "files").unwrap()
     }
 
     async fn load(&self, tables: &[FixtureTable]) -> Result<Arc<dyn Source>, ConnectorError> {
         self.load_in(tables, self.encoding).await
     }
 
-    async fn load_encoded(
-        &self,
-        tables: &[FixtureTable],
-        label: &str,
-    ) -> Result<Arc<dyn Source>, ConnectorError> {
+    async fn load_encoded(&self, tables: &[FixtureTable], label: &str) -> Result<Arc<dyn Source>, ConnectorError> {
         self.load_in(tables, Some(label)).await
     }
 
-    async fn load_partitioned(
-        &self,
-        table: &FixtureTable,
-        column: &str,
-    ) -> Result<Arc<dyn Source>, ConnectorError> {
+    async fn load_partitioned(&self, table: &FixtureTable, column: &str) -> Result<Arc<dyn Source>, ConnectorError> {
         empty(self.root.path());
         let schema = table.rows.schema();
         let position = schema.index_of(column).unwrap();
-        let others: Vec<_> = (0..schema.fields().len())
-            .filter(|other| *other != position)
-            .collect();
+        let others: Vec<_> = (0..schema.fields().len()).filter(|other| *other != position).collect();
         for row in 0..table.rows.num_rows() {
             let value = array_value_to_string(table.rows.column(position), row).unwrap();
             let rest = table.rows.slice(row, 1).project(&others).unwrap();
-            let path = self
-                .root
-                .path()
-                .join(&table.name)
-                .join(format!("{column}={value}"));
-            self.write_file(
-                &path.join(format!("{row}.{}", self.format)),
-                &rest,
-                self.encoding,
-            );
+            let path = self.root.path().join(&table.name).join(format!("{column}={value}"));
+            self.write_file(&path.join(format!("{row}.{}", self.format)), &rest, self.encoding);
         }
-        let whole = FixtureTable {
-            name: table.name.clone(),
-            rows: table.rows.project(&others).unwrap(),
-        };
+        let whole = FixtureTable { name: table.name.clone(), rows: table.rows.project(&others).unwrap() };
         let mut options = self.table_options(&whole, self.encoding);
         options.insert("path".into(), table.name.clone().into());
         self.open(vec![options]).await
@@ -225,17 +182,13 @@ fn types(schema: &Schema) -> Vec<(String, toml::Value)> {
 
 /// The list form of a declaration.
 fn ordered(types: Vec<(String, toml::Value)>) -> Vec<String> {
-    let written = |(name, data_type): (String, toml::Value)| {
-        format!("{name}:{}", data_type.as_str().unwrap())
-    };
+    let written = |(name, data_type): (String, toml::Value)| format!("{name}:{}", data_type.as_str().unwrap());
     types.into_iter().map(written).collect()
 }
 
 fn csv(rows: &RecordBatch) -> String {
     let mut text = Vec::new();
-    let mut writer = WriterBuilder::new()
-        .with_null(NULL.to_owned())
-        .build(&mut text);
+    let mut writer = WriterBuilder::new().with_null(NULL.to_owned()).build(&mut text);
     writer.write(rows).unwrap();
     drop(writer);
     String::from_utf8(text).unwrap()
@@ -265,11 +218,7 @@ fn encoded(text: String, label: Option<&str>) -> Vec<u8> {
 fn empty(directory: &Path) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            fs::remove_dir_all(path).unwrap()
-        } else {
-            fs::remove_file(path).unwrap()
-        }
+        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
     }
 }
 
@@ -309,11 +258,7 @@ async fn files_csv_many() {
 
 #[tokio::test]
 async fn files_csv_gb18030() {
-    check(Directory {
-        encoding: Some("gb18030"),
-        ..Directory::new("csv", Layout::OneFile)
-    })
-    .await;
+    check(Directory { encoding: Some("gb18030"), ..Directory::new("csv", Layout::OneFile) }).await;
 }
 
 #[tokio::test]

@@ -22,10 +22,7 @@ async fn check(dataset: &Dataset, statements: Vec<Statement>) {
     let ctx = local_context(dataset).await.unwrap();
     let other = local_context(dataset).await.unwrap();
     for (setting, value) in [("target_partitions", "7"), ("batch_size", "13")] {
-        other
-            .sql(&format!("SET datafusion.execution.{setting} = {value}"))
-            .await
-            .unwrap();
+        other.sql(&format!("SET datafusion.execution.{setting} = {value}")).await.unwrap();
     }
     let mut faults = vec![];
     for statement in &statements {
@@ -33,29 +30,13 @@ async fn check(dataset: &Dataset, statements: Vec<Statement>) {
             faults.push(format!("{}: {fault}\n{}", statement.name, statement.sql));
         }
     }
-    assert!(
-        faults.is_empty(),
-        "{} of {}:\n{}",
-        faults.len(),
-        statements.len(),
-        faults.join("\n")
-    );
+    assert!(faults.is_empty(), "{} of {}:\n{}", faults.len(), statements.len(), faults.join("\n"));
 }
 
-async fn agree(
-    ctx: &SessionContext,
-    other: &SessionContext,
-    statement: &Statement,
-) -> Result<(), String> {
-    compare(
-        &answer(ctx, statement).await?,
-        &answer(other, statement).await?,
-        statement.promise,
-    )
+async fn agree(ctx: &SessionContext, other: &SessionContext, statement: &Statement) -> Result<(), String> {
+    compare(&answer(ctx, statement).await?, &answer(other, statement).await?, statement.promise)
 }
 
 async fn answer(ctx: &SessionContext, statement: &Statement) -> Result<Answer, String> {
-    local_answer(ctx, &statement.sql)
-        .await
-        .map_err(|e| e.to_string())
+    local_answer(ctx, &statement.sql).await.map_err(|e| e.to_string())
 }

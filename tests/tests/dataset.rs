@@ -13,19 +13,12 @@ async fn tpch_is_generated_once_and_complete() {
         (generate(), other.join().unwrap())
     });
     assert_eq!(first.root, second.root);
-    assert_eq!(
-        std::fs::read_dir(directory.path()).unwrap().count(),
-        1,
-        "nothing half-written is left"
-    );
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing half-written is left");
 
     let ctx = local_context(&first).await.unwrap();
     let rows = [150, 1500, 6005, 200, 800, 10, 25, 5];
     for ((site, source, name), rows) in LAYOUT_V3.into_iter().zip(rows) {
-        let df = ctx
-            .sql(&format!("SELECT * FROM {site}.{source}.{name}"))
-            .await
-            .unwrap();
+        let df = ctx.sql(&format!("SELECT * FROM {site}.{source}.{name}")).await.unwrap();
         assert_eq!(df.count().await.unwrap(), rows, "{site}.{source}.{name}");
     }
 }
@@ -36,22 +29,12 @@ async fn edge_tables_read_back_with_their_types() {
     assert_eq!(dataset.sites(), ["north", "south", "east"]);
     let ctx = local_context(&dataset).await.unwrap();
     for table in &dataset.tables {
-        let df = ctx
-            .sql(&format!("SELECT * FROM {}", table.sql_name()))
-            .await
-            .unwrap();
+        let df = ctx.sql(&format!("SELECT * FROM {}", table.sql_name())).await.unwrap();
         let described = df.schema().as_arrow().to_string();
-        assert!(
-            !described.contains("View"),
-            "{}: {described}",
-            table.sql_name()
-        );
+        assert!(!described.contains("View"), "{}: {described}", table.sql_name());
         df.collect().await.unwrap();
     }
     let people = ctx.table("national.civil.people").await.unwrap();
-    assert_eq!(
-        people.schema().field_names().last().unwrap(),
-        "national.civil.people.region"
-    );
+    assert_eq!(people.schema().field_names().last().unwrap(), "national.civil.people.region");
     assert_eq!(people.count().await.unwrap(), 205);
 }

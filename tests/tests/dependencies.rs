@@ -33,15 +33,7 @@ const FORBIDDEN: [(&str, &[&str], &str); 2] = [
     ),
     (
         "chancery-connectors",
-        &[
-            "datafusion",
-            "datafusion-optimizer",
-            "chancery-policy",
-            "chancery-engine",
-            "tonic",
-            "axum",
-            "arrow-flight",
-        ],
+        &["datafusion", "datafusion-optimizer", "chancery-policy", "chancery-engine", "tonic", "axum", "arrow-flight"],
         "a connector describes, asks and reads one source: no planner, no policy, no server",
     ),
 ];
@@ -75,14 +67,8 @@ const DRIVERS: [&str; 9] = [
 ];
 
 /// Crates whose types cross our seams: two versions of one would not fit together.
-const ONE_VERSION: [&str; 6] = [
-    "arrow-array",
-    "arrow-flight",
-    "datafusion-common",
-    "object_store",
-    "sqlparser",
-    "tonic",
-];
+const ONE_VERSION: [&str; 6] =
+    ["arrow-array", "arrow-flight", "datafusion-common", "object_store", "sqlparser", "tonic"];
 
 /// Normal dependencies, by name; the tests of a crate may use what they like.
 #[derive(Debug, Default, Clone)]
@@ -102,21 +88,10 @@ impl Graph {
     fn ask_cargo() -> Self {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let output = Command::new(env!("CARGO"))
-            .args([
-                "metadata",
-                "--format-version",
-                "1",
-                "--locked",
-                "--manifest-path",
-                manifest,
-            ])
+            .args(["metadata", "--format-version", "1", "--locked", "--manifest-path", manifest])
             .output()
             .expect("cargo runs");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Self::parse(&serde_json::from_slice(&output.stdout).expect("cargo writes JSON"))
     }
 
@@ -127,29 +102,16 @@ impl Graph {
         let mut names = BTreeMap::new();
         for package in list(&metadata["packages"]) {
             let name = text(&package["name"]);
-            graph
-                .versions
-                .entry(name.clone())
-                .or_default()
-                .insert(text(&package["version"]));
+            graph.versions.entry(name.clone()).or_default().insert(text(&package["version"]));
             names.insert(text(&package["id"]), name);
         }
-        graph.members = list(&metadata["workspace_members"])
-            .iter()
-            .map(|id| names[&text(id)].clone())
-            .collect();
+        graph.members = list(&metadata["workspace_members"]).iter().map(|id| names[&text(id)].clone()).collect();
         for node in list(&metadata["resolve"]["nodes"]) {
-            let normal = list(&node["deps"]).into_iter().filter(|dep| {
-                list(&dep["dep_kinds"])
-                    .iter()
-                    .any(|kind| kind["kind"].is_null())
-            });
+            let normal = list(&node["deps"])
+                .into_iter()
+                .filter(|dep| list(&dep["dep_kinds"]).iter().any(|kind| kind["kind"].is_null()));
             let known = normal.map(|dep| names[&text(&dep["pkg"])].clone());
-            graph
-                .edges
-                .entry(names[&text(&node["id"])].clone())
-                .or_default()
-                .extend(known);
+            graph.edges.entry(names[&text(&node["id"])].clone()).or_default().extend(known);
         }
         graph
     }
@@ -182,28 +144,19 @@ impl Graph {
         for (member, forbidden, why) in FORBIDDEN {
             let reached = self.reached_from(member);
             let found = forbidden.iter().filter(|name| reached.contains(**name));
-            faults.extend(found.map(|name| {
-                format!("{member} must not contain {name}, even through others: {why}")
-            }));
+            faults.extend(found.map(|name| format!("{member} must not contain {name}, even through others: {why}")));
         }
         let named = self.known_to("chancery-policy");
-        let unlisted = named
-            .iter()
-            .filter(|name| !POLICY_MAY_NAME.contains(&name.as_str()));
+        let unlisted = named.iter().filter(|name| !POLICY_MAY_NAME.contains(&name.as_str()));
         faults.extend(unlisted.map(|name| format!("chancery-policy must not name {name}")));
         let named = self.known_to("chancery-engine");
         let drivers = named.iter().filter(|name| DRIVERS.contains(&name.as_str()));
-        faults.extend(drivers.map(|name| {
-            format!("chancery-engine must not name the driver {name}: it belongs to a connector")
-        }));
-        let versions = ONE_VERSION
-            .iter()
-            .filter_map(|name| Some((name, self.versions.get(*name)?)));
-        let several = versions.filter(|(_, versions)| versions.len() > 1);
         faults.extend(
-            several
-                .map(|(name, versions)| format!("{name} must have one version, not {versions:?}")),
+            drivers.map(|name| format!("chancery-engine must not name the driver {name}: it belongs to a connector")),
         );
+        let versions = ONE_VERSION.iter().filter_map(|name| Some((name, self.versions.get(*name)?)));
+        let several = versions.filter(|(_, versions)| versions.len() > 1);
+        faults.extend(several.map(|(name, versions)| format!("{name} must have one version, not {versions:?}")));
         faults
     }
 }
@@ -212,84 +165,37 @@ impl Graph {
 fn the_workspace_keeps_its_direction() {
     let graph = Graph::read();
     assert_eq!(graph.members.len(), 5, "{:?}", graph.members);
-    assert!(
-        graph.reached_from("chancery-engine").contains("datafusion"),
-        "the graph is the real one"
-    );
+    assert!(graph.reached_from("chancery-engine").contains("datafusion"), "the graph is the real one");
     assert_eq!(graph.faults(), Vec::<String>::new());
 }
 
 /// Plants one edge in the real graph.
 fn check(from: &str, to: &str, expect: &str) {
     let mut graph = Graph::read();
-    graph
-        .edges
-        .entry(from.to_string())
-        .or_default()
-        .insert(to.to_string());
+    graph.edges.entry(from.to_string()).or_default().insert(to.to_string());
     let faults = graph.faults();
-    assert!(
-        faults.iter().any(|fault| fault.contains(expect)),
-        "{from} → {to}: {faults:?}"
-    );
+    assert!(faults.iter().any(|fault| fault.contains(expect)), "{from} → {to}: {faults:?}");
 }
 
 #[test]
 fn every_kind_of_wrong_edge_is_found() {
-    check(
-        "chancery-connectors",
-        "chancery-policy",
-        "chancery-connectors must not depend on chancery-policy",
-    );
-    check(
-        "chancery-policy",
-        "chancery-connectors",
-        "chancery-policy must not depend on chancery-connectors",
-    );
-    check(
-        "chancery-engine",
-        "chancery-tests",
-        "chancery-engine must not depend on chancery-tests",
-    );
-    check(
-        "chancery-connectors",
-        "tonic",
-        "chancery-connectors must not contain tonic",
-    );
+    check("chancery-connectors", "chancery-policy", "chancery-connectors must not depend on chancery-policy");
+    check("chancery-policy", "chancery-connectors", "chancery-policy must not depend on chancery-connectors");
+    check("chancery-engine", "chancery-tests", "chancery-engine must not depend on chancery-tests");
+    check("chancery-connectors", "tonic", "chancery-connectors must not contain tonic");
     check(
         "object_store",
         "datafusion-optimizer",
         "chancery-connectors must not contain datafusion-optimizer, even through",
     );
-    check(
-        "chancery-policy",
-        "datafusion",
-        "chancery-policy must not contain datafusion-execution, even through",
-    );
-    check(
-        "chancery-policy",
-        "regex",
-        "chancery-policy must not name regex",
-    );
-    check(
-        "chancery-engine",
-        "tokio-postgres",
-        "must not name the driver tokio-postgres",
-    );
+    check("chancery-policy", "datafusion", "chancery-policy must not contain datafusion-execution, even through");
+    check("chancery-policy", "regex", "chancery-policy must not name regex");
+    check("chancery-engine", "tokio-postgres", "must not name the driver tokio-postgres");
 }
 
 #[test]
 fn two_versions_of_a_crate_at_our_seams_are_found() {
     let mut graph = Graph::read();
-    graph
-        .versions
-        .entry("tonic".to_string())
-        .or_default()
-        .insert("0.1.0".to_string());
-    assert!(
-        graph
-            .faults()
-            .iter()
-            .any(|fault| fault.starts_with("tonic must have one version"))
-    );
+    graph.versions.entry("tonic".to_string()).or_default().insert("0.1.0".to_string());
+    assert!(graph.faults().iter().any(|fault| fault.starts_with("tonic must have one version")));
 }

@@ -23,23 +23,16 @@ impl Federations for OtherProcess {
     async fn start(&self, dataset: &Dataset) -> Result<Box<dyn Subject>, String> {
         let ctx = local_context(dataset).await.map_err(|e| e.to_string())?;
         for (setting, value) in [("target_partitions", "5"), ("batch_size", "7")] {
-            ctx.sql(&format!("SET datafusion.execution.{setting} = {value}"))
-                .await
-                .map_err(|e| e.to_string())?;
+            ctx.sql(&format!("SET datafusion.execution.{setting} = {value}")).await.map_err(|e| e.to_string())?;
         }
-        Ok(Box::new(Process {
-            ctx,
-            fault: self.fault,
-        }))
+        Ok(Box::new(Process { ctx, fault: self.fault }))
     }
 }
 
 #[async_trait]
 impl Subject for Process {
     async fn query(&self, sql: &str) -> Result<Answer, String> {
-        let answer = local_answer(&self.ctx, sql)
-            .await
-            .map_err(|e| e.to_string())?;
+        let answer = local_answer(&self.ctx, sql).await.map_err(|e| e.to_string())?;
         Ok((self.fault)(sql, answer))
     }
 }
@@ -78,18 +71,9 @@ async fn a_federation_agrees_with_one_process() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_determined_by_the_data() {
     let plan = Plan { seed: 2_024, statements: 300 };
-    let summary = differential(
-        plan,
-        &OtherProcess {
-            fault: |_, answer| answer,
-        },
-    )
-    .await
-    .unwrap_or_else(|e| panic!("{e}"));
-    assert!(
-        summary.with_rows * 2 > summary.agreed,
-        "most answers should have rows: {summary:?}"
-    );
+    let summary =
+        differential(plan, &OtherProcess { fault: |_, answer| answer }).await.unwrap_or_else(|e| panic!("{e}"));
+    assert!(summary.with_rows * 2 > summary.agreed, "most answers should have rows: {summary:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,28 +85,10 @@ async fn a_lost_row_is_found_and_the_statement_made_small() {
         }
         answer
     };
-    let report = differential(
-        Plan {
-            seed: 1,
-            statements: 300,
-        },
-        &OtherProcess {
-            fault: lose_a_row_of_full_joins,
-        },
-    )
-    .await
-    .unwrap_err();
-    let smallest = report
-        .lines()
-        .skip_while(|line| !line.starts_with("smallest"))
-        .nth(1)
-        .unwrap();
-    assert!(
-        report.contains("CHANCERY_RANDOM_SEED=") && report.contains("missing"),
-        "{report}"
-    );
-    assert!(
-        smallest.matches("SELECT").count() <= 3,
-        "the join over two tables remains: {smallest}"
-    );
+    let report = differential(Plan { seed: 1, statements: 300 }, &OtherProcess { fault: lose_a_row_of_full_joins })
+        .await
+        .unwrap_err();
+    let smallest = report.lines().skip_while(|line| !line.starts_with("smallest")).nth(1).unwrap();
+    assert!(report.contains("CHANCERY_RANDOM_SEED=") && report.contains("missing"), "{report}");
+    assert!(smallest.matches("SELECT").count() <= 3, "the join over two tables remains: {smallest}");
 }

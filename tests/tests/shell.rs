@@ -55,11 +55,7 @@ fn outcome(mut command: Command, input: &str) -> (i32, String, String) {
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = ended(child);
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 /// Standard output of a run in which nothing goes wrong.
@@ -73,11 +69,7 @@ fn answer(url: &str, arguments: &[&str], input: &str) -> String {
 fn failure(command: Command, status: i32, out: &str) -> String {
     let described = format!("{command:?}");
     let (actual, written, error) = outcome(command, "");
-    assert_eq!(
-        (actual, written.as_str()),
-        (status, out),
-        "{described}: {error}"
-    );
+    assert_eq!((actual, written.as_str()), (status, out), "{described}: {error}");
     error
 }
 
@@ -105,20 +97,11 @@ fn formats(url: &str) {
         written("table", people),
         " id | 姓名 | a|b\n----+------+------\n  3 | 𠮷伟 |\n  4 | 王伟 | NULL\n  5 | 李伟 | 上海\n(3 rows)\n\n"
     );
-    assert_eq!(
-        written("table", none),
-        " id | label\n----+-------\n(0 rows)\n\n"
-    );
-    assert_eq!(
-        written("csv", people),
-        "id,姓名,a|b\n3,𠮷伟,\n4,王伟,\n5,李伟,上海\n"
-    );
+    assert_eq!(written("table", none), " id | label\n----+-------\n(0 rows)\n\n");
+    assert_eq!(written("csv", people), "id,姓名,a|b\n3,𠮷伟,\n4,王伟,\n5,李伟,上海\n");
     assert_eq!(written("csv", none), "id,label\n");
     let rows: serde_json::Value = serde_json::from_str(&written("json", people)).unwrap();
-    assert_eq!(
-        rows[1],
-        serde_json::json!({"id": 4, "姓名": "王伟", "a|b": null})
-    );
+    assert_eq!(rows[1], serde_json::json!({"id": 4, "姓名": "王伟", "a|b": null}));
     assert_eq!(rows.as_array().unwrap().len(), 3);
     assert_eq!(written("json", none), "[]\n");
     assert_eq!(
@@ -135,33 +118,16 @@ fn inputs(url: &str) {
     std::fs::write(&file, script).unwrap();
     for (arguments, input) in [
         (vec!["-c", script], ""),
-        (
-            vec![
-                "-c",
-                "SELECT ';' AS a",
-                "-c",
-                "\\format csv",
-                "-c",
-                "SELECT count(*) AS n FROM north.trade.orders",
-            ],
-            "",
-        ),
+        (vec!["-c", "SELECT ';' AS a", "-c", "\\format csv", "-c", "SELECT count(*) AS n FROM north.trade.orders"], ""),
         (vec!["-f", file.to_str().unwrap()], ""),
         (vec!["-f", "-"], script),
         (vec![], script),
     ] {
         let (status, out, error) = outcome(shell(url, &arguments), input);
-        assert_eq!(
-            (status, out.as_str(), error.as_str()),
-            (0, expect, "Format is csv.\n"),
-            "{arguments:?}"
-        );
+        assert_eq!((status, out.as_str(), error.as_str()), (0, expect, "Format is csv.\n"), "{arguments:?}");
     }
     let (status, _, error) = outcome(shell(url, &["--timing", "on", "-c", "SELECT 1"]), "");
-    assert!(
-        status == 0 && error.starts_with("Time: ") && error.ends_with(" ms\n"),
-        "{error}"
-    );
+    assert!(status == 0 && error.starts_with("Time: ") && error.ends_with(" ms\n"), "{error}");
 }
 
 fn listings(url: &str) {
@@ -181,25 +147,15 @@ fn listings(url: &str) {
          east.store.Case,id,Int64,no,\neast.store.Case,ID,Int64,no,\neast.store.Case,Id,Int64,no,\n"
     );
     let error = failure(shell(url, &["-c", "\\d nowhere"]), 1, "");
-    assert_eq!(
-        error,
-        "no table nowhere that you may see; \\dt lists them\n"
-    );
+    assert_eq!(error, "no table nowhere that you may see; \\dt lists them\n");
 }
 
 fn ledger(url: &str) {
-    let told = answer(
-        url,
-        &["--format", "json", "-f", "-"],
-        "SELECT max(id) AS m FROM south.ledger.payments;\n\\ledger",
-    );
+    let told =
+        answer(url, &["--format", "json", "-f", "-"], "SELECT max(id) AS m FROM south.ledger.payments;\n\\ledger");
     let (_, ledger) = told.split_once("]\n").unwrap();
     let rows: serde_json::Value = serde_json::from_str(ledger).unwrap();
-    assert_eq!(
-        (rows[0]["site"].as_str(), rows[0]["rows"].as_u64()),
-        (Some("south"), Some(1)),
-        "{told}"
-    );
+    assert_eq!((rows[0]["site"].as_str(), rows[0]["rows"].as_u64()), (Some("south"), Some(1)), "{told}");
     assert_eq!(rows.as_array().unwrap().len(), 1, "{told}");
 }
 
@@ -207,45 +163,23 @@ fn ledger(url: &str) {
 async fn failures_have_a_status_and_a_sentence() {
     let (cluster, _data) = federation(Options::default()).await;
     let url = cluster.address();
-    let error = failure(
-        shell(
-            url,
-            &[
-                "--format",
-                "csv",
-                "-c",
-                "SELECT 1 AS a; SELECT nope; SELECT 2 AS b",
-            ],
-        ),
-        1,
-        "a\n1\n",
-    );
+    let error =
+        failure(shell(url, &["--format", "csv", "-c", "SELECT 1 AS a; SELECT nope; SELECT 2 AS b"]), 1, "a\n1\n");
     let (sentence, query) = error.split_once('\n').unwrap();
     assert!(sentence.starts_with("NOT_FOUND: "), "{error}");
-    assert!(
-        query.starts_with("query ") && query.trim().len() > 20,
-        "{error}"
-    );
+    assert!(query.starts_with("query ") && query.trim().len() > 20, "{error}");
     assert_eq!(
         failure(shell(url, &["-c", "SELECT 1; SELECT 'a"]), 1, ""),
         "SYNTAX: Unterminated string literal at line 1, column 18\n"
     );
-    assert_eq!(
-        failure(shell(url, &["-c", "\\nope"]), 1, ""),
-        "unknown command \\nope; \\? lists them\n"
-    );
+    assert_eq!(failure(shell(url, &["-c", "\\nope"]), 1, ""), "unknown command \\nope; \\? lists them\n");
     sign_in(url);
     assert_eq!(
         failure(shell("127.0.0.1:1", &["-c", "SELECT 1"]), 2, ""),
         "cannot reach 127.0.0.1:1: connection refused; is `chancery demo` running?\n"
     );
-    assert!(
-        failure(shell(url, &["-f", "/nowhere/x.sql"]), 2, "")
-            .starts_with("cannot read /nowhere/x.sql: ")
-    );
-    assert!(
-        failure(shell("http://x", &["-c", "SELECT 1"]), 2, "").contains("unknown scheme http://")
-    );
+    assert!(failure(shell(url, &["-f", "/nowhere/x.sql"]), 2, "").starts_with("cannot read /nowhere/x.sql: "));
+    assert!(failure(shell("http://x", &["-c", "SELECT 1"]), 2, "").contains("unknown scheme http://"));
     assert!(failure(shell(url, &["-c", "SELECT 1", "--format", "xml"]), 2, "").contains("'xml'"));
     closed_pipe(url);
     interruption(url);
@@ -255,91 +189,41 @@ fn sign_in(url: &str) {
     let mut wrong = shell(url, &["-c", "SELECT 1"]);
     wrong.env("CHANCERY_PASSWORD", "wrong");
     let error = failure(wrong, 2, "");
-    assert!(
-        error.starts_with("UNAUTHENTICATED: ") && error.ends_with(" (signing in as analyst)\n"),
-        "{error}"
-    );
+    assert!(error.starts_with("UNAUTHENTICATED: ") && error.ends_with(" (signing in as analyst)\n"), "{error}");
     let mut none = shell(url, &["-c", "SELECT 1"]);
     none.env_remove("CHANCERY_PASSWORD");
     assert!(failure(none, 2, "").starts_with("no password: "));
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("password");
     std::fs::write(&file, format!("{USER}\n")).unwrap();
-    let mut from_file = shell(
-        url,
-        &[
-            "--format",
-            "csv",
-            "--password-file",
-            file.to_str().unwrap(),
-            "-c",
-            "SELECT 1 AS a",
-        ],
-    );
+    let mut from_file =
+        shell(url, &["--format", "csv", "--password-file", file.to_str().unwrap(), "-c", "SELECT 1 AS a"]);
     from_file.env_remove("CHANCERY_PASSWORD");
-    assert_eq!(
-        outcome(from_file, ""),
-        (0, "a\n1\n".to_owned(), String::new())
-    );
+    assert_eq!(outcome(from_file, ""), (0, "a\n1\n".to_owned(), String::new()));
 }
 
 /// `| head`: whoever stops reading has what was wanted.
 fn closed_pipe(url: &str) {
     for format in ["table", "csv", "json", "markdown"] {
-        let mut child = shell(url, &["--format", format, "-c", MANY_ROWS])
-            .spawn()
-            .unwrap();
+        let mut child = shell(url, &["--format", format, "-c", MANY_ROWS]).spawn().unwrap();
         let mut first = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut first)
-            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
         assert!(!first.is_empty());
         let output = ended(child);
-        assert_eq!(
-            (
-                output.status.code(),
-                String::from_utf8_lossy(&output.stderr).as_ref()
-            ),
-            (Some(0), ""),
-            "{format}"
-        );
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""), "{format}");
     }
 }
 
 /// Ctrl-C ends the shell at once, and its query at the coordinator too.
 fn interruption(url: &str) {
-    let running = || {
-        answer(
-            url,
-            &[
-                "--format",
-                "csv",
-                "-c",
-                "SELECT statement FROM system.queries.running",
-            ],
-            "",
-        )
-    };
+    let running = || answer(url, &["--format", "csv", "-c", "SELECT statement FROM system.queries.running"], "");
     let child = shell(url, &["-c", ENDLESS]).spawn().unwrap();
-    await_that("the query runs", || {
-        running().contains("north.trade.orders e")
-    });
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
+    await_that("the query runs", || running().contains("north.trade.orders e"));
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     let output = ended(child);
-    assert_eq!(
-        (
-            output.status.code(),
-            String::from_utf8_lossy(&output.stderr).as_ref()
-        ),
-        (Some(130), "cancelled\n")
-    );
-    await_that("the query is gone", || {
-        !running().contains("north.trade.orders e")
-    });
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(130), "cancelled\n"));
+    await_that("the query is gone", || !running().contains("north.trade.orders e"));
 }
 
 fn await_that(what: &str, holds: impl Fn() -> bool) {
@@ -352,37 +236,18 @@ fn await_that(what: &str, holds: impl Fn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_is_spoken_to_servers_that_the_authority_vouches_for() {
-    let options = Options {
-        users_over_tls: true,
-        ..Options::default()
-    };
+    let options = Options { users_over_tls: true, ..Options::default() };
     let (cluster, _data) = federation(options).await;
     let port = cluster.address().rsplit_once(':').unwrap().1;
     let url = format!("grpc+tls://localhost:{port}");
     let with = |authority: &Path| {
-        shell(
-            &url,
-            &[
-                "--format",
-                "csv",
-                "-c",
-                "SELECT 1 AS a",
-                "--tls-ca",
-                authority.to_str().unwrap(),
-            ],
-        )
+        shell(&url, &["--format", "csv", "-c", "SELECT 1 AS a", "--tls-ca", authority.to_str().unwrap()])
     };
-    assert_eq!(
-        outcome(with(&cluster.authority()), ""),
-        (0, "a\n1\n".to_owned(), String::new())
-    );
+    assert_eq!(outcome(with(&cluster.authority()), ""), (0, "a\n1\n".to_owned(), String::new()));
     let stranger = tempfile::tempdir().unwrap();
     engine::identity::certs::init(stranger.path(), &["coordinator".parse().unwrap()]).unwrap();
     let error = failure(with(&stranger.path().join("authority.crt")), 2, "");
-    assert!(
-        error.starts_with("cannot reach localhost:") && error.contains("certificate"),
-        "{error}"
-    );
+    assert!(error.starts_with("cannot reach localhost:") && error.contains("certificate"), "{error}");
     assert!(failure(shell(&url, &["-c", "SELECT 1"]), 2, "").contains("--tls-ca"));
     failure(shell(cluster.address(), &["-c", "SELECT 1"]), 2, "");
 }

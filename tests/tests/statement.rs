@@ -29,24 +29,16 @@ mod pushing;
 async fn plan_text(ctx: &SessionContext, text: &str) -> Result<LogicalPlan> {
     let state = ctx.state();
     let plan = state.create_logical_plan(text).await?;
-    state
-        .analyzer()
-        .execute_and_check(plan, state.config_options(), |_, _| {})
+    state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})
 }
 
 fn session() -> SessionContext {
     let config = SessionConfig::new()
         .with_target_partitions(2)
-        .set_bool(
-            "datafusion.execution.parquet.schema_force_view_types",
-            false,
-        )
+        .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
         // With it, DataFusion 55.2 loses rows of a top-N over a union: see `harness::dataset`.
-        .set_bool(
-            "datafusion.optimizer.enable_topk_dynamic_filter_pushdown",
-            false,
-        );
+        .set_bool("datafusion.optimizer.enable_topk_dynamic_filter_pushdown", false);
     SessionContext::new_with_config(config)
 }
 
@@ -59,38 +51,14 @@ async fn tpch_session() -> SessionContext {
         let table = MemTable::try_new(batches[0].schema(), vec![batches]).unwrap();
         ctx.register_table(name, Arc::new(table)).unwrap();
     };
-    register(
-        "customer",
-        columns::CustomerArrow::new(rows::CustomerGenerator::new(SCALE, 1, 1)).collect(),
-    );
-    register(
-        "orders",
-        columns::OrderArrow::new(rows::OrderGenerator::new(SCALE, 1, 1)).collect(),
-    );
-    register(
-        "lineitem",
-        columns::LineItemArrow::new(rows::LineItemGenerator::new(SCALE, 1, 1)).collect(),
-    );
-    register(
-        "part",
-        columns::PartArrow::new(rows::PartGenerator::new(SCALE, 1, 1)).collect(),
-    );
-    register(
-        "partsupp",
-        columns::PartSuppArrow::new(rows::PartSuppGenerator::new(SCALE, 1, 1)).collect(),
-    );
-    register(
-        "supplier",
-        columns::SupplierArrow::new(rows::SupplierGenerator::new(SCALE, 1, 1)).collect(),
-    );
-    register(
-        "nation",
-        columns::NationArrow::new(rows::NationGenerator::new(SCALE, 1, 1)).collect(),
-    );
-    register(
-        "region",
-        columns::RegionArrow::new(rows::RegionGenerator::new(SCALE, 1, 1)).collect(),
-    );
+    register("customer", columns::CustomerArrow::new(rows::CustomerGenerator::new(SCALE, 1, 1)).collect());
+    register("orders", columns::OrderArrow::new(rows::OrderGenerator::new(SCALE, 1, 1)).collect());
+    register("lineitem", columns::LineItemArrow::new(rows::LineItemGenerator::new(SCALE, 1, 1)).collect());
+    register("part", columns::PartArrow::new(rows::PartGenerator::new(SCALE, 1, 1)).collect());
+    register("partsupp", columns::PartSuppArrow::new(rows::PartSuppGenerator::new(SCALE, 1, 1)).collect());
+    register("supplier", columns::SupplierArrow::new(rows::SupplierGenerator::new(SCALE, 1, 1)).collect());
+    register("nation", columns::NationArrow::new(rows::NationGenerator::new(SCALE, 1, 1)).collect());
+    register("region", columns::RegionArrow::new(rows::RegionGenerator::new(SCALE, 1, 1)).collect());
     ctx
 }
 
@@ -114,36 +82,17 @@ async fn prove(ctx: &SessionContext, plan: &LogicalPlan) -> std::result::Result<
     let accepts = Accepts::default();
     let statement = write(plan, &accepts)?;
     let planned = plan_text(ctx, &statement.text).await.map_err(|error| {
-        Refusal::new(
-            "planning",
-            format!(
-                "{}\n{}\n{}",
-                error.strip_backtrace(),
-                statement.text,
-                plan.display_indent()
-            ),
-        )
+        Refusal::new("planning", format!("{}\n{}\n{}", error.strip_backtrace(), statement.text, plan.display_indent()))
     })?;
     check(plan, &planned).map_err(|refusal| {
         Refusal::new(
             format!("check: {}", refusal.operator),
-            format!(
-                "{}\n{}\n{}\n{}",
-                refusal.reason,
-                statement.text,
-                plan.display_indent(),
-                planned.display_indent()
-            ),
+            format!("{}\n{}\n{}\n{}", refusal.reason, statement.text, plan.display_indent(), planned.display_indent()),
         )
     })?;
     assert!(
         plan.apply_with_subqueries(|node| {
-            assert_eq!(
-                refuse(node, &accepts),
-                None,
-                "a written plan holds a refused node: {}",
-                node.display()
-            );
+            assert_eq!(refuse(node, &accepts), None, "a written plan holds a refused node: {}", node.display());
             Ok(TreeNodeRecursion::Continue)
         })
         .is_ok()
@@ -191,19 +140,10 @@ impl Answer {
 
 /// Runs `plan`; `width` drops the marker column of a relation without columns.
 async fn run(ctx: &SessionContext, plan: LogicalPlan, width: usize) -> Result<Answer> {
-    let types = plan
-        .schema()
-        .fields()
-        .iter()
-        .take(width)
-        .map(|field| field.data_type().clone())
-        .collect();
+    let types = plan.schema().fields().iter().take(width).map(|field| field.data_type().clone()).collect();
     let batches = ctx.execute_logical_plan(plan).await?.collect().await?;
     let kept: Vec<usize> = (0..width).collect();
-    let batches = batches
-        .iter()
-        .map(|batch| batch.project(&kept))
-        .collect::<std::result::Result<Vec<_>, _>>()?;
+    let batches = batches.iter().map(|batch| batch.project(&kept)).collect::<std::result::Result<Vec<_>, _>>()?;
     Ok(Answer::of(types, &batches))
 }
 
@@ -287,19 +227,12 @@ async fn every_subtree_of_tpch_is_a_fragment() {
         let plan = ctx.sql(&sql).await.unwrap().into_optimized_plan().unwrap();
         for subtree in proper_subtrees(&plan) {
             match prove(&ctx, &subtree).await {
-                Err(refusal) if !is_known_refusal(&refusal) => {
-                    refused.push(format!("{name}: {refusal}"))
-                }
+                Err(refusal) if !is_known_refusal(&refusal) => refused.push(format!("{name}: {refusal}")),
                 _ => {}
             }
         }
     }
-    assert!(
-        refused.is_empty(),
-        "{} refused\n{}",
-        refused.len(),
-        refused.join("\n\n")
-    );
+    assert!(refused.is_empty(), "{} refused\n{}", refused.len(), refused.join("\n\n"));
 }
 
 #[tokio::test]
@@ -307,11 +240,7 @@ async fn hard_statements_answer_as_they_were_written() {
     let ctx = corpus::session_with_tables(session()).await;
     let mut refused = vec![];
     for case in corpus::statements() {
-        let plan = match ctx
-            .sql(&case.sql)
-            .await
-            .and_then(|frame| frame.into_optimized_plan())
-        {
+        let plan = match ctx.sql(&case.sql).await.and_then(|frame| frame.into_optimized_plan()) {
             Ok(plan) => plan,
             Err(error) => panic!("{}: {error}", case.sql),
         };
@@ -319,12 +248,7 @@ async fn hard_statements_answer_as_they_were_written() {
             refused.push(format!("{}: {refusal}", case.sql));
         }
     }
-    assert!(
-        refused.is_empty(),
-        "{} refused\n{}",
-        refused.len(),
-        refused.join("\n\n")
-    );
+    assert!(refused.is_empty(), "{} refused\n{}", refused.len(), refused.join("\n\n"));
 }
 
 #[tokio::test]
@@ -332,12 +256,7 @@ async fn every_subtree_of_hard_statements_is_a_fragment() {
     let ctx = corpus::session_with_tables(session()).await;
     let (mut refused, mut proven) = (vec![], 0);
     for case in corpus::statements() {
-        let plan = ctx
-            .sql(&case.sql)
-            .await
-            .unwrap()
-            .into_optimized_plan()
-            .unwrap();
+        let plan = ctx.sql(&case.sql).await.unwrap().into_optimized_plan().unwrap();
         for subtree in proper_subtrees(&plan) {
             let proof = match takes_any_rows(&subtree) {
                 true => prove(&ctx, &subtree).await.map(|_| ()),
@@ -350,12 +269,7 @@ async fn every_subtree_of_hard_statements_is_a_fragment() {
             }
         }
     }
-    assert!(
-        refused.is_empty(),
-        "{} refused\n{}",
-        refused.len(),
-        refused.join("\n\n")
-    );
+    assert!(refused.is_empty(), "{} refused\n{}", refused.len(), refused.join("\n\n"));
     assert!(proven > 200, "only {proven} subtrees");
 }
 
@@ -379,19 +293,10 @@ async fn budgets_and_missing_names_are_refused() {
         change(&mut accepts);
         write(&plan, &accepts).unwrap_err().to_string()
     };
-    assert_eq!(
-        refusal(|accepts| accepts.steps_max = 1),
-        "statement: has more steps than the far side accepts"
-    );
-    assert_eq!(
-        refusal(|accepts| accepts.text_bytes_max = 10),
-        "statement: is longer than the far side accepts"
-    );
+    assert_eq!(refusal(|accepts| accepts.steps_max = 1), "statement: has more steps than the far side accepts");
+    assert_eq!(refusal(|accepts| accepts.text_bytes_max = 10), "statement: is longer than the far side accepts");
     let no_sum = refusal(|accepts| assert!(accepts.aggregate_functions.remove("sum")));
-    assert_eq!(
-        no_sum,
-        "sum: is an aggregate that the far side does not accept"
-    );
+    assert_eq!(no_sum, "sum: is an aggregate that the far side does not accept");
     let no_sort = refusal(|accepts| assert!(accepts.operators.remove("sort")));
     assert_eq!(no_sort, "sort: is not accepted by the far side");
 }
@@ -406,34 +311,18 @@ async fn scan_filters_and_limits_are_always_said() {
         "SELECT t1.a, t2.x FROM t1 LEFT JOIN t2 ON t1.a = t2.a AND t2.x > 1 WHERE t1.a < 5",
     ] {
         let plan = ctx.sql(sql).await.unwrap().into_optimized_plan().unwrap();
-        assert!(
-            plan.display_indent().to_string().contains("full_filters=["),
-            "{}",
-            plan.display_indent()
-        );
+        assert!(plan.display_indent().to_string().contains("full_filters=["), "{}", plan.display_indent());
         same_answer(&ctx, sql, &plan, false).await.unwrap();
         let text = write(&plan, &Accepts::default()).unwrap().text;
         let planned = plan_text(&ctx, &text).await.unwrap();
-        let dropped: Vec<_> = faults::mutants(&plan)
-            .into_iter()
-            .filter(|(fault, _)| *fault == "filter dropped")
-            .collect();
+        let dropped: Vec<_> =
+            faults::mutants(&plan).into_iter().filter(|(fault, _)| *fault == "filter dropped").collect();
         assert!(!dropped.is_empty());
         for (_, mutant) in dropped {
-            assert!(
-                check(&mutant, &planned).is_err(),
-                "{}\n{}",
-                plan.display_indent(),
-                mutant.display_indent()
-            );
+            assert!(check(&mutant, &planned).is_err(), "{}\n{}", plan.display_indent(), mutant.display_indent());
         }
     }
-    let plan = ctx
-        .sql("SELECT a FROM t1 LIMIT 2")
-        .await
-        .unwrap()
-        .into_optimized_plan()
-        .unwrap();
+    let plan = ctx.sql("SELECT a FROM t1 LIMIT 2").await.unwrap().into_optimized_plan().unwrap();
     let text = prove(&ctx, &plan).await.unwrap();
     assert!(text.ends_with("LIMIT 2"), "{text}");
 }
@@ -445,10 +334,7 @@ async fn the_corpus_answers_as_it_was_written() {
     let ctx = local_context(&dataset).await.unwrap();
     let (mut faults, mut proven) = (vec![], 0);
     for statement in harness::statements::corpus() {
-        let plan = ctx
-            .sql(&statement.sql)
-            .await
-            .and_then(|frame| frame.into_optimized_plan());
+        let plan = ctx.sql(&statement.sql).await.and_then(|frame| frame.into_optimized_plan());
         let Ok(plan) = plan else { continue };
         let text = match prove(&ctx, &plan).await {
             Ok(text) => text,
@@ -460,29 +346,20 @@ async fn the_corpus_answers_as_it_was_written() {
         };
         for subtree in proper_subtrees(&plan) {
             match prove(&ctx, &subtree).await {
-                Err(refusal) if !is_known_refusal(&refusal) => {
-                    faults.push(format!("{}: {refusal}", statement.name))
-                }
+                Err(refusal) if !is_known_refusal(&refusal) => faults.push(format!("{}: {refusal}", statement.name)),
                 _ => {}
             }
         }
         proven += 1;
-        let (Ok(expected), Ok(answered)) = (
-            local_answer(&ctx, &statement.sql).await,
-            local_answer(&ctx, &text).await,
-        ) else {
+        let (Ok(expected), Ok(answered)) = (local_answer(&ctx, &statement.sql).await, local_answer(&ctx, &text).await)
+        else {
             continue;
         };
         if let Err(fault) = compare_values(&expected, &answered, statement.promise) {
             faults.push(format!("{}: {fault}\n{text}", statement.name));
         }
     }
-    assert!(
-        faults.is_empty(),
-        "{} faults\n{}",
-        faults.len(),
-        faults.join("\n\n")
-    );
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n\n"));
     assert!(proven > 300, "only {proven} proven");
 }
 
@@ -491,43 +368,23 @@ async fn planted_faults_are_found() {
     let tpch = tpch_session().await;
     let hard = corpus::session_with_tables(session()).await;
     let tpch_cases = tpch_queries().into_iter().map(|(_, sql)| (&tpch, sql));
-    let cases = tpch_cases.chain(
-        corpus::statements()
-            .into_iter()
-            .map(|case| (&hard, case.sql)),
-    );
+    let cases = tpch_cases.chain(corpus::statements().into_iter().map(|case| (&hard, case.sql)));
     let (mut planted, mut missed) = (BTreeMap::<&str, usize>::new(), vec![]);
     for (ctx, sql) in cases {
         let plan = ctx.sql(&sql).await.unwrap().into_optimized_plan().unwrap();
         let text = write(&plan, &Accepts::default()).unwrap().text;
         let planned = plan_text(ctx, &text).await.unwrap();
-        assert_eq!(
-            check(&faults::rebuilt(&plan), &planned),
-            Ok(()),
-            "a plan without a fault is refused: {sql}"
-        );
+        assert_eq!(check(&faults::rebuilt(&plan), &planned), Ok(()), "a plan without a fault is refused: {sql}");
         for (fault, mutant) in faults::mutants(&plan) {
             *planted.entry(fault).or_default() += 1;
             if check(&mutant, &planned).is_ok() {
-                missed.push(format!(
-                    "{fault} in {sql}\n{}\n{}",
-                    plan.display_indent(),
-                    mutant.display_indent()
-                ));
+                missed.push(format!("{fault} in {sql}\n{}\n{}", plan.display_indent(), mutant.display_indent()));
             }
         }
     }
-    assert!(
-        missed.is_empty(),
-        "{} missed\n{}",
-        missed.len(),
-        missed.join("\n\n")
-    );
+    assert!(missed.is_empty(), "{} missed\n{}", missed.len(), missed.join("\n\n"));
     for fault in faults::KINDS {
-        assert!(
-            planted.contains_key(fault),
-            "no plan offers a place for: {fault}"
-        );
+        assert!(planted.contains_key(fault), "no plan offers a place for: {fault}");
     }
     assert!(planted.values().sum::<usize>() > 500, "{planted:?}");
 }
@@ -537,11 +394,7 @@ async fn edits_of_a_text_are_found() {
     let tpch = tpch_session().await;
     let hard = corpus::session_with_tables(session()).await;
     let tpch_cases = tpch_queries().into_iter().map(|(_, sql)| (&tpch, sql));
-    let cases = tpch_cases.chain(
-        corpus::statements()
-            .into_iter()
-            .map(|case| (&hard, case.sql)),
-    );
+    let cases = tpch_cases.chain(corpus::statements().into_iter().map(|case| (&hard, case.sql)));
     let (mut edited, mut missed) = (0, vec![]);
     for (ctx, sql) in cases {
         let plan = ctx.sql(&sql).await.unwrap().into_optimized_plan().unwrap();
@@ -556,12 +409,7 @@ async fn edits_of_a_text_are_found() {
             }
         }
     }
-    assert!(
-        missed.is_empty(),
-        "{} missed\n{}",
-        missed.len(),
-        missed.join("\n\n")
-    );
+    assert!(missed.is_empty(), "{} missed\n{}", missed.len(), missed.join("\n\n"));
     assert!(edited > 900, "only {edited} edits are statements");
 }
 
@@ -572,23 +420,14 @@ async fn long_chains_are_flat() {
     let mut frame = ctx.table("t1").await.unwrap();
     for step in 0..70 {
         let limited = frame.limit(0, Some(1000 - step)).unwrap();
-        frame = limited
-            .filter(col("a").not_eq(lit(100 + step as i64)))
-            .unwrap();
+        frame = limited.filter(col("a").not_eq(lit(100 + step as i64))).unwrap();
     }
     let plan = frame.into_optimized_plan().unwrap();
     let text = prove(&ctx, &plan).await.unwrap();
-    assert!(
-        write(&plan, &Accepts::default()).unwrap().steps > 60,
-        "{text}"
-    );
+    assert!(write(&plan, &Accepts::default()).unwrap().steps > 60, "{text}");
 
-    let alternatives: Vec<String> = (0..600)
-        .map(|number| format!("a % {} = {number}", number + 1000))
-        .collect();
-    let branches: Vec<String> = (0..300)
-        .map(|number| format!("SELECT a + {number} AS a FROM t1"))
-        .collect();
+    let alternatives: Vec<String> = (0..600).map(|number| format!("a % {} = {number}", number + 1000)).collect();
+    let branches: Vec<String> = (0..300).map(|number| format!("SELECT a + {number} AS a FROM t1")).collect();
     for sql in [
         format!("SELECT b FROM t1 WHERE {}", alternatives.join(" OR ")),
         format!("SELECT b FROM t1 WHERE {}", alternatives.join(" AND ")),
@@ -610,47 +449,25 @@ async fn a_text_means_the_same_under_another_configuration() {
         .set_str("datafusion.sql_parser.default_null_ordering", "nulls_min")
         .set_str("datafusion.execution.time_zone", "+05:30")
         .set_usize("datafusion.execution.batch_size", 3)
-        .set_bool(
-            "datafusion.optimizer.enable_topk_dynamic_filter_pushdown",
-            false,
-        )
+        .set_bool("datafusion.optimizer.enable_topk_dynamic_filter_pushdown", false)
         .set_usize("datafusion.execution.target_partitions", 5);
     let theirs = SessionContext::new_with_config(config);
-    for name in ours
-        .catalog("datafusion")
-        .unwrap()
-        .schema("public")
-        .unwrap()
-        .table_names()
-    {
+    for name in ours.catalog("datafusion").unwrap().schema("public").unwrap().table_names() {
         let quoted = TableReference::bare(name);
         let table = ours.table_provider(quoted.clone()).await.unwrap();
         theirs.register_table(quoted, table).unwrap();
     }
     for case in corpus::statements() {
-        let plan = ours
-            .sql(&case.sql)
-            .await
-            .unwrap()
-            .into_optimized_plan()
-            .unwrap();
+        let plan = ours.sql(&case.sql).await.unwrap().into_optimized_plan().unwrap();
         let text = write(&plan, &Accepts::default()).unwrap().text;
         let planned = plan_text(&theirs, &text).await.unwrap();
         assert_eq!(check(&plan, &planned), Ok(()), "{text}");
         let width = plan.schema().fields().len();
         let expected = run(&ours, plan, width).await;
-        let answer = run(
-            &theirs,
-            theirs.state().create_logical_plan(&text).await.unwrap(),
-            width,
-        )
-        .await;
+        let answer = run(&theirs, theirs.state().create_logical_plan(&text).await.unwrap(), width).await;
         match (expected, answer) {
             (Ok(expected), Ok(answer)) => assert_eq!(expected.sorted(), answer.sorted(), "{text}"),
-            (expected, answer) => assert!(
-                expected.is_err() && answer.is_err(),
-                "{text}\n{expected:?}\n{answer:?}"
-            ),
+            (expected, answer) => assert!(expected.is_err() && answer.is_err(), "{text}\n{expected:?}\n{answer:?}"),
         }
     }
 }

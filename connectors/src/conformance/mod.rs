@@ -32,18 +32,10 @@ pub trait Place: fmt::Debug + Send + Sync {
     async fn load(&self, tables: &[FixtureTable]) -> Result<Arc<dyn Source>, ConnectorError>;
 
     /// As [`Place::load`], with all text in the encoding `label`.
-    async fn load_encoded(
-        &self,
-        tables: &[FixtureTable],
-        label: &str,
-    ) -> Result<Arc<dyn Source>, ConnectorError>;
+    async fn load_encoded(&self, tables: &[FixtureTable], label: &str) -> Result<Arc<dyn Source>, ConnectorError>;
 
     /// As [`Place::load`] for one table, with the values of `column` in the names of directories.
-    async fn load_partitioned(
-        &self,
-        table: &FixtureTable,
-        column: &str,
-    ) -> Result<Arc<dyn Source>, ConnectorError>;
+    async fn load_partitioned(&self, table: &FixtureTable, column: &str) -> Result<Arc<dyn Source>, ConnectorError>;
 
     /// Replaces the content of one loaded table, columns included, under the open source.
     async fn replace(&self, table: &FixtureTable) -> Result<(), ConnectorError>;
@@ -78,10 +70,7 @@ type Verdict = Result<(), String>;
 ///
 /// # Errors
 /// Every check that did not hold.
-pub async fn run(
-    place: &dyn Place,
-    session: &dyn Session,
-) -> Result<Vec<&'static str>, Vec<Failure>> {
+pub async fn run(place: &dyn Place, session: &dyn Session) -> Result<Vec<&'static str>, Vec<Failure>> {
     let mut held = Vec::new();
     let mut failures = Vec::new();
     let trial = Trial { place, session };
@@ -89,65 +78,31 @@ pub async fn run(
         Ok(()) => held.push(check),
         Err(message) => failures.push(Failure { check, message }),
     };
-    note(
-        "tables_are_listed_by_name",
-        content::tables_are_listed_by_name(trial).await,
-    );
+    note("tables_are_listed_by_name", content::tables_are_listed_by_name(trial).await);
     note("types_are_plain", content::types_are_plain(trial).await);
-    note(
-        "all_rows_come_back",
-        content::all_rows_come_back(trial).await,
-    );
+    note("all_rows_come_back", content::all_rows_come_back(trial).await);
     note("encodings", content::encodings(trial).await);
-    note(
-        "scans_run_side_by_side",
-        content::scans_run_side_by_side(trial).await,
-    );
-    note(
-        "an_unknown_table_is_not_found",
-        identity::an_unknown_table_is_not_found(trial).await,
-    );
-    note(
-        "an_unknown_option_is_named",
-        identity::an_unknown_option_is_named(trial),
-    );
-    note(
-        "versions_follow_content",
-        identity::versions_follow_content(trial).await,
-    );
+    note("scans_run_side_by_side", content::scans_run_side_by_side(trial).await);
+    note("an_unknown_table_is_not_found", identity::an_unknown_table_is_not_found(trial).await);
+    note("an_unknown_option_is_named", identity::an_unknown_option_is_named(trial));
+    note("versions_follow_content", identity::versions_follow_content(trial).await);
     note("pinned_versions", identity::pinned_versions(trial).await);
     note("projection", pushdown::projection(trial).await);
     note("filter", pushdown::filter(trial).await);
     note("partition_filter", pushdown::partition_filter(trial).await);
     note("limit", pushdown::limit(trial).await);
     note("row_count", statistics::row_count(trial).await);
-    note(
-        "column_statistics",
-        statistics::column_statistics(trial).await,
-    );
-    note(
-        "claims_have_checks",
-        claims_have_checks(place.connector().capability()),
-    );
-    if failures.is_empty() {
-        Ok(held)
-    } else {
-        Err(failures)
-    }
+    note("column_statistics", statistics::column_statistics(trial).await);
+    note("claims_have_checks", claims_have_checks(place.connector().capability()));
+    if failures.is_empty() { Ok(held) } else { Err(failures) }
 }
 
 /// A claim that nothing here holds is not a claim. Whoever makes the first of these writes its check.
 fn claims_have_checks(capability: Capability) -> Verdict {
-    let unheld = [
-        ("aggregate", capability.aggregate),
-        ("join", capability.join),
-        ("sort", capability.sort),
-    ];
+    let unheld = [("aggregate", capability.aggregate), ("join", capability.join), ("sort", capability.sort)];
     match unheld.iter().find(|(_, is_claimed)| *is_claimed) {
         None => Ok(()),
-        Some((claim, _)) => Err(format!(
-            "`{claim}` is claimed and has no check yet: write it beside the others"
-        )),
+        Some((claim, _)) => Err(format!("`{claim}` is claimed and has no check yet: write it beside the others")),
     }
 }
 

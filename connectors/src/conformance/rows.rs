@@ -35,22 +35,10 @@ impl Trial<'_> {
         table: &Table,
         request: &Request,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        table
-            .provider
-            .scan(
-                self.session,
-                request.projection.as_ref(),
-                &request.filters,
-                request.limit,
-            )
-            .await
+        table.provider.scan(self.session, request.projection.as_ref(), &request.filters, request.limit).await
     }
 
-    pub(super) async fn batches(
-        &self,
-        table: &Table,
-        request: &Request,
-    ) -> Result<Vec<RecordBatch>, DataFusionError> {
+    pub(super) async fn batches(&self, table: &Table, request: &Request) -> Result<Vec<RecordBatch>, DataFusionError> {
         collect(self.plan(table, request).await?, self.session.task_ctx()).await
     }
 
@@ -84,22 +72,13 @@ pub(super) fn rows_of(batches: &[RecordBatch]) -> Result<Vec<Row>, String> {
 }
 
 /// The rows of `table` that `keep` accepts, sorted; `keep` sees a row as text.
-pub(super) fn rows_where(
-    table: &FixtureTable,
-    keep: impl Fn(&Row) -> bool,
-) -> Result<Vec<Row>, String> {
+pub(super) fn rows_where(table: &FixtureTable, keep: impl Fn(&Row) -> bool) -> Result<Vec<Row>, String> {
     let mut rows = rows_of(std::slice::from_ref(&table.rows))?;
     rows.retain(keep);
     Ok(rows)
 }
 
 /// The fixture's table `name`.
-pub(super) fn named<'a>(
-    tables: &'a [FixtureTable],
-    name: &str,
-) -> Result<&'a FixtureTable, String> {
-    tables
-        .iter()
-        .find(|table| table.name == name)
-        .ok_or_else(|| format!("the fixture has no table `{name}`"))
+pub(super) fn named<'a>(tables: &'a [FixtureTable], name: &str) -> Result<&'a FixtureTable, String> {
+    tables.iter().find(|table| table.name == name).ok_or_else(|| format!("the fixture has no table `{name}`"))
 }

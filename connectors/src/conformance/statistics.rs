@@ -16,13 +16,7 @@ pub(super) async fn row_count(trial: Trial<'_>) -> Verdict {
         let came = table.description.statistics.num_rows;
         let is_true = came == Precision::Exact(expected.rows.num_rows());
         let may_differ = !source.capability().row_count && came.is_exact() != Some(true);
-        expect(is_true || may_differ, || {
-            format!(
-                "`{}`: {came:?} of {}",
-                expected.name,
-                expected.rows.num_rows()
-            )
-        })?;
+        expect(is_true || may_differ, || format!("`{}`: {came:?} of {}", expected.name, expected.rows.num_rows()))?;
     }
     Ok(())
 }
@@ -34,19 +28,14 @@ pub(super) async fn column_statistics(trial: Trial<'_>) -> Verdict {
         let table = source.table(&expected.name).await.map_err(unexpected)?;
         let columns = &table.description.statistics.column_statistics;
         expect(columns.len() == expected.rows.num_columns(), || {
-            format!(
-                "`{}`: statistics of {} columns",
-                expected.name,
-                columns.len()
-            )
+            format!("`{}`: statistics of {} columns", expected.name, columns.len())
         })?;
         for (position, column) in columns.iter().enumerate() {
             let verdict = match source.capability().column_statistics {
                 true => exact_and_true(&expected.rows, position, column),
                 false => not_exact(column),
             };
-            verdict
-                .map_err(|message| format!("`{}`, column {position}: {message}", expected.name))?;
+            verdict.map_err(|message| format!("`{}`, column {position}: {message}", expected.name))?;
         }
     }
     Ok(())
@@ -58,26 +47,15 @@ fn exact_and_true(rows: &RecordBatch, position: usize, column: &ColumnStatistics
         return Ok(());
     }
     let numbers = values.as_primitive::<Int64Type>();
-    let bounds = [
-        (&column.min_value, min(numbers)),
-        (&column.max_value, max(numbers)),
-    ];
+    let bounds = [(&column.min_value, min(numbers)), (&column.max_value, max(numbers))];
     for (came, truth) in bounds {
         let truth = Precision::Exact(ScalarValue::Int64(truth));
-        expect(*came == truth, || {
-            format!("expected {truth:?}, came {came:?}")
-        })?;
+        expect(*came == truth, || format!("expected {truth:?}, came {came:?}"))?;
     }
-    expect(
-        column.null_count == Precision::Exact(numbers.null_count()),
-        || format!("NULLs: {:?}", column.null_count),
-    )
+    expect(column.null_count == Precision::Exact(numbers.null_count()), || format!("NULLs: {:?}", column.null_count))
 }
 
 fn not_exact(column: &ColumnStatistics) -> Verdict {
-    let is_exact =
-        column.min_value.is_exact() == Some(true) || column.max_value.is_exact() == Some(true);
-    expect(!is_exact, || {
-        format!("exact bounds come and are not claimed: {column:?}")
-    })
+    let is_exact = column.min_value.is_exact() == Some(true) || column.max_value.is_exact() == Some(true);
+    expect(!is_exact, || format!("exact bounds come and are not claimed: {column:?}"))
 }

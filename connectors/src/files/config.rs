@@ -141,12 +141,7 @@ pub(super) fn repeated_names(tables: &[TableConfig]) -> Vec<OptionFault> {
     tables
         .iter()
         .filter(|table| !seen.insert(table.name.as_str()))
-        .map(|table| {
-            OptionFault::new(
-                "table",
-                format!("two tables are named `{}`; rename one", table.name),
-            )
-        })
+        .map(|table| OptionFault::new("table", format!("two tables are named `{}`; rename one", table.name)))
         .collect()
 }
 
@@ -159,10 +154,7 @@ fn parse_root(reader: &mut OptionReader<'_>, base: &Path) -> Option<PathBuf> {
             None
         }
         Err(error) => {
-            reader.fault(
-                "root",
-                format!("`{written}` cannot be opened: {}", error.kind()),
-            );
+            reader.fault("root", format!("`{written}` cannot be opened: {}", error.kind()));
             None
         }
     }

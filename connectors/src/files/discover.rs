@@ -17,10 +17,7 @@ pub(super) fn discover(root: &Path) -> Result<Vec<TableConfig>, String> {
         .filter_map(|name| table_of(root, &name))
         .collect();
     if tables.is_empty() {
-        return Err(
-            "holds no parquet, csv or ndjson file; correct `root`, or declare `[[source.table]]`"
-                .to_owned(),
-        );
+        return Err("holds no parquet, csv or ndjson file; correct `root`, or declare `[[source.table]]`".to_owned());
     }
     tables.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(tables)
@@ -40,27 +37,12 @@ pub(super) fn is_hidden(name: &str) -> bool {
 fn table_of(root: &Path, entry: &str) -> Option<TableConfig> {
     let path = root.join(entry);
     let (name, path, format) = if path.is_dir() {
-        (
-            entry.to_owned(),
-            TablePath::Directory(entry.to_owned()),
-            format_below(&path)?,
-        )
+        (entry.to_owned(), TablePath::Directory(entry.to_owned()), format_below(&path)?)
     } else {
         let stem = path.file_stem()?.to_str()?.to_owned();
-        (
-            stem,
-            TablePath::File(entry.to_owned()),
-            Format::of_extension(entry)?,
-        )
+        (stem, TablePath::File(entry.to_owned()), Format::of_extension(entry)?)
     };
-    Some(TableConfig {
-        name,
-        path,
-        format,
-        comment: None,
-        declared: DeclaredColumns::default(),
-        partitions: None,
-    })
+    Some(TableConfig { name, path, format, comment: None, declared: DeclaredColumns::default(), partitions: None })
 }
 
 fn format_within(directory: &Path, depth: usize) -> Option<Format> {
@@ -68,11 +50,7 @@ fn format_within(directory: &Path, depth: usize) -> Option<Format> {
     entries.iter().find_map(|name| {
         let path = directory.join(name);
         if path.is_dir() {
-            return if depth == 0 {
-                None
-            } else {
-                format_within(&path, depth - 1)
-            };
+            return if depth == 0 { None } else { format_within(&path, depth - 1) };
         }
         Format::of_extension(name)
     })

@@ -38,11 +38,7 @@ pub(super) struct ListedFile {
 /// # Errors
 /// A file that cannot be read or lies outside the root, a directory without files, a file that is not of the table's
 /// format, directories that do not agree on the partition columns: each is named, none is skipped.
-pub(super) async fn list(
-    store: &dyn ObjectStore,
-    root: &Path,
-    table: &TableConfig,
-) -> Result<Listing, ConnectorError> {
+pub(super) async fn list(store: &dyn ObjectStore, root: &Path, table: &TableConfig) -> Result<Listing, ConnectorError> {
     let mut found = match &table.path {
         TablePath::File(path) => vec![find_file(store, root, path).await?],
         TablePath::Directory(path) => find_below(store, root, path).await?,
@@ -64,28 +60,13 @@ pub(super) async fn list(
     with_partitions(found, table)
 }
 
-async fn find_file(
-    store: &dyn ObjectStore,
-    root: &Path,
-    path: &str,
-) -> Result<ListedFile, ConnectorError> {
+async fn find_file(store: &dyn ObjectStore, root: &Path, path: &str) -> Result<ListedFile, ConnectorError> {
     let location = object_path(&root.join(path), path)?;
-    let meta = store
-        .head(&location)
-        .await
-        .map_err(|error| ConnectorError::unavailable(path, error))?;
-    Ok(ListedFile {
-        meta,
-        shown: path.to_owned(),
-        partition_values: Vec::new(),
-    })
+    let meta = store.head(&location).await.map_err(|error| ConnectorError::unavailable(path, error))?;
+    Ok(ListedFile { meta, shown: path.to_owned(), partition_values: Vec::new() })
 }
 
-async fn find_below(
-    store: &dyn ObjectStore,
-    root: &Path,
-    prefix: &str,
-) -> Result<Vec<ListedFile>, ConnectorError> {
+async fn find_below(store: &dyn ObjectStore, root: &Path, prefix: &str) -> Result<Vec<ListedFile>, ConnectorError> {
     let directory = object_path(&root.join(prefix), prefix)?;
     let base = object_path(root, prefix)?;
     store
@@ -94,17 +75,10 @@ async fn find_below(
         .map(|meta| {
             let meta = meta?;
             let shown = match meta.location.prefix_match(&base) {
-                Some(parts) => parts
-                    .map(|part| part.as_ref().to_owned())
-                    .collect::<Vec<_>>()
-                    .join("/"),
+                Some(parts) => parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/"),
                 None => meta.location.to_string(),
             };
-            Ok(ListedFile {
-                meta,
-                shown,
-                partition_values: Vec::new(),
-            })
+            Ok(ListedFile { meta, shown, partition_values: Vec::new() })
         })
         .try_collect()
         .await
@@ -115,13 +89,7 @@ fn object_path(path: &Path, shown: &str) -> Result<ObjectPath, ConnectorError> {
 }
 
 fn is_of_table(shown: &str, path: &TablePath) -> bool {
-    let below = |prefix: &str| {
-        shown
-            .strip_prefix(prefix)
-            .unwrap_or(shown)
-            .split('/')
-            .any(is_hidden)
-    };
+    let below = |prefix: &str| shown.strip_prefix(prefix).unwrap_or(shown).split('/').any(is_hidden);
     match path {
         TablePath::File(_) => true,
         TablePath::Directory(prefix) => !below(prefix),
@@ -139,9 +107,7 @@ fn is_of_table(shown: &str, path: &TablePath) -> bool {
 /// The fence: links may point about within the root, never out of it.
 async fn refuse_outside(root: &Path, file: &ListedFile) -> Result<(), ConnectorError> {
     let path = PathBuf::from(format!("/{}", file.meta.location));
-    let real = tokio::fs::canonicalize(&path)
-        .await
-        .map_err(|error| ConnectorError::unavailable(&file.shown, error))?;
+    let real = tokio::fs::canonicalize(&path).await.map_err(|error| ConnectorError::unavailable(&file.shown, error))?;
     if real.starts_with(root) {
         return Ok(());
     }
@@ -166,15 +132,12 @@ fn refuse_other_format(file: &ListedFile, table: &TableConfig) -> Result<(), Con
     ))
 }
 
-fn with_partitions(
-    mut files: Vec<ListedFile>,
-    table: &TableConfig,
-) -> Result<Listing, ConnectorError> {
+fn with_partitions(mut files: Vec<ListedFile>, table: &TableConfig) -> Result<Listing, ConnectorError> {
     let columns = match (&table.partitions, files.first()) {
         (Some(declared), _) => declared.clone(),
-        (None, Some(first)) => partition_segments(&first.shown, &table.path)
-            .map(|(name, _)| (name.to_owned(), DataType::Utf8))
-            .collect(),
+        (None, Some(first)) => {
+            partition_segments(&first.shown, &table.path).map(|(name, _)| (name.to_owned(), DataType::Utf8)).collect()
+        }
         (None, None) => Vec::new(),
     };
     for file in &mut files {
@@ -184,11 +147,8 @@ fn with_partitions(
         .iter()
         .enumerate()
         .map(|(position, (name, data_type))| {
-            let has_null = files.iter().any(|file| {
-                file.partition_values
-                    .get(position)
-                    .is_some_and(ScalarValue::is_null)
-            });
+            let has_null =
+                files.iter().any(|file| file.partition_values.get(position).is_some_and(ScalarValue::is_null));
             FieldRef::new(Field::new(name, data_type.clone(), has_null))
         })
         .collect();
@@ -196,21 +156,14 @@ fn with_partitions(
 }
 
 /// `name=value` of every directory below the table's own.
-fn partition_segments<'a>(
-    shown: &'a str,
-    path: &TablePath,
-) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn partition_segments<'a>(shown: &'a str, path: &TablePath) -> impl Iterator<Item = (&'a str, &'a str)> {
     let prefix = match path {
         TablePath::File(path) => path,
         TablePath::Directory(prefix) | TablePath::Glob { prefix, .. } => prefix,
     };
     let below = shown.strip_prefix(prefix.as_str()).unwrap_or(shown);
-    let directories = below
-        .rsplit_once('/')
-        .map_or("", |(directories, _)| directories);
-    directories
-        .split('/')
-        .filter_map(|segment| segment.split_once('='))
+    let directories = below.rsplit_once('/').map_or("", |(directories, _)| directories);
+    directories.split('/').filter_map(|segment| segment.split_once('='))
 }
 
 fn partition_values(
@@ -219,15 +172,9 @@ fn partition_values(
     path: &TablePath,
 ) -> Result<Vec<ScalarValue>, ConnectorError> {
     let segments: Vec<_> = partition_segments(&file.shown, path).collect();
-    let names_agree = segments
-        .iter()
-        .map(|(name, _)| *name)
-        .eq(columns.iter().map(|(name, _)| name.as_str()));
+    let names_agree = segments.iter().map(|(name, _)| *name).eq(columns.iter().map(|(name, _)| name.as_str()));
     if !names_agree {
-        let expected: Vec<_> = columns
-            .iter()
-            .map(|(name, _)| format!("{name}=…"))
-            .collect();
+        let expected: Vec<_> = columns.iter().map(|(name, _)| format!("{name}=…")).collect();
         return Err(ConnectorError::invalid_data(
             &file.shown,
             format!("its directories should be `{}/`", expected.join("/")),
@@ -253,12 +200,8 @@ fn partition_value(written: &str, data_type: &DataType) -> Option<ScalarValue> {
     if written == NULL_PARTITION {
         return ScalarValue::try_new_null(data_type).ok();
     }
-    let decoded = percent_encoding::percent_decode_str(written)
-        .decode_utf8()
-        .ok()?;
-    ScalarValue::try_from_string(decoded.into_owned(), data_type)
-        .ok()
-        .filter(|value| !value.is_null())
+    let decoded = percent_encoding::percent_decode_str(written).decode_utf8().ok()?;
+    ScalarValue::try_from_string(decoded.into_owned(), data_type).ok().filter(|value| !value.is_null())
 }
 
 fn shown_path(path: &TablePath) -> &str {

@@ -53,17 +53,9 @@ impl Connector for FilesConnector {
         FilesConfig::parse(options, base).err().unwrap_or_default()
     }
 
-    async fn open(
-        &self,
-        name: &str,
-        options: toml::Table,
-        base: &Path,
-    ) -> Result<Arc<dyn Source>, ConnectorError> {
-        let config =
-            FilesConfig::parse(&options, base).map_err(|faults| ConnectorError::Configuration {
-                source_name: name.to_owned(),
-                faults,
-            })?;
+    async fn open(&self, name: &str, options: toml::Table, base: &Path) -> Result<Arc<dyn Source>, ConnectorError> {
+        let config = FilesConfig::parse(&options, base)
+            .map_err(|faults| ConnectorError::Configuration { source_name: name.to_owned(), faults })?;
         let capability = capability_of(self.capability(), &config);
         Ok(Arc::new(FilesSource::new(name, config, capability)))
     }
@@ -73,21 +65,12 @@ impl Connector for FilesConnector {
 fn capability_of(most: Capability, config: &FilesConfig) -> Capability {
     let Some(tables) = &config.declared else {
         // The root may hold any format at any time, and no table has options.
-        return Capability {
-            row_count: false,
-            column_statistics: false,
-            encodings: false,
-            ..most
-        };
+        return Capability { row_count: false, column_statistics: false, encodings: false, ..most };
     };
     let is_parquet = |table: &TableConfig| table.format == Format::Parquet;
     let is_one_file = |table: &TableConfig| matches!(table.path, TablePath::File(_));
     Capability {
-        filter: if tables.iter().any(is_parquet) {
-            most.filter
-        } else {
-            FilterPushdown::Unsupported
-        },
+        filter: if tables.iter().any(is_parquet) { most.filter } else { FilterPushdown::Unsupported },
         partition_filter: if tables.iter().all(is_one_file) {
             FilterPushdown::Unsupported
         } else {
@@ -95,9 +78,7 @@ fn capability_of(most: Capability, config: &FilesConfig) -> Capability {
         },
         row_count: tables.iter().all(is_parquet),
         column_statistics: tables.iter().all(is_parquet),
-        encodings: tables
-            .iter()
-            .any(|table| matches!(table.format, Format::Csv(_))),
+        encodings: tables.iter().any(|table| matches!(table.format, Format::Csv(_))),
         ..most
     }
 }

@@ -32,66 +32,35 @@ pub(super) struct Footers {
 
 impl fmt::Debug for Footers {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Footers")
-            .field("kept", &self.kept.len())
-            .finish()
+        out.debug_struct("Footers").field("kept", &self.kept.len()).finish()
     }
 }
 
 impl Footers {
     /// `store` is pinned to the version of the files that these footers are of.
     pub(super) fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self {
-            store,
-            kept: Arc::new(DefaultCache::new(FOOTER_BYTES_MAX)),
-        }
+        Self { store, kept: Arc::new(DefaultCache::new(FOOTER_BYTES_MAX)) }
     }
 
     /// The schema that all `files` agree on, and the statistics of each.
-    pub(super) async fn describe(
-        &self,
-        files: &[ListedFile],
-    ) -> Result<(SchemaRef, Vec<Statistics>), ConnectorError> {
+    pub(super) async fn describe(&self, files: &[ListedFile]) -> Result<(SchemaRef, Vec<Statistics>), ConnectorError> {
         // The futures are made before they are streamed: the compiler cannot yet lend a file to a closure in a stream.
         let schemas: Vec<_> = files.iter().map(|file| self.schema(file)).collect();
-        let schemas: Vec<FileSchema> = stream::iter(schemas)
-            .buffered(FOOTERS_AT_ONCE)
-            .try_collect()
-            .await?;
+        let schemas: Vec<FileSchema> = stream::iter(schemas).buffered(FOOTERS_AT_ONCE).try_collect().await?;
         let schema = agree(&schemas)?;
-        let statistics: Vec<_> = files
-            .iter()
-            .map(|file| self.statistics(file, &schema))
-            .collect();
-        let statistics = stream::iter(statistics)
-            .buffered(FOOTERS_AT_ONCE)
-            .try_collect()
-            .await?;
+        let statistics: Vec<_> = files.iter().map(|file| self.statistics(file, &schema)).collect();
+        let statistics = stream::iter(statistics).buffered(FOOTERS_AT_ONCE).try_collect().await?;
         Ok((schema, statistics))
     }
 
     async fn schema(&self, file: &ListedFile) -> Result<FileSchema, ConnectorError> {
-        let schema = self
-            .footer(file)
-            .fetch_schema()
-            .await
-            .map_err(|error| unreadable(file, error))?;
-        Ok(FileSchema {
-            shown: file.shown.clone(),
-            schema: Arc::new(plain(&schema)),
-        })
+        let schema = self.footer(file).fetch_schema().await.map_err(|error| unreadable(file, error))?;
+        Ok(FileSchema { shown: file.shown.clone(), schema: Arc::new(plain(&schema)) })
     }
 
-    async fn statistics(
-        &self,
-        file: &ListedFile,
-        schema: &SchemaRef,
-    ) -> Result<Statistics, ConnectorError> {
-        let mut statistics = self
-            .footer(file)
-            .fetch_statistics(schema)
-            .await
-            .map_err(|error| unreadable(file, error))?;
+    async fn statistics(&self, file: &ListedFile, schema: &SchemaRef) -> Result<Statistics, ConnectorError> {
+        let mut statistics =
+            self.footer(file).fetch_statistics(schema).await.map_err(|error| unreadable(file, error))?;
         for (column, field) in statistics.column_statistics.iter_mut().zip(schema.fields()) {
             *column = trusted(std::mem::take(column), field.data_type());
         }
@@ -99,16 +68,12 @@ impl Footers {
     }
 
     fn footer<'a>(&'a self, file: &'a ListedFile) -> DFParquetMetadata<'a> {
-        DFParquetMetadata::new(self.store.as_ref(), &file.meta)
-            .with_file_metadata_cache(Some(Arc::clone(&self.kept)))
+        DFParquetMetadata::new(self.store.as_ref(), &file.meta).with_file_metadata_cache(Some(Arc::clone(&self.kept)))
     }
 
     /// Opens files with the footers that are kept here.
     pub(super) fn readers(&self) -> Arc<CachedParquetFileReaderFactory> {
-        Arc::new(CachedParquetFileReaderFactory::new(
-            Arc::clone(&self.store),
-            Arc::clone(&self.kept),
-        ))
+        Arc::new(CachedParquetFileReaderFactory::new(Arc::clone(&self.store), Arc::clone(&self.kept)))
     }
 }
 
@@ -122,28 +87,20 @@ fn trusted(column: ColumnStatistics, data_type: &DataType) -> ColumnStatistics {
         exact if data_type.is_floating() => exact.to_inexact(),
         other => other,
     };
-    ColumnStatistics {
-        min_value: bound(column.min_value),
-        max_value: bound(column.max_value),
-        ..column
-    }
+    ColumnStatistics { min_value: bound(column.min_value), max_value: bound(column.max_value), ..column }
 }
 
 /// A bound in the plain type of the column; none if the footer has none.
 fn cast(value: Precision<ScalarValue>, data_type: &DataType) -> Precision<ScalarValue> {
     match &value {
-        Precision::Exact(scalar) | Precision::Inexact(scalar) if scalar.is_null() => {
-            Precision::Absent
-        }
+        Precision::Exact(scalar) | Precision::Inexact(scalar) if scalar.is_null() => Precision::Absent,
         _ => value.cast_to(data_type).unwrap_or_default(),
     }
 }
 
 fn unreadable(file: &ListedFile, error: DataFusionError) -> ConnectorError {
     if let Some(ConnectorError::Changed { .. }) = ConnectorError::find(&error) {
-        return ConnectorError::Changed {
-            location: file.shown.clone(),
-        };
+        return ConnectorError::Changed { location: file.shown.clone() };
     }
     ConnectorError::InvalidData {
         location: file.shown.clone(),

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
 use crate::error::ConnectorError;
@@ -25,14 +25,8 @@ pub(super) struct PinnedFiles {
 }
 
 impl PinnedFiles {
-    pub(super) fn new<'a>(
-        store: Arc<dyn ObjectStore>,
-        files: impl IntoIterator<Item = &'a ObjectMeta>,
-    ) -> Self {
-        let tags = files
-            .into_iter()
-            .map(|file| (file.location.clone(), file.e_tag.clone()))
-            .collect();
+    pub(super) fn new<'a>(store: Arc<dyn ObjectStore>, files: impl IntoIterator<Item = &'a ObjectMeta>) -> Self {
+        let tags = files.into_iter().map(|file| (file.location.clone(), file.e_tag.clone())).collect();
         Self { store, tags }
     }
 }
@@ -51,10 +45,7 @@ impl ObjectStore for PinnedFiles {
             return Err(refused("reading another file"));
         };
         let options = options.with_if_match(tag.clone());
-        self.store
-            .get_opts(location, options)
-            .await
-            .map_err(|error| changed(location, error))
+        self.store.get_opts(location, options).await.map_err(|error| changed(location, error))
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
@@ -76,18 +67,11 @@ impl ObjectStore for PinnedFiles {
         Err(refused("writing"))
     }
 
-    async fn put_multipart_opts(
-        &self,
-        _: &Path,
-        _: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         Err(refused("writing"))
     }
 
-    fn delete_stream(
-        &self,
-        _: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(&self, _: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         Box::pin(futures::stream::once(async { Err(refused("deleting")) }))
     }
 
@@ -95,11 +79,7 @@ impl ObjectStore for PinnedFiles {
         Box::pin(futures::stream::once(async { Err(refused("listing")) }))
     }
 
-    fn list_with_offset(
-        &self,
-        prefix: Option<&Path>,
-        _: &Path,
-    ) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(&self, prefix: Option<&Path>, _: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
         self.list(prefix)
     }
 
@@ -118,23 +98,17 @@ impl ObjectStore for PinnedFiles {
 
 fn changed(location: &Path, error: Error) -> Error {
     match error {
-        Error::Precondition { .. } | Error::NotFound { .. } => generic(ConnectorError::Changed {
-            location: location.to_string(),
-        }),
+        Error::Precondition { .. } | Error::NotFound { .. } => {
+            generic(ConnectorError::Changed { location: location.to_string() })
+        }
         other => generic(ConnectorError::unavailable(location.to_string(), other)),
     }
 }
 
 fn refused(feature: &str) -> Error {
-    generic(ConnectorError::Unsupported {
-        feature: feature.to_owned(),
-        advice: "the file is read only".to_owned(),
-    })
+    generic(ConnectorError::Unsupported { feature: feature.to_owned(), advice: "the file is read only".to_owned() })
 }
 
 fn generic(error: ConnectorError) -> Error {
-    Error::Generic {
-        store: "files",
-        source: Box::new(error),
-    }
+    Error::Generic { store: "files", source: Box::new(error) }
 }

@@ -17,9 +17,7 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use super::config::{CsvFormat, Format};
 use super::listing::ListedFile;
 use super::schema::FileSchema;
-use super::text::{
-    ByteStream, RecordDecoder, RecordShape, csv_format, decode_records, transcode, unreadable,
-};
+use super::text::{ByteStream, RecordDecoder, RecordShape, csv_format, decode_records, transcode, unreadable};
 use crate::error::ConnectorError;
 
 /// How much of a file is looked at, after transcoding. Smaller files are read whole.
@@ -72,12 +70,7 @@ impl Sample {
 
     fn new(file: &ListedFile, text: Vec<u8>, is_whole: bool) -> Self {
         let file_bytes = usize::try_from(file.meta.size).unwrap_or(usize::MAX);
-        Self {
-            shown: file.shown.clone(),
-            file_bytes,
-            text: Bytes::from(text),
-            is_whole,
-        }
+        Self { shown: file.shown.clone(), file_bytes, text: Bytes::from(text), is_whole }
     }
 
     /// The columns that the sample shows; a column without a value is of type Null.
@@ -86,27 +79,15 @@ impl Sample {
             Format::Csv(csv) => self.csv_schema(csv)?,
             Format::Ndjson | Format::Parquet => self.ndjson_schema()?,
         };
-        Ok(FileSchema {
-            shown: self.shown.clone(),
-            schema: Arc::new(schema),
-        })
+        Ok(FileSchema { shown: self.shown.clone(), schema: Arc::new(schema) })
     }
 
     /// Rows, exactly if the file was read whole; every record of the sample is decoded by `schema`, so that what does
     /// not fit it is found now.
-    pub(super) async fn statistics(
-        &self,
-        format: &Format,
-        schema: &SchemaRef,
-    ) -> Result<Statistics, ConnectorError> {
+    pub(super) async fn statistics(&self, format: &Format, schema: &SchemaRef) -> Result<Statistics, ConnectorError> {
         let projection = (0..schema.fields().len()).collect();
-        let shape = RecordShape {
-            schema: Arc::clone(schema),
-            projection,
-            batch_rows: BATCH_ROWS,
-        };
-        let decoder =
-            RecordDecoder::new(format, &shape).map_err(|error| unreadable(&self.shown, error))?;
+        let shape = RecordShape { schema: Arc::clone(schema), projection, batch_rows: BATCH_ROWS };
+        let decoder = RecordDecoder::new(format, &shape).map_err(|error| unreadable(&self.shown, error))?;
         let text = self.text.clone();
         let input = stream::once(async move { Ok(text) }).boxed();
         let rows = decode_records(input, decoder, self.shown.clone())
@@ -133,17 +114,9 @@ impl Sample {
             return Err(self.without_columns("is empty and has no line of column names"));
         }
         let format = csv_format(csv).map_err(unreadable)?;
-        let (schema, _) = format
-            .infer_schema(self.text.as_ref(), None)
-            .map_err(unreadable)?;
-        match schema
-            .fields()
-            .iter()
-            .position(|field| field.name().trim().is_empty())
-        {
-            Some(position) => {
-                Err(self.without_columns(&format!("its column {} has no name", position + 1)))
-            }
+        let (schema, _) = format.infer_schema(self.text.as_ref(), None).map_err(unreadable)?;
+        match schema.fields().iter().position(|field| field.name().trim().is_empty()) {
+            Some(position) => Err(self.without_columns(&format!("its column {} has no name", position + 1))),
             None => Ok(schema),
         }
     }
@@ -153,12 +126,8 @@ impl Sample {
         let (schema, _) = infer_json_schema(self.text.as_ref(), None).map_err(unreadable)?;
         // The inference keeps names in a hash map: bring back the order in which the file has them.
         let names = names_in_order(&self.text).map_err(unreadable)?;
-        let fields = names
-            .iter()
-            .filter_map(|name| schema.field_with_name(name).ok());
-        Ok(Schema::new(
-            fields.map(with_sorted_members).collect::<Fields>(),
-        ))
+        let fields = names.iter().filter_map(|name| schema.field_with_name(name).ok());
+        Ok(Schema::new(fields.map(with_sorted_members).collect::<Fields>()))
     }
 
     fn without_columns(&self, detail: &str) -> ConnectorError {
@@ -181,21 +150,14 @@ pub(super) async fn open(
         Format::Ndjson | Format::Parquet => encoding_rs::UTF_8,
     };
     // An empty file has no chunk that would notice that it is not empty any more.
-    store
-        .head(&file.meta.location)
-        .await
-        .map_err(|error| ConnectorError::of_store(&file.shown, error))?;
+    store.head(&file.meta.location).await.map_err(|error| ConnectorError::of_store(&file.shown, error))?;
     Ok(transcode(chunks(store, file), encoding, &file.shown))
 }
 
 /// The bytes of `file`. Each chunk is read by a call of its own, which insists on the version again.
 fn chunks(store: &Arc<dyn ObjectStore>, file: &ListedFile) -> ByteStream {
     let size = file.meta.size;
-    let (store, location, shown) = (
-        Arc::clone(store),
-        file.meta.location.clone(),
-        file.shown.clone(),
-    );
+    let (store, location, shown) = (Arc::clone(store), file.meta.location.clone(), file.shown.clone());
     let read = move |start| {
         let (store, location, shown) = (Arc::clone(&store), location.clone(), shown.clone());
         async move {
@@ -210,10 +172,7 @@ fn chunks(store: &Arc<dyn ObjectStore>, file: &ListedFile) -> ByteStream {
         next += CHUNK_BYTES;
         (start < size).then_some(start)
     });
-    stream::iter(starts)
-        .map(read)
-        .buffered(CHUNKS_AHEAD)
-        .boxed()
+    stream::iter(starts).map(read).buffered(CHUNKS_AHEAD).boxed()
 }
 
 /// The length of `text` up to and with its last line end that is not inside quotes.
@@ -233,14 +192,9 @@ fn end_of_records(text: &[u8], quote: Option<u8>) -> usize {
 /// The names of all records, in the order in which they first stand there.
 fn names_in_order(text: &[u8]) -> Result<Vec<String>, ArrowError> {
     let mut names = Names::default();
-    for line in text
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.trim_ascii().is_empty())
-    {
+    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
         let mut record = serde_json::Deserializer::from_slice(line);
-        record
-            .deserialize_map(&mut names)
-            .map_err(|error| ArrowError::JsonError(error.to_string()))?;
+        record.deserialize_map(&mut names).map_err(|error| ArrowError::JsonError(error.to_string()))?;
     }
     Ok(names.ordered)
 }
@@ -271,10 +225,7 @@ impl<'de> Visitor<'de> for &mut Names {
 fn with_sorted_members(field: &Field) -> FieldRef {
     let data_type = match field.data_type() {
         DataType::Struct(members) => {
-            let mut members: Vec<_> = members
-                .iter()
-                .map(|member| with_sorted_members(member))
-                .collect();
+            let mut members: Vec<_> = members.iter().map(|member| with_sorted_members(member)).collect();
             members.sort_by(|left, right| left.name().cmp(right.name()));
             DataType::Struct(members.into())
         }

@@ -8,9 +8,7 @@ use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion_common::config::TableParquetOptions;
 use datafusion_common::stats::Precision;
-use datafusion_common::{
-    ColumnStatistics, DFSchema, Result, ScalarValue, Statistics, project_schema,
-};
+use datafusion_common::{ColumnStatistics, DFSchema, Result, ScalarValue, Statistics, project_schema};
 use datafusion_datasource::file::FileSource;
 use datafusion_datasource::file_groups::FileGroup;
 use datafusion_datasource::file_scan_config::FileScanConfigBuilder;
@@ -51,8 +49,7 @@ impl FilesTable {
     pub(super) fn statistics(&self) -> Result<Statistics> {
         let mut files = self.files.clone();
         lend_bounds(&mut files);
-        let (_, statistics) =
-            compute_all_files_statistics(vec![FileGroup::new(files)], self.schema(), true, false)?;
+        let (_, statistics) = compute_all_files_statistics(vec![FileGroup::new(files)], self.schema(), true, false)?;
         Ok(statistics)
     }
 
@@ -63,80 +60,45 @@ impl FilesTable {
     /// Whether `filter` is decided by the values in directory names alone.
     fn is_partition_filter(&self, filter: &Expr) -> bool {
         let columns = filter.column_refs();
-        let of_partition = |name: &str| {
-            self.partition_fields()
-                .iter()
-                .any(|field| field.name() == name)
-        };
-        !columns.is_empty()
-            && columns.iter().all(|column| of_partition(&column.name))
-            && is_plain(filter)
+        let of_partition = |name: &str| self.partition_fields().iter().any(|field| field.name() == name);
+        !columns.is_empty() && columns.iter().all(|column| of_partition(&column.name)) && is_plain(filter)
     }
 
     /// The files whose partition values satisfy all `filters`.
     fn prune(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<PartitionedFile>> {
-        let filters = filters
-            .iter()
-            .filter(|filter| self.is_partition_filter(filter))
-            .cloned();
+        let filters = filters.iter().filter(|filter| self.is_partition_filter(filter)).cloned();
         let Some(filter) = conjunction(filters) else {
             return Ok(self.files.clone());
         };
         let values = self.partition_values()?;
         let schema = DFSchema::try_from(values.schema())?;
-        let kept = state
-            .create_physical_expr(filter, &schema)?
-            .evaluate(&values)?
-            .into_array(values.num_rows())?;
+        let kept = state.create_physical_expr(filter, &schema)?.evaluate(&values)?.into_array(values.num_rows())?;
         let kept = datafusion_common::cast::as_boolean_array(&kept)?;
         // NULL is not true: such a file has no row that the filter accepts.
-        Ok(self
-            .files
-            .iter()
-            .zip(kept)
-            .filter(|(_, kept)| *kept == Some(true))
-            .map(|(file, _)| file.clone())
-            .collect())
+        Ok(self.files.iter().zip(kept).filter(|(_, kept)| *kept == Some(true)).map(|(file, _)| file.clone()).collect())
     }
 
     /// One row per file, one column per partition column.
     fn partition_values(&self) -> Result<RecordBatch> {
-        let columns = self
-            .partition_fields()
-            .iter()
-            .enumerate()
-            .map(|(position, _)| {
-                ScalarValue::iter_to_array(
-                    self.files
-                        .iter()
-                        .filter_map(|file| file.partition_values.get(position).cloned()),
-                )
-            });
+        let columns = self.partition_fields().iter().enumerate().map(|(position, _)| {
+            ScalarValue::iter_to_array(
+                self.files.iter().filter_map(|file| file.partition_values.get(position).cloned()),
+            )
+        });
         let schema = Arc::new(Schema::new(self.partition_fields().to_vec()));
-        Ok(RecordBatch::try_new(
-            schema,
-            columns.collect::<Result<_>>()?,
-        )?)
+        Ok(RecordBatch::try_new(schema, columns.collect::<Result<_>>()?)?)
     }
 
     fn source(&self, state: &dyn Session) -> Arc<dyn FileSource> {
         match &self.reading {
-            Reading::Text(format, store) => Arc::new(TextSource::new(
-                format.clone(),
-                self.table_schema.clone(),
-                Arc::clone(store),
-            )),
+            Reading::Text(format, store) => {
+                Arc::new(TextSource::new(format.clone(), self.table_schema.clone(), Arc::clone(store)))
+            }
             Reading::Parquet(footers) => {
                 let global = state.config_options().execution.parquet.clone();
-                let options = TableParquetOptions {
-                    global,
-                    ..TableParquetOptions::default()
-                };
-                let source = ParquetSource::new(self.table_schema.clone())
-                    .with_table_parquet_options(options);
-                UnprunedFloats::guard(Arc::new(
-                    source.with_parquet_file_reader_factory(footers.readers()),
-                ))
+                let options = TableParquetOptions { global, ..TableParquetOptions::default() };
+                let source = ParquetSource::new(self.table_schema.clone()).with_table_parquet_options(options);
+                UnprunedFloats::guard(Arc::new(source.with_parquet_file_reader_factory(footers.readers())))
             }
         }
     }
@@ -165,30 +127,22 @@ impl TableProvider for FilesTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let files = self.prune(state, filters)?;
         if files.is_empty() {
-            return Ok(Arc::new(EmptyExec::new(project_schema(
-                &self.schema(),
-                projection,
-            )?)));
+            return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema(), projection)?)));
         }
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
-        let (groups, statistics) =
-            compute_all_files_statistics(groups, self.schema(), true, false)?;
+        let (groups, statistics) = compute_all_files_statistics(groups, self.schema(), true, false)?;
         // The address is nominal: the source reads through its own, pinned store.
-        let config =
-            FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), self.source(state))
-                .with_file_groups(groups)
-                .with_statistics(statistics)
-                .with_projection_indices(projection.cloned())?
-                .with_limit(limit)
-                .build();
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), self.source(state))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
         Ok(DataSourceExec::from_data_source(config))
     }
 
     /// Filters over ordinary columns prune what the files' own statistics rule out; the rest is left to the filter above.
-    fn supports_filters_pushdown(
-        &self,
-        filters: &[&Expr],
-    ) -> Result<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         let ordinary = match self.reading {
             Reading::Parquet(_) => TableProviderFilterPushDown::Inexact,
             Reading::Text(..) => TableProviderFilterPushDown::Unsupported,
@@ -228,9 +182,7 @@ fn lend_bounds(files: &mut [PartitionedFile]) {
 }
 
 fn columns_of(file: &PartitionedFile) -> &[ColumnStatistics] {
-    file.statistics
-        .as_ref()
-        .map_or(&[], |statistics| &statistics.column_statistics)
+    file.statistics.as_ref().map_or(&[], |statistics| &statistics.column_statistics)
 }
 
 /// Whether one row of values is enough to decide `filter`: nothing volatile, no subquery, no parameter.

@@ -22,11 +22,7 @@ pub(super) fn plain(schema: &Schema) -> Schema {
 }
 
 fn plain_field(field: &FieldRef) -> FieldRef {
-    Arc::new(Field::new(
-        field.name(),
-        plain_type(field.data_type()),
-        field.is_nullable(),
-    ))
+    Arc::new(Field::new(field.name(), plain_type(field.data_type()), field.is_nullable()))
 }
 
 fn plain_type(data_type: &DataType) -> DataType {
@@ -34,10 +30,9 @@ fn plain_type(data_type: &DataType) -> DataType {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
         DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
         DataType::Dictionary(_, values) => plain_type(values),
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::ListView(item)
-        | DataType::LargeListView(item) => DataType::List(plain_field(item)),
+        DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::LargeListView(item) => {
+            DataType::List(plain_field(item))
+        }
         DataType::FixedSizeList(item, size) => DataType::FixedSizeList(plain_field(item), *size),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain_field).collect()),
         DataType::Map(entries, sorted) => DataType::Map(plain_field(entries), *sorted),
@@ -53,20 +48,12 @@ pub(super) fn agree(files: &[FileSchema]) -> Result<SchemaRef, ConnectorError> {
         return Ok(Arc::new(Schema::empty()));
     };
     refuse_repeated(first)?;
-    let mut fields: Vec<Field> = first
-        .schema
-        .fields()
-        .iter()
-        .map(|field| field.as_ref().clone())
-        .collect();
+    let mut fields: Vec<Field> = first.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
     for file in rest {
         refuse_repeated(file)?;
         refuse_surplus(first, file)?;
         for field in &mut fields {
-            let other = file
-                .schema
-                .field_with_name(field.name())
-                .map_err(|_| lacks(file, field.name(), first))?;
+            let other = file.schema.field_with_name(field.name()).map_err(|_| lacks(file, field.name(), first))?;
             if other.data_type() != field.data_type() {
                 return Err(differs(file, other, field.data_type(), first));
             }
@@ -83,20 +70,11 @@ pub(super) fn widen_in_order(files: &[FileSchema]) -> Result<SchemaRef, Connecto
         return Ok(Arc::new(Schema::empty()));
     };
     refuse_repeated(first)?;
-    let mut fields: Vec<Field> = first
-        .schema
-        .fields()
-        .iter()
-        .map(|field| field.as_ref().clone())
-        .collect();
+    let mut fields: Vec<Field> = first.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
     for file in rest {
         refuse_surplus(first, file)?;
         for (field, position) in fields.iter_mut().zip(0..) {
-            let other = file
-                .schema
-                .fields()
-                .get(position)
-                .ok_or_else(|| lacks(file, field.name(), first))?;
+            let other = file.schema.fields().get(position).ok_or_else(|| lacks(file, field.name(), first))?;
             if other.name() != field.name() {
                 return Err(ConnectorError::invalid_data(
                     &file.shown,
@@ -110,9 +88,7 @@ pub(super) fn widen_in_order(files: &[FileSchema]) -> Result<SchemaRef, Connecto
                     "write the columns of all files in the same order",
                 ));
             }
-            field.set_data_type(
-                widest(field.data_type(), other.data_type()).unwrap_or(DataType::Utf8),
-            );
+            field.set_data_type(widest(field.data_type(), other.data_type()).unwrap_or(DataType::Utf8));
         }
     }
     Ok(Arc::new(Schema::new(fields)))
@@ -142,17 +118,11 @@ pub(super) fn declare(
     declared: &DeclaredColumns,
     absent: AbsentColumns,
 ) -> Result<SchemaRef, ConnectorError> {
-    let mut fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|field| field.as_ref().clone())
-        .collect();
+    let mut fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
     for (name, data_type) in &declared.columns {
         match fields.iter_mut().find(|field| field.name() == name) {
             Some(field) => field.set_data_type(data_type.clone()),
-            None if absent == AbsentColumns::Add => {
-                fields.push(Field::new(name, data_type.clone(), true))
-            }
+            None if absent == AbsentColumns::Add => fields.push(Field::new(name, data_type.clone(), true)),
             None => {
                 return Err(ConnectorError::invalid_data(
                     format!("column `{name}`"),
@@ -163,12 +133,7 @@ pub(super) fn declare(
         }
     }
     if declared.is_ordered && absent == AbsentColumns::Add {
-        let position = |field: &Field| {
-            declared
-                .columns
-                .iter()
-                .position(|(name, _)| name == field.name())
-        };
+        let position = |field: &Field| declared.columns.iter().position(|(name, _)| name == field.name());
         fields.sort_by_key(|field| position(field).unwrap_or(usize::MAX));
     }
     Ok(Arc::new(Schema::new(fields)))
@@ -188,11 +153,8 @@ fn widest(left: &DataType, right: &DataType) -> Option<DataType> {
     match (left, right) {
         (left, right) if left == right => Some(left.clone()),
         (DataType::Null, other) | (other, DataType::Null) => Some(other.clone()),
-        (DataType::Int64, DataType::Float64) | (DataType::Float64, DataType::Int64) => {
-            Some(DataType::Float64)
-        }
-        (DataType::Date32, DataType::Timestamp(unit, None))
-        | (DataType::Timestamp(unit, None), DataType::Date32) => {
+        (DataType::Int64, DataType::Float64) | (DataType::Float64, DataType::Int64) => Some(DataType::Float64),
+        (DataType::Date32, DataType::Timestamp(unit, None)) | (DataType::Timestamp(unit, None), DataType::Date32) => {
             Some(DataType::Timestamp(*unit, None))
         }
         (DataType::Timestamp(left, None), DataType::Timestamp(right, None)) => {
@@ -209,12 +171,7 @@ fn finest(left: TimeUnit, right: TimeUnit) -> TimeUnit {
 
 fn refuse_repeated(file: &FileSchema) -> Result<(), ConnectorError> {
     let mut seen = HashSet::new();
-    match file
-        .schema
-        .fields()
-        .iter()
-        .find(|field| !seen.insert(field.name()))
-    {
+    match file.schema.fields().iter().find(|field| !seen.insert(field.name())) {
         None => Ok(()),
         Some(field) => Err(ConnectorError::invalid_data(
             &file.shown,
@@ -225,12 +182,7 @@ fn refuse_repeated(file: &FileSchema) -> Result<(), ConnectorError> {
 }
 
 fn refuse_surplus(first: &FileSchema, file: &FileSchema) -> Result<(), ConnectorError> {
-    match file
-        .schema
-        .fields()
-        .iter()
-        .find(|field| first.schema.index_of(field.name()).is_err())
-    {
+    match file.schema.fields().iter().find(|field| first.schema.index_of(field.name()).is_err()) {
         None => Ok(()),
         Some(field) => Err(lacks(first, field.name(), file)),
     }
@@ -244,20 +196,10 @@ fn lacks(file: &FileSchema, column: &str, other: &FileSchema) -> ConnectorError 
     )
 }
 
-fn differs(
-    file: &FileSchema,
-    column: &Field,
-    expected: &DataType,
-    other: &FileSchema,
-) -> ConnectorError {
+fn differs(file: &FileSchema, column: &Field, expected: &DataType, other: &FileSchema) -> ConnectorError {
     ConnectorError::invalid_data(
         &file.shown,
-        format!(
-            "column `{}` is {} where {} has {expected}",
-            column.name(),
-            column.data_type(),
-            other.shown
-        ),
+        format!("column `{}` is {} where {} has {expected}", column.name(), column.data_type(), other.shown),
         "write all files of the table with the same types, or make two tables of them",
     )
 }
@@ -267,24 +209,15 @@ mod tests {
     use super::*;
 
     fn file(shown: &str, columns: &[(&str, DataType)]) -> FileSchema {
-        let fields: Vec<_> = columns
-            .iter()
-            .map(|(name, kind)| Field::new(*name, kind.clone(), true))
-            .collect();
-        FileSchema {
-            shown: shown.into(),
-            schema: Arc::new(Schema::new(fields)),
-        }
+        let fields: Vec<_> = columns.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect();
+        FileSchema { shown: shown.into(), schema: Arc::new(Schema::new(fields)) }
     }
 
     fn describe(result: Result<SchemaRef, ConnectorError>) -> String {
         match result {
             Ok(schema) => {
-                let columns: Vec<_> = schema
-                    .fields()
-                    .iter()
-                    .map(|field| format!("{}:{}", field.name(), field.data_type()))
-                    .collect();
+                let columns: Vec<_> =
+                    schema.fields().iter().map(|field| format!("{}:{}", field.name(), field.data_type())).collect();
                 columns.join(" ")
             }
             Err(error) => error.to_string(),
@@ -298,16 +231,9 @@ mod tests {
         let short = file("b", &[("x", DataType::Int64)]);
         let narrow = file("b", &[("x", DataType::Int32), ("y", DataType::Utf8)]);
         assert_eq!(describe(agree(&[a.clone(), swapped])), "x:Int64 y:Utf8");
-        assert!(
-            describe(agree(&[a.clone(), short.clone()]))
-                .starts_with("b: has no column `y`, which a has")
-        );
-        assert!(
-            describe(agree(&[short, a.clone()])).starts_with("b: has no column `y`, which a has")
-        );
-        assert!(
-            describe(agree(&[a, narrow])).starts_with("b: column `x` is Int32 where a has Int64")
-        );
+        assert!(describe(agree(&[a.clone(), short.clone()])).starts_with("b: has no column `y`, which a has"));
+        assert!(describe(agree(&[short, a.clone()])).starts_with("b: has no column `y`, which a has"));
+        assert!(describe(agree(&[a, narrow])).starts_with("b: column `x` is Int32 where a has Int64"));
     }
 
     #[test]
@@ -315,32 +241,17 @@ mod tests {
         let a = file("a", &[("x", DataType::Int64), ("y", DataType::Null)]);
         let b = file("b", &[("x", DataType::Float64), ("y", DataType::Date32)]);
         let swapped = file("b", &[("y", DataType::Date32), ("x", DataType::Float64)]);
-        assert_eq!(
-            describe(widen_in_order(&[a.clone(), b.clone()])),
-            "x:Float64 y:Date32"
-        );
-        assert_eq!(
-            describe(widen_by_name(&[a.clone(), swapped.clone()])),
-            "x:Float64 y:Date32"
-        );
-        assert!(
-            describe(widen_in_order(&[a, swapped]))
-                .starts_with("b: column 1 is `y` where a has `x`")
-        );
+        assert_eq!(describe(widen_in_order(&[a.clone(), b.clone()])), "x:Float64 y:Date32");
+        assert_eq!(describe(widen_by_name(&[a.clone(), swapped.clone()])), "x:Float64 y:Date32");
+        assert!(describe(widen_in_order(&[a, swapped])).starts_with("b: column 1 is `y` where a has `x`"));
     }
 
     #[test]
     fn layout_and_metadata_are_stripped_at_every_depth() {
-        let views = Field::new("item", DataType::Utf8View, true)
-            .with_metadata([("k".into(), "v".into())].into());
+        let views = Field::new("item", DataType::Utf8View, true).with_metadata([("k".into(), "v".into())].into());
         let field = Field::new("a", DataType::LargeList(Arc::new(views)), false);
-        let schema =
-            Schema::new_with_metadata(vec![field], [("pandas".into(), "{}".into())].into());
-        let expected = Field::new(
-            "a",
-            DataType::List(Arc::new(Field::new("item", DataType::Utf8, true))),
-            false,
-        );
+        let schema = Schema::new_with_metadata(vec![field], [("pandas".into(), "{}".into())].into());
+        let expected = Field::new("a", DataType::List(Arc::new(Field::new("item", DataType::Utf8, true))), false);
         assert_eq!(plain(&schema), Schema::new(vec![expected]));
     }
 }

@@ -48,8 +48,7 @@ impl FilesSource {
     fn table_configs(&self) -> Result<Vec<TableConfig>, ConnectorError> {
         let mut tables = match &self.config.declared {
             Some(declared) => declared.clone(),
-            None => discover(&self.config.root)
-                .map_err(|fault| self.fault(vec![OptionFault::new("root", fault)]))?,
+            None => discover(&self.config.root).map_err(|fault| self.fault(vec![OptionFault::new("root", fault)]))?,
         };
         match repeated_names(&tables) {
             faults if faults.is_empty() => {
@@ -61,10 +60,7 @@ impl FilesSource {
     }
 
     fn fault(&self, faults: Vec<OptionFault>) -> ConnectorError {
-        ConnectorError::Configuration {
-            source_name: self.name.clone(),
-            faults,
-        }
+        ConnectorError::Configuration { source_name: self.name.clone(), faults }
     }
 
     async fn current(&self, config: &TableConfig) -> Result<Table, ConnectorError> {
@@ -74,23 +70,14 @@ impl FilesSource {
             return Ok(table);
         }
         let table = describe(&self.store, config, listing, &content).await?;
-        let mut described = self
-            .described
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
         described.insert(config.name.clone(), table.clone());
         Ok(table)
     }
 
     fn kept(&self, name: &str, content: &str) -> Option<Table> {
-        let described = self
-            .described
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        described
-            .get(name)
-            .filter(|table| table.description.version.starts_with(content))
-            .cloned()
+        let described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        described.get(name).filter(|table| table.description.version.starts_with(content)).cloned()
     }
 }
 
@@ -109,15 +96,9 @@ impl Source for FilesSource {
     }
 
     async fn table(&self, name: &str) -> Result<Table, ConnectorError> {
-        match self
-            .table_configs()?
-            .into_iter()
-            .find(|config| config.name == name)
-        {
+        match self.table_configs()?.into_iter().find(|config| config.name == name) {
             Some(config) => self.current(&config).await,
-            None => Err(ConnectorError::TableNotFound {
-                table: name.to_owned(),
-            }),
+            None => Err(ConnectorError::TableNotFound { table: name.to_owned() }),
         }
     }
 }
@@ -129,10 +110,7 @@ async fn describe(
     listing: Listing,
     content: &str,
 ) -> Result<Table, ConnectorError> {
-    let pinned = PinnedFiles::new(
-        Arc::clone(store),
-        listing.files.iter().map(|file| &file.meta),
-    );
+    let pinned = PinnedFiles::new(Arc::clone(store), listing.files.iter().map(|file| &file.meta));
     let pinned: Arc<dyn ObjectStore> = Arc::new(pinned);
     let (file_schema, statistics, reading) = match &config.format {
         Format::Parquet => {
@@ -146,25 +124,11 @@ async fn describe(
         }
     };
     refuse_partition_in_file(config, &listing, &file_schema)?;
-    let table_schema = TableSchema::builder(file_schema)
-        .with_table_partition_cols(listing.partitions)
-        .build();
-    let files = listing
-        .files
-        .into_iter()
-        .zip(statistics)
-        .map(partitioned_file)
-        .collect();
-    let provider = FilesTable {
-        table_schema,
-        files,
-        reading,
-    };
+    let table_schema = TableSchema::builder(file_schema).with_table_partition_cols(listing.partitions).build();
+    let files = listing.files.into_iter().zip(statistics).map(partitioned_file).collect();
+    let provider = FilesTable { table_schema, files, reading };
     let description = description(config, &provider, content)?;
-    Ok(Table {
-        description: Arc::new(description),
-        provider: Arc::new(provider),
-    })
+    Ok(Table { description: Arc::new(description), provider: Arc::new(provider) })
 }
 
 async fn describe_text(
@@ -175,28 +139,17 @@ async fn describe_text(
     // Twice through the files, one sample in memory at a time: first for the columns of all, then for the rows of each.
     let mut schemas = Vec::with_capacity(files.len());
     for file in files {
-        schemas.push(
-            Sample::take(store, file, &config.format)
-                .await?
-                .schema(&config.format)?,
-        );
+        schemas.push(Sample::take(store, file, &config.format).await?.schema(&config.format)?);
     }
     let (inferred, absent) = match config.format {
         Format::Csv(_) => (widen_in_order(&schemas)?, AbsentColumns::Refuse),
         Format::Ndjson | Format::Parquet => (widen_by_name(&schemas)?, AbsentColumns::Add),
     };
-    let schema = Arc::new(plain(
-        declare(&inferred, &config.declared, absent)?.as_ref(),
-    ));
+    let schema = Arc::new(plain(declare(&inferred, &config.declared, absent)?.as_ref()));
     refuse_no_columns(config, &schema)?;
     let mut statistics = Vec::with_capacity(files.len());
     for file in files {
-        statistics.push(
-            Sample::take(store, file, &config.format)
-                .await?
-                .statistics(&config.format, &schema)
-                .await?,
-        );
+        statistics.push(Sample::take(store, file, &config.format).await?.statistics(&config.format, &schema).await?);
     }
     Ok((schema, statistics))
 }
@@ -204,36 +157,21 @@ async fn describe_text(
 fn partitioned_file((file, statistics): (ListedFile, Statistics)) -> PartitionedFile {
     let mut partitioned = PartitionedFile::new_from_meta(file.meta);
     partitioned.partition_values = file.partition_values;
-    let has_null = partitioned
-        .partition_values
-        .iter()
-        .any(datafusion_common::ScalarValue::is_null);
+    let has_null = partitioned.partition_values.iter().any(datafusion_common::ScalarValue::is_null);
     // DataFusion takes every partition value for one that is not NULL; nothing known is then the truth.
-    let statistics = if has_null {
-        rows_only(statistics)
-    } else {
-        statistics
-    };
+    let statistics = if has_null { rows_only(statistics) } else { statistics };
     let mut partitioned = partitioned.with_statistics(Arc::new(statistics));
     if has_null {
-        partitioned.statistics = partitioned
-            .statistics
-            .map(|statistics| Arc::new(rows_only((*statistics).clone())));
+        partitioned.statistics = partitioned.statistics.map(|statistics| Arc::new(rows_only((*statistics).clone())));
     }
     partitioned
 }
 
 /// `statistics` without anything about columns.
 fn rows_only(statistics: Statistics) -> Statistics {
-    let column_statistics = statistics
-        .column_statistics
-        .iter()
-        .map(|_| datafusion_common::ColumnStatistics::new_unknown())
-        .collect();
-    Statistics {
-        column_statistics,
-        ..statistics
-    }
+    let column_statistics =
+        statistics.column_statistics.iter().map(|_| datafusion_common::ColumnStatistics::new_unknown()).collect();
+    Statistics { column_statistics, ..statistics }
 }
 
 fn refuse_no_columns(config: &TableConfig, schema: &SchemaRef) -> Result<(), ConnectorError> {
@@ -252,44 +190,24 @@ fn refuse_partition_in_file(
     listing: &Listing,
     file_schema: &SchemaRef,
 ) -> Result<(), ConnectorError> {
-    match listing
-        .partitions
-        .iter()
-        .find(|field| file_schema.field_with_name(field.name()).is_ok())
-    {
+    match listing.partitions.iter().find(|field| file_schema.field_with_name(field.name()).is_ok()) {
         None => Ok(()),
         Some(field) => Err(ConnectorError::invalid_data(
             format!("table `{}`", config.name),
-            format!(
-                "column `{}` stands in the files and in the names of their directories",
-                field.name()
-            ),
+            format!("column `{}` stands in the files and in the names of their directories", field.name()),
             "write the files without it, or rename the directories",
         )),
     }
 }
 
-fn description(
-    config: &TableConfig,
-    provider: &FilesTable,
-    content: &str,
-) -> Result<TableDescription, ConnectorError> {
+fn description(config: &TableConfig, provider: &FilesTable, content: &str) -> Result<TableDescription, ConnectorError> {
     let schema = Arc::clone(provider.table_schema.table_schema());
     let statistics = provider
         .statistics()
-        .map_err(|cause| ConnectorError::Internal {
-            step: "merging the statistics of files",
-            cause,
-        })?;
+        .map_err(|cause| ConnectorError::Internal { step: "merging the statistics of files", cause })?;
     let shape = blake3::hash(format!("{schema:?}").as_bytes());
     let version = format!("{content}-{}", short(&shape));
-    Ok(TableDescription {
-        name: config.name.clone(),
-        schema,
-        comment: config.comment.clone(),
-        statistics,
-        version,
-    })
+    Ok(TableDescription { name: config.name.clone(), schema, comment: config.comment.clone(), statistics, version })
 }
 
 /// Which versions of which files a table is made of.
@@ -298,12 +216,7 @@ fn content_hash(listing: &Listing) -> String {
     for file in &listing.files {
         // Length first, so that no two lists of files read alike.
         let tag = file.meta.e_tag.as_deref().unwrap_or_default();
-        for part in [
-            file.shown.as_str(),
-            tag,
-            &file.meta.last_modified.to_rfc3339(),
-            &file.meta.size.to_string(),
-        ] {
+        for part in [file.shown.as_str(), tag, &file.meta.last_modified.to_rfc3339(), &file.meta.size.to_string()] {
             hasher.update(&part.len().to_le_bytes());
             hasher.update(part.as_bytes());
         }

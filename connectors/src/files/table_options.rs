@@ -28,33 +28,19 @@ pub(super) fn parse_table(
     let declared = parse_declared(&mut reader, format.as_ref());
     let partitions = parse_partitions(&mut reader);
     let table = match (name, path, format) {
-        (Some(name), Some(path), Some(format)) => Some(TableConfig {
-            name: name.to_owned(),
-            path,
-            format,
-            comment,
-            declared,
-            partitions,
-        }),
+        (Some(name), Some(path), Some(format)) => {
+            Some(TableConfig { name: name.to_owned(), path, format, comment, declared, partitions })
+        }
         _ => None,
     };
     (table, reader.finish())
 }
 
-fn parse_path(
-    reader: &mut OptionReader<'_>,
-    written: &str,
-    root: Option<&Path>,
-) -> Option<TablePath> {
+fn parse_path(reader: &mut OptionReader<'_>, written: &str, root: Option<&Path>) -> Option<TablePath> {
     let components = Path::new(written).components();
-    let plain = components
-        .into_iter()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let plain = components.into_iter().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if written.is_empty() || !plain {
-        reader.fault(
-            "path",
-            format!("`{written}` must be relative to the root and must not contain `..`"),
-        );
+        reader.fault("path", format!("`{written}` must be relative to the root and must not contain `..`"));
         return None;
     }
     let written = match written.trim_start_matches("./").trim_end_matches('/') {
@@ -63,10 +49,7 @@ fn parse_path(
     };
     if written.contains(['*', '?', '[']) {
         return match glob::Pattern::new(written) {
-            Ok(pattern) => Some(TablePath::Glob {
-                prefix: glob_prefix(written),
-                pattern,
-            }),
+            Ok(pattern) => Some(TablePath::Glob { prefix: glob_prefix(written), pattern }),
             Err(error) => {
                 reader.fault("path", format!("`{written}` is not a glob: {}", error.msg));
                 None
@@ -77,10 +60,7 @@ fn parse_path(
         path if path.is_file() => Some(TablePath::File(written.to_owned())),
         path if path.is_dir() => Some(TablePath::Directory(written.to_owned())),
         _ => {
-            reader.fault(
-                "path",
-                format!("there is no file or directory `{written}` below the root"),
-            );
+            reader.fault("path", format!("there is no file or directory `{written}` below the root"));
             None
         }
     }
@@ -88,27 +68,17 @@ fn parse_path(
 
 /// The directories before the first that has a wildcard.
 fn glob_prefix(pattern: &str) -> String {
-    let fixed: Vec<_> = pattern
-        .split('/')
-        .take_while(|part| !part.contains(['*', '?', '[']))
-        .collect();
+    let fixed: Vec<_> = pattern.split('/').take_while(|part| !part.contains(['*', '?', '['])).collect();
     fixed.join("/")
 }
 
-fn parse_format(
-    reader: &mut OptionReader<'_>,
-    path: Option<&TablePath>,
-    root: Option<&Path>,
-) -> Option<Format> {
+fn parse_format(reader: &mut OptionReader<'_>, path: Option<&TablePath>, root: Option<&Path>) -> Option<Format> {
     let format = match reader.text("format") {
         Some("parquet") => Some(Format::Parquet),
         Some("csv") => Some(Format::Csv(CsvFormat::default())),
         Some("ndjson") => Some(Format::Ndjson),
         Some(other) => {
-            reader.fault(
-                "format",
-                format!("`{other}` is not a format; the formats are `parquet`, `csv`, `ndjson`"),
-            );
+            reader.fault("format", format!("`{other}` is not a format; the formats are `parquet`, `csv`, `ndjson`"));
             None
         }
         None if reader.has("format") => None,
@@ -130,10 +100,7 @@ fn infer_format(reader: &mut OptionReader<'_>, path: &TablePath, root: &Path) ->
         TablePath::Directory(path) => format_below(&root.join(path)),
     };
     if format.is_none() {
-        reader.fault(
-            "format",
-            "the file names do not tell the format; write `parquet`, `csv` or `ndjson`",
-        );
+        reader.fault("format", "the file names do not tell the format; write `parquet`, `csv` or `ndjson`");
     }
     format
 }
@@ -147,11 +114,7 @@ fn parse_csv(reader: &mut OptionReader<'_>, format: Option<&Format>) -> CsvForma
     let encoding = parse_encoding(reader);
     let null_texts = reader.texts("null_text");
     if let Some(format) = format.filter(|format| !matches!(format, Format::Csv(_))) {
-        for key in KEYS
-            .into_iter()
-            .filter(|key| reader.has(key))
-            .collect::<Vec<_>>()
-        {
+        for key in KEYS.into_iter().filter(|key| reader.has(key)).collect::<Vec<_>>() {
             reader.fault(key, format!("is for csv; this table is {}", format.word()));
         }
     }
@@ -180,10 +143,7 @@ fn parse_encoding(reader: &mut OptionReader<'_>) -> Option<&'static Encoding> {
     let label = reader.text("encoding")?;
     let encoding = Encoding::for_label_no_replacement(label.as_bytes());
     if encoding.is_none() {
-        reader.fault(
-            "encoding",
-            format!("`{label}` is not an encoding; examples are `utf-8`, `gb18030`, `big5`"),
-        );
+        reader.fault("encoding", format!("`{label}` is not an encoding; examples are `utf-8`, `gb18030`, `big5`"));
     }
     encoding
 }
@@ -193,18 +153,12 @@ fn parse_declared(reader: &mut OptionReader<'_>, format: Option<&Format>) -> Dec
     let written: Vec<(&str, &str)> = match is_ordered {
         true => {
             let items = reader.texts("schema").unwrap_or_default();
-            items
-                .into_iter()
-                .map(|item| item.split_once(':').unwrap_or((item, "Utf8")))
-                .collect()
+            items.into_iter().map(|item| item.split_once(':').unwrap_or((item, "Utf8"))).collect()
         }
         false => reader.text_by_name("schema").unwrap_or_default(),
     };
     if !written.is_empty() && format == Some(&Format::Parquet) {
-        reader.fault(
-            "schema",
-            "is for csv and ndjson; a parquet file declares its own types",
-        );
+        reader.fault("schema", "is for csv and ndjson; a parquet file declares its own types");
     }
     let columns = written
         .into_iter()
@@ -213,10 +167,7 @@ fn parse_declared(reader: &mut OptionReader<'_>, format: Option<&Format>) -> Dec
             Some((name.to_owned(), data_type))
         })
         .collect();
-    DeclaredColumns {
-        columns,
-        is_ordered,
-    }
+    DeclaredColumns { columns, is_ordered }
 }
 
 fn parse_partitions(reader: &mut OptionReader<'_>) -> Option<Vec<(String, DataType)>> {
@@ -224,22 +175,14 @@ fn parse_partitions(reader: &mut OptionReader<'_>) -> Option<Vec<(String, DataTy
     let parsed = written
         .into_iter()
         .filter_map(|item| match item.split_once(':') {
-            Some((name, data_type)) => Some((
-                name.to_owned(),
-                parse_type(reader, "partitions", name, data_type)?,
-            )),
+            Some((name, data_type)) => Some((name.to_owned(), parse_type(reader, "partitions", name, data_type)?)),
             None => Some((item.to_owned(), DataType::Utf8)),
         })
         .collect();
     Some(parsed)
 }
 
-fn parse_type(
-    reader: &mut OptionReader<'_>,
-    key: &str,
-    column: &str,
-    written: &str,
-) -> Option<DataType> {
+fn parse_type(reader: &mut OptionReader<'_>, key: &str, column: &str, written: &str) -> Option<DataType> {
     match written.trim().parse::<DataType>() {
         Ok(data_type) if is_declarable(&data_type) => Some(data_type),
         _ => {
@@ -257,11 +200,7 @@ fn parse_type(
 
 /// Types that text can be read as and that every client understands.
 fn is_declarable(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Utf8 | DataType::Boolean | DataType::Decimal128(_, _) | DataType::Timestamp(_, _)
-    ) || matches!(
-        data_type,
-        DataType::Date32 | DataType::Float32 | DataType::Float64
-    ) || data_type.is_integer()
+    matches!(data_type, DataType::Utf8 | DataType::Boolean | DataType::Decimal128(_, _) | DataType::Timestamp(_, _))
+        || matches!(data_type, DataType::Date32 | DataType::Float32 | DataType::Float64)
+        || data_type.is_integer()
 }

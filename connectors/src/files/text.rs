@@ -23,17 +23,10 @@ pub(super) type ByteStream = BoxStream<'static, Result<Bytes, ConnectorError>>;
 ///
 /// # Errors
 /// Bytes that the encoding does not know: text is never replaced by a guess.
-pub(super) fn transcode(
-    input: ByteStream,
-    encoding: &'static Encoding,
-    location: &str,
-) -> ByteStream {
+pub(super) fn transcode(input: ByteStream, encoding: &'static Encoding, location: &str) -> ByteStream {
     if encoding == UTF_8 {
         // The record decoders check UTF-8 themselves.
-        return input
-            .enumerate()
-            .map(|(position, chunk)| Ok(without_mark(chunk?, position)))
-            .boxed();
+        return input.enumerate().map(|(position, chunk)| Ok(without_mark(chunk?, position))).boxed();
     }
     let state = Transcoder {
         input,
@@ -47,11 +40,7 @@ pub(super) fn transcode(
 
 fn without_mark(chunk: Bytes, position: usize) -> Bytes {
     const MARK: &[u8] = b"\xEF\xBB\xBF";
-    if position == 0 && chunk.starts_with(MARK) {
-        chunk.slice(MARK.len()..)
-    } else {
-        chunk
-    }
+    if position == 0 && chunk.starts_with(MARK) { chunk.slice(MARK.len()..) } else { chunk }
 }
 
 struct Transcoder {
@@ -77,24 +66,16 @@ impl Transcoder {
     }
 
     fn decode(&mut self, chunk: &[u8]) -> Result<Bytes, ConnectorError> {
-        let needed = self
-            .decoder
-            .max_utf8_buffer_length_without_replacement(chunk.len());
+        let needed = self.decoder.max_utf8_buffer_length_without_replacement(chunk.len());
         let mut text = String::with_capacity(needed.unwrap_or(chunk.len().saturating_mul(4)));
-        let (result, read) = self
-            .decoder
-            .decode_to_string_without_replacement(chunk, &mut text, self.ended);
+        let (result, read) = self.decoder.decode_to_string_without_replacement(chunk, &mut text, self.ended);
         self.read += read;
         if result == DecoderResult::InputEmpty {
             return Ok(Bytes::from(text));
         }
         Err(ConnectorError::invalid_data(
             &self.location,
-            format!(
-                "is not {} at byte {}",
-                self.decoder.encoding().name(),
-                self.read
-            ),
+            format!("is not {} at byte {}", self.decoder.encoding().name(), self.read),
             "correct the file, or declare its `encoding`",
         ))
     }
@@ -135,9 +116,7 @@ impl RecordDecoder {
                 .with_batch_size(shape.batch_rows)
                 .build_decoder()
                 .map(|decoder| Self::Ndjson(Box::new(decoder))),
-            Format::Parquet => Err(ArrowError::NotYetImplemented(
-                "parquet is not text".to_owned(),
-            )),
+            Format::Parquet => Err(ArrowError::NotYetImplemented("parquet is not text".to_owned())),
         }
     }
 
@@ -166,19 +145,10 @@ impl RecordDecoder {
 
 /// How arrow is to split delimited text; the same for inferring a schema and for reading.
 pub(super) fn csv_format(format: &CsvFormat) -> Result<csv::Format, ArrowError> {
-    let nulls: Vec<_> = format
-        .null_texts
-        .iter()
-        .map(|text| regex::escape(text))
-        .collect();
+    let nulls: Vec<_> = format.null_texts.iter().map(|text| regex::escape(text)).collect();
     // No declared text: a class that matches nothing.
-    let pattern = if nulls.is_empty() {
-        "[^\\s\\S]".to_owned()
-    } else {
-        format!("^(?:{})$", nulls.join("|"))
-    };
-    let null_regex =
-        Regex::new(&pattern).map_err(|error| ArrowError::ExternalError(Box::new(error)))?;
+    let pattern = if nulls.is_empty() { "[^\\s\\S]".to_owned() } else { format!("^(?:{})$", nulls.join("|")) };
+    let null_regex = Regex::new(&pattern).map_err(|error| ArrowError::ExternalError(Box::new(error)))?;
     Ok(csv::Format::default()
         .with_header(format.has_header)
         .with_delimiter(format.delimiter)
@@ -192,13 +162,7 @@ pub(super) fn decode_records(
     decoder: RecordDecoder,
     location: String,
 ) -> BoxStream<'static, Result<RecordBatch, ConnectorError>> {
-    let state = Reading {
-        input,
-        buffered: Bytes::new(),
-        ended: false,
-        decoder,
-        location,
-    };
+    let state = Reading { input, buffered: Bytes::new(), ended: false, decoder, location };
     stream::try_unfold(state, Reading::next_batch).boxed()
 }
 
@@ -215,18 +179,12 @@ impl Reading {
         loop {
             self.fill().await?;
             // At the end the empty buffer tells the decoder that the last record is complete.
-            let taken = self
-                .decoder
-                .decode(&self.buffered)
-                .map_err(|error| unreadable(&self.location, error))?;
+            let taken = self.decoder.decode(&self.buffered).map_err(|error| unreadable(&self.location, error))?;
             self.buffered.advance(taken);
             if taken > 0 && !self.decoder.is_full() {
                 continue;
             }
-            let batch = self
-                .decoder
-                .flush()
-                .map_err(|error| unreadable(&self.location, error))?;
+            let batch = self.decoder.flush().map_err(|error| unreadable(&self.location, error))?;
             if let Some(batch) = batch {
                 return Ok(Some((batch, self)));
             }
@@ -265,21 +223,12 @@ mod tests {
     use super::*;
 
     fn chunks(bytes: &[u8], size: usize) -> ByteStream {
-        let chunks: Vec<_> = bytes
-            .chunks(size)
-            .map(|chunk| Ok(Bytes::copy_from_slice(chunk)))
-            .collect();
+        let chunks: Vec<_> = bytes.chunks(size).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
         stream::iter(chunks).boxed()
     }
 
-    async fn transcoded(
-        bytes: &[u8],
-        size: usize,
-        encoding: &'static Encoding,
-    ) -> Result<String, ConnectorError> {
-        let parts: Vec<Bytes> = transcode(chunks(bytes, size), encoding, "a.csv")
-            .try_collect()
-            .await?;
+    async fn transcoded(bytes: &[u8], size: usize, encoding: &'static Encoding) -> Result<String, ConnectorError> {
+        let parts: Vec<Bytes> = transcode(chunks(bytes, size), encoding, "a.csv").try_collect().await?;
         Ok(String::from_utf8(parts.concat()).unwrap())
     }
 
@@ -295,67 +244,30 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_that_the_encoding_does_not_know_are_an_error_with_their_place() {
-        let error = transcoded(b"ab\xFF\xFFcd", 3, encoding_rs::GB18030)
-            .await
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("a.csv: is not gb18030 at byte "),
-            "{error}"
-        );
-        let error = transcoded(b"ab\x81", 3, encoding_rs::GB18030)
-            .await
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("a.csv: is not gb18030 at byte 3"),
-            "{error}"
-        );
+        let error = transcoded(b"ab\xFF\xFFcd", 3, encoding_rs::GB18030).await.unwrap_err();
+        assert!(error.to_string().starts_with("a.csv: is not gb18030 at byte "), "{error}");
+        let error = transcoded(b"ab\x81", 3, encoding_rs::GB18030).await.unwrap_err();
+        assert!(error.to_string().starts_with("a.csv: is not gb18030 at byte 3"), "{error}");
     }
 
     #[tokio::test]
     async fn a_byte_order_mark_is_not_text() {
-        assert_eq!(
-            transcoded("\u{feff}a".as_bytes(), 9, UTF_8).await.unwrap(),
-            "a"
-        );
-        assert_eq!(
-            transcoded(b"\xFF\xFEa\0", 2, encoding_rs::UTF_16LE)
-                .await
-                .unwrap(),
-            "a"
-        );
+        assert_eq!(transcoded("\u{feff}a".as_bytes(), 9, UTF_8).await.unwrap(), "a");
+        assert_eq!(transcoded(b"\xFF\xFEa\0", 2, encoding_rs::UTF_16LE).await.unwrap(), "a");
     }
 
     #[tokio::test]
     async fn records_are_cut_into_batches_wherever_chunks_end() {
-        let schema = Arc::new(Schema::new(vec![
-            Field::new("a", DataType::Int64, true),
-            Field::new("b", DataType::Utf8, true),
-        ]));
+        let schema =
+            Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)]));
         let csv = "a,b\n1,x\n2,\"y\ny\"\n,NA\n4,";
-        let format = CsvFormat {
-            null_texts: vec![String::new(), "NA".into()],
-            ..CsvFormat::default()
-        };
+        let format = CsvFormat { null_texts: vec![String::new(), "NA".into()], ..CsvFormat::default() };
         for size in 1..csv.len() {
-            let shape = RecordShape {
-                schema: Arc::clone(&schema),
-                projection: vec![1],
-                batch_rows: 3,
-            };
+            let shape = RecordShape { schema: Arc::clone(&schema), projection: vec![1], batch_rows: 3 };
             let decoder = RecordDecoder::new(&Format::Csv(format.clone()), &shape).unwrap();
             let stream = decode_records(chunks(csv.as_bytes(), size), decoder, "a.csv".into());
             let batches: Vec<_> = stream.try_collect().await.unwrap();
-            assert_eq!(
-                batches
-                    .iter()
-                    .map(RecordBatch::num_rows)
-                    .collect::<Vec<_>>(),
-                [3, 1]
-            );
+            assert_eq!(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [3, 1]);
             let values: Vec<_> = batches[0].column(0).as_string::<i32>().iter().collect();
             assert_eq!(values, [Some("x"), Some("y\ny"), None]);
         }

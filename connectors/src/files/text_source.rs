@@ -36,21 +36,10 @@ pub(super) struct TextSource {
 }
 
 impl TextSource {
-    pub(super) fn new(
-        format: Format,
-        table_schema: TableSchema,
-        store: Arc<dyn ObjectStore>,
-    ) -> Self {
+    pub(super) fn new(format: Format, table_schema: TableSchema, store: Arc<dyn ObjectStore>) -> Self {
         let projection = SplitProjection::unprojected(&table_schema);
         let metrics = ExecutionPlanMetricsSet::new();
-        Self {
-            format,
-            table_schema,
-            store,
-            projection,
-            batch_rows: None,
-            metrics,
-        }
+        Self { format, table_schema, store, projection, batch_rows: None, metrics }
     }
 
     /// What the decoder produces; the rest of the projection is done above it.
@@ -58,30 +47,15 @@ impl TextSource {
         Ok(RecordShape {
             schema: Arc::clone(self.table_schema.file_schema()),
             projection: self.projection.file_indices.clone(),
-            batch_rows: self
-                .batch_rows
-                .ok_or_else(|| internal_datafusion_err!("a scan without a batch size"))?,
+            batch_rows: self.batch_rows.ok_or_else(|| internal_datafusion_err!("a scan without a batch size"))?,
         })
     }
 }
 
 impl FileSource for TextSource {
-    fn create_file_opener(
-        &self,
-        _: Arc<dyn ObjectStore>,
-        _: &FileScanConfig,
-        _: usize,
-    ) -> Result<Arc<dyn FileOpener>> {
-        let opener = TextOpener {
-            format: self.format.clone(),
-            shape: self.shape()?,
-            store: Arc::clone(&self.store),
-        };
-        ProjectionOpener::try_new(
-            self.projection.clone(),
-            Arc::new(opener),
-            self.table_schema.file_schema(),
-        )
+    fn create_file_opener(&self, _: Arc<dyn ObjectStore>, _: &FileScanConfig, _: usize) -> Result<Arc<dyn FileOpener>> {
+        let opener = TextOpener { format: self.format.clone(), shape: self.shape()?, store: Arc::clone(&self.store) };
+        ProjectionOpener::try_new(self.projection.clone(), Arc::new(opener), self.table_schema.file_schema())
     }
 
     fn table_schema(&self) -> &TableSchema {
@@ -89,10 +63,7 @@ impl FileSource for TextSource {
     }
 
     fn with_batch_size(&self, batch_size: usize) -> Arc<dyn FileSource> {
-        Arc::new(Self {
-            batch_rows: Some(batch_size),
-            ..self.clone()
-        })
+        Arc::new(Self { batch_rows: Some(batch_size), ..self.clone() })
     }
 
     fn projection(&self) -> Option<&ProjectionExprs> {
@@ -112,16 +83,10 @@ impl FileSource for TextSource {
         false
     }
 
-    fn try_pushdown_projection(
-        &self,
-        projection: &ProjectionExprs,
-    ) -> Result<Option<Arc<dyn FileSource>>> {
+    fn try_pushdown_projection(&self, projection: &ProjectionExprs) -> Result<Option<Arc<dyn FileSource>>> {
         let merged = self.projection.source.try_merge(projection)?;
         let projection = SplitProjection::new(self.table_schema.file_schema(), &merged);
-        Ok(Some(Arc::new(Self {
-            projection,
-            ..self.clone()
-        })))
+        Ok(Some(Arc::new(Self { projection, ..self.clone() })))
     }
 
     fn fmt_extra(&self, _: DisplayFormatType, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,13 +115,8 @@ struct TextOpener {
 impl FileOpener for TextOpener {
     fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
         let shown = file.object_meta.location.to_string();
-        let decoder = RecordDecoder::new(&self.format, &self.shape)
-            .map_err(|error| unreadable(&shown, error))?;
-        let file = ListedFile {
-            meta: file.object_meta,
-            shown,
-            partition_values: Vec::new(),
-        };
+        let decoder = RecordDecoder::new(&self.format, &self.shape).map_err(|error| unreadable(&shown, error))?;
+        let file = ListedFile { meta: file.object_meta, shown, partition_values: Vec::new() };
         let (format, store) = (self.format.clone(), Arc::clone(&self.store));
         let projection = match format {
             // The JSON decoder takes no projection.
@@ -166,12 +126,10 @@ impl FileOpener for TextOpener {
         Ok(Box::pin(async move {
             let input = open(&store, &file, &format).await?;
             let batches = decode_records(input, decoder, file.shown);
-            let projected = batches
-                .map_err(Into::into)
-                .map(move |batch| match &projection {
-                    Some(columns) => Ok(batch?.project(columns)?),
-                    None => batch,
-                });
+            let projected = batches.map_err(Into::into).map(move |batch| match &projection {
+                Some(columns) => Ok(batch?.project(columns)?),
+                None => batch,
+            });
             Ok(projected.boxed())
         }))
     }

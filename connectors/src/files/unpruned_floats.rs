@@ -32,11 +32,7 @@ impl UnprunedFloats {
     /// `inner` behind the guard, if its table has such a column.
     pub(super) fn guard(inner: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
         let schema = inner.table_schema().table_schema();
-        match schema
-            .fields()
-            .iter()
-            .any(|field| has_float(field.data_type()))
-        {
+        match schema.fields().iter().any(|field| has_float(field.data_type())) {
             true => Arc::new(Self { inner }),
             false => inner,
         }
@@ -54,46 +50,23 @@ impl FileSource for UnprunedFloats {
         config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
         let schema = self.table_schema().table_schema();
-        let is_safe: Vec<_> = filters
-            .iter()
-            .map(|filter| !uses_float(filter, schema))
-            .collect();
-        let safe = filters
-            .into_iter()
-            .zip(&is_safe)
-            .filter(|(_, is_safe)| **is_safe);
-        let pushed = self
-            .inner
-            .try_pushdown_filters(safe.map(|(filter, _)| filter).collect(), config)?;
+        let is_safe: Vec<_> = filters.iter().map(|filter| !uses_float(filter, schema)).collect();
+        let safe = filters.into_iter().zip(&is_safe).filter(|(_, is_safe)| **is_safe);
+        let pushed = self.inner.try_pushdown_filters(safe.map(|(filter, _)| filter).collect(), config)?;
         let mut answers = pushed.filters.into_iter();
         let filters = is_safe
             .iter()
-            .map(|is_safe| {
-                if *is_safe {
-                    answers.next().unwrap_or(PushedDown::No)
-                } else {
-                    PushedDown::No
-                }
-            })
+            .map(|is_safe| if *is_safe { answers.next().unwrap_or(PushedDown::No) } else { PushedDown::No })
             .collect();
-        Ok(FilterPushdownPropagation {
-            filters,
-            updated_node: pushed.updated_node.map(Self::wrap),
-        })
+        Ok(FilterPushdownPropagation { filters, updated_node: pushed.updated_node.map(Self::wrap) })
     }
 
     fn with_batch_size(&self, batch_size: usize) -> Arc<dyn FileSource> {
         Self::wrap(self.inner.with_batch_size(batch_size))
     }
 
-    fn try_pushdown_projection(
-        &self,
-        projection: &ProjectionExprs,
-    ) -> Result<Option<Arc<dyn FileSource>>> {
-        Ok(self
-            .inner
-            .try_pushdown_projection(projection)?
-            .map(Self::wrap))
+    fn try_pushdown_projection(&self, projection: &ProjectionExprs) -> Result<Option<Arc<dyn FileSource>>> {
+        Ok(self.inner.try_pushdown_projection(projection)?.map(Self::wrap))
     }
 
     /// Row groups are read in another order at most; which of them are read stays the same.
@@ -102,10 +75,7 @@ impl FileSource for UnprunedFloats {
         order: &[PhysicalSortExpr],
         properties: &EquivalenceProperties,
     ) -> Result<SortOrderPushdownResult<Arc<dyn FileSource>>> {
-        Ok(self
-            .inner
-            .try_pushdown_sort(order, properties)?
-            .map(Self::wrap))
+        Ok(self.inner.try_pushdown_sort(order, properties)?.map(Self::wrap))
     }
 
     fn create_file_opener(
@@ -171,11 +141,9 @@ impl FileSource for UnprunedFloats {
 
 fn uses_float(filter: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
     // A column that the schema does not have is one we know nothing about.
-    collect_columns(filter).iter().any(|column| {
-        schema
-            .field_with_name(column.name())
-            .map_or(true, |field| has_float(field.data_type()))
-    })
+    collect_columns(filter)
+        .iter()
+        .any(|column| schema.field_with_name(column.name()).map_or(true, |field| has_float(field.data_type())))
 }
 
 fn has_float(data_type: &DataType) -> bool {

@@ -43,11 +43,7 @@ impl Default for Accepts {
 }
 
 fn words(lists: &[&str]) -> BTreeSet<String> {
-    lists
-        .iter()
-        .flat_map(|list| list.split_whitespace())
-        .map(str::to_owned)
-        .collect()
+    lists.iter().flat_map(|list| list.split_whitespace()).map(str::to_owned).collect()
 }
 
 /// Every operator that a statement can say.
@@ -132,9 +128,7 @@ pub(super) fn operator(plan: &LogicalPlan) -> Option<&'static str> {
         LogicalPlan::RecursiveQuery(_) => "recursive query",
         LogicalPlan::Unnest(_) => "unnest",
         LogicalPlan::Extension(_) => "extension",
-        LogicalPlan::Subquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
-            "correlated subquery"
-        }
+        LogicalPlan::Subquery(subquery) if !subquery.outer_ref_columns.is_empty() => "correlated subquery",
         LogicalPlan::Subquery(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Repartition(_) => {
             return None;
         }
@@ -156,26 +150,18 @@ pub(super) fn check_operator(plan: &LogicalPlan, accepts: &Accepts) -> Result<()
         LogicalPlan::Limit(limit) => {
             let skip = limit.get_skip_type();
             let fetch = limit.get_fetch_type();
-            if matches!(skip, Ok(SkipType::Literal(_)))
-                && matches!(fetch, Ok(FetchType::Literal(_)))
-            {
+            if matches!(skip, Ok(SkipType::Literal(_))) && matches!(fetch, Ok(FetchType::Literal(_))) {
                 return Ok(());
             }
             Err(Refusal::new(name, "its bounds are not literals"))
         }
-        LogicalPlan::EmptyRelation(empty)
-            if empty.produce_one_row && !empty.schema.fields().is_empty() =>
-        {
+        LogicalPlan::EmptyRelation(empty) if empty.produce_one_row && !empty.schema.fields().is_empty() => {
             Err(Refusal::new(name, "one row of unnamed values"))
         }
-        LogicalPlan::Values(values)
-            if values.values.is_empty() || values.schema.fields().is_empty() =>
-        {
+        LogicalPlan::Values(values) if values.values.is_empty() || values.schema.fields().is_empty() => {
             Err(Refusal::new(name, "has no rows or no columns"))
         }
-        LogicalPlan::Distinct(_) if plan.schema().fields().is_empty() => {
-            Err(Refusal::new(name, "has no columns"))
-        }
+        LogicalPlan::Distinct(_) if plan.schema().fields().is_empty() => Err(Refusal::new(name, "has no columns")),
         _ => Ok(()),
     }
 }
@@ -203,10 +189,7 @@ const CUBE_COLUMNS_MAX: usize = 12;
 pub(super) fn check_grouping(group: &[Expr]) -> Result<(), Refusal> {
     let refuse = |reason: &str| Err(Refusal::new("grouping set", reason));
     let [Expr::GroupingSet(set)] = group else {
-        if group
-            .iter()
-            .any(|expr| matches!(expr, Expr::GroupingSet(_)))
-        {
+        if group.iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) {
             return refuse("stands beside plain columns");
         }
         return Ok(());

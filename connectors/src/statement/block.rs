@@ -45,21 +45,13 @@ pub(super) enum Source {
     /// An earlier step, whose columns are unique in the statement.
     Step(String),
     /// Rows of literals.
-    Values {
-        rows: Vec<Vec<Expr>>,
-        alias: String,
-        columns: Vec<String>,
-    },
+    Values { rows: Vec<Vec<Expr>>, alias: String, columns: Vec<String> },
 }
 
 impl Block {
     /// A block that is one FROM item.
     pub(super) fn over(source: Source, outputs: Vec<Expr>) -> Self {
-        Self {
-            from: vec![Item { source, join: None }],
-            outputs,
-            ..Self::default()
-        }
+        Self { from: vec![Item { source, join: None }], outputs, ..Self::default() }
     }
 
     /// Rows may still be filtered, joined, grouped or ordered in this very SELECT.
@@ -74,10 +66,7 @@ impl Block {
 
     /// FROM items alone, their columns passed on as they are.
     pub(super) fn is_plain_from(&self) -> bool {
-        self.is_rows()
-            && self.filter.is_empty()
-            && !self.from.is_empty()
-            && self.outputs.iter().all(is_column)
+        self.is_rows() && self.filter.is_empty() && !self.from.is_empty() && self.outputs.iter().all(is_column)
     }
 
     /// Every output is passed on or costs nothing to say again.
@@ -87,9 +76,8 @@ impl Block {
 
     /// How often `uses`, expressions over this block's node, say each of its outputs.
     fn usage(&self, uses: &[&Expr], schema: &DFSchema) -> Result<Vec<usize>, Refusal> {
-        let columns: Vec<Expr> = (0..self.outputs.len())
-            .map(|index| Expr::Column(Column::from_name(index.to_string())))
-            .collect();
+        let columns: Vec<Expr> =
+            (0..self.outputs.len()).map(|index| Expr::Column(Column::from_name(index.to_string()))).collect();
         let scope = Scope::over(schema, &columns);
         let mut counts = vec![0; self.outputs.len()];
         for expr in uses {
@@ -108,28 +96,16 @@ impl Block {
     }
 
     /// Whether saying `uses` in this SELECT would compute an output more often than `times`.
-    pub(super) fn repeats(
-        &self,
-        uses: &[&Expr],
-        schema: &DFSchema,
-        times: usize,
-    ) -> Result<bool, Refusal> {
+    pub(super) fn repeats(&self, uses: &[&Expr], schema: &DFSchema, times: usize) -> Result<bool, Refusal> {
         let usage = self.usage(uses, schema)?;
-        Ok(self
-            .outputs
-            .iter()
-            .zip(usage)
-            .any(|(output, count)| !is_simple(output) && count > times))
+        Ok(self.outputs.iter().zip(usage).any(|(output, count)| !is_simple(output) && count > times))
     }
 
     /// An existence test would have to be a column of a result, which the engine of the far side does not run.
     fn check_outputs(&self) -> Result<(), Refusal> {
         let holds_mark = |output: &Expr| output.exists(|part| Ok(is_mark(part))).unwrap_or(true);
         if self.outputs.iter().any(holds_mark) {
-            return Err(Refusal::new(
-                "mark join",
-                "its mark outlives the filter above it",
-            ));
+            return Err(Refusal::new("mark join", "its mark outlives the filter above it"));
         }
         Ok(())
     }
@@ -138,17 +114,10 @@ impl Block {
     ///
     /// # Errors
     /// An expression that the printer refuses.
-    pub(super) fn select(
-        &self,
-        printer: &Printer<'_>,
-        columns: &[String],
-    ) -> Result<String, Refusal> {
+    pub(super) fn select(&self, printer: &Printer<'_>, columns: &[String]) -> Result<String, Refusal> {
         if !self.union.is_empty() {
-            let branches = self
-                .union
-                .iter()
-                .map(|branch| branch.select(printer, columns))
-                .collect::<Result<Vec<_>, _>>()?;
+            let branches =
+                self.union.iter().map(|branch| branch.select(printer, columns)).collect::<Result<Vec<_>, _>>()?;
             return Ok(branches.join(" UNION ALL "));
         }
         self.check_outputs()?;
@@ -173,19 +142,11 @@ impl Block {
     /// A relation without columns still has rows; one marker column stands for them.
     fn items(&self, printer: &Printer<'_>, columns: &[String]) -> Result<String, Refusal> {
         let marker = [lit(1_i64)];
-        let outputs = if self.outputs.is_empty() {
-            &marker[..]
-        } else {
-            &self.outputs
-        };
+        let outputs = if self.outputs.is_empty() { &marker[..] } else { &self.outputs };
         let mut items = Vec::with_capacity(outputs.len());
         for (output, name) in outputs.iter().zip(columns) {
             // A grouping key is said in the list as it is said in GROUP BY, or it would not be known as the key.
-            let item = if self.group.is_empty() {
-                printer.expression(output)?
-            } else {
-                printer.key(output)?
-            };
+            let item = if self.group.is_empty() { printer.expression(output)? } else { printer.key(output)? };
             items.push(format!("{item} AS {}", printer.dialect.identifier(name)));
         }
         Ok(items.join(", "))
@@ -197,19 +158,10 @@ impl Block {
             let source = item.source.print(printer)?;
             match &item.join {
                 None => text.push_str(&source),
-                Some((JoinType::Inner, on)) if on.is_empty() => {
-                    text.push_str(&format!(" CROSS JOIN {source}"))
-                }
+                Some((JoinType::Inner, on)) if on.is_empty() => text.push_str(&format!(" CROSS JOIN {source}")),
                 Some((kind, on)) => {
-                    let on = if on.is_empty() {
-                        "TRUE".to_owned()
-                    } else {
-                        printer.conjunction(on)?
-                    };
-                    text.push_str(&format!(
-                        " {} {source} ON {on}",
-                        printer.dialect.join(*kind)?
-                    ));
+                    let on = if on.is_empty() { "TRUE".to_owned() } else { printer.conjunction(on)? };
+                    text.push_str(&format!(" {} {source} ON {on}", printer.dialect.join(*kind)?));
                 }
             }
         }
@@ -247,28 +199,16 @@ impl Source {
         Ok(match self {
             Self::Table { name, alias } => format!("{} AS {}", printer.table(name), quoted(alias)),
             Self::Step(name) => quoted(name),
-            Self::Values {
-                rows,
-                alias,
-                columns,
-            } => {
+            Self::Values { rows, alias, columns } => {
                 let rows = rows
                     .iter()
                     .map(|row| {
-                        let cells = row
-                            .iter()
-                            .map(|cell| printer.expression(cell))
-                            .collect::<Result<Vec<_>, _>>()?;
+                        let cells = row.iter().map(|cell| printer.expression(cell)).collect::<Result<Vec<_>, _>>()?;
                         Ok(format!("({})", cells.join(", ")))
                     })
                     .collect::<Result<Vec<_>, Refusal>>()?;
                 let columns: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
-                format!(
-                    "(VALUES {}) AS {} ({})",
-                    rows.join(", "),
-                    quoted(alias),
-                    columns.join(", ")
-                )
+                format!("(VALUES {}) AS {} ({})", rows.join(", "), quoted(alias), columns.join(", "))
             }
         })
     }

@@ -11,8 +11,7 @@ use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, JoinType, ScalarValue, TableReference};
 use datafusion_expr::expr::Sort as SortKey;
 use datafusion_expr::{
-    Distinct, EmptyRelation, Expr, Filter, LogicalPlan, Projection, Sort, TableScan, Union, Values,
-    lit,
+    Distinct, EmptyRelation, Expr, Filter, LogicalPlan, Projection, Sort, TableScan, Union, Values, lit,
 };
 
 use super::expression::{column, conjuncts, expression};
@@ -91,22 +90,15 @@ impl Node {
             // A column that nobody names: it tells the sides of joins apart.
             Self::OneRow | Self::Nothing => 1,
             Self::Values(rows) => rows.first().map_or(0, Vec::len),
-            Self::Filter { input, .. } | Self::Sort { input, .. } | Self::Limit { input, .. } => {
-                input.width()
-            }
-            Self::Join {
-                kind, left, right, ..
-            } => match kind {
+            Self::Filter { input, .. } | Self::Sort { input, .. } | Self::Limit { input, .. } => input.width(),
+            Self::Join { kind, left, right, .. } => match kind {
                 JoinType::LeftSemi | JoinType::LeftAnti => left.width(),
                 JoinType::RightSemi | JoinType::RightAnti => right.width(),
                 _ => left.width() + right.width(),
             },
-            Self::Aggregate {
-                keys,
-                sets,
-                aggregates,
-                ..
-            } => keys.len() + usize::from(sets.is_some()) + aggregates.len(),
+            Self::Aggregate { keys, sets, aggregates, .. } => {
+                keys.len() + usize::from(sets.is_some()) + aggregates.len()
+            }
             Self::Distinct { columns, .. } => columns.len(),
             Self::Union(inputs) => inputs.first().map_or(0, |input| input.outputs.len()),
             Self::Window { functions, input } => input.width() + functions.len(),
@@ -115,10 +107,7 @@ impl Node {
 
     fn all_columns(self) -> Shape {
         let outputs = (0..self.width()).map(column).collect();
-        Shape {
-            node: self,
-            outputs,
-        }
+        Shape { node: self, outputs }
     }
 }
 
@@ -138,31 +127,19 @@ pub(super) fn shape(plan: &LogicalPlan) -> Result<Shape, Refusal> {
         LogicalPlan::Limit(limit) => {
             let input = shape(&limit.input)?;
             let (skip, fetch) = bounds(limit)?;
-            Ok(Shape {
-                node: limited(input.node, skip, fetch),
-                ..input
-            })
+            Ok(Shape { node: limited(input.node, skip, fetch), ..input })
         }
         LogicalPlan::Union(union) => united(union),
         LogicalPlan::Distinct(Distinct::All(input)) => {
             let input = shape(input)?;
-            Ok(Node::Distinct {
-                columns: input.outputs,
-                input: Box::new(input.node),
-            }
-            .all_columns())
+            Ok(Node::Distinct { columns: input.outputs, input: Box::new(input.node) }.all_columns())
         }
         LogicalPlan::Values(values) => values_shape(values),
         LogicalPlan::EmptyRelation(empty) => Ok(empty_relation(empty)),
         LogicalPlan::SubqueryAlias(alias) => shape(&alias.input),
-        LogicalPlan::Subquery(subquery) if subquery.outer_ref_columns.is_empty() => {
-            shape(&subquery.subquery)
-        }
+        LogicalPlan::Subquery(subquery) if subquery.outer_ref_columns.is_empty() => shape(&subquery.subquery),
         LogicalPlan::Repartition(repartition) => shape(&repartition.input),
-        other => Err(Refusal::new(
-            other.display().to_string(),
-            "is an operator that the check does not know",
-        )),
+        other => Err(Refusal::new(other.display().to_string(), "is an operator that the check does not know")),
     }
 }
 
@@ -189,27 +166,15 @@ pub(super) fn filtered(node: Node, mut conditions: Vec<Expr>) -> Node {
 fn limited(node: Node, skip: usize, fetch: Option<usize>) -> Node {
     match node {
         node if skip == 0 && fetch.is_none() => node,
-        Node::Limit {
-            skip: first,
-            fetch: most,
-            input,
-        } => {
+        Node::Limit { skip: first, fetch: most, input } => {
             let left = most.map(|most| most.saturating_sub(skip));
             let fetch = match (left, fetch) {
                 (Some(left), Some(fetch)) => Some(left.min(fetch)),
                 (left, fetch) => left.or(fetch),
             };
-            Node::Limit {
-                skip: first.saturating_add(skip),
-                fetch,
-                input,
-            }
+            Node::Limit { skip: first.saturating_add(skip), fetch, input }
         }
-        node => Node::Limit {
-            skip,
-            fetch,
-            input: Box::new(node),
-        },
+        node => Node::Limit { skip, fetch, input: Box::new(node) },
     }
 }
 
@@ -223,19 +188,8 @@ fn sorted_set(mut exprs: Vec<Expr>) -> Vec<Expr> {
 
 fn table_scan(scan: &TableScan) -> Result<Shape, Refusal> {
     let source = scan.source.schema();
-    let columns = source
-        .fields()
-        .iter()
-        .map(|field| (field.name().clone(), field.data_type().clone()))
-        .collect();
-    let Shape {
-        mut node,
-        outputs: every,
-    } = Node::Scan {
-        table: scan.table_name.clone(),
-        columns,
-    }
-    .all_columns();
+    let columns = source.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect();
+    let Shape { mut node, outputs: every } = Node::Scan { table: scan.table_name.clone(), columns }.all_columns();
     let schema = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &source)
         .map_err(|error| Refusal::new("scan", error.strip_backtrace()))?;
     let scope = Scope::over(&schema, &every);
@@ -246,10 +200,7 @@ fn table_scan(scan: &TableScan) -> Result<Shape, Refusal> {
         None => every,
         Some(kept) => kept.iter().map(|index| column(*index)).collect(),
     };
-    Ok(Shape {
-        node: limited(node, 0, scan.fetch),
-        outputs,
-    })
+    Ok(Shape { node: limited(node, 0, scan.fetch), outputs })
 }
 
 fn projected(projection: &Projection) -> Result<Shape, Refusal> {
@@ -257,25 +208,16 @@ fn projected(projection: &Projection) -> Result<Shape, Refusal> {
     let scope = Scope::over(projection.input.schema(), &input.outputs);
     let mut outputs = Vec::with_capacity(projection.expr.len());
     for expr in &projection.expr {
-        outputs.push(grouping_number(
-            &expression(expr, &scope, None)?,
-            &input.node,
-        )?);
+        outputs.push(grouping_number(&expression(expr, &scope, None)?, &input.node)?);
     }
-    Ok(Shape {
-        node: input.node,
-        outputs,
-    })
+    Ok(Shape { node: input.node, outputs })
 }
 
 fn filter_shape(filter: &Filter) -> Result<Shape, Refusal> {
     let input = shape(&filter.input)?;
     let scope = Scope::over(filter.input.schema(), &input.outputs);
     let conditions = conjuncts(&filter.predicate, &scope, None)?;
-    Ok(Shape {
-        node: filtered(input.node, conditions),
-        outputs: input.outputs,
-    })
+    Ok(Shape { node: filtered(input.node, conditions), outputs: input.outputs })
 }
 
 fn sorted(sort: &Sort) -> Result<Shape, Refusal> {
@@ -285,14 +227,8 @@ fn sorted(sort: &Sort) -> Result<Shape, Refusal> {
     for key in &sort.expr {
         keys.push(key.with_expr(expression(&key.expr, &scope, None)?));
     }
-    let node = Node::Sort {
-        keys,
-        input: Box::new(input.node),
-    };
-    Ok(Shape {
-        node: limited(node, 0, sort.fetch),
-        outputs: input.outputs,
-    })
+    let node = Node::Sort { keys, input: Box::new(input.node) };
+    Ok(Shape { node: limited(node, 0, sort.fetch), outputs: input.outputs })
 }
 
 fn united(union: &Union) -> Result<Shape, Refusal> {
@@ -304,49 +240,27 @@ fn united(union: &Union) -> Result<Shape, Refusal> {
             branch.outputs = vec![lit(1_i64)];
         }
         let is_column = |(position, output): (usize, &Expr)| output == &column(position);
-        let whole = branch.outputs.len() == branch.node.width()
-            && branch.outputs.iter().enumerate().all(is_column);
+        let whole = branch.outputs.len() == branch.node.width() && branch.outputs.iter().enumerate().all(is_column);
         match branch {
-            Shape {
-                node: Node::Union(inner),
-                ..
-            } if whole => inputs.extend(inner),
+            Shape { node: Node::Union(inner), .. } if whole => inputs.extend(inner),
             branch => inputs.push(branch),
         }
     }
     let width = union.schema.fields().len();
-    Ok(Shape {
-        node: Node::Union(inputs),
-        outputs: (0..width).map(column).collect(),
-    })
+    Ok(Shape { node: Node::Union(inputs), outputs: (0..width).map(column).collect() })
 }
 
 fn values_shape(values: &Values) -> Result<Shape, Refusal> {
     let nothing = DFSchema::empty();
     let scope = Scope::over(&nothing, &[]);
-    let row = |row: &Vec<Expr>| {
-        row.iter()
-            .map(|cell| expression(cell, &scope, None))
-            .collect::<Result<Vec<_>, _>>()
-    };
+    let row = |row: &Vec<Expr>| row.iter().map(|cell| expression(cell, &scope, None)).collect::<Result<Vec<_>, _>>();
     Ok(Node::Values(values.values.iter().map(row).collect::<Result<_, _>>()?).all_columns())
 }
 
 fn empty_relation(empty: &EmptyRelation) -> Shape {
     if empty.produce_one_row {
-        return Shape {
-            node: Node::OneRow,
-            outputs: Vec::new(),
-        };
+        return Shape { node: Node::OneRow, outputs: Vec::new() };
     }
     let null = |data_type| lit(ScalarValue::try_from(data_type).unwrap_or(ScalarValue::Null));
-    Shape {
-        node: Node::Nothing,
-        outputs: empty
-            .schema
-            .fields()
-            .iter()
-            .map(|field| null(field.data_type()))
-            .collect(),
-    }
+    Shape { node: Node::Nothing, outputs: empty.schema.fields().iter().map(|field| null(field.data_type())).collect() }
 }

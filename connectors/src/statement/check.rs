@@ -37,10 +37,7 @@ fn check_node(asked: &Node, read: &Node) -> Result<(), Refusal> {
     }
     let (asked_inputs, read_inputs) = (asked.inputs(), read.inputs());
     if asked.name() != read.name() || asked_inputs.len() != read_inputs.len() {
-        return Err(Refusal::new(
-            asked.name(),
-            format!("the text says {} in its place", read.name()),
-        ));
+        return Err(Refusal::new(asked.name(), format!("the text says {} in its place", read.name())));
     }
     for (asked, read) in asked_inputs.into_iter().zip(read_inputs) {
         check_node(asked, read)?;

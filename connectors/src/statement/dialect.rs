@@ -72,17 +72,11 @@ impl Dialect for DataFusion {
     }
 
     fn cast(&self, printed: &str, to: &DataType) -> Result<String, Refusal> {
-        Ok(format!(
-            "arrow_cast({printed}, {})",
-            self.text(&type_name(to)?)
-        ))
+        Ok(format!("arrow_cast({printed}, {})", self.text(&type_name(to)?)))
     }
 
     fn try_cast(&self, printed: &str, to: &DataType) -> Result<String, Refusal> {
-        Ok(format!(
-            "arrow_try_cast({printed}, {})",
-            self.text(&type_name(to)?)
-        ))
+        Ok(format!("arrow_try_cast({printed}, {})", self.text(&type_name(to)?)))
     }
 
     fn operator(&self, operator: Operator) -> Result<&'static str, Refusal> {
@@ -113,10 +107,7 @@ impl Dialect for DataFusion {
             Operator::BitwiseShiftRight => ">>",
             Operator::StringConcat => "||",
             other => {
-                return Err(Refusal::new(
-                    other.to_string(),
-                    "is an operator without a token",
-                ));
+                return Err(Refusal::new(other.to_string(), "is an operator without a token"));
             }
         })
     }
@@ -147,9 +138,6 @@ fn type_name(data_type: &DataType) -> Result<String, Refusal> {
     let name = data_type.to_string();
     match name.parse::<DataType>() {
         Ok(read) if &read == data_type => Ok(name),
-        _ => Err(Refusal::new(
-            name,
-            "is a type whose name does not survive parsing",
-        )),
+        _ => Err(Refusal::new(name, "is a type whose name does not survive parsing")),
     }
 }

@@ -8,12 +8,7 @@ use super::dialect::Dialect;
 use super::refusal::Refusal;
 
 /// What a literal may be cast from, most readable first.
-const SOURCES: &[DataType] = &[
-    DataType::Utf8,
-    DataType::Int64,
-    DataType::Int32,
-    DataType::Binary,
-];
+const SOURCES: &[DataType] = &[DataType::Utf8, DataType::Int64, DataType::Int32, DataType::Binary];
 
 /// `value` in SQL, its type included.
 ///
@@ -48,9 +43,7 @@ fn print_plain(value: &ScalarValue, dialect: &dyn Dialect) -> Option<String> {
 fn print_cast(value: &ScalarValue, dialect: &dyn Dialect) -> Result<String, Refusal> {
     let to = value.data_type();
     let readable = interval_text(value).map(|text| ScalarValue::Utf8(Some(text)));
-    let sources = SOURCES
-        .iter()
-        .filter_map(|source| value.cast_to(source).ok());
+    let sources = SOURCES.iter().filter_map(|source| value.cast_to(source).ok());
     for source in readable.into_iter().chain(sources) {
         // The same type again would ask this function for its own answer.
         let usable = source.data_type() != to || print_plain(&source, dialect).is_some();
@@ -58,10 +51,7 @@ fn print_cast(value: &ScalarValue, dialect: &dyn Dialect) -> Result<String, Refu
             return dialect.cast(&print(&source, dialect)?, &to);
         }
     }
-    Err(Refusal::new(
-        "literal",
-        format!("a value of type {to} does not survive printing"),
-    ))
+    Err(Refusal::new("literal", format!("a value of type {to} does not survive printing")))
 }
 
 /// `value` in bare words that read back to it, without its type.
@@ -70,9 +60,7 @@ pub(super) fn words(value: &ScalarValue) -> Option<String> {
         Some(text) => ScalarValue::Utf8(Some(text)),
         None => value.cast_to(&DataType::Utf8).ok()?,
     };
-    let same = text
-        .cast_to(&value.data_type())
-        .is_ok_and(|read| &read == value);
+    let same = text.cast_to(&value.data_type()).is_ok_and(|read| &read == value);
     match text {
         ScalarValue::Utf8(Some(text)) if same => Some(text),
         _ => None,
@@ -83,42 +71,24 @@ pub(super) fn words(value: &ScalarValue) -> Option<String> {
 fn interval_text(value: &ScalarValue) -> Option<String> {
     const NANOSECONDS: u64 = 1_000_000_000;
     match (value, value.data_type()) {
-        (
-            ScalarValue::IntervalMonthDayNano(Some(span)),
-            DataType::Interval(IntervalUnit::MonthDayNano),
-        ) => {
+        (ScalarValue::IntervalMonthDayNano(Some(span)), DataType::Interval(IntervalUnit::MonthDayNano)) => {
             let sign = if span.nanoseconds < 0 { "-" } else { "" };
-            let (whole, part) = (
-                span.nanoseconds.unsigned_abs() / NANOSECONDS,
-                span.nanoseconds.unsigned_abs() % NANOSECONDS,
-            );
-            Some(format!(
-                "{} months {} days {sign}{whole}.{part:09} seconds",
-                span.months, span.days
-            ))
+            let (whole, part) =
+                (span.nanoseconds.unsigned_abs() / NANOSECONDS, span.nanoseconds.unsigned_abs() % NANOSECONDS);
+            Some(format!("{} months {} days {sign}{whole}.{part:09} seconds", span.months, span.days))
         }
         (ScalarValue::IntervalYearMonth(Some(months)), _) => Some(format!("{months} months")),
         (ScalarValue::IntervalDayTime(Some(span)), _) => {
             let sign = if span.milliseconds < 0 { "-" } else { "" };
-            let (whole, part) = (
-                span.milliseconds.unsigned_abs() / 1000,
-                span.milliseconds.unsigned_abs() % 1000,
-            );
-            Some(format!(
-                "{} days {sign}{whole}.{part:03} seconds",
-                span.days
-            ))
+            let (whole, part) = (span.milliseconds.unsigned_abs() / 1000, span.milliseconds.unsigned_abs() % 1000);
+            Some(format!("{} days {sign}{whole}.{part:03} seconds", span.days))
         }
         _ => None,
     }
 }
 
 /// A list as a call of `make_array` over its elements. An empty one has no elements to tell its type, and is refused.
-fn print_list(
-    list: &ScalarValue,
-    elements: &dyn Array,
-    dialect: &dyn Dialect,
-) -> Result<String, Refusal> {
+fn print_list(list: &ScalarValue, elements: &dyn Array, dialect: &dyn Dialect) -> Result<String, Refusal> {
     let refuse = |reason: &str| Refusal::new("list literal", reason);
     let values = (0..elements.len())
         .map(|index| ScalarValue::try_from_array(elements, index))
@@ -128,19 +98,10 @@ fn print_list(
         return Err(refuse("is empty"));
     }
     if list_of(&values).as_ref() != Some(list) {
-        return Err(refuse(
-            "has elements named otherwise than the far side names them",
-        ));
+        return Err(refuse("has elements named otherwise than the far side names them"));
     }
-    let printed = values
-        .iter()
-        .map(|value| print(value, dialect))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(format!(
-        "{}({})",
-        dialect.function("make_array"),
-        printed.join(", ")
-    ))
+    let printed = values.iter().map(|value| print(value, dialect)).collect::<Result<Vec<_>, _>>()?;
+    Ok(format!("{}({})", dialect.function("make_array"), printed.join(", ")))
 }
 
 /// The list that `make_array` makes of literals; `None` if they are not of one type.
@@ -149,9 +110,7 @@ pub(super) fn list_of(values: &[ScalarValue]) -> Option<ScalarValue> {
     if values.iter().any(|value| value.data_type() != element) {
         return None;
     }
-    Some(ScalarValue::List(ScalarValue::new_list_nullable(
-        values, &element,
-    )))
+    Some(ScalarValue::List(ScalarValue::new_list_nullable(values, &element)))
 }
 
 /// `value` as the far side reads it from a cast, if the cast succeeds.
@@ -178,68 +137,29 @@ mod tests {
         check(ScalarValue::Boolean(Some(true)), "TRUE");
         check(ScalarValue::Int64(Some(7)), "7");
         check(ScalarValue::Int64(Some(-7)), "arrow_cast('-7', 'Int64')");
-        check(
-            ScalarValue::Int64(Some(i64::MIN)),
-            "arrow_cast('-9223372036854775808', 'Int64')",
-        );
-        check(
-            ScalarValue::UInt64(Some(u64::MAX)),
-            "arrow_cast('18446744073709551615', 'UInt64')",
-        );
+        check(ScalarValue::Int64(Some(i64::MIN)), "arrow_cast('-9223372036854775808', 'Int64')");
+        check(ScalarValue::UInt64(Some(u64::MAX)), "arrow_cast('18446744073709551615', 'UInt64')");
         check(ScalarValue::Int32(None), "arrow_cast(NULL, 'Int32')");
         check(ScalarValue::Utf8(Some("it's 名".into())), "'it''s 名'");
-        check(
-            ScalarValue::Utf8View(Some("a".into())),
-            "arrow_cast('a', 'Utf8View')",
-        );
-        check(
-            ScalarValue::Float64(Some(0.1)),
-            "arrow_cast('0.1', 'Float64')",
-        );
-        check(
-            ScalarValue::Float64(Some(f64::NAN)),
-            "arrow_cast('NaN', 'Float64')",
-        );
-        check(
-            ScalarValue::Float64(Some(f64::NEG_INFINITY)),
-            "arrow_cast('-inf', 'Float64')",
-        );
-        check(
-            ScalarValue::Float64(Some(-0.0)),
-            "arrow_cast('-0.0', 'Float64')",
-        );
-        check(
-            ScalarValue::Decimal128(Some(-12345), 15, 2),
-            "arrow_cast('-123.45', 'Decimal128(15, 2)')",
-        );
-        check(
-            ScalarValue::Decimal256(Some(i256::from_i128(5)), 40, 3),
-            "arrow_cast('0.005', 'Decimal256(40, 3)')",
-        );
-        check(
-            ScalarValue::Date32(Some(-1)),
-            "arrow_cast('1969-12-31', 'Date32')",
-        );
+        check(ScalarValue::Utf8View(Some("a".into())), "arrow_cast('a', 'Utf8View')");
+        check(ScalarValue::Float64(Some(0.1)), "arrow_cast('0.1', 'Float64')");
+        check(ScalarValue::Float64(Some(f64::NAN)), "arrow_cast('NaN', 'Float64')");
+        check(ScalarValue::Float64(Some(f64::NEG_INFINITY)), "arrow_cast('-inf', 'Float64')");
+        check(ScalarValue::Float64(Some(-0.0)), "arrow_cast('-0.0', 'Float64')");
+        check(ScalarValue::Decimal128(Some(-12345), 15, 2), "arrow_cast('-123.45', 'Decimal128(15, 2)')");
+        check(ScalarValue::Decimal256(Some(i256::from_i128(5)), 40, 3), "arrow_cast('0.005', 'Decimal256(40, 3)')");
+        check(ScalarValue::Date32(Some(-1)), "arrow_cast('1969-12-31', 'Date32')");
         check(ScalarValue::Binary(Some(vec![0, 255])), "X'00FF'");
+        check(ScalarValue::LargeBinary(Some(vec![255])), "arrow_cast(X'FF', 'LargeBinary')");
         check(
-            ScalarValue::LargeBinary(Some(vec![255])),
-            "arrow_cast(X'FF', 'LargeBinary')",
-        );
-        check(
-            ScalarValue::Dictionary(
-                Box::new(DataType::Int32),
-                Box::new(ScalarValue::Utf8(Some("d".into()))),
-            ),
+            ScalarValue::Dictionary(Box::new(DataType::Int32), Box::new(ScalarValue::Utf8(Some("d".into())))),
             "arrow_cast('d', 'Dictionary(Int32, Utf8)')",
         );
     }
 
     #[test]
     fn times_and_intervals_read_back() {
-        check(
-            ScalarValue::TimestampSecond(Some(0), None),
-            "arrow_cast('1970-01-01T00:00:00', 'Timestamp(s)')",
-        );
+        check(ScalarValue::TimestampSecond(Some(0), None), "arrow_cast('1970-01-01T00:00:00', 'Timestamp(s)')");
         check(
             ScalarValue::TimestampNanosecond(Some(1), Some("+08:00".into())),
             "arrow_cast('1970-01-01T08:00:00.000000001+08:00', 'Timestamp(ns, \"+08:00\")')",
@@ -250,24 +170,15 @@ mod tests {
             "arrow_cast('-14 months 3 days -1.500000000 seconds', 'Interval(MonthDayNano)')",
         );
         let span = IntervalDayTime::new(2, -1500);
-        check(
-            ScalarValue::IntervalDayTime(Some(span)),
-            "arrow_cast('2 days -1.500 seconds', 'Interval(DayTime)')",
-        );
-        check(
-            ScalarValue::DurationSecond(Some(5)),
-            "arrow_cast(5, 'Duration(s)')",
-        );
+        check(ScalarValue::IntervalDayTime(Some(span)), "arrow_cast('2 days -1.500 seconds', 'Interval(DayTime)')");
+        check(ScalarValue::DurationSecond(Some(5)), "arrow_cast(5, 'Duration(s)')");
     }
 
     #[test]
     fn lists_are_calls_and_empty_lists_are_refused() {
         let list = list_of(&[ScalarValue::Int64(Some(1)), ScalarValue::Int64(None)]).unwrap();
         check(list, "\"make_array\"(1, arrow_cast(NULL, 'Int64'))");
-        let empty = ScalarValue::List(Arc::clone(&ScalarValue::new_list_nullable(
-            &[],
-            &DataType::Int64,
-        )));
+        let empty = ScalarValue::List(Arc::clone(&ScalarValue::new_list_nullable(&[], &DataType::Int64)));
         assert!(print(&empty, &DataFusion).is_err());
     }
 
@@ -306,12 +217,8 @@ mod tests {
         ];
         for value in values {
             // A form that does not read back would be refused.
-            let printed =
-                print(&value, &DataFusion).unwrap_or_else(|refusal| panic!("{value:?}: {refusal}"));
-            assert!(
-                printed.contains(&DataFusion.text(&value.data_type().to_string())),
-                "{printed}"
-            );
+            let printed = print(&value, &DataFusion).unwrap_or_else(|refusal| panic!("{value:?}: {refusal}"));
+            assert!(printed.contains(&DataFusion.text(&value.data_type().to_string())), "{printed}");
         }
     }
 }

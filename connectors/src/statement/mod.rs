@@ -66,16 +66,9 @@ pub struct Statement {
 pub fn write(plan: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Refusal> {
     let (text, steps) = steps::Writer::new(&dialect::DataFusion, accepts, plan).statement(plan)?;
     if text.len() > accepts.text_bytes_max {
-        return Err(Refusal::new(
-            "statement",
-            "is longer than the far side accepts",
-        ));
+        return Err(Refusal::new("statement", "is longer than the far side accepts"));
     }
-    Ok(Statement {
-        text,
-        schema: Arc::clone(plan.schema().inner()),
-        steps,
-    })
+    Ok(Statement { text, schema: Arc::clone(plan.schema().inner()), steps })
 }
 
 /// Whether this one node, its operator and its expressions but not its inputs, can be written.
@@ -89,11 +82,7 @@ pub fn refuse(plan: &LogicalPlan, accepts: &Accepts) -> Option<Refusal> {
 fn check_node(plan: &LogicalPlan, accepts: &Accepts) -> Result<(), Refusal> {
     allow::check_operator(plan, accepts)?;
     let any_subquery = [String::new()];
-    let printer = print::Printer {
-        dialect: &dialect::DataFusion,
-        accepts,
-        subqueries: &any_subquery,
-    };
+    let printer = print::Printer { dialect: &dialect::DataFusion, accepts, subqueries: &any_subquery };
     for expr in plan.expressions() {
         let expr = scope::transform(&expr, &mut |part| match part {
             Expr::ScalarSubquery(subquery) => {
@@ -117,11 +106,7 @@ fn check_subquery(subquery: &datafusion_expr::Subquery, accepts: &Accepts) -> Re
     let mut found = Ok(());
     let walked = subquery.subquery.apply(|node| {
         found = check_node(node, accepts);
-        Ok(if found.is_ok() {
-            TreeNodeRecursion::Continue
-        } else {
-            TreeNodeRecursion::Stop
-        })
+        Ok(if found.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
     walked.map_err(|error| Refusal::new("subquery", error.strip_backtrace()))?;
     found
@@ -145,20 +130,13 @@ mod tests {
         let plan = plan.build().unwrap();
         let statement = write(&plan, &Accepts::default()).unwrap();
         assert_eq!(statement.text, expect);
-        assert_eq!(
-            statement.schema.fields().len(),
-            plan.schema().fields().len()
-        );
+        assert_eq!(statement.schema.fields().len(), plan.schema().fields().len());
     }
 
     #[test]
     fn nodes_join_one_select_where_that_is_safe() {
         check(
-            scan("s.p.o")
-                .filter(col("a").gt(lit(1_i64)))
-                .unwrap()
-                .project([col("b")])
-                .unwrap(),
+            scan("s.p.o").filter(col("a").gt(lit(1_i64))).unwrap().project([col("b")]).unwrap(),
             r#"SELECT "t0"."b" AS "c0_0" FROM "s"."p"."o" AS "t0" WHERE ("t0"."a" > 1)"#,
         );
         check(
@@ -171,11 +149,7 @@ mod tests {
                 .unwrap(),
             r#"SELECT "t0"."a" AS "c0_0" FROM "x" AS "t0" ORDER BY "t0"."b" DESC NULLS FIRST LIMIT 3 OFFSET 2"#,
         );
-        let joined = scan("x").join_on(
-            scan("y").build().unwrap(),
-            JoinType::Left,
-            [col("x.a").eq(col("y.b"))],
-        );
+        let joined = scan("x").join_on(scan("y").build().unwrap(), JoinType::Left, [col("x.a").eq(col("y.b"))]);
         check(
             joined.unwrap().project([col("y.a")]).unwrap(),
             r#"SELECT "t1"."a" AS "c0_0" FROM "x" AS "t0" LEFT JOIN "y" AS "t1" ON ("t0"."a" = "t1"."b")"#,
@@ -185,17 +159,11 @@ mod tests {
     #[test]
     fn what_may_not_be_merged_is_a_step() {
         check(
-            scan("x")
-                .limit(0, Some(5))
-                .unwrap()
-                .filter(col("a").is_null())
-                .unwrap(),
+            scan("x").limit(0, Some(5)).unwrap().filter(col("a").is_null()).unwrap(),
             "WITH \"n0\" AS (SELECT \"t0\".\"a\" AS \"c0_0\", \"t0\".\"b\" AS \"c0_1\" FROM \"x\" AS \"t0\" LIMIT 5)\n\
              SELECT \"c0_0\" AS \"c1_0\", \"c0_1\" AS \"c1_1\" FROM \"n0\" WHERE (\"c0_0\" IS NULL)",
         );
-        let computed = scan("x")
-            .project([(col("a") + col("b")).alias("s")])
-            .unwrap();
+        let computed = scan("x").project([(col("a") + col("b")).alias("s")]).unwrap();
         check(
             computed.filter(col("s").gt(lit(0_i64))).unwrap(),
             "WITH \"n0\" AS (SELECT (\"t0\".\"a\" + \"t0\".\"b\") AS \"c0_0\" FROM \"x\" AS \"t0\")\n\
@@ -209,20 +177,11 @@ mod tests {
         let right = || scan("y").build().unwrap();
         let null = NullEquality::NullEqualsNull;
         check(
-            scan("x")
-                .join_detailed(right(), JoinType::LeftSemi, keys(), None, null)
-                .unwrap(),
+            scan("x").join_detailed(right(), JoinType::LeftSemi, keys(), None, null).unwrap(),
             r#"SELECT "t0"."a" AS "c0_0", "t0"."b" AS "c0_1" FROM "x" AS "t0" LEFT SEMI JOIN "y" AS "t1" ON ("t0"."a" IS NOT DISTINCT FROM "t1"."a")"#,
         );
         let nothing = NullEquality::NullEqualsNothing;
-        let anti = scan("x").join_detailed_with_options(
-            right(),
-            JoinType::LeftAnti,
-            keys(),
-            None,
-            nothing,
-            true,
-        );
+        let anti = scan("x").join_detailed_with_options(right(), JoinType::LeftAnti, keys(), None, nothing, true);
         check(
             anti.unwrap(),
             "WITH \"n0\" AS (SELECT \"t1\".\"a\" AS \"c0_0\" FROM \"y\" AS \"t1\")\n\
@@ -233,19 +192,9 @@ mod tests {
 
     #[test]
     fn a_node_is_refused_by_name() {
-        let plan = scan("x")
-            .distinct_on(vec![col("a")], vec![col("b")], None)
-            .unwrap()
-            .build()
-            .unwrap();
+        let plan = scan("x").distinct_on(vec![col("a")], vec![col("b")], None).unwrap().build().unwrap();
         let refusal = refuse(&plan, &Accepts::default()).unwrap();
-        assert_eq!(
-            refusal.to_string(),
-            "distinct on: is not accepted by the far side"
-        );
-        assert_eq!(
-            refuse(&scan("x").build().unwrap(), &Accepts::default()),
-            None
-        );
+        assert_eq!(refusal.to_string(), "distinct on: is not accepted by the far side");
+        assert_eq!(refuse(&scan("x").build().unwrap(), &Accepts::default()), None);
     }
 }

@@ -24,23 +24,11 @@ impl Names {
         let _ = plan.apply_with_subqueries(|node| {
             if let LogicalPlan::TableScan(scan) = node {
                 taken.insert(scan.table_name.table().to_owned());
-                taken.extend(
-                    scan.source
-                        .schema()
-                        .fields()
-                        .iter()
-                        .map(|field| field.name().clone()),
-                );
+                taken.extend(scan.source.schema().fields().iter().map(|field| field.name().clone()));
             }
             Ok(TreeNodeRecursion::Continue)
         });
-        Self {
-            step: prefix("n", &taken),
-            table: prefix("t", &taken),
-            column: prefix("c", &taken),
-            steps: 0,
-            tables: 0,
-        }
+        Self { step: prefix("n", &taken), table: prefix("t", &taken), column: prefix("c", &taken), steps: 0, tables: 0 }
     }
 
     pub(super) fn next_step(&mut self) -> String {
@@ -55,9 +43,7 @@ impl Names {
 
     /// The columns of the step that comes next.
     pub(super) fn columns(&self, width: usize) -> Vec<String> {
-        (0..width)
-            .map(|position| format!("{}{}_{position}", self.column, self.steps))
-            .collect()
+        (0..width).map(|position| format!("{}{}_{position}", self.column, self.steps)).collect()
     }
 
     /// A column that nobody names.

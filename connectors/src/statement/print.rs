@@ -3,9 +3,7 @@
 mod call;
 
 use datafusion_common::TableReference;
-use datafusion_expr::expr::{
-    Between, BinaryExpr, Case, GroupingSet, InList, Like, Placeholder, Sort,
-};
+use datafusion_expr::expr::{Between, BinaryExpr, Case, GroupingSet, InList, Like, Placeholder, Sort};
 use datafusion_expr::{Expr, Operator};
 
 use super::allow::Accepts;
@@ -60,9 +58,7 @@ impl Printer<'_> {
             Expr::Alias(alias) => self.expression(&alias.expr),
             Expr::Column(column) => Ok(self.column(column.relation.as_ref(), &column.name)),
             Expr::Literal(value, metadata) => match metadata {
-                Some(metadata) if !metadata.is_empty() => {
-                    Err(Refusal::new("literal", "carries metadata"))
-                }
+                Some(metadata) if !metadata.is_empty() => Err(Refusal::new("literal", "carries metadata")),
                 _ => literal::print(value, self.dialect),
             },
             Expr::BinaryExpr(binary) => self.binary(binary),
@@ -80,12 +76,8 @@ impl Printer<'_> {
             Expr::Like(like) => self.like(like),
             Expr::Between(between) => self.between(between),
             Expr::Case(case) => self.case(case),
-            Expr::Cast(cast) => self
-                .dialect
-                .cast(&self.expression(&cast.expr)?, cast.field.data_type()),
-            Expr::TryCast(cast) => self
-                .dialect
-                .try_cast(&self.expression(&cast.expr)?, cast.field.data_type()),
+            Expr::Cast(cast) => self.dialect.cast(&self.expression(&cast.expr)?, cast.field.data_type()),
+            Expr::TryCast(cast) => self.dialect.try_cast(&self.expression(&cast.expr)?, cast.field.data_type()),
             Expr::InList(list) => self.in_list(list),
             Expr::ScalarFunction(function) => self.scalar_function(function),
             Expr::AggregateFunction(function) => self.aggregate_function(function),
@@ -93,10 +85,7 @@ impl Printer<'_> {
             Expr::Placeholder(placeholder) => token_index(placeholder)
                 .and_then(|index| self.subqueries.get(index).cloned())
                 .ok_or_else(|| Refusal::new("placeholder", "has no value")),
-            other => Err(Refusal::new(
-                other.variant_name(),
-                "is an expression that a statement does not hold",
-            )),
+            other => Err(Refusal::new(other.variant_name(), "is an expression that a statement does not hold")),
         }
     }
 
@@ -105,9 +94,7 @@ impl Printer<'_> {
     pub(super) fn key(&self, expr: &Expr) -> Result<String, Refusal> {
         match expr {
             Expr::Alias(alias) => self.key(&alias.expr),
-            Expr::Literal(value, _) => self
-                .dialect
-                .cast(&self.expression(expr)?, &value.data_type()),
+            Expr::Literal(value, _) => self.dialect.cast(&self.expression(expr)?, &value.data_type()),
             other => self.expression(other),
         }
     }
@@ -115,12 +102,8 @@ impl Printer<'_> {
     /// A GROUP BY clause's keys.
     pub(super) fn grouping(&self, group: &[Expr]) -> Result<String, Refusal> {
         match group {
-            [Expr::GroupingSet(GroupingSet::Rollup(keys))] => {
-                Ok(format!("ROLLUP ({})", self.keys(keys)?))
-            }
-            [Expr::GroupingSet(GroupingSet::Cube(keys))] => {
-                Ok(format!("CUBE ({})", self.keys(keys)?))
-            }
+            [Expr::GroupingSet(GroupingSet::Rollup(keys))] => Ok(format!("ROLLUP ({})", self.keys(keys)?)),
+            [Expr::GroupingSet(GroupingSet::Cube(keys))] => Ok(format!("CUBE ({})", self.keys(keys)?)),
             [Expr::GroupingSet(GroupingSet::GroupingSets(sets))] => {
                 let sets = join(sets, |set| Ok(format!("({})", self.keys(set)?)))?;
                 Ok(format!("GROUPING SETS ({sets})"))
@@ -131,10 +114,7 @@ impl Printer<'_> {
 
     /// Conjuncts, in one flat AND.
     pub(super) fn conjunction(&self, conjuncts: &[Expr]) -> Result<String, Refusal> {
-        let printed = conjuncts
-            .iter()
-            .map(|expr| self.expression(expr))
-            .collect::<Result<Vec<_>, _>>()?;
+        let printed = conjuncts.iter().map(|expr| self.expression(expr)).collect::<Result<Vec<_>, _>>()?;
         Ok(printed.join(" AND "))
     }
 
@@ -155,11 +135,7 @@ impl Printer<'_> {
 
     /// A table's name, part by part.
     pub(super) fn table(&self, table: &TableReference) -> String {
-        let parts: Vec<String> = table
-            .to_vec()
-            .iter()
-            .map(|part| self.dialect.identifier(part))
-            .collect();
+        let parts: Vec<String> = table.to_vec().iter().map(|part| self.dialect.identifier(part)).collect();
         parts.join(".")
     }
 
@@ -168,9 +144,7 @@ impl Printer<'_> {
     }
 
     fn order(&self, order: &[Sort]) -> Result<String, Refusal> {
-        join(order, |sort| {
-            Ok(Self::direction(sort, &self.key(&sort.expr)?))
-        })
+        join(order, |sort| Ok(Self::direction(sort, &self.key(&sort.expr)?)))
     }
 
     fn list(&self, exprs: &[Expr]) -> Result<String, Refusal> {
@@ -194,48 +168,31 @@ impl Printer<'_> {
             left = inner.left.as_ref();
         }
         operands.push(left);
-        let printed = operands
-            .iter()
-            .rev()
-            .map(|operand| self.expression(operand))
-            .collect::<Result<Vec<_>, _>>()?;
+        let printed = operands.iter().rev().map(|operand| self.expression(operand)).collect::<Result<Vec<_>, _>>()?;
         let operator = self.dialect.operator(binary.op)?;
         Ok(format!("({})", printed.join(&format!(" {operator} "))))
     }
 
     fn like(&self, like: &Like) -> Result<String, Refusal> {
         let not = if like.negated { "NOT " } else { "" };
-        let word = if like.case_insensitive {
-            "ILIKE"
-        } else {
-            "LIKE"
-        };
+        let word = if like.case_insensitive { "ILIKE" } else { "LIKE" };
         let escape = match like.escape_char {
             None => String::new(),
             Some(escape) if escape.is_ascii() => {
                 format!(" ESCAPE {}", self.dialect.text(&escape.to_string()))
             }
             Some(_) => {
-                return Err(Refusal::new(
-                    "like",
-                    "has an escape character of several bytes",
-                ));
+                return Err(Refusal::new("like", "has an escape character of several bytes"));
             }
         };
-        let (expr, pattern) = (
-            self.expression(&like.expr)?,
-            self.expression(&like.pattern)?,
-        );
+        let (expr, pattern) = (self.expression(&like.expr)?, self.expression(&like.pattern)?);
         Ok(format!("({expr} {not}{word} {pattern}{escape})"))
     }
 
     fn between(&self, between: &Between) -> Result<String, Refusal> {
         let not = if between.negated { "NOT " } else { "" };
         let expr = self.expression(&between.expr)?;
-        let (low, high) = (
-            self.expression(&between.low)?,
-            self.expression(&between.high)?,
-        );
+        let (low, high) = (self.expression(&between.low)?, self.expression(&between.high)?);
         Ok(format!("({expr} {not}BETWEEN {low} AND {high})"))
     }
 
@@ -245,11 +202,7 @@ impl Printer<'_> {
             words.push(self.expression(operand)?);
         }
         for (when, then) in &case.when_then_expr {
-            words.push(format!(
-                "WHEN {} THEN {}",
-                self.expression(when)?,
-                self.expression(then)?
-            ));
+            words.push(format!("WHEN {} THEN {}", self.expression(when)?, self.expression(then)?));
         }
         if let Some(otherwise) = &case.else_expr {
             words.push(format!("ELSE {}", self.expression(otherwise)?));
@@ -263,19 +216,12 @@ impl Printer<'_> {
             return Err(Refusal::new("in list", "is empty"));
         }
         let not = if list.negated { "NOT " } else { "" };
-        Ok(format!(
-            "({} {not}IN ({}))",
-            self.expression(&list.expr)?,
-            self.list(&list.list)?
-        ))
+        Ok(format!("({} {not}IN ({}))", self.expression(&list.expr)?, self.list(&list.list)?))
     }
 }
 
 fn is_associative(operator: Operator) -> bool {
-    matches!(
-        operator,
-        Operator::And | Operator::Or | Operator::Plus | Operator::Multiply | Operator::StringConcat
-    )
+    matches!(operator, Operator::And | Operator::Or | Operator::Plus | Operator::Multiply | Operator::StringConcat)
 }
 
 fn join<T>(items: &[T], print: impl Fn(&T) -> Result<String, Refusal>) -> Result<String, Refusal> {

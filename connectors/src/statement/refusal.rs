@@ -16,10 +16,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal of `operator` for `reason`.
     pub fn new(operator: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            operator: operator.into(),
-            reason: reason.into(),
-        }
+        Self { operator: operator.into(), reason: reason.into() }
     }
 }
 

@@ -22,9 +22,7 @@ impl<'a> Scope<'a> {
     pub(super) fn and(mut self, schema: &'a DFSchema, outputs: &[Expr]) -> Self {
         let named = schema.iter().zip(outputs);
         self.columns
-            .extend(named.map(|((qualifier, field), output)| {
-                (qualifier, field.name().as_str(), output.clone())
-            }));
+            .extend(named.map(|((qualifier, field), output)| (qualifier, field.name().as_str(), output.clone())));
         self
     }
 
@@ -37,16 +35,10 @@ impl<'a> Scope<'a> {
         let mut matches = self
             .columns
             .iter()
-            .filter(|(qualifier, name, _)| {
-                *name == column.name && same_relation(column, *qualifier)
-            })
+            .filter(|(qualifier, name, _)| *name == column.name && same_relation(column, *qualifier))
             .map(|(_, _, output)| output);
-        let refuse = |reason: &str| {
-            Refusal::new("column", format!("{} {reason}", column.quoted_flat_name()))
-        };
-        let first = matches
-            .next()
-            .ok_or_else(|| refuse("is not in the input"))?;
+        let refuse = |reason: &str| Refusal::new("column", format!("{} {reason}", column.quoted_flat_name()));
+        let first = matches.next().ok_or_else(|| refuse("is not in the input"))?;
         if matches.any(|other| other != first) {
             return Err(refuse("is ambiguous"));
         }
@@ -64,10 +56,7 @@ fn same_relation(column: &Column, qualifier: Option<&TableReference>) -> bool {
 }
 
 /// Rewrites `expr` from its leaves up; the first refusal ends the walk.
-pub(super) fn transform(
-    expr: &Expr,
-    rewrite: &mut dyn FnMut(Expr) -> Result<Expr, Refusal>,
-) -> Result<Expr, Refusal> {
+pub(super) fn transform(expr: &Expr, rewrite: &mut dyn FnMut(Expr) -> Result<Expr, Refusal>) -> Result<Expr, Refusal> {
     let mut refused = None;
     let rewritten = expr.clone().transform_up(|part| {
         if refused.is_some() {
@@ -102,9 +91,7 @@ mod tests {
         let (left, right) = (table("l"), table("r"));
         let scope = Scope::over(&left, &[lit(1)]).and(&right, &[lit(2)]);
         let check = |expr: Expr, expect: Result<Expr, &str>| {
-            let Expr::Column(column) = &expr else {
-                panic!("{expr} is no column")
-            };
+            let Expr::Column(column) = &expr else { panic!("{expr} is no column") };
             let found = scope.resolve(column).map_err(|refusal| refusal.reason);
             assert_eq!(found, expect.map_err(str::to_owned));
         };

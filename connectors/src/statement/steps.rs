@@ -6,8 +6,8 @@ mod join;
 use datafusion_common::{Column, DFSchema, ScalarValue, TableReference};
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{
-    Distinct, EmptyRelation, Expr, FetchType, Filter, Limit, LogicalPlan, Projection, SkipType,
-    Sort, TableScan, Values, lit,
+    Distinct, EmptyRelation, Expr, FetchType, Filter, Limit, LogicalPlan, Projection, SkipType, Sort, TableScan,
+    Values, lit,
 };
 
 use super::allow::{Accepts, check_operator};
@@ -31,13 +31,7 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(dialect: &'a dyn Dialect, accepts: &'a Accepts, plan: &LogicalPlan) -> Self {
-        Self {
-            dialect,
-            accepts,
-            names: Names::apart_from(plan),
-            steps: Vec::new(),
-            subqueries: Vec::new(),
-        }
+        Self { dialect, accepts, names: Names::apart_from(plan), steps: Vec::new(), subqueries: Vec::new() }
     }
 
     /// The statement of `plan`, and the number of its steps.
@@ -75,38 +69,25 @@ impl<'a> Writer<'a> {
             LogicalPlan::SubqueryAlias(alias) => self.block(&alias.input),
             LogicalPlan::Subquery(subquery) => self.block(&subquery.subquery),
             LogicalPlan::Repartition(repartition) => self.block(&repartition.input),
-            other => Err(Refusal::new(
-                other.display().to_string(),
-                "is an operator that a statement does not hold",
-            )),
+            other => Err(Refusal::new(other.display().to_string(), "is an operator that a statement does not hold")),
         }
     }
 
     /// The SELECT of `plan`, still open for more conditions.
     fn rows(&mut self, plan: &LogicalPlan) -> Result<Block, Refusal> {
         let block = self.block(plan)?;
-        if block.is_rows() {
-            Ok(block)
-        } else {
-            self.step(&block)
-        }
+        if block.is_rows() { Ok(block) } else { self.step(&block) }
     }
 
     /// Writes `block` down as a step, and goes on from its name.
     fn step(&mut self, block: &Block) -> Result<Block, Refusal> {
         if self.steps.len() + 1 >= self.accepts.steps_max {
-            return Err(Refusal::new(
-                "statement",
-                "has more steps than the far side accepts",
-            ));
+            return Err(Refusal::new("statement", "has more steps than the far side accepts"));
         }
         let (columns, select) = self.print(block)?;
         let name = self.names.next_step();
         self.steps.push((name.clone(), select));
-        let outputs = columns
-            .into_iter()
-            .take(block.outputs.len())
-            .map(|name| Expr::Column(Column::from_name(name)));
+        let outputs = columns.into_iter().take(block.outputs.len()).map(|name| Expr::Column(Column::from_name(name)));
         Ok(Block::over(Source::Step(name), outputs.collect()))
     }
 
@@ -117,11 +98,7 @@ impl<'a> Writer<'a> {
     }
 
     fn printer(&self) -> Printer<'_> {
-        Printer {
-            dialect: self.dialect,
-            accepts: self.accepts,
-            subqueries: &self.subqueries,
-        }
+        Printer { dialect: self.dialect, accepts: self.accepts, subqueries: &self.subqueries }
     }
 
     /// `expr` with its columns as the statement calls them and its subqueries as steps.
@@ -139,10 +116,7 @@ impl<'a> Writer<'a> {
     }
 
     fn conjuncts(&mut self, predicate: &Expr, scope: &Scope<'_>) -> Result<Vec<Expr>, Refusal> {
-        split_conjunction(predicate)
-            .into_iter()
-            .map(|part| self.say(part, scope))
-            .collect()
+        split_conjunction(predicate).into_iter().map(|part| self.say(part, scope)).collect()
     }
 
     fn subquery(&mut self, kind: Token, text: String) -> Expr {
@@ -162,27 +136,13 @@ impl<'a> Writer<'a> {
         let schema = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &source)
             .map_err(|error| Refusal::new("scan", error.strip_backtrace()))?;
         let scope = Scope::over(&schema, &every);
-        let filter = scan
-            .filters
-            .iter()
-            .map(|filter| self.conjuncts(filter, &scope))
-            .collect::<Result<Vec<_>, _>>()?;
+        let filter = scan.filters.iter().map(|filter| self.conjuncts(filter, &scope)).collect::<Result<Vec<_>, _>>()?;
         let outputs = match &scan.projection {
             None => every,
-            Some(kept) => kept
-                .iter()
-                .filter_map(|index| every.get(*index).cloned())
-                .collect(),
+            Some(kept) => kept.iter().filter_map(|index| every.get(*index).cloned()).collect(),
         };
-        let source = Source::Table {
-            name: scan.table_name.clone(),
-            alias,
-        };
-        Ok(Block {
-            filter: filter.concat(),
-            fetch: scan.fetch,
-            ..Block::over(source, outputs)
-        })
+        let source = Source::Table { name: scan.table_name.clone(), alias };
+        Ok(Block { filter: filter.concat(), fetch: scan.fetch, ..Block::over(source, outputs) })
     }
 
     /// A projection joins any SELECT but one that groups, is distinct, has a window or is a union; over an ORDER BY
@@ -215,12 +175,8 @@ impl<'a> Writer<'a> {
         let mut block = self.rows(&sort.input)?;
         let schema = sort.input.schema();
         // A key that is a column of the result is named, not computed again.
-        let computed: Vec<&Expr> = sort
-            .expr
-            .iter()
-            .map(|key| &key.expr)
-            .filter(|key| !matches!(key, Expr::Column(_)))
-            .collect();
+        let computed: Vec<&Expr> =
+            sort.expr.iter().map(|key| &key.expr).filter(|key| !matches!(key, Expr::Column(_))).collect();
         if block.repeats(&computed, schema, 0)? {
             block = self.step(&block)?;
         }
@@ -229,11 +185,7 @@ impl<'a> Writer<'a> {
         for key in &sort.expr {
             order.push(key.with_expr(self.say(&key.expr, &scope)?));
         }
-        Ok(Block {
-            order,
-            fetch: sort.fetch,
-            ..block
-        })
+        Ok(Block { order, fetch: sort.fetch, ..block })
     }
 
     /// Limits compose: what the inner one leaves, the outer one cuts again.
@@ -254,28 +206,13 @@ impl<'a> Writer<'a> {
 
     fn values(&mut self, values: &Values) -> Result<Block, Refusal> {
         let alias = self.names.next_table();
-        let columns: Vec<String> = (0..values.schema.fields().len())
-            .map(|position| format!("{alias}_{position}"))
-            .collect();
+        let columns: Vec<String> =
+            (0..values.schema.fields().len()).map(|position| format!("{alias}_{position}")).collect();
         let nothing = DFSchema::empty();
         let scope = Scope::over(&nothing, &[]);
-        let rows = values
-            .values
-            .iter()
-            .map(|row| self.say_all(row, &scope))
-            .collect::<Result<Vec<_>, _>>()?;
-        let outputs = columns
-            .iter()
-            .map(|name| Expr::Column(Column::from_name(name)))
-            .collect();
-        Ok(Block::over(
-            Source::Values {
-                rows,
-                alias,
-                columns,
-            },
-            outputs,
-        ))
+        let rows = values.values.iter().map(|row| self.say_all(row, &scope)).collect::<Result<Vec<_>, _>>()?;
+        let outputs = columns.iter().map(|name| Expr::Column(Column::from_name(name))).collect();
+        Ok(Block::over(Source::Values { rows, alias, columns }, outputs))
     }
 }
 
@@ -286,12 +223,7 @@ fn empty_relation(empty: &EmptyRelation) -> Block {
     }
     let null = |data_type| ScalarValue::try_from(data_type).unwrap_or(ScalarValue::Null);
     Block {
-        outputs: empty
-            .schema
-            .fields()
-            .iter()
-            .map(|field| lit(null(field.data_type())))
-            .collect(),
+        outputs: empty.schema.fields().iter().map(|field| lit(null(field.data_type()))).collect(),
         filter: vec![lit(false)],
         ..Block::default()
     }

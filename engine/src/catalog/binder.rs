@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::memory::{MemoryCatalogProviderList, MemorySchemaProvider};
-use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, SchemaProvider, TableProvider,
-};
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProvider, SchemaProvider, TableProvider};
+use datafusion::common::{ResolvedTableReference, TableReference};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::parser::Statement;
-use datafusion::common::{ResolvedTableReference, TableReference};
 
 use crate::error::{Code, EngineError, Result};
 
@@ -81,11 +79,7 @@ fn register(
 
 /// The error for a table that nobody here knows.
 pub fn unknown_table(name: &ResolvedTableReference) -> EngineError {
-    let written = TableReference::full(
-        Arc::clone(&name.catalog),
-        Arc::clone(&name.schema),
-        Arc::clone(&name.table),
-    );
+    let written = TableReference::full(Arc::clone(&name.catalog), Arc::clone(&name.schema), Arc::clone(&name.table));
     EngineError::new(
         Code::NotFound,
         format!("there is no table `{written}`; tables are named site.source.table (list them with \\dt or GetTables)"),

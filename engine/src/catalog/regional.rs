@@ -75,12 +75,7 @@ fn same_columns(regional: &RegionalTable, arm: &RegionalArm, expected: &SchemaRe
     Ok(())
 }
 
-fn arm_plan(
-    regional: &RegionalTable,
-    arm: &RegionalArm,
-    table: SiteTable,
-    columns: &SchemaRef,
-) -> Result<LogicalPlan> {
+fn arm_plan(regional: &RegionalTable, arm: &RegionalArm, table: SiteTable, columns: &SchemaRef) -> Result<LogicalPlan> {
     let name = arm.table.to_reference();
     let region = || lit(arm.region.as_str());
     let column = |column: &str| Expr::Column(Column::new(Some(name.clone()), column));

@@ -111,12 +111,15 @@ fn ledger_schema() -> SchemaRef {
     ]))
 }
 
+/// A ledger entry and the query it belongs to.
+type Owned = (String, Arc<LedgerEntry>);
+
 fn ledger_batch(records: &[Arc<QueryRecord>]) -> Result<RecordBatch> {
-    let entries: Vec<(String, Arc<LedgerEntry>)> = records
+    let entries: Vec<Owned> = records
         .iter()
         .flat_map(|record| record.ledger().into_iter().map(|entry| (record.id.to_string(), entry)))
         .collect();
-    let texts = |of: &dyn Fn(&(String, Arc<LedgerEntry>)) -> String| -> ArrayRef {
+    let texts = |of: &dyn Fn(&Owned) -> String| -> ArrayRef {
         Arc::new(entries.iter().map(|entry| Some(of(entry))).collect::<StringArray>())
     };
     let numbers = |of: &dyn Fn(&LedgerEntry) -> Option<i64>| -> ArrayRef {

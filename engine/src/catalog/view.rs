@@ -187,7 +187,8 @@ fn column_counts(column: &ColumnStatistics) -> ColumnCounts {
     ColumnCounts {
         nulls: count(&column.null_count),
         distinct: count(&column.distinct_count),
-        exact_bounds: matches!(column.min_value, Precision::Exact(_)) && matches!(column.max_value, Precision::Exact(_)),
+        exact_bounds: matches!(column.min_value, Precision::Exact(_))
+            && matches!(column.max_value, Precision::Exact(_)),
     }
 }
 

@@ -202,8 +202,16 @@ mod tests {
     fn addresses_of_sites() {
         assert!(SiteUrl::parse("https://[::1]:1").unwrap().is_loopback());
         assert!(!SiteUrl::parse("https://bts.example:32011").unwrap().is_loopback());
-        for bad in ["bts:1", "https://bts", "ftp://bts:1", "https://bts:1/x", "https://u@bts:1", "https://bts:1?q", "http://[::1]:1", ""]
-        {
+        for bad in [
+            "bts:1",
+            "https://bts",
+            "ftp://bts:1",
+            "https://bts:1/x",
+            "https://u@bts:1",
+            "https://bts:1?q",
+            "http://[::1]:1",
+            "",
+        ] {
             SiteUrl::parse(bad).unwrap_err();
         }
     }

@@ -34,7 +34,10 @@ pub(super) async fn analysis(run: &Run, record: &Arc<QueryRecord>) -> Result<Sen
     for entry in record.ledger() {
         // A scan that a LIMIT above it no longer needs has no other end than this.
         entry.end(Progress::Cancelled);
-        rows.push((format!("site {} ({})", entry.site, entry.number), format!("{}\n{}", entry.statement, border(&entry))));
+        rows.push((
+            format!("site {} ({})", entry.site, entry.number),
+            format!("{}\n{}", entry.statement, border(&entry)),
+        ));
     }
     rows.extend(unsent(&run.planned));
     lines(rows)

@@ -134,10 +134,9 @@ impl ExecutionPlan for RemoteScanExec {
 }
 
 async fn send(access: &RemoteAccess, fragment: &Fragment) -> Result<SendableRecordBatchStream, DataFusionError> {
-    let peer = access
-        .peers
-        .get(&fragment.site)
-        .ok_or_else(|| EngineError::internal(format!("a fragment for site {}, which is not configured", fragment.site)))?;
+    let peer = access.peers.get(&fragment.site).ok_or_else(|| {
+        EngineError::internal(format!("a fragment for site {}, which is not configured", fragment.site))
+    })?;
     let record = &access.record;
     let entry = record.open_entry(fragment.site.clone(), Arc::clone(&fragment.statement));
     let request = FragmentRequest {

@@ -38,10 +38,8 @@ impl Access {
     /// # Errors
     /// `UNAUTHENTICATED`, `BUSY`.
     pub async fn caller(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Caller> {
-        let certificates = extensions
-            .get::<TlsConnectInfo<TcpConnectInfo>>()
-            .and_then(TlsConnectInfo::peer_certs)
-            .unwrap_or_default();
+        let certificates =
+            extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(TlsConnectInfo::peer_certs).unwrap_or_default();
         let caller = self.authenticator.caller(authorization(headers)?, &certificates).await?;
         Ok(Caller { peer: caller.subject.is_peer(), subject: caller.subject.name, session: caller.session })
     }

@@ -49,7 +49,8 @@ impl Sealer {
     pub fn random(lifetime_s: u64) -> Result<Arc<Self>> {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).map_err(EngineError::internal)?;
-        let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| EngineError::internal("the sealing key is unusable"))?;
+        let key =
+            UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| EngineError::internal("the sealing key is unusable"))?;
         Ok(Arc::new(Self { key: LessSafeKey::new(key), lifetime_s }))
     }
 

@@ -166,9 +166,12 @@ impl FlightService for FlightServer {
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
         self.caller(&request).await?;
-        Ok(Response::new(stream::iter(actions::LISTED.map(|(name, description)| {
-            Ok(ActionType { r#type: name.to_string(), description: description.to_string() })
-        })).boxed()))
+        Ok(Response::new(
+            stream::iter(actions::LISTED.map(|(name, description)| {
+                Ok(ActionType { r#type: name.to_string(), description: description.to_string() })
+            }))
+            .boxed(),
+        ))
     }
 
     async fn list_flights(&self, _request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {

@@ -64,9 +64,7 @@ pub fn encode(
     let schema = wire_schema(&batches.schema());
     let id = running.record().id.clone();
     let digest = Arc::new(Mutex::new(Digest::default()));
-    let options = IpcWriteOptions::default()
-        .try_with_compression(egress.compression)
-        .map_err(EngineError::internal)?;
+    let options = IpcWriteOptions::default().try_with_compression(egress.compression).map_err(EngineError::internal)?;
     let bytes_target = egress.limits.flight_data_bytes_target;
     let ending = egress.ending;
     let outlet = Outlet::new(batches, running, Arc::clone(&schema), egress, Arc::clone(&digest));
@@ -245,7 +243,11 @@ fn make_plain(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
         .iter()
         .zip(schema.fields())
         .map(|(column, field)| {
-            if column.data_type() == field.data_type() { Ok(Arc::clone(column)) } else { cast(column, field.data_type()) }
+            if column.data_type() == field.data_type() {
+                Ok(Arc::clone(column))
+            } else {
+                cast(column, field.data_type())
+            }
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(EngineError::internal)?;

@@ -86,12 +86,7 @@ impl SitePeer {
         if let Some(tls) = address.tls.clone() {
             endpoint = endpoint.tls_config(tls).map_err(wrong)?;
         }
-        Ok(Self {
-            channel: endpoint.connect_lazy(),
-            site: address.site,
-            compression: address.compression,
-            limits,
-        })
+        Ok(Self { channel: endpoint.connect_lazy(), site: address.site, compression: address.compression, limits })
     }
 
     /// The site's name.
@@ -125,7 +120,10 @@ impl SitePeer {
         }
         Err(EngineError::new(
             Code::SiteProtocol,
-            format!("the node at the address of site {} says that it is another site; check the coordinator's configuration", self.site),
+            format!(
+                "the node at the address of site {} says that it is another site; check the coordinator's configuration",
+                self.site
+            ),
         ))
     }
 
@@ -135,13 +133,16 @@ impl SitePeer {
     }
 
     async fn fetch_unbounded<T: serde::de::DeserializeOwned>(&self, action: &str) -> Result<T> {
-        let mut client = FlightServiceClient::new(self.channel.clone())
-            .max_decoding_message_size(self.limits.message_bytes_max);
+        let mut client =
+            FlightServiceClient::new(self.channel.clone()).max_decoding_message_size(self.limits.message_bytes_max);
         let request = Action { r#type: action.to_string(), body: bytes::Bytes::new() };
         let failed = |status| from_site(&self.site, "its catalog", status);
         let mut results = client.do_action(request).await.map_err(failed)?.into_inner();
         let result = results.message().await.map_err(failed)?.ok_or_else(|| {
-            EngineError::new(Code::SiteProtocol, format!("site {} answered nothing when asked for its catalog", self.site))
+            EngineError::new(
+                Code::SiteProtocol,
+                format!("site {} answered nothing when asked for its catalog", self.site),
+            )
         })?;
         serde_json::from_slice(&result.body).map_err(|error| {
             EngineError::new(

@@ -164,7 +164,9 @@ impl Arrival {
                 .border
                 .error(Code::SiteProtocol, "sent a stream that is not what it says it sent")
                 .caused_by(format!("counted {counted:?}, told {trailer:?}"))),
-            Err(error) => Err(self.border.error(Code::SiteProtocol, "sent a trailer that cannot be read").caused_by(error)),
+            Err(error) => {
+                Err(self.border.error(Code::SiteProtocol, "sent a trailer that cannot be read").caused_by(error))
+            }
         }
     }
 

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use connectors::statement::{Accepts, Refusal};
 use datafusion::common::Column;
+use datafusion::common::TableReference;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, Projection, Sort, SortExpr};
-use datafusion::common::TableReference;
 
 use crate::catalog::site_table::{SiteId, SiteTable};
 use crate::error::{EngineError, Result};
@@ -119,8 +119,7 @@ impl Cutter<'_> {
     }
 
     fn fragment(&mut self, plan: &LogicalPlan, site: &SiteId) -> Result<LogicalPlan, Unsent> {
-        let failed =
-            |error: &dyn std::fmt::Display| Unsent::NotWritten(Refusal::new("fragment", error.to_string()));
+        let failed = |error: &dyn std::fmt::Display| Unsent::NotWritten(Refusal::new("fragment", error.to_string()));
         let named = with_full_names(plan.clone()).map_err(|error| failed(&error))?;
         let statement = prove(self.state, &named, &self.accepts)?;
         let fragment = Arc::new(Fragment {
@@ -163,9 +162,11 @@ fn order_of(plan: &LogicalPlan) -> Order {
             order => order,
         },
         LogicalPlan::Projection(projection) => match order_of(&projection.input) {
-            Order::By(keys) => {
-                keys.into_iter().map(|key| through(projection, key)).collect::<Option<_>>().map_or(Order::Hidden, Order::By)
-            }
+            Order::By(keys) => keys
+                .into_iter()
+                .map(|key| through(projection, key))
+                .collect::<Option<_>>()
+                .map_or(Order::Hidden, Order::By),
             order => order,
         },
         _ => Order::None,

@@ -10,7 +10,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use crate::error::Result;
 use crate::plan::cut_fragments::{CutPlan, cut_fragments};
 use crate::plan::fragment_node::FragmentPlanner;
-use crate::plan::group_joins::group_joins;
+use crate::plan::group_joins::{group_joins, optimizer_after};
 use crate::plan::sites::{Location, Sites};
 use crate::plan::split_unions::split_unions;
 
@@ -50,6 +50,6 @@ fn arrange(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
     if !(grouped.transformed || split.transformed) {
         return Ok(split.data);
     }
-    // The new shape has no projections and filters of its own yet: the same rules place them.
-    Ok(state.optimizer().optimize(split.data, state, |_, _| {})?)
+    // The new shape carries columns that nothing above it needs. All of DataFusion's rules would take groups apart again.
+    Ok(optimizer_after().optimize(split.data, state, |_, _| {})?)
 }

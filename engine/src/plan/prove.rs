@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use connectors::statement::{Accepts, Refusal, Statement, check, write};
+use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner};
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
-use datafusion::common::TableReference;
 use datafusion::sql::parser::DFParser;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 

@@ -16,9 +16,8 @@ use crate::config::limits::Limits;
 /// # Errors
 /// When the spill directory of the memory pool cannot be made.
 pub fn base_state(limits: &Limits) -> DataFusionResult<SessionState> {
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
-        .build_arc()?;
+    let runtime =
+        RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes))).build_arc()?;
     Ok(SessionStateBuilder::new()
         .with_config(pinned(limits.target_partitions))
         .with_runtime_env(runtime)
@@ -29,9 +28,7 @@ pub fn base_state(limits: &Limits) -> DataFusionResult<SessionState> {
 /// The pinned options. Text is plain Utf8 everywhere (no views), so that the planner's types, a fragment's types at the
 /// site and the types on the wire are the same; identifiers, null order, decimals and time zone are fixed.
 fn pinned(target_partitions: usize) -> SessionConfig {
-    let mut config = SessionConfig::new()
-        .with_create_default_catalog_and_schema(false)
-        .with_information_schema(false);
+    let mut config = SessionConfig::new().with_create_default_catalog_and_schema(false).with_information_schema(false);
     if target_partitions > 0 {
         config = config.with_target_partitions(target_partitions);
     }

@@ -38,10 +38,7 @@ impl ServerAddress {
     /// Whether the server is on this machine.
     pub(super) fn is_loopback(&self) -> bool {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost"
-            || host
-                .parse::<IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 }
 
@@ -55,14 +52,8 @@ impl FromStr for ServerAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let with_scheme = if text.contains("://") {
-            text.to_owned()
-        } else {
-            format!("grpc://{text}")
-        };
-        let uri: Uri = with_scheme
-            .parse()
-            .map_err(|error| format!("not a URL: {error}"))?;
+        let with_scheme = if text.contains("://") { text.to_owned() } else { format!("grpc://{text}") };
+        let uri: Uri = with_scheme.parse().map_err(|error| format!("not a URL: {error}"))?;
         let authority = uri.authority().ok_or("the URL names no host")?;
         if authority.as_str().contains('@') {
             return Err("a URL must hold no user or password; use --user".to_owned());
@@ -82,9 +73,7 @@ fn transport_of(scheme: &str) -> Result<Transport, String> {
     match scheme {
         "grpc" | "grpc+tcp" => Ok(Transport::Plain),
         "grpc+tls" => Ok(Transport::Tls),
-        other => Err(format!(
-            "unknown scheme {other}://; use grpc:// or grpc+tls://"
-        )),
+        other => Err(format!("unknown scheme {other}://; use grpc:// or grpc+tls://")),
     }
 }
 
@@ -110,11 +99,7 @@ mod tests {
 
     fn check(text: &str, expect: &str) {
         let shown = match text.parse::<ServerAddress>() {
-            Ok(address) => format!(
-                "{} loopback={}",
-                address.endpoint_uri(),
-                address.is_loopback()
-            ),
+            Ok(address) => format!("{} loopback={}", address.endpoint_uri(), address.is_loopback()),
             Err(error) => format!("error: {error}"),
         };
         assert_eq!(shown, expect, "{text}");
@@ -122,35 +107,17 @@ mod tests {
 
     #[test]
     fn urls() {
-        check(
-            "grpc://127.0.0.1:32010",
-            "http://127.0.0.1:32010 loopback=true",
-        );
+        check("grpc://127.0.0.1:32010", "http://127.0.0.1:32010 loopback=true");
         check("grpc+tcp://h", "http://h:32010 loopback=false");
-        check(
-            "grpc+tls://data.example:443/",
-            "https://data.example:443 loopback=false",
-        );
+        check("grpc+tls://data.example:443/", "https://data.example:443 loopback=false");
         check("localhost", "http://localhost:32010 loopback=true");
         check("localhost:1", "http://localhost:1 loopback=true");
         check("[::1]:5", "http://[::1]:5 loopback=true");
         check("grpc://[::1]", "http://[::1]:32010 loopback=true");
-        check(
-            "http://h",
-            "error: unknown scheme http://; use grpc:// or grpc+tls://",
-        );
-        check(
-            "grpc://a:b@h",
-            "error: a URL must hold no user or password; use --user",
-        );
+        check("http://h", "error: unknown scheme http://; use grpc:// or grpc+tls://");
+        check("grpc://a:b@h", "error: a URL must hold no user or password; use --user");
         check("grpc://h/db", "error: the URL must end after the port");
-        check(
-            "grpc://h:99999",
-            "error: the port must be a number from 1 to 65535",
-        );
-        check(
-            "grpc://h:",
-            "error: the port must be a number from 1 to 65535",
-        );
+        check("grpc://h:99999", "error: the port must be a number from 1 to 65535");
+        check("grpc://h:", "error: the port must be a number from 1 to 65535");
     }
 }

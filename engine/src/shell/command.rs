@@ -51,26 +51,18 @@ impl Command {
             "\\ledger" => without_argument(name, argument, Self::Ledger),
             "\\dn" => Ok(Self::Schemas(argument.map(str::to_owned))),
             "\\dt" => Ok(Self::Tables(argument.map(str::to_owned))),
-            "\\d" => {
-                Ok(argument.map_or(Self::Tables(None), |table| Self::Columns(table.to_owned())))
-            }
+            "\\d" => Ok(argument.map_or(Self::Tables(None), |table| Self::Columns(table.to_owned()))),
             "\\format" => Ok(Self::Format(argument.map(format_named).transpose()?)),
             "\\timing" => Ok(Self::Timing(argument.map(switch_named).transpose()?)),
             "\\limit" => Ok(Self::Limit(argument.map(limit_named).transpose()?)),
-            _ => Err(ShellError::Command(format!(
-                "unknown command {name}; \\? lists them"
-            ))),
+            _ => Err(ShellError::Command(format!("unknown command {name}; \\? lists them"))),
         }
     }
 }
 
 /// The command that a plain word at the prompt stands for, as newcomers try them.
 pub(super) fn of_plain_word(entry: &str) -> Option<&'static str> {
-    let word = entry
-        .trim()
-        .trim_end_matches(';')
-        .trim_end()
-        .to_ascii_lowercase();
+    let word = entry.trim().trim_end_matches(';').trim_end().to_ascii_lowercase();
     match word.as_str() {
         "quit" | "exit" => Some("\\q"),
         "help" => Some("\\?"),
@@ -78,30 +70,20 @@ pub(super) fn of_plain_word(entry: &str) -> Option<&'static str> {
     }
 }
 
-fn without_argument(
-    name: &str,
-    argument: Option<&str>,
-    command: Command,
-) -> Result<Command, ShellError> {
+fn without_argument(name: &str, argument: Option<&str>, command: Command) -> Result<Command, ShellError> {
     match argument {
         None => Ok(command),
-        Some(text) => Err(ShellError::Command(format!(
-            "{name} takes no argument, and was given {text}"
-        ))),
+        Some(text) => Err(ShellError::Command(format!("{name} takes no argument, and was given {text}"))),
     }
 }
 
 fn format_named(name: &str) -> Result<Format, ShellError> {
-    Format::from_str(name, true).map_err(|_| {
-        ShellError::Command(format!(
-            "unknown format {name}; use table, csv, json or markdown"
-        ))
-    })
+    Format::from_str(name, true)
+        .map_err(|_| ShellError::Command(format!("unknown format {name}; use table, csv, json or markdown")))
 }
 
 fn switch_named(name: &str) -> Result<Switch, ShellError> {
-    Switch::from_str(name, true)
-        .map_err(|_| ShellError::Command(format!("\\timing is on or off, not {name}")))
+    Switch::from_str(name, true).map_err(|_| ShellError::Command(format!("\\timing is on or off, not {name}")))
 }
 
 fn limit_named(name: &str) -> Result<Option<usize>, ShellError> {
@@ -110,9 +92,7 @@ fn limit_named(name: &str) -> Result<Option<usize>, ShellError> {
     }
     match name.parse() {
         Ok(rows) if rows > 0 => Ok(Some(rows)),
-        _ => Err(ShellError::Command(format!(
-            "\\limit is a number of rows or off, not {name}"
-        ))),
+        _ => Err(ShellError::Command(format!("\\limit is a number of rows or off, not {name}"))),
     }
 }
 
@@ -133,10 +113,7 @@ mod tests {
         check("\\dn bts.*", Command::Schemas(Some("bts.*".to_owned())));
         check("\\dt  f* ", Command::Tables(Some("f*".to_owned())));
         check("\\d", Command::Tables(None));
-        check(
-            "\\d bts.ontime.\"航班 表\";",
-            Command::Columns("bts.ontime.\"航班 表\"".to_owned()),
-        );
+        check("\\d bts.ontime.\"航班 表\";", Command::Columns("bts.ontime.\"航班 表\"".to_owned()));
         check("\\ledger", Command::Ledger);
         check("\\format", Command::Format(None));
         check("\\format CSV", Command::Format(Some(Format::Csv)));
@@ -153,10 +130,7 @@ mod tests {
             ("\\dx", "unknown command \\dx; \\? lists them"),
             ("\\", "unknown command \\; \\? lists them"),
             ("\\q now", "\\q takes no argument, and was given now"),
-            (
-                "\\format xml",
-                "unknown format xml; use table, csv, json or markdown",
-            ),
+            ("\\format xml", "unknown format xml; use table, csv, json or markdown"),
             ("\\timing maybe", "\\timing is on or off, not maybe"),
             ("\\limit 0", "\\limit is a number of rows or off, not 0"),
         ] {

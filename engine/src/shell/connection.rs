@@ -59,16 +59,10 @@ impl Connection {
         tls_ca: Option<&Path>,
         credentials: &Credentials,
     ) -> Result<Self, ShellError> {
-        let channel = endpoint(server, tls_ca)?
-            .connect()
-            .await
-            .map_err(|error| unreachable_server(server, &error))?;
+        let channel = endpoint(server, tls_ca)?.connect().await.map_err(|error| unreachable_server(server, &error))?;
         let flight = FlightServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let mut connection = Self {
-            client: FlightSqlServiceClient::new_from_inner(flight),
-            running: None,
-            last_query_id: None,
-        };
+        let mut connection =
+            Self { client: FlightSqlServiceClient::new_from_inner(flight), running: None, last_query_id: None };
         connection.sign_in(credentials).await?;
         Ok(connection)
     }
@@ -95,10 +89,7 @@ impl Connection {
         Ok(self.read(info).await?.0)
     }
 
-    pub(super) async fn schemas(
-        &mut self,
-        request: CommandGetDbSchemas,
-    ) -> Result<Answer, ShellError> {
+    pub(super) async fn schemas(&mut self, request: CommandGetDbSchemas) -> Result<Answer, ShellError> {
         let info = self.client.get_db_schemas(request).await?;
         Ok(self.read(info).await?.0)
     }
@@ -113,10 +104,7 @@ impl Connection {
         let Some(info) = self.running.take() else {
             return;
         };
-        let action = Action::new(
-            "CancelFlightInfo",
-            CancelFlightInfoRequest::new(info).encode_to_vec(),
-        );
+        let action = Action::new("CancelFlightInfo", CancelFlightInfoRequest::new(info).encode_to_vec());
         let _ = tokio::time::timeout(CANCEL_TIMEOUT, self.client.do_action(action)).await;
     }
 
@@ -130,9 +118,7 @@ impl Connection {
         let pair = format!("{}:{}", credentials.user, credentials.password);
         let basic = format!("Basic {}", BASE64_STANDARD.encode(pair));
         let mut request = tonic::Request::new(stream::iter([HandshakeRequest::default()]));
-        let header = basic
-            .parse()
-            .map_err(|_| ShellError::Usage("the password is too long".to_owned()))?;
+        let header = basic.parse().map_err(|_| ShellError::Usage("the password is too long".to_owned()))?;
         request.metadata_mut().insert("authorization", header);
         let response = match self.client.inner_mut().handshake(request).await {
             Ok(response) => response,
@@ -146,9 +132,7 @@ impl Connection {
         match token {
             Some(token) => self.client.set_token(token.to_owned()),
             None => {
-                return Err(ShellError::Connection(
-                    "the server gave no token at sign-in".to_owned(),
-                ));
+                return Err(ShellError::Connection("the server gave no token at sign-in".to_owned()));
             }
         }
         Ok(())
@@ -161,15 +145,11 @@ impl Connection {
         let mut query_id = None;
         let mut streams = Vec::with_capacity(info.endpoint.len());
         for endpoint in &info.endpoint {
-            let ticket = endpoint
-                .ticket
-                .clone()
-                .ok_or_else(|| ShellError::Answer("an endpoint has no ticket".to_owned()))?;
+            let ticket =
+                endpoint.ticket.clone().ok_or_else(|| ShellError::Answer("an endpoint has no ticket".to_owned()))?;
             let batches = self.client.do_get(ticket).await?;
             let header = batches.headers().get(headers::QUERY_ID);
-            query_id = header
-                .and_then(|id| id.to_str().ok().map(str::to_owned))
-                .or(query_id);
+            query_id = header.and_then(|id| id.to_str().ok().map(str::to_owned)).or(query_id);
             streams.push(batches);
         }
         let batches = stream::iter(streams).flatten().boxed();
@@ -189,9 +169,7 @@ impl Answer {
         }
         let first = batches.next().await.transpose()?;
         Ok(Self {
-            schema: first
-                .as_ref()
-                .map_or_else(|| Schema::empty().into(), RecordBatch::schema),
+            schema: first.as_ref().map_or_else(|| Schema::empty().into(), RecordBatch::schema),
             batches: stream::iter(first.map(Ok)).chain(batches).boxed(),
         })
     }
@@ -207,9 +185,7 @@ impl Answer {
 
 fn endpoint(server: &ServerAddress, tls_ca: Option<&Path>) -> Result<Endpoint, ShellError> {
     let endpoint = Endpoint::from_shared(server.endpoint_uri())
-        .and_then(|endpoint| {
-            endpoint.user_agent(concat!("chancery-sql/", env!("CARGO_PKG_VERSION")))
-        })
+        .and_then(|endpoint| endpoint.user_agent(concat!("chancery-sql/", env!("CARGO_PKG_VERSION"))))
         .map_err(|error| ShellError::Usage(format!("{server}: {}", innermost_reason(&error))))?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_keepalive(Some(KEEPALIVE))
@@ -219,14 +195,12 @@ fn endpoint(server: &ServerAddress, tls_ca: Option<&Path>) -> Result<Endpoint, S
         (Transport::Tls, None) => Err(ShellError::Usage(
             "grpc+tls:// needs --tls-ca FILE, the authority that vouches for the server".to_owned(),
         )),
-        (Transport::Plain, Some(_)) => Err(ShellError::Usage(
-            "--tls-ca is for grpc+tls:// addresses; this one is plain text".to_owned(),
-        )),
+        (Transport::Plain, Some(_)) => {
+            Err(ShellError::Usage("--tls-ca is for grpc+tls:// addresses; this one is plain text".to_owned()))
+        }
         (Transport::Plain, None) => {
             if !server.is_loopback() {
-                notice::say(&format!(
-                    "warning: the way to {server} is not encrypted, and carries the password"
-                ));
+                notice::say(&format!("warning: the way to {server} is not encrypted, and carries the password"));
             }
             Ok(endpoint)
         }
@@ -234,8 +208,7 @@ fn endpoint(server: &ServerAddress, tls_ca: Option<&Path>) -> Result<Endpoint, S
 }
 
 fn with_tls(endpoint: Endpoint, path: &Path) -> Result<Endpoint, ShellError> {
-    let unusable =
-        |reason: String| ShellError::Usage(format!("--tls-ca {}: {reason}", path.display()));
+    let unusable = |reason: String| ShellError::Usage(format!("--tls-ca {}: {reason}", path.display()));
     let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
     endpoint
         .tls_config(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
@@ -254,10 +227,7 @@ fn unreachable_server(server: &ServerAddress, error: &tonic::transport::Error) -
 
 fn refused_sign_in(error: FlightError, credentials: &Credentials) -> ShellError {
     match ShellError::from(error) {
-        ShellError::Refused { message, .. } => ShellError::SignIn {
-            user: credentials.user.clone(),
-            message,
-        },
+        ShellError::Refused { message, .. } => ShellError::SignIn { user: credentials.user.clone(), message },
         other => other,
     }
 }

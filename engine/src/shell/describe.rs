@@ -22,10 +22,7 @@ pub(super) fn schemas_like(pattern: Option<&str>) -> CommandGetDbSchemas {
             None => (None, Some(text)),
         },
     };
-    CommandGetDbSchemas {
-        catalog: site.map(str::to_owned),
-        db_schema_filter_pattern: schema.map(like),
-    }
+    CommandGetDbSchemas { catalog: site.map(str::to_owned), db_schema_filter_pattern: schema.map(like) }
 }
 
 /// The tables that `[[SITE.]SCHEMA.]TABLE` matches. Flight SQL has patterns for schemas and tables; a site is named.
@@ -68,11 +65,7 @@ pub(super) fn columns_of(tables: &[RecordBatch]) -> Result<RecordBatch, ShellErr
             .and_then(|column| column.as_binary_opt::<i32>())
             .ok_or_else(|| missing("table_schema"))?;
         for row in 0..batch.num_rows() {
-            let parts: Vec<&str> = names
-                .iter()
-                .filter(|name| name.is_valid(row))
-                .map(|name| name.value(row))
-                .collect();
+            let parts: Vec<&str> = names.iter().filter(|name| name.is_valid(row)).map(|name| name.value(row)).collect();
             let schema = Schema::try_from(IpcMessage(schemas.value(row).to_vec().into()))?;
             for field in schema.fields() {
                 rows.push(&parts.join("."), field);
@@ -96,37 +89,22 @@ impl ColumnRows {
         let type_name = field.metadata().get(TYPE_NAME_KEY).cloned();
         self.table.append_value(table);
         self.column.append_value(field.name());
-        self.data_type
-            .append_value(type_name.unwrap_or_else(|| field.data_type().to_string()));
-        self.nullable
-            .append_value(if field.is_nullable() { "yes" } else { "no" });
-        self.comment
-            .append_value(field.metadata().get(REMARKS_KEY).map_or("", String::as_str));
+        self.data_type.append_value(type_name.unwrap_or_else(|| field.data_type().to_string()));
+        self.nullable.append_value(if field.is_nullable() { "yes" } else { "no" });
+        self.comment.append_value(field.metadata().get(REMARKS_KEY).map_or("", String::as_str));
     }
 
     fn finish(mut self) -> Result<RecordBatch, ShellError> {
-        let fields = ["table", "column", "type", "nullable", "comment"]
-            .map(|name| Field::new(name, DataType::Utf8, false));
-        let columns = [
-            &mut self.table,
-            &mut self.column,
-            &mut self.data_type,
-            &mut self.nullable,
-            &mut self.comment,
-        ]
-        .map(|builder| Arc::new(builder.finish()) as _);
-        Ok(RecordBatch::try_new(
-            Arc::new(Schema::new(fields.to_vec())),
-            columns.to_vec(),
-        )?)
+        let fields =
+            ["table", "column", "type", "nullable", "comment"].map(|name| Field::new(name, DataType::Utf8, false));
+        let columns = [&mut self.table, &mut self.column, &mut self.data_type, &mut self.nullable, &mut self.comment]
+            .map(|builder| Arc::new(builder.finish()) as _);
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), columns.to_vec())?)
     }
 }
 
 fn text_column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, ShellError> {
-    batch
-        .column_by_name(name)
-        .and_then(|column| column.as_string_opt::<i32>())
-        .ok_or_else(|| missing(name))
+    batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>()).ok_or_else(|| missing(name))
 }
 
 fn missing(column: &str) -> ShellError {
@@ -140,9 +118,7 @@ fn like(pattern: &str) -> String {
 
 /// A LIKE pattern that matches only `text`: the identifier arrives with its own `%` and `_` escaped.
 fn literally(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_")
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 #[cfg(test)]
@@ -157,23 +133,14 @@ mod tests {
     fn patterns() {
         let request = tables_like(Some("bts.on_time.f*"));
         assert_eq!(request.catalog.as_deref(), Some("bts"));
-        assert_eq!(
-            request.db_schema_filter_pattern.as_deref(),
-            Some("on\\_time")
-        );
+        assert_eq!(request.db_schema_filter_pattern.as_deref(), Some("on\\_time"));
         assert_eq!(request.table_name_filter_pattern.as_deref(), Some("f%"));
         assert_eq!(tables_like(None), CommandGetTables::default());
         let request = schemas_like(Some("ontime"));
-        assert_eq!(
-            (request.catalog, request.db_schema_filter_pattern.as_deref()),
-            (None, Some("ontime"))
-        );
+        assert_eq!((request.catalog, request.db_schema_filter_pattern.as_deref()), (None, Some("ontime")));
         let request = schemas_like(Some("bts.o?time"));
         assert_eq!(
-            (
-                request.catalog.as_deref(),
-                request.db_schema_filter_pattern.as_deref()
-            ),
+            (request.catalog.as_deref(), request.db_schema_filter_pattern.as_deref()),
             (Some("bts"), Some("o_time"))
         );
     }
@@ -183,10 +150,7 @@ mod tests {
         let request = tables_named("BTS.ontime.\"My_航班\"");
         assert_eq!(request.catalog.as_deref(), Some("bts"));
         assert_eq!(request.db_schema_filter_pattern.as_deref(), Some("ontime"));
-        assert_eq!(
-            request.table_name_filter_pattern.as_deref(),
-            Some("My\\_航班")
-        );
+        assert_eq!(request.table_name_filter_pattern.as_deref(), Some("My\\_航班"));
         assert!(request.include_schema);
     }
 
@@ -204,14 +168,10 @@ mod tests {
             ("catalog_name", text(Some("bts"))),
             ("db_schema_name", text(Some("ontime"))),
             ("table_name", text(Some("flights"))),
-            (
-                "table_schema",
-                Arc::new(BinaryArray::from_vec(vec![bytes.as_ref()])) as ArrayRef,
-            ),
+            ("table_schema", Arc::new(BinaryArray::from_vec(vec![bytes.as_ref()])) as ArrayRef),
         ])
         .unwrap();
-        let shown =
-            arrow::util::pretty::pretty_format_batches(&[columns_of(&[tables]).unwrap()]).unwrap();
+        let shown = arrow::util::pretty::pretty_format_batches(&[columns_of(&[tables]).unwrap()]).unwrap();
         let expect = "\
 +--------------------+---------+-------+----------+----------+
 | table              | column  | type  | nullable | comment  |

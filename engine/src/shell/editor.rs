@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use datafusion::common::runtime::SpawnedTask;
 use reedline::{
-    FileBackedHistory, Prompt, PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus,
-    Reedline, Signal, ValidationResult, Validator,
+    FileBackedHistory, Prompt, PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus, Reedline, Signal,
+    ValidationResult, Validator,
 };
 
 use super::command;
@@ -28,20 +28,14 @@ pub(super) struct Editor {
 
 impl Editor {
     pub(super) fn open(no_history: bool) -> Self {
-        let reedline = Reedline::create()
-            .with_validator(Box::new(StatementValidator))
-            .use_bracketed_paste(true);
+        let reedline = Reedline::create().with_validator(Box::new(StatementValidator)).use_bracketed_paste(true);
         if no_history {
             return Self { reedline };
         }
         match open_history() {
-            Ok(history) => Self {
-                reedline: reedline.with_history(Box::new(history)),
-            },
+            Ok(history) => Self { reedline: reedline.with_history(Box::new(history)) },
             Err(reason) => {
-                notice::say(&format!(
-                    "This session's history will not be kept: {reason}"
-                ));
+                notice::say(&format!("This session's history will not be kept: {reason}"));
                 Self { reedline }
             }
         }
@@ -60,10 +54,7 @@ impl Editor {
             };
             (self, entry)
         });
-        let (editor, entry) = task
-            .join()
-            .await
-            .map_err(|error| ShellError::Prompt(error.to_string()))?;
+        let (editor, entry) = task.join().await.map_err(|error| ShellError::Prompt(error.to_string()))?;
         let entry = entry?.map(|entry| command::of_plain_word(&entry).map_or(entry, str::to_owned));
         Ok((editor, entry))
     }
@@ -119,29 +110,17 @@ fn open_history() -> Result<FileBackedHistory, String> {
 
 /// The file's place by the XDG base directory specification, by which a relative path counts as none.
 fn history_file() -> Option<PathBuf> {
-    let directory = |name| {
-        environment::variable(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let state =
-        directory("XDG_STATE_HOME").or_else(|| Some(directory("HOME")?.join(".local/state")))?;
+    let directory = |name| environment::variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = directory("XDG_STATE_HOME").or_else(|| Some(directory("HOME")?.join(".local/state")))?;
     Some(state.join("chancery").join("history"))
 }
 
 /// Makes the file for its owner alone: statements hold the values that people look for.
 fn keep_private(file: &Path) -> io::Result<()> {
     if let Some(directory) = file.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(file)?;
+    OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
     Ok(())
 }
 
@@ -153,18 +132,9 @@ mod tests {
 
     #[test]
     fn enter_runs_what_is_complete() {
-        for (entry, complete) in [
-            ("SELECT 1;", true),
-            ("SELECT 1", false),
-            ("exit", true),
-            ("\\dt", true),
-        ] {
+        for (entry, complete) in [("SELECT 1;", true), ("SELECT 1", false), ("exit", true), ("\\dt", true)] {
             let answer = StatementValidator.validate(entry);
-            assert_eq!(
-                matches!(answer, ValidationResult::Complete),
-                complete,
-                "{entry}"
-            );
+            assert_eq!(matches!(answer, ValidationResult::Complete), complete, "{entry}");
         }
     }
 

@@ -29,11 +29,7 @@ pub(super) enum ShellError {
 
     /// A statement that cannot be told from the next one.
     #[error("SYNTAX: {message} at line {line}, column {column}")]
-    Syntax {
-        message: String,
-        line: u64,
-        column: u64,
-    },
+    Syntax { message: String, line: u64, column: u64 },
 
     /// A backslash command that is not one, or finds nothing.
     #[error("{0}")]
@@ -41,10 +37,7 @@ pub(super) enum ShellError {
 
     /// The server's own words about a statement.
     #[error("{message}{}", .query_id.as_ref().map(|id| format!("\nquery {id}")).unwrap_or_default())]
-    Refused {
-        message: String,
-        query_id: Option<String>,
-    },
+    Refused { message: String, query_id: Option<String> },
 
     /// An answer that is not what Flight SQL promises, or holds a type that this format cannot show.
     #[error("the answer cannot be shown: {0}")]
@@ -71,14 +64,10 @@ impl ShellError {
 
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) | Self::Connection(_) | Self::SignIn { .. } | Self::Prompt(_) => {
-                ExitCode::from(2)
+            Self::Usage(_) | Self::Connection(_) | Self::SignIn { .. } | Self::Prompt(_) => ExitCode::from(2),
+            Self::Syntax { .. } | Self::Command(_) | Self::Refused { .. } | Self::Answer(_) | Self::Output(_) => {
+                ExitCode::from(1)
             }
-            Self::Syntax { .. }
-            | Self::Command(_)
-            | Self::Refused { .. }
-            | Self::Answer(_)
-            | Self::Output(_) => ExitCode::from(1),
             Self::Cancelled => ExitCode::from(EXIT_INTERRUPTED),
         }
     }
@@ -91,10 +80,7 @@ impl From<FlightError> for ShellError {
         };
         // Only a status that was made on this side of the wire has a source: the transport's own error.
         if status.source().is_some() {
-            return Self::Connection(format!(
-                "the connection was lost: {}",
-                innermost_reason(status.as_ref())
-            ));
+            return Self::Connection(format!("the connection was lost: {}", innermost_reason(status.as_ref())));
         }
         let query_id = status.metadata().get(headers::QUERY_ID);
         Self::Refused {
@@ -120,10 +106,7 @@ fn coded(message: &str, code: tonic::Code) -> String {
 }
 
 fn is_code(word: &str) -> bool {
-    !word.is_empty()
-        && word
-            .chars()
-            .all(|letter| letter.is_ascii_uppercase() || letter == '_')
+    !word.is_empty() && word.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_')
 }
 
 /// The last word in a chain of errors, in which the layers above only say that something went wrong.
@@ -158,10 +141,7 @@ mod tests {
 
     #[test]
     fn the_query_id_stands_below_the_message() {
-        let error = ShellError::Refused {
-            message: "TYPE: no".to_owned(),
-            query_id: Some("q7".to_owned()),
-        };
+        let error = ShellError::Refused { message: "TYPE: no".to_owned(), query_id: Some("q7".to_owned()) };
         assert_eq!(error.to_string(), "TYPE: no\nquery q7");
     }
 

@@ -60,12 +60,7 @@ fn push_statements(sql: &str, steps: &mut Vec<Step>) -> Result<(), ShellError> {
         line: error.location.line,
         column: error.location.column,
     })?;
-    steps.extend(
-        cuts.closed
-            .into_iter()
-            .chain(cuts.open)
-            .map(Step::Statement),
-    );
+    steps.extend(cuts.closed.into_iter().chain(cuts.open).map(Step::Statement));
     Ok(())
 }
 
@@ -119,12 +114,7 @@ struct Places<'a> {
 
 impl<'a> Places<'a> {
     fn new(text: &'a str) -> Self {
-        Self {
-            text,
-            characters: text.char_indices(),
-            line: 1,
-            column: 1,
-        }
+        Self { text, characters: text.char_indices(), line: 1, column: 1 }
     }
 
     fn offset_of(&mut self, place: Location) -> usize {
@@ -169,23 +159,11 @@ mod tests {
 
     #[test]
     fn semicolons_elsewhere_are_text() {
-        check(
-            "SELECT ';', 'it''s;'; SELECT 2",
-            &["sql SELECT ';', 'it''s;'", "sql SELECT 2"],
-        );
+        check("SELECT ';', 'it''s;'; SELECT 2", &["sql SELECT ';', 'it''s;'", "sql SELECT 2"]);
         check("SELECT \"a;b\" FROM t;", &["sql SELECT \"a;b\" FROM t"]);
-        check(
-            "SELECT 1 -- one; two\n; SELECT 2",
-            &["sql SELECT 1 -- one; two", "sql SELECT 2"],
-        );
-        check(
-            "SELECT /* ; /* ; */ */ 1;",
-            &["sql SELECT /* ; /* ; */ */ 1"],
-        );
-        check(
-            "SELECT $$;$$; SELECT 2",
-            &["sql SELECT $$;$$", "sql SELECT 2"],
-        );
+        check("SELECT 1 -- one; two\n; SELECT 2", &["sql SELECT 1 -- one; two", "sql SELECT 2"]);
+        check("SELECT /* ; /* ; */ */ 1;", &["sql SELECT /* ; /* ; */ */ 1"]);
+        check("SELECT $$;$$; SELECT 2", &["sql SELECT $$;$$", "sql SELECT 2"]);
     }
 
     #[test]
@@ -198,25 +176,15 @@ mod tests {
     fn places_are_characters_not_bytes() {
         check(
             "SELECT '华东;' AS 区域;\nSELECT '𝒳'; SELECT 3",
-            &[
-                "sql SELECT '华东;' AS 区域",
-                "sql SELECT '𝒳'",
-                "sql SELECT 3",
-            ],
+            &["sql SELECT '华东;' AS 区域", "sql SELECT '𝒳'", "sql SELECT 3"],
         );
-        check(
-            "SELECT 1;\r\nSELECT 2;\r\n",
-            &["sql SELECT 1", "sql SELECT 2"],
-        );
+        check("SELECT 1;\r\nSELECT 2;\r\n", &["sql SELECT 1", "sql SELECT 2"]);
     }
 
     #[test]
     fn commands_stand_between_statements() {
         check("\\dt", &["command \\dt"]);
-        check(
-            "SELECT 1;\n  \\timing on \nSELECT 2",
-            &["sql SELECT 1", "command \\timing on", "sql SELECT 2"],
-        );
+        check("SELECT 1;\n  \\timing on \nSELECT 2", &["sql SELECT 1", "command \\timing on", "sql SELECT 2"]);
         check("SELECT '\n\\dt\n';", &["sql SELECT '\n\\dt\n'"]);
         check("-- list\n\\l\n\\dn", &["command \\l", "command \\dn"]);
     }
@@ -224,33 +192,15 @@ mod tests {
     #[test]
     fn an_unfinished_string_is_named_with_its_place() {
         let error = steps("SELECT 1;\nSELECT 'a").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "SYNTAX: Unterminated string literal at line 2, column 8"
-        );
+        assert_eq!(error, "SYNTAX: Unterminated string literal at line 2, column 8");
     }
 
     #[test]
     fn the_prompt_waits_for_the_end_of_a_statement() {
-        for complete in [
-            "",
-            "  ",
-            "\\d flights",
-            "SELECT 1;",
-            "SELECT 1; -- x",
-            "-- only a comment",
-            "SELECT 1;\n",
-        ] {
+        for complete in ["", "  ", "\\d flights", "SELECT 1;", "SELECT 1; -- x", "-- only a comment", "SELECT 1;\n"] {
             assert!(is_complete(complete), "{complete}");
         }
-        for open in [
-            "SELECT 1",
-            "SELECT 1; SELECT 2",
-            "SELECT 'a;",
-            "SELECT \"a;",
-            "SELECT 1 /* ;",
-            "SELECT $$;",
-        ] {
+        for open in ["SELECT 1", "SELECT 1; SELECT 2", "SELECT 'a;", "SELECT \"a;", "SELECT 1 /* ;", "SELECT $$;"] {
             assert!(!is_complete(open), "{open}");
         }
     }

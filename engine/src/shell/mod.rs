@@ -53,10 +53,7 @@ pub async fn run(args: SqlArgs) -> ExitCode {
 
 async fn converse(args: SqlArgs) -> Result<(), ShellError> {
     let texts = one_shot_texts(&args)?;
-    let credentials = Credentials {
-        password: password::find(&args)?,
-        user: args.user,
-    };
+    let credentials = Credentials { password: password::find(&args)?, user: args.user };
     let connection = Connection::open(&args.server, args.tls_ca.as_deref(), &credentials).await?;
     let on_terminal = texts.is_none();
     let settings = Settings {
@@ -92,8 +89,7 @@ fn one_shot_texts(args: &SqlArgs) -> Result<Option<Vec<String>>, ShellError> {
 }
 
 fn read_script(path: &Path) -> Result<String, ShellError> {
-    std::fs::read_to_string(path)
-        .map_err(|error| ShellError::Usage(format!("cannot read {}: {error}", path.display())))
+    std::fs::read_to_string(path).map_err(|error| ShellError::Usage(format!("cannot read {}: {error}", path.display())))
 }
 
 fn read_standard_input() -> Result<String, ShellError> {

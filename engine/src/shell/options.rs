@@ -14,11 +14,7 @@ use super::format::Format;
 #[derive(Debug, clap::Args)]
 pub struct SqlArgs {
     /// Server: [grpc://]HOST[:PORT] in plain text, grpc+tls://HOST[:PORT] over TLS
-    #[arg(
-        value_name = "URL",
-        env = "CHANCERY_URL",
-        default_value = "grpc://127.0.0.1:32010"
-    )]
+    #[arg(value_name = "URL", env = "CHANCERY_URL", default_value = "grpc://127.0.0.1:32010")]
     pub(super) server: ServerAddress,
 
     /// User to sign in as

@@ -26,18 +26,11 @@ pub(super) fn find(args: &SqlArgs) -> Result<String, ShellError> {
 }
 
 fn from_file(path: &Path) -> Result<String, ShellError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        ShellError::Usage(format!(
-            "cannot read the password file {}: {error}",
-            path.display()
-        ))
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ShellError::Usage(format!("cannot read the password file {}: {error}", path.display())))?;
     match text.lines().next() {
         Some(password) if !password.is_empty() => Ok(password.to_owned()),
-        _ => Err(ShellError::Usage(format!(
-            "the password file {} has no password on its first line",
-            path.display()
-        ))),
+        _ => Err(ShellError::Usage(format!("the password file {} has no password on its first line", path.display()))),
     }
 }
 
@@ -58,11 +51,7 @@ mod tests {
         ] {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(content.as_bytes()).unwrap();
-            assert_eq!(
-                from_file(file.path()).ok().as_deref(),
-                expect,
-                "{content:?}"
-            );
+            assert_eq!(from_file(file.path()).ok().as_deref(), expect, "{content:?}");
         }
     }
 

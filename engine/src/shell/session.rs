@@ -39,10 +39,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(connection: Connection, settings: Settings) -> Self {
-        Self {
-            connection,
-            settings,
-        }
+        Self { connection, settings }
     }
 
     /// Runs every step of `text` in order, up to the first that fails.
@@ -96,17 +93,11 @@ impl Session {
                 self.show(answer).await?;
             }
             Command::Schemas(pattern) => {
-                let answer = self
-                    .connection
-                    .schemas(describe::schemas_like(pattern.as_deref()))
-                    .await?;
+                let answer = self.connection.schemas(describe::schemas_like(pattern.as_deref())).await?;
                 self.show(answer).await?;
             }
             Command::Tables(pattern) => {
-                let answer = self
-                    .connection
-                    .tables(describe::tables_like(pattern.as_deref()))
-                    .await?;
+                let answer = self.connection.tables(describe::tables_like(pattern.as_deref())).await?;
                 self.show(answer).await?;
             }
             Command::Columns(table) => self.show_columns(&table).await?,
@@ -119,29 +110,18 @@ impl Session {
     }
 
     async fn show_columns(&mut self, table: &str) -> Result<(), ShellError> {
-        let tables = self
-            .connection
-            .tables(describe::tables_named(table))
-            .await?;
+        let tables = self.connection.tables(describe::tables_named(table)).await?;
         let columns = describe::columns_of(&tables.collect().await?)?;
         if columns.num_rows() == 0 {
-            return Err(ShellError::Command(format!(
-                "no table {table} that you may see; \\dt lists them"
-            )));
+            return Err(ShellError::Command(format!("no table {table} that you may see; \\dt lists them")));
         }
-        self.show(Answer {
-            schema: columns.schema(),
-            batches: stream::iter([Ok(columns)]).boxed(),
-        })
-        .await
+        self.show(Answer { schema: columns.schema(), batches: stream::iter([Ok(columns)]).boxed() }).await
     }
 
     /// Shows where the last query's bytes went, and leaves that query the last one.
     async fn show_ledger(&mut self) -> Result<(), ShellError> {
         let Some(query_id) = self.connection.last_query_id().map(str::to_owned) else {
-            return Err(ShellError::Command(
-                "no query has been answered yet".to_owned(),
-            ));
+            return Err(ShellError::Command("no query has been answered yet".to_owned()));
         };
         let literal = query_id.replace('\'', "''");
         let sql = format!(
@@ -192,10 +172,7 @@ impl Session {
         if shown.is_exceeded {
             drop(answer);
             self.connection.cancel().await;
-            notice::say(&format!(
-                "Only the first {} rows are shown; \\limit off shows all.",
-                shown.rows
-            ));
+            notice::say(&format!("Only the first {} rows are shown; \\limit off shows all.", shown.rows));
         }
         Ok(())
     }
@@ -210,11 +187,7 @@ struct RowLimit {
 
 impl RowLimit {
     fn new(rows_max: Option<usize>) -> Self {
-        Self {
-            rows_max: rows_max.unwrap_or(usize::MAX),
-            rows: 0,
-            is_exceeded: false,
-        }
+        Self { rows_max: rows_max.unwrap_or(usize::MAX), rows: 0, is_exceeded: false }
     }
 
     /// The part of `batch` that is within the limit.
@@ -235,28 +208,14 @@ mod tests {
 
     #[test]
     fn a_limit_is_exceeded_only_by_a_further_row() {
-        let batch =
-            RecordBatch::try_from_iter([("a", Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef)])
-                .unwrap();
+        let batch = RecordBatch::try_from_iter([("a", Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef)]).unwrap();
         let mut limit = RowLimit::new(Some(3));
         let mut admit = || (limit.admitted(&batch).num_rows(), limit.is_exceeded);
         assert_eq!([admit(), admit()], [(2, false), (1, true)]);
         let mut exact = RowLimit::new(Some(2));
-        assert_eq!(
-            (exact.admitted(&batch).num_rows(), exact.is_exceeded),
-            (2, false)
-        );
-        assert_eq!(
-            (
-                exact.admitted(&batch.slice(0, 0)).num_rows(),
-                exact.is_exceeded
-            ),
-            (0, false)
-        );
+        assert_eq!((exact.admitted(&batch).num_rows(), exact.is_exceeded), (2, false));
+        assert_eq!((exact.admitted(&batch.slice(0, 0)).num_rows(), exact.is_exceeded), (0, false));
         let mut none = RowLimit::new(None);
-        assert_eq!(
-            (none.admitted(&batch).num_rows(), none.is_exceeded),
-            (2, false)
-        );
+        assert_eq!((none.admitted(&batch).num_rows(), none.is_exceeded), (2, false));
     }
 }

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use connectors::connector::{Source, TableDescription};
 use connectors::error::ConnectorError;
 use datafusion::catalog::TableProvider;
+use datafusion::common::ResolvedTableReference;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
-use datafusion::common::ResolvedTableReference;
 use datafusion::sql::parser::Statement as ParsedStatement;
 use futures::future::try_join_all;
 

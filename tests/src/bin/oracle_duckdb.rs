@@ -34,11 +34,7 @@ async fn main() -> Result<ExitCode, Error> {
     for failure in &tally.failures {
         println!("\n{failure}");
     }
-    Ok(if tally.failures.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if tally.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[derive(Debug, Default)]
@@ -49,12 +45,7 @@ struct Tally {
 }
 
 impl Tally {
-    async fn check(
-        &mut self,
-        name: &str,
-        dataset: &Dataset,
-        statements: Vec<Statement>,
-    ) -> Result<(), Error> {
+    async fn check(&mut self, name: &str, dataset: &Dataset, statements: Vec<Statement>) -> Result<(), Error> {
         let out = tempfile::tempdir()?;
         run_duckdb(dataset, &statements, out.path()).map_err(|e| format!("{name}: {e}"))?;
         let ctx = local_context(dataset).await?;
@@ -69,15 +60,11 @@ impl Tally {
     fn count(&mut self, statement: &Statement, verdict: Result<(), String>) {
         match (&statement.duckdb, verdict) {
             (DuckDb::Differs(_), Err(_)) => self.explained += 1,
-            (DuckDb::Differs(_), Ok(())) => self.failures.push(format!(
-                "{}: DuckDB agrees, so the explanation is wrong",
-                statement.name
-            )),
+            (DuckDb::Differs(_), Ok(())) => {
+                self.failures.push(format!("{}: DuckDB agrees, so the explanation is wrong", statement.name))
+            }
             (_, Ok(())) => self.agreed += 1,
-            (_, Err(difference)) => self.failures.push(format!(
-                "{}:\n{}{difference}",
-                statement.name, statement.sql
-            )),
+            (_, Err(difference)) => self.failures.push(format!("{}:\n{}{difference}", statement.name, statement.sql)),
         }
     }
 }
@@ -88,26 +75,17 @@ fn run_duckdb(dataset: &Dataset, statements: &[Statement], out: &Path) -> Result
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients/duckdb_oracle.py");
     let manifest = out.join("manifest.json");
     serde_json::to_writer(File::create(&manifest)?, &describe(dataset, statements))?;
-    let status = Command::new(&python)
-        .arg(script)
-        .arg(&manifest)
-        .arg(out)
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("duckdb_oracle.py ended with {status}").into())
-    }
+    let status = Command::new(&python).arg(script).arg(&manifest).arg(out).status()?;
+    if status.success() { Ok(()) } else { Err(format!("duckdb_oracle.py ended with {status}").into()) }
 }
 
 fn describe(dataset: &Dataset, statements: &[Statement]) -> serde_json::Value {
-    let tables = dataset
-        .tables
+    let tables =
+        dataset.tables.iter().map(|t| json!({"site": t.site, "source": t.source, "name": t.name, "path": t.path}));
+    let regional = dataset
+        .regional
         .iter()
-        .map(|t| json!({"site": t.site, "source": t.source, "name": t.name, "path": t.path}));
-    let regional = dataset.regional.iter().map(
-        |t| json!({"site": t.catalog, "source": t.schema, "name": t.name, "sql": t.union_all()}),
-    );
+        .map(|t| json!({"site": t.catalog, "source": t.schema, "name": t.name, "sql": t.union_all()}));
     let texts = statements.iter().map(|statement| match &statement.duckdb {
         DuckDb::Text(text) => text,
         DuckDb::Same | DuckDb::Differs(_) => &statement.sql,
@@ -126,21 +104,12 @@ fn read_answer(path: &Path) -> Result<Answer, String> {
     }
     let read = || -> Result<Answer, Error> {
         let reader = FileReader::try_new(File::open(path.with_extension("arrow"))?, None)?;
-        Ok(Answer {
-            schema: reader.schema(),
-            batches: reader.collect::<Result<Vec<_>, _>>()?,
-        })
+        Ok(Answer { schema: reader.schema(), batches: reader.collect::<Result<Vec<_>, _>>()? })
     };
     read().map_err(|e| format!("{}: {e}", path.display()))
 }
 
-async fn agree(
-    ctx: &SessionContext,
-    statement: &Statement,
-    duckdb: Result<Answer, String>,
-) -> Result<(), String> {
-    let local = local_answer(ctx, &statement.sql)
-        .await
-        .map_err(|e| format!("DataFusion refuses: {e}"))?;
+async fn agree(ctx: &SessionContext, statement: &Statement, duckdb: Result<Answer, String>) -> Result<(), String> {
+    let local = local_answer(ctx, &statement.sql).await.map_err(|e| format!("DataFusion refuses: {e}"))?;
     compare_values(&local, &duckdb?, statement.promise)
 }

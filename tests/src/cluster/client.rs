@@ -54,7 +54,7 @@ impl Client {
         for ticket in info.endpoint.into_iter().filter_map(|endpoint| endpoint.ticket) {
             let mut stream = self.flight().do_get(ticket).await.map_err(|error| told(&error))?;
             while let Some(batch) = stream.next().await {
-                let batch: RecordBatch = batch.map_err(|error| told(&error.into()))?;
+                let batch: RecordBatch = batch.map_err(|error| told(&error))?;
                 assert_eq!(batch.schema(), declared, "a batch has another schema than was declared");
                 batches.push(batch);
             }

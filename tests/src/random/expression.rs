@@ -26,16 +26,8 @@ pub enum Type {
 }
 
 /// The types that a table's columns have, and that may be compared and sorted.
-pub const COMPARABLE: [Type; 8] = [
-    Type::Integer,
-    Type::Decimal,
-    Type::Float,
-    Type::Text,
-    Type::Boolean,
-    Type::Date,
-    Type::Timestamp,
-    Type::Zoned,
-];
+pub const COMPARABLE: [Type; 8] =
+    [Type::Integer, Type::Decimal, Type::Float, Type::Text, Type::Boolean, Type::Date, Type::Timestamp, Type::Zoned];
 
 /// An expression over the columns of one or two inputs.
 #[derive(Debug, Clone)]
@@ -82,9 +74,7 @@ impl Expression {
     /// Its type.
     pub fn of(&self) -> Type {
         match self {
-            Expression::Column { of, .. }
-            | Expression::Literal { of, .. }
-            | Expression::Call { of, .. } => *of,
+            Expression::Column { of, .. } | Expression::Literal { of, .. } | Expression::Call { of, .. } => *of,
             Expression::Atom(call) | Expression::Scalar { call, .. } => call.of(),
         }
     }
@@ -94,11 +84,7 @@ impl Expression {
         match self {
             Expression::Column { side, index, .. } => scope[*side][*index].clone(),
             Expression::Literal { text, .. } => text.clone(),
-            Expression::Call {
-                template,
-                arguments,
-                ..
-            } => {
+            Expression::Call { template, arguments, .. } => {
                 let mut pieces = template.split("{}");
                 let mut text = pieces.next().unwrap_or_default().to_string();
                 for (argument, piece) in arguments.iter().zip(pieces) {
@@ -108,21 +94,12 @@ impl Expression {
                 text
             }
             Expression::Atom(call) => call.sql(scope),
-            Expression::Scalar {
-                call,
-                relation,
-                correlation,
-            } => {
+            Expression::Scalar { call, relation, correlation } => {
                 let inner = relation.item();
-                let equal = correlation.as_ref().map(|(column, outer)| {
-                    format!(" WHERE {} = {}", inner.columns[*column], outer.sql(scope))
-                });
-                format!(
-                    "(SELECT {} FROM {}{})",
-                    call.sql(&[&inner.columns]),
-                    inner.text,
-                    equal.unwrap_or_default()
-                )
+                let equal = correlation
+                    .as_ref()
+                    .map(|(column, outer)| format!(" WHERE {} = {}", inner.columns[*column], outer.sql(scope)));
+                format!("(SELECT {} FROM {}{})", call.sql(&[&inner.columns]), inner.text, equal.unwrap_or_default())
             }
         }
     }
@@ -135,8 +112,7 @@ pub type Template = (&'static str, &'static [Type], Type);
 /// float division and roots (not exact), casts of text that may fail, and everything volatile.
 pub const TEMPLATES: &[Template] = {
     use Type::{
-        Boolean as B, Date as D, Decimal as N, Float as F, Integer as I, Text as T, Timestamp as S,
-        Zoned as Z,
+        Boolean as B, Date as D, Decimal as N, Float as F, Integer as I, Text as T, Timestamp as S, Zoned as Z,
     };
     &[
         ("({} + {})", &[I, I], I),
@@ -238,11 +214,7 @@ pub fn aggregates(argument: Type) -> Vec<(&'static str, Type)> {
             ("avg({})", Shown),
             ("stddev({})", Shown),
         ]),
-        Decimal => calls.extend([
-            ("sum({})", Decimal),
-            ("avg({})", Decimal),
-            ("sum(DISTINCT {})", Decimal),
-        ]),
+        Decimal => calls.extend([("sum({})", Decimal), ("avg({})", Decimal), ("sum(DISTINCT {})", Decimal)]),
         Float => calls.extend([("sum({})", Float), ("avg({})", Shown)]),
         Boolean => calls.extend([("bool_and({})", Boolean), ("bool_or({})", Boolean)]),
         _ => {}

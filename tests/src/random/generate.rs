@@ -14,17 +14,9 @@ const ROWS_MAX: usize = 4_000;
 /// A random statement over these tables.
 pub fn statement(rng: &mut StdRng, tables: &[Relation]) -> Relation {
     let depth = rng.random_range(1..=4);
-    let mut generator = Generator {
-        rng,
-        tables: tables.to_vec(),
-        expressions: 0,
-    };
+    let mut generator = Generator { rng, tables: tables.to_vec(), expressions: 0 };
     let relation = generator.relation(depth);
-    if generator.one_in(3) {
-        generator.top(relation)
-    } else {
-        relation
-    }
+    if generator.one_in(3) { generator.top(relation) } else { relation }
 }
 
 struct Generator<'a> {
@@ -41,9 +33,7 @@ impl Generator<'_> {
     }
 
     fn pick<T: Clone>(&mut self, from: &[T]) -> T {
-        from.choose(self.rng)
-            .expect("something to pick from")
-            .clone()
+        from.choose(self.rng).expect("something to pick from").clone()
     }
 
     fn relation(&mut self, depth: usize) -> Relation {
@@ -70,15 +60,8 @@ impl Generator<'_> {
     fn filter(&mut self, depth: usize) -> Relation {
         let input = self.relation(depth - 1);
         let types = input.types();
-        let predicate = if self.one_in(5) {
-            self.compared_with_scalar(&types)
-        } else {
-            self.predicate(&[&types])
-        };
-        Relation::Filter {
-            input: Box::new(input),
-            predicate,
-        }
+        let predicate = if self.one_in(5) { self.compared_with_scalar(&types) } else { self.predicate(&[&types]) };
+        Relation::Filter { input: Box::new(input), predicate }
     }
 
     fn project(&mut self, depth: usize) -> Relation {
@@ -88,22 +71,12 @@ impl Generator<'_> {
             input = self.comparable(input);
         }
         let types = input.types();
-        let mut items: Vec<Expression> = (0..self.rng.random_range(1..=5))
-            .map(|_| self.item(&types))
-            .collect();
+        let mut items: Vec<Expression> = (0..self.rng.random_range(1..=5)).map(|_| self.item(&types)).collect();
         if self.one_in(8) {
             items.push(self.scalar(&types));
         }
-        let select = if distinct {
-            "SELECT DISTINCT"
-        } else {
-            "SELECT"
-        };
-        Relation::Project {
-            select,
-            input: Box::new(input),
-            items,
-        }
+        let select = if distinct { "SELECT DISTINCT" } else { "SELECT" };
+        Relation::Project { select, input: Box::new(input), items }
     }
 
     fn join(&mut self, depth: usize) -> Relation {
@@ -135,40 +108,19 @@ impl Generator<'_> {
         if self.one_in(2) {
             on.push(self.predicate(&[&left_types, &right_types]));
         }
-        Relation::Join {
-            kind,
-            left: Box::new(left),
-            right: Box::new(right),
-            on,
-        }
+        Relation::Join { kind, left: Box::new(left), right: Box::new(right), on }
     }
 
     fn cross(&mut self, left: Relation, right: Relation) -> Relation {
-        let (left, right) = if rows(&left) * rows(&right) > ROWS_MAX {
-            (self.relation(0), self.relation(0))
-        } else {
-            (left, right)
-        };
-        Relation::Join {
-            kind: JoinKind::Both("CROSS JOIN"),
-            left: Box::new(left),
-            right: Box::new(right),
-            on: vec![],
-        }
+        let (left, right) =
+            if rows(&left) * rows(&right) > ROWS_MAX { (self.relation(0), self.relation(0)) } else { (left, right) };
+        Relation::Join { kind: JoinKind::Both("CROSS JOIN"), left: Box::new(left), right: Box::new(right), on: vec![] }
     }
 
     fn equality(&mut self, pairs: &[(usize, usize, Type)]) -> Expression {
         let (left, right, of) = self.pick(pairs);
-        let template = if self.one_in(6) {
-            "({} IS NOT DISTINCT FROM {})"
-        } else {
-            "({} = {})"
-        };
-        call(
-            template,
-            vec![column(0, left, of), column(1, right, of)],
-            Type::Boolean,
-        )
+        let template = if self.one_in(6) { "({} IS NOT DISTINCT FROM {})" } else { "({} = {})" };
+        call(template, vec![column(0, left, of), column(1, right, of)], Type::Boolean)
     }
 
     fn subquery(&mut self, depth: usize) -> Relation {
@@ -188,98 +140,50 @@ impl Generator<'_> {
         };
         let key = column(0, outer_key, of);
         let or = self.one_in(8).then(|| self.predicate(&[&types]));
-        Relation::Subquery {
-            test,
-            input: Box::new(input),
-            key,
-            inner: Box::new(inner),
-            inner_key,
-            inside,
-            or,
-        }
+        Relation::Subquery { test, input: Box::new(input), key, inner: Box::new(inner), inner_key, inside, or }
     }
 
     fn aggregate(&mut self, depth: usize) -> Relation {
         let input = self.relation(depth - 1);
         let types = input.types();
-        let mut keys: Vec<usize> = (0..types.len())
-            .filter(|index| types[*index] != Type::Shown)
-            .collect();
+        let mut keys: Vec<usize> = (0..types.len()).filter(|index| types[*index] != Type::Shown).collect();
         keys.shuffle(self.rng);
         keys.truncate(self.rng.random_range(0..=3));
-        let sets = [
-            "{}",
-            "{}",
-            "{}",
-            "ROLLUP ({})",
-            "CUBE ({})",
-            "GROUPING SETS (({}), ())",
-        ];
-        let grouping = if keys.len() > 1 && may_repeat_columns(&input) {
-            "{}"
-        } else {
-            self.pick(&sets)
-        };
-        let mut calls: Vec<Expression> = (0..self.rng.random_range(1..=3))
-            .map(|_| self.aggregate_call(&types))
-            .collect();
+        let sets = ["{}", "{}", "{}", "ROLLUP ({})", "CUBE ({})", "GROUPING SETS (({}), ())"];
+        let grouping = if keys.len() > 1 && may_repeat_columns(&input) { "{}" } else { self.pick(&sets) };
+        let mut calls: Vec<Expression> =
+            (0..self.rng.random_range(1..=3)).map(|_| self.aggregate_call(&types)).collect();
         if grouping != "{}" && !keys.is_empty() {
             let key = column(0, keys[0], types[keys[0]]);
-            calls.push(Expression::Atom(Box::new(call(
-                "grouping({})",
-                vec![key],
-                Type::Integer,
-            ))));
+            calls.push(Expression::Atom(Box::new(call("grouping({})", vec![key], Type::Integer))));
         }
         let having = self.one_in(4).then(|| {
             let counted = call("count(*)", vec![], Type::Integer);
-            call(
-                "({} > {})",
-                vec![counted, self.literal(Type::Integer)],
-                Type::Boolean,
-            )
+            call("({} > {})", vec![counted, self.literal(Type::Integer)], Type::Boolean)
         });
-        Relation::Aggregate {
-            input: Box::new(input),
-            keys,
-            grouping,
-            calls,
-            having,
-        }
+        Relation::Aggregate { input: Box::new(input), keys, grouping, calls, having }
     }
 
     /// `count(*)`, or an aggregate of a column or a small expression, perhaps with a FILTER.
     fn aggregate_call(&mut self, types: &[Type]) -> Expression {
         let argument = self.item(types);
-        let (template, of) = if self.one_in(5) {
-            ("count(*)", Type::Integer)
-        } else {
-            self.pick(&aggregates(argument.of()))
-        };
+        let (template, of) =
+            if self.one_in(5) { ("count(*)", Type::Integer) } else { self.pick(&aggregates(argument.of())) };
         let mut template = template.to_string();
         let mut arguments = vec![argument; template.matches("{}").count()];
         if self.one_in(5) {
             template += " FILTER (WHERE {})";
             arguments.push(self.predicate(&[types]));
         }
-        Expression::Atom(Box::new(Expression::Call {
-            template,
-            arguments,
-            of,
-        }))
+        Expression::Atom(Box::new(Expression::Call { template, arguments, of }))
     }
 
     fn window(&mut self, depth: usize) -> Relation {
         let input = self.relation(depth - 1);
         let input = self.comparable(input);
         let types = input.types();
-        let calls = (0..self.rng.random_range(1..=2))
-            .map(|_| self.window_call(&types))
-            .collect();
-        Relation::Window {
-            input: Box::new(input),
-            calls,
-        }
+        let calls = (0..self.rng.random_range(1..=2)).map(|_| self.window_call(&types)).collect();
+        Relation::Window { input: Box::new(input), calls }
     }
 
     fn window_call(&mut self, types: &[Type]) -> Expression {
@@ -304,43 +208,25 @@ impl Generator<'_> {
         let mut order: Vec<usize> = (0..types.len()).collect();
         order.shuffle(self.rng);
         let partition = self.one_in(2).then(|| order[0]);
-        let frame =
-            if function.contains("count") || function.contains("sum") || function.contains("value")
-            {
-                self.pick(&[
-                    "",
-                    " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW",
-                    " ROWS BETWEEN 1 PRECEDING AND UNBOUNDED FOLLOWING",
-                ])
-            } else {
-                ""
-            };
+        let frame = if function.contains("count") || function.contains("sum") || function.contains("value") {
+            self.pick(&[
+                "",
+                " ROWS BETWEEN 2 PRECEDING AND CURRENT ROW",
+                " ROWS BETWEEN 1 PRECEDING AND UNBOUNDED FOLLOWING",
+            ])
+        } else {
+            ""
+        };
         let by = |index: &usize| {
-            if index.is_multiple_of(2) {
-                "{}"
-            } else {
-                "{} DESC"
-            }
+            if index.is_multiple_of(2) { "{}" } else { "{} DESC" }
         };
         let template = format!(
             "{function} OVER ({}ORDER BY {}{frame})",
-            if partition.is_some() {
-                "PARTITION BY {} "
-            } else {
-                ""
-            },
+            if partition.is_some() { "PARTITION BY {} " } else { "" },
             order.iter().map(by).collect::<Vec<_>>().join(", ")
         );
-        let columns = arguments
-            .into_iter()
-            .chain(partition)
-            .chain(order)
-            .map(|index| column(0, index, types[index]));
-        Expression::Atom(Box::new(Expression::Call {
-            template,
-            arguments: columns.collect(),
-            of,
-        }))
+        let columns = arguments.into_iter().chain(partition).chain(order).map(|index| column(0, index, types[index]));
+        Expression::Atom(Box::new(Expression::Call { template, arguments: columns.collect(), of }))
     }
 
     fn set(&mut self, depth: usize) -> Relation {
@@ -351,11 +237,7 @@ impl Generator<'_> {
         wanted.shuffle(self.rng);
         wanted.truncate(4);
         let [left, right] = [left, right].map(|side| self.side_of_set(side, &wanted));
-        Relation::Set {
-            operator,
-            left: Box::new(left),
-            right: Box::new(right),
-        }
+        Relation::Set { operator, left: Box::new(left), right: Box::new(right) }
     }
 
     /// Columns of these types, brought to one width, because not every set operation does it.
@@ -371,11 +253,7 @@ impl Generator<'_> {
             }
         });
         let items = items.collect();
-        Relation::Project {
-            select: "SELECT",
-            input: Box::new(input),
-            items,
-        }
+        Relation::Project { select: "SELECT", input: Box::new(input), items }
     }
 
     fn top(&mut self, input: Relation) -> Relation {
@@ -383,22 +261,11 @@ impl Generator<'_> {
         let mut order: Vec<usize> = (0..input.types().len()).collect();
         order.shuffle(self.rng);
         let how = ["ASC", "DESC", "ASC NULLS FIRST", "DESC NULLS LAST"];
-        let keys = order
-            .into_iter()
-            .map(|key| (key, self.pick(&how)))
-            .collect();
+        let keys = order.into_iter().map(|key| (key, self.pick(&how))).collect();
         let (limit, offset) = (self.rng.random_range(0..25), self.rng.random_range(0..12));
         // Never OFFSET alone: DataFusion 55 moves a sort that stands above it to below it, so that it skips other rows.
-        let limit = if self.one_in(3) {
-            format!("LIMIT {limit} OFFSET {offset}")
-        } else {
-            format!("LIMIT {limit}")
-        };
-        Relation::Top {
-            input: Box::new(input),
-            keys,
-            limit,
-        }
+        let limit = if self.one_in(3) { format!("LIMIT {limit} OFFSET {offset}") } else { format!("LIMIT {limit}") };
+        Relation::Top { input: Box::new(input), keys, limit }
     }
 
     fn with(&mut self, depth: usize) -> Relation {
@@ -407,20 +274,13 @@ impl Generator<'_> {
         let name = format!("w{}", self.expressions);
         let types = definition.types().into_iter().enumerate();
         let columns = types.map(|(index, of)| (format!("c{index}"), of)).collect();
-        let table = Relation::Table {
-            name: name.clone(),
-            columns,
-        };
+        let table = Relation::Table { name: name.clone(), columns };
         // As often as all other tables together, so that it is used, and used twice.
         let others = self.tables.len();
         self.tables.extend(std::iter::repeat_n(table, others));
         let body = self.join(depth.max(2));
         self.tables.truncate(others);
-        Relation::With {
-            name,
-            definition: Box::new(definition),
-            body: Box::new(body),
-        }
+        Relation::With { name, definition: Box::new(definition), body: Box::new(body) }
     }
 
     /// Without the columns that nothing may depend on.
@@ -438,11 +298,7 @@ impl Generator<'_> {
         if items.is_empty() {
             items.push(self.literal(Type::Integer));
         }
-        Relation::Project {
-            select: "SELECT",
-            input: Box::new(input),
-            items,
-        }
+        Relation::Project { select: "SELECT", input: Box::new(input), items }
     }
 
     fn item(&mut self, types: &[Type]) -> Expression {
@@ -451,11 +307,7 @@ impl Generator<'_> {
         if of == Type::Shown || self.one_in(2) {
             return column(0, index, of);
         }
-        let of = if self.one_in(3) {
-            self.pick(&COMPARABLE)
-        } else {
-            of
-        };
+        let of = if self.one_in(3) { self.pick(&COMPARABLE) } else { of };
         self.value(&[types], of, 2)
     }
 
@@ -477,16 +329,8 @@ impl Generator<'_> {
             Type::Text | Type::Date | Type::Timestamp => ("max({})", of),
             _ => ("count({})", Type::Integer),
         };
-        let call = Expression::Atom(Box::new(call(
-            template,
-            vec![column(0, index, inner_types[index])],
-            of,
-        )));
-        Expression::Scalar {
-            call: Box::new(call),
-            relation: Box::new(relation),
-            correlation,
-        }
+        let call = Expression::Atom(Box::new(call(template, vec![column(0, index, inner_types[index])], of)));
+        Expression::Scalar { call: Box::new(call), relation: Box::new(relation), correlation }
     }
 
     fn compared_with_scalar(&mut self, types: &[Type]) -> Expression {
@@ -507,15 +351,9 @@ impl Generator<'_> {
         if of == Type::Boolean && !self.one_in(3) {
             return self.comparison(scope, depth);
         }
-        let fitting: Vec<_> = TEMPLATES
-            .iter()
-            .filter(|(_, _, result)| *result == of)
-            .collect();
+        let fitting: Vec<_> = TEMPLATES.iter().filter(|(_, _, result)| *result == of).collect();
         let (template, arguments, _) = **fitting.choose(self.rng).expect("each type has templates");
-        let arguments = arguments
-            .iter()
-            .map(|of| self.value(scope, *of, depth - 1))
-            .collect();
+        let arguments = arguments.iter().map(|of| self.value(scope, *of, depth - 1)).collect();
         call(template, arguments, of)
     }
 
@@ -549,9 +387,7 @@ impl Generator<'_> {
             Type::Decimal => format!("CAST({small}.25 AS DECIMAL(12, 2))"),
             Type::Float => format!("CAST({small}.5 AS DOUBLE)"),
             Type::Text => format!("'{}'", self.pick(&super::data::WORDS).replace('\'', "''")),
-            Type::Boolean => self
-                .pick(&["TRUE", "FALSE", "CAST(NULL AS BOOLEAN)"])
-                .to_string(),
+            Type::Boolean => self.pick(&["TRUE", "FALSE", "CAST(NULL AS BOOLEAN)"]).to_string(),
             Type::Date => format!("DATE '2024-02-{:02}'", small + 4),
             Type::Timestamp => format!("TIMESTAMP '2024-02-{:02} 06:00:00'", small + 4),
             Type::Zoned => {
@@ -569,21 +405,12 @@ fn column(side: usize, index: usize, of: Type) -> Expression {
 }
 
 fn call(template: &str, arguments: Vec<Expression>, of: Type) -> Expression {
-    Expression::Call {
-        template: template.to_string(),
-        arguments,
-        of,
-    }
+    Expression::Call { template: template.to_string(), arguments, of }
 }
 
 fn columns(scope: &[&[Type]], fits: impl Fn(Type) -> bool) -> Vec<Expression> {
     let sides = scope.iter().enumerate();
-    let all = sides.flat_map(|(side, types)| {
-        types
-            .iter()
-            .enumerate()
-            .map(move |(index, of)| column(side, index, *of))
-    });
+    let all = sides.flat_map(|(side, types)| types.iter().enumerate().map(move |(index, of)| column(side, index, *of)));
     all.filter(|column| fits(column.of())).collect()
 }
 
@@ -592,11 +419,7 @@ fn pairs(left: &[Type], right: &[Type]) -> Vec<(usize, usize, Type)> {
     let keys = |of: Type| of != Type::Shown && of != Type::Boolean;
     let left = left.iter().enumerate().filter(|(_, of)| keys(**of));
     left.flat_map(|(l, of)| {
-        right
-            .iter()
-            .enumerate()
-            .filter(move |(_, other)| *other == of)
-            .map(move |(r, _)| (l, r, *of))
+        right.iter().enumerate().filter(move |(_, other)| *other == of).map(move |(r, _)| (l, r, *of))
     })
     .collect()
 }
@@ -606,9 +429,9 @@ fn pairs(left: &[Type], right: &[Type]) -> Vec<(usize, usize, Type)> {
 fn may_repeat_columns(relation: &Relation) -> bool {
     match relation {
         Relation::Table { name, .. } => !name.contains('.'),
-        Relation::Filter { input, .. }
-        | Relation::Subquery { input, .. }
-        | Relation::Top { input, .. } => may_repeat_columns(input),
+        Relation::Filter { input, .. } | Relation::Subquery { input, .. } | Relation::Top { input, .. } => {
+            may_repeat_columns(input)
+        }
         Relation::Join { left, right, .. } => may_repeat_columns(left) || may_repeat_columns(right),
         _ => true,
     }
@@ -623,24 +446,11 @@ fn rows(relation: &Relation) -> usize {
         | Relation::Subquery { input, .. }
         | Relation::Window { input, .. }
         | Relation::Aggregate { input, .. } => rows(input),
-        Relation::Join {
-            kind: JoinKind::Both(_),
-            left,
-            right,
-            on,
-        } => {
+        Relation::Join { kind: JoinKind::Both(_), left, right, on } => {
             let product = rows(left) * rows(right);
-            if on.is_empty() {
-                product
-            } else {
-                product / 6 + 1
-            }
+            if on.is_empty() { product } else { product / 6 + 1 }
         }
-        Relation::Join {
-            kind: JoinKind::Right(_),
-            right,
-            ..
-        } => rows(right),
+        Relation::Join { kind: JoinKind::Right(_), right, .. } => rows(right),
         Relation::Join { left, .. } => rows(left),
         Relation::Set { left, right, .. } => rows(left) + rows(right),
         Relation::Top { .. } => 25,

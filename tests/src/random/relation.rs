@@ -156,36 +156,20 @@ impl Relation {
     pub fn types(&self) -> Vec<Type> {
         match self {
             Relation::Table { columns, .. } => columns.iter().map(|(_, of)| *of).collect(),
-            Relation::Filter { input, .. }
-            | Relation::Subquery { input, .. }
-            | Relation::Top { input, .. } => input.types(),
-            Relation::Project { items, .. } => items.iter().map(Expression::of).collect(),
-            Relation::Join {
-                kind: JoinKind::Both(_),
-                left,
-                right,
-                ..
-            } => [left.types(), right.types()].concat(),
-            Relation::Join {
-                kind: JoinKind::Right(_),
-                right,
-                ..
-            } => right.types(),
-            Relation::Join { left, .. } | Relation::Set { left, .. } => left.types(),
-            Relation::Aggregate {
-                input, keys, calls, ..
-            } => {
-                let types = input.types();
-                keys.iter()
-                    .map(|key| types[*key])
-                    .chain(calls.iter().map(Expression::of))
-                    .collect()
+            Relation::Filter { input, .. } | Relation::Subquery { input, .. } | Relation::Top { input, .. } => {
+                input.types()
             }
-            Relation::Window { input, calls } => input
-                .types()
-                .into_iter()
-                .chain(calls.iter().map(Expression::of))
-                .collect(),
+            Relation::Project { items, .. } => items.iter().map(Expression::of).collect(),
+            Relation::Join { kind: JoinKind::Both(_), left, right, .. } => [left.types(), right.types()].concat(),
+            Relation::Join { kind: JoinKind::Right(_), right, .. } => right.types(),
+            Relation::Join { left, .. } | Relation::Set { left, .. } => left.types(),
+            Relation::Aggregate { input, keys, calls, .. } => {
+                let types = input.types();
+                keys.iter().map(|key| types[*key]).chain(calls.iter().map(Expression::of)).collect()
+            }
+            Relation::Window { input, calls } => {
+                input.types().into_iter().chain(calls.iter().map(Expression::of)).collect()
+            }
             Relation::With { body, .. } => body.types(),
         }
     }
@@ -196,16 +180,11 @@ impl Relation {
         match self {
             Relation::Table { name, columns } => Item {
                 text: format!("{name} AS {alias}"),
-                columns: columns
-                    .iter()
-                    .map(|(column, _)| format!("{alias}.{column}"))
-                    .collect(),
+                columns: columns.iter().map(|(column, _)| format!("{alias}.{column}")).collect(),
             },
             _ => Item {
                 text: format!("({}) AS {alias}", self.select()),
-                columns: (0..self.types().len())
-                    .map(|index| format!("{alias}.c{index}"))
-                    .collect(),
+                columns: (0..self.types().len()).map(|index| format!("{alias}.c{index}")).collect(),
             },
         }
     }
@@ -218,31 +197,13 @@ impl Relation {
             }
             Relation::Filter { input, predicate } => {
                 let item = input.item();
-                format!(
-                    "SELECT {} FROM {} WHERE {}",
-                    named(&item.columns),
-                    item.text,
-                    predicate.sql(&[&item.columns])
-                )
+                format!("SELECT {} FROM {} WHERE {}", named(&item.columns), item.text, predicate.sql(&[&item.columns]))
             }
-            Relation::Project {
-                select,
-                input,
-                items,
-            } => {
+            Relation::Project { select, input, items } => {
                 let item = input.item();
-                format!(
-                    "{select} {} FROM {}",
-                    named(&texts(items, &[&item.columns])),
-                    item.text
-                )
+                format!("{select} {} FROM {}", named(&texts(items, &[&item.columns])), item.text)
             }
-            Relation::Join {
-                kind,
-                left,
-                right,
-                on,
-            } => join(*kind, &left.item(), &right.item(), on),
+            Relation::Join { kind, left, right, on } => join(*kind, &left.item(), &right.item(), on),
             Relation::Subquery { .. } => self.select_subquery(),
             Relation::Aggregate { .. } => self.select_aggregate(),
             Relation::Window { input, calls } => {
@@ -250,48 +211,26 @@ impl Relation {
                 let columns = [item.columns.clone(), texts(calls, &[&item.columns])].concat();
                 format!("SELECT {} FROM {}", named(&columns), item.text)
             }
-            Relation::Set {
-                operator,
-                left,
-                right,
-            } => {
+            Relation::Set { operator, left, right } => {
                 let (left, right) = (left.item(), right.item());
-                let [first, second] = [&left, &right]
-                    .map(|item| format!("SELECT {} FROM {}", named(&item.columns), item.text));
+                let [first, second] =
+                    [&left, &right].map(|item| format!("SELECT {} FROM {}", named(&item.columns), item.text));
                 format!("{first} {operator} {second}")
             }
             Relation::Top { input, keys, limit } => {
                 let item = input.item();
-                let order: Vec<String> = keys
-                    .iter()
-                    .map(|(key, how)| format!("{} {how}", item.columns[*key]))
-                    .collect();
-                format!(
-                    "SELECT {} FROM {} ORDER BY {} {limit}",
-                    named(&item.columns),
-                    item.text,
-                    order.join(", ")
-                )
+                let order: Vec<String> =
+                    keys.iter().map(|(key, how)| format!("{} {how}", item.columns[*key])).collect();
+                format!("SELECT {} FROM {} ORDER BY {} {limit}", named(&item.columns), item.text, order.join(", "))
             }
-            Relation::With {
-                name,
-                definition,
-                body,
-            } => format!("WITH {name} AS ({}) {}", definition.select(), body.select()),
+            Relation::With { name, definition, body } => {
+                format!("WITH {name} AS ({}) {}", definition.select(), body.select())
+            }
         }
     }
 
     fn select_subquery(&self) -> String {
-        let Relation::Subquery {
-            test,
-            input,
-            key,
-            inner,
-            inner_key,
-            inside,
-            or,
-        } = self
-        else {
+        let Relation::Subquery { test, input, key, inner, inner_key, inside, or } = self else {
             panic!("called for subqueries only");
         };
         let (item, inner) = (input.item(), inner.item());
@@ -307,15 +246,8 @@ impl Relation {
         if matches!(test, Test::Exists | Test::NotExists) {
             conjuncts.insert(0, format!("{inner_key} = {key}"));
         }
-        let inside = if conjuncts.is_empty() {
-            String::new()
-        } else {
-            format!(" WHERE {}", conjuncts.join(" AND "))
-        };
-        let or = or
-            .as_ref()
-            .map(|or| format!(" OR {}", or.sql(&[&item.columns])))
-            .unwrap_or_default();
+        let inside = if conjuncts.is_empty() { String::new() } else { format!(" WHERE {}", conjuncts.join(" AND ")) };
+        let or = or.as_ref().map(|or| format!(" OR {}", or.sql(&[&item.columns]))).unwrap_or_default();
         format!(
             "SELECT {} FROM {} WHERE {before} (SELECT {selected} FROM {}{inside}){or}",
             named(&item.columns),
@@ -325,14 +257,7 @@ impl Relation {
     }
 
     fn select_aggregate(&self) -> String {
-        let Relation::Aggregate {
-            input,
-            keys,
-            grouping,
-            calls,
-            having,
-        } = self
-        else {
+        let Relation::Aggregate { input, keys, grouping, calls, having } = self else {
             panic!("called for aggregates only");
         };
         let item = input.item();
@@ -343,15 +268,9 @@ impl Relation {
         } else {
             format!(" GROUP BY {}", grouping.replace("{}", &keys.join(", ")))
         };
-        let having = having
-            .as_ref()
-            .map(|having| format!(" HAVING {}", having.sql(&[&item.columns])))
-            .unwrap_or_default();
-        format!(
-            "SELECT {} FROM {}{group}{having}",
-            named(&columns),
-            item.text
-        )
+        let having =
+            having.as_ref().map(|having| format!(" HAVING {}", having.sql(&[&item.columns]))).unwrap_or_default();
+        format!("SELECT {} FROM {}{group}{having}", named(&columns), item.text)
     }
 }
 
@@ -362,30 +281,15 @@ fn join(kind: JoinKind, left: &Item, right: &Item, on: &[Expression]) -> String 
         JoinKind::Right(word) => (word, right.columns.clone()),
     };
     let on = texts(on, &[&left.columns, &right.columns]);
-    let on = if on.is_empty() {
-        String::new()
-    } else {
-        format!(" ON {}", on.join(" AND "))
-    };
-    format!(
-        "SELECT {} FROM {} {word} {}{on}",
-        named(&columns),
-        left.text,
-        right.text
-    )
+    let on = if on.is_empty() { String::new() } else { format!(" ON {}", on.join(" AND ")) };
+    format!("SELECT {} FROM {} {word} {}{on}", named(&columns), left.text, right.text)
 }
 
 fn texts(expressions: &[Expression], scope: &[&[String]]) -> Vec<String> {
-    expressions
-        .iter()
-        .map(|expression| expression.sql(scope))
-        .collect()
+    expressions.iter().map(|expression| expression.sql(scope)).collect()
 }
 
 fn named(columns: &[String]) -> String {
-    let named = columns
-        .iter()
-        .enumerate()
-        .map(|(index, column)| format!("{column} AS c{index}"));
+    let named = columns.iter().enumerate().map(|(index, column)| format!("{column} AS c{index}"));
     named.collect::<Vec<_>>().join(", ")
 }

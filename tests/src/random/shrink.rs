@@ -17,11 +17,8 @@ pub fn candidates(relation: &Relation) -> Vec<Relation> {
 /// As [`candidates`], but of the same columns, so that what stands around it stays valid.
 fn inside(relation: &Relation) -> Vec<Relation> {
     let types = relation.types();
-    let mut smaller: Vec<Relation> = children(relation)
-        .into_iter()
-        .filter(|child| child.types() == types)
-        .cloned()
-        .collect();
+    let mut smaller: Vec<Relation> =
+        children(relation).into_iter().filter(|child| child.types() == types).cloned().collect();
     smaller.extend(fewer_clauses(relation));
     for index in 0..children(relation).len() {
         smaller.extend(inside(children(relation)[index]).into_iter().map(|child| {
@@ -51,9 +48,7 @@ fn children(relation: &Relation) -> Vec<&Relation> {
         | Relation::Top { input, .. } => vec![input],
         Relation::Join { left, right, .. } | Relation::Set { left, right, .. } => vec![left, right],
         Relation::Subquery { input, inner, .. } => vec![input, inner],
-        Relation::With {
-            definition, body, ..
-        } => vec![definition, body],
+        Relation::With { definition, body, .. } => vec![definition, body],
     }
 }
 
@@ -67,18 +62,13 @@ fn children_mut(relation: &mut Relation) -> Vec<&mut Relation> {
         | Relation::Top { input, .. } => vec![input],
         Relation::Join { left, right, .. } | Relation::Set { left, right, .. } => vec![left, right],
         Relation::Subquery { input, inner, .. } => vec![input, inner],
-        Relation::With {
-            definition, body, ..
-        } => vec![definition, body],
+        Relation::With { definition, body, .. } => vec![definition, body],
     }
 }
 
 fn expressions_mut(relation: &mut Relation) -> Vec<&mut Expression> {
     match relation {
-        Relation::Table { .. }
-        | Relation::Set { .. }
-        | Relation::Top { .. }
-        | Relation::With { .. } => vec![],
+        Relation::Table { .. } | Relation::Set { .. } | Relation::Top { .. } | Relation::With { .. } => vec![],
         Relation::Filter { predicate, .. } => vec![predicate],
         Relation::Project { items, .. } => items.iter_mut().collect(),
         Relation::Join { on, .. } => on.iter_mut().collect(),
@@ -103,11 +93,7 @@ fn fewer_clauses(relation: &Relation) -> Vec<Relation> {
     };
     for index in 0..conjuncts {
         without(&|copy| {
-            if let Relation::Join { on: conjuncts, .. }
-            | Relation::Subquery {
-                inside: conjuncts, ..
-            } = copy
-            {
+            if let Relation::Join { on: conjuncts, .. } | Relation::Subquery { inside: conjuncts, .. } = copy {
                 conjuncts.remove(index);
             }
         });
@@ -118,17 +104,12 @@ fn fewer_clauses(relation: &Relation) -> Vec<Relation> {
                 *or = None;
             }
         }),
-        Relation::Aggregate {
-            having: Some(_), ..
-        } => without(&|copy| {
+        Relation::Aggregate { having: Some(_), .. } => without(&|copy| {
             if let Relation::Aggregate { having, .. } = copy {
                 *having = None;
             }
         }),
-        Relation::Project {
-            select: "SELECT DISTINCT",
-            ..
-        } => without(&|copy| {
+        Relation::Project { select: "SELECT DISTINCT", .. } => without(&|copy| {
             if let Relation::Project { select, .. } = copy {
                 *select = "SELECT";
             }
@@ -164,34 +145,18 @@ fn fewer_columns(relation: &Relation) -> Vec<Relation> {
 
 /// An argument of the same type, a constant, or the same call with a simpler argument.
 fn simpler(expression: &Expression) -> Vec<Expression> {
-    let Expression::Call {
-        template,
-        arguments,
-        of,
-    } = expression
-    else {
+    let Expression::Call { template, arguments, of } = expression else {
         return vec![];
     };
-    let mut simpler: Vec<Expression> = arguments
-        .iter()
-        .filter(|argument| argument.of() == *of)
-        .cloned()
-        .collect();
+    let mut simpler: Vec<Expression> = arguments.iter().filter(|argument| argument.of() == *of).cloned().collect();
     if *of == Type::Boolean {
-        simpler.extend(["TRUE", "FALSE"].map(|text| Expression::Literal {
-            text: text.to_string(),
-            of: *of,
-        }));
+        simpler.extend(["TRUE", "FALSE"].map(|text| Expression::Literal { text: text.to_string(), of: *of }));
     }
     for (index, argument) in arguments.iter().enumerate() {
         simpler.extend(self::simpler(argument).into_iter().map(|argument| {
             let mut arguments = arguments.clone();
             arguments[index] = argument;
-            Expression::Call {
-                template: template.clone(),
-                arguments,
-                of: *of,
-            }
+            Expression::Call { template: template.clone(), arguments, of: *of }
         }));
     }
     simpler

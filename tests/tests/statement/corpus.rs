@@ -36,28 +36,14 @@ const TABLES: &[&str] = &[
 
 pub(super) async fn session_with_tables(ctx: SessionContext) -> SessionContext {
     for table in TABLES {
-        ctx.sql(table)
-            .await
-            .unwrap_or_else(|error| panic!("{table}\n{error}"))
-            .collect()
-            .await
-            .unwrap();
+        ctx.sql(table).await.unwrap_or_else(|error| panic!("{table}\n{error}")).collect().await.unwrap();
     }
     ctx
 }
 
 pub(super) fn statements() -> Vec<Case> {
-    let case = |ordered| {
-        move |sql: &&str| Case {
-            sql: (*sql).to_owned(),
-            ordered,
-        }
-    };
-    ANY_ORDER
-        .iter()
-        .map(case(false))
-        .chain(ONE_ORDER.iter().map(case(true)))
-        .collect()
+    let case = |ordered| move |sql: &&str| Case { sql: (*sql).to_owned(), ordered };
+    ANY_ORDER.iter().map(case(false)).chain(ONE_ORDER.iter().map(case(true))).collect()
 }
 
 /// Statements that no text says, with the operator that is to blame.
@@ -69,10 +55,7 @@ pub(super) fn refused_statements() -> Vec<(&'static str, &'static str)> {
         ),
         ("SELECT a FROM t1 WHERE random() < 0.5", "random"),
         ("SELECT id, unnest(l) FROM lists", "unnest"),
-        (
-            "SELECT a, EXISTS (SELECT 1 FROM t2 WHERE t2.a = t1.a) FROM t1",
-            "Exists",
-        ),
+        ("SELECT a, EXISTS (SELECT 1 FROM t2 WHERE t2.a = t1.a) FROM t1", "Exists"),
         ("SELECT named_struct('p', a) FROM t1", "named_struct"),
         ("SELECT a FROM t1 WHERE b SIMILAR TO 'x|y'", "RLike"),
         ("SELECT uuid()", "uuid"),
@@ -80,10 +63,7 @@ pub(super) fn refused_statements() -> Vec<(&'static str, &'static str)> {
             "SELECT count(*) FROM t1 GROUP BY CUBE (a, b, c, d, f, h, ts, tz, a + 1, a + 2, a + 3, a + 4, a + 5)",
             "grouping set",
         ),
-        (
-            "SELECT b, count(*) FROM t1 GROUP BY GROUPING SETS ((b), (b))",
-            "grouping set",
-        ),
+        ("SELECT b, count(*) FROM t1 GROUP BY GROUPING SETS ((b), (b))", "grouping set"),
     ]
 }
 

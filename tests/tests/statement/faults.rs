@@ -6,8 +6,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{JoinType, NullEquality, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunctionParams, NullTreatment};
 use datafusion::logical_expr::{
-    Distinct, Expr, Join, Limit, LogicalPlan, Projection, Sort, TableScan, WindowFrame,
-    WindowFrameBound, lit,
+    Distinct, Expr, Join, Limit, LogicalPlan, Projection, Sort, TableScan, WindowFrame, WindowFrameBound, lit,
 };
 
 /// Every kind of fault; a test asks that each finds a place.
@@ -107,11 +106,7 @@ pub(super) fn edits(text: &str) -> Vec<String> {
                 // Another name for a column of the result is another text of the same meaning.
                 continue;
             }
-            found.push(format!(
-                "{}{other}{}",
-                &text[..at],
-                &text[at + word.len()..]
-            ));
+            found.push(format!("{}{other}{}", &text[..at], &text[at + word.len()..]));
         }
     }
     found
@@ -123,11 +118,7 @@ fn with_inputs(plan: &LogicalPlan, inputs: Vec<LogicalPlan>) -> Option<LogicalPl
         // The generic way rebuilds a join as one without flags.
         LogicalPlan::Join(join) => {
             let [left, right] = <[LogicalPlan; 2]>::try_from(inputs).ok()?;
-            Some(LogicalPlan::Join(Join {
-                left: Arc::new(left),
-                right: Arc::new(right),
-                ..join.clone()
-            }))
+            Some(LogicalPlan::Join(Join { left: Arc::new(left), right: Arc::new(right), ..join.clone() }))
         }
         plan => plan.with_new_exprs(plan.expressions(), inputs).ok(),
     }
@@ -136,29 +127,19 @@ fn with_inputs(plan: &LogicalPlan, inputs: Vec<LogicalPlan>) -> Option<LogicalPl
 fn local(plan: &LogicalPlan) -> Vec<(&'static str, LogicalPlan)> {
     let mut found = vec![];
     match plan {
-        LogicalPlan::Filter(filter) => {
-            found.push(("filter dropped", filter.input.as_ref().clone()))
-        }
+        LogicalPlan::Filter(filter) => found.push(("filter dropped", filter.input.as_ref().clone())),
         LogicalPlan::TableScan(scan) => {
             for position in 0..scan.filters.len() {
                 let mut filters = scan.filters.clone();
                 filters.remove(position);
-                found.push((
-                    "filter dropped",
-                    LogicalPlan::TableScan(TableScan {
-                        filters,
-                        ..scan.clone()
-                    }),
-                ));
+                found.push(("filter dropped", LogicalPlan::TableScan(TableScan { filters, ..scan.clone() })));
             }
         }
         LogicalPlan::Projection(projection) => found.extend(swapped(projection)),
         LogicalPlan::Limit(limit) => found.extend(limits(limit)),
         LogicalPlan::Sort(sort) => found.extend(sorts(sort)),
         LogicalPlan::Join(join) => found.extend(joins(join)),
-        LogicalPlan::Distinct(Distinct::All(input)) => {
-            found.push(("distinct dropped", input.as_ref().clone()))
-        }
+        LogicalPlan::Distinct(Distinct::All(input)) => found.push(("distinct dropped", input.as_ref().clone())),
         // DISTINCT is planned as a grouping by every column; without it the columns are the same.
         LogicalPlan::Aggregate(aggregate)
             if aggregate.aggr_expr.is_empty()
@@ -206,11 +187,7 @@ fn limits(limit: &Limit) -> Vec<(&'static str, LogicalPlan)> {
     };
     let with = |skip: Option<i64>, fetch: Option<i64>| {
         let bound = |number: Option<i64>| number.map(|number| Box::new(lit(number)));
-        LogicalPlan::Limit(Limit {
-            skip: bound(skip),
-            fetch: bound(fetch),
-            input: Arc::clone(&limit.input),
-        })
+        LogicalPlan::Limit(Limit { skip: bound(skip), fetch: bound(fetch), input: Arc::clone(&limit.input) })
     };
     let (skip, fetch) = (number(&limit.skip), number(&limit.fetch));
     let inner = match limit.input.as_ref() {
@@ -237,21 +214,9 @@ fn sorts(sort: &Sort) -> Vec<(&'static str, LogicalPlan)> {
         found.push(("sort dropped", sort.input.as_ref().clone()));
     }
     if let Some(fetch) = sort.fetch {
-        found.push((
-            SORT_KEEPS_MORE,
-            LogicalPlan::Sort(Sort {
-                fetch: Some(fetch + 1),
-                ..sort.clone()
-            }),
-        ));
+        found.push((SORT_KEEPS_MORE, LogicalPlan::Sort(Sort { fetch: Some(fetch + 1), ..sort.clone() })));
         if fetch > 0 {
-            found.push((
-                "limit one less",
-                LogicalPlan::Sort(Sort {
-                    fetch: Some(fetch - 1),
-                    ..sort.clone()
-                }),
-            ));
+            found.push(("limit one less", LogicalPlan::Sort(Sort { fetch: Some(fetch - 1), ..sort.clone() })));
         }
     }
     for position in 0..sort.expr.len() {
@@ -302,10 +267,7 @@ fn joins(join: &Join) -> Vec<(&'static str, LogicalPlan)> {
         }
     }
     if join.join_type == JoinType::LeftAnti {
-        found.push((
-            "null awareness",
-            with(&|join| join.null_aware = !join.null_aware),
-        ));
+        found.push(("null awareness", with(&|join| join.null_aware = !join.null_aware)));
     }
     found
 }
@@ -313,10 +275,7 @@ fn joins(join: &Join) -> Vec<(&'static str, LogicalPlan)> {
 /// Every expression of the node with one part of it changed.
 fn expressions(plan: &LogicalPlan) -> Vec<(&'static str, LogicalPlan)> {
     // A limit's bounds have faults of their own, and a join rebuilt from expressions would lose its flags.
-    if matches!(
-        plan,
-        LogicalPlan::Limit(_) | LogicalPlan::Join(_) | LogicalPlan::Sort(_)
-    ) {
+    if matches!(plan, LogicalPlan::Limit(_) | LogicalPlan::Join(_) | LogicalPlan::Sort(_)) {
         return vec![];
     }
     let exprs = plan.expressions();
@@ -327,21 +286,12 @@ fn expressions(plan: &LogicalPlan) -> Vec<(&'static str, LogicalPlan)> {
             let mut exprs = exprs.clone();
             // The name stays: what reads this column must not notice by it.
             let (relation, name) = expr.qualified_name();
-            let keeps_name = matches!(
-                plan,
-                LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Window(_)
-            );
+            let keeps_name =
+                matches!(plan, LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Window(_));
             let is_set = matches!(changed, Expr::GroupingSet(_));
-            exprs[position] = if keeps_name && !is_set {
-                changed.unalias().alias_qualified(relation, name)
-            } else {
-                changed
-            };
-            found.extend(
-                plan.with_new_exprs(exprs, inputs.clone())
-                    .ok()
-                    .map(|plan| (fault, plan)),
-            );
+            exprs[position] =
+                if keeps_name && !is_set { changed.unalias().alias_qualified(relation, name) } else { changed };
+            found.extend(plan.with_new_exprs(exprs, inputs.clone()).ok().map(|plan| (fault, plan)));
         }
     }
     found
@@ -392,17 +342,11 @@ const CHANGES: &[(&str, Change)] = &[
         Expr::Literal(value, None) => next(value).map(|value| Expr::Literal(value, None)),
         _ => None,
     }),
-    ("aggregate distinct", |expr| {
-        in_aggregate(expr, |params| params.distinct = !params.distinct)
-    }),
+    ("aggregate distinct", |expr| in_aggregate(expr, |params| params.distinct = !params.distinct)),
     ("aggregate filter", |expr| {
-        in_aggregate(expr, |params| {
-            params.filter = params.filter.is_none().then(|| Box::new(lit(false)))
-        })
+        in_aggregate(expr, |params| params.filter = params.filter.is_none().then(|| Box::new(lit(false))))
     }),
-    ("aggregate order", |expr| {
-        in_aggregate(expr, |params| params.order_by.clear())
-    }),
+    ("aggregate order", |expr| in_aggregate(expr, |params| params.order_by.clear())),
     ("aggregate nulls", |expr| {
         in_aggregate(expr, |params| {
             params.null_treatment = match params.null_treatment {
@@ -433,13 +377,10 @@ const CHANGES: &[(&str, Change)] = &[
             let mut function = function.clone();
             let frame = &function.params.window_frame;
             let end = match frame.end_bound {
-                WindowFrameBound::CurrentRow => {
-                    WindowFrameBound::Following(ScalarValue::UInt64(None))
-                }
+                WindowFrameBound::CurrentRow => WindowFrameBound::Following(ScalarValue::UInt64(None)),
                 _ => WindowFrameBound::CurrentRow,
             };
-            function.params.window_frame =
-                WindowFrame::new_bounds(frame.units, frame.start_bound.clone(), end);
+            function.params.window_frame = WindowFrame::new_bounds(frame.units, frame.start_bound.clone(), end);
             Some(Expr::WindowFunction(function))
         }
         _ => None,

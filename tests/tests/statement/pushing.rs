@@ -27,10 +27,7 @@ impl TableProvider for Pushing {
         TableType::Base
     }
 
-    fn supports_filters_pushdown(
-        &self,
-        filters: &[&Expr],
-    ) -> Result<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         Ok(vec![TableProviderFilterPushDown::Exact; filters.len()])
     }
 
@@ -45,10 +42,7 @@ impl TableProvider for Pushing {
         let schema = self.0.schema();
         if let Some(predicate) = conjunction(filters.to_vec()) {
             let named = DFSchema::try_from(Arc::clone(&schema))?;
-            plan = Arc::new(FilterExec::try_new(
-                state.create_physical_expr(predicate, &named)?,
-                plan,
-            )?);
+            plan = Arc::new(FilterExec::try_new(state.create_physical_expr(predicate, &named)?, plan)?);
         }
         let Some(kept) = projection else {
             return Ok(plan);
@@ -56,15 +50,9 @@ impl TableProvider for Pushing {
         let columns = kept.iter().map(|index| {
             let name = schema.field(*index).name();
             let column = datafusion::physical_expr::expressions::Column::new(name, *index);
-            (
-                Arc::new(column) as Arc<dyn datafusion::physical_expr::PhysicalExpr>,
-                name.clone(),
-            )
+            (Arc::new(column) as Arc<dyn datafusion::physical_expr::PhysicalExpr>, name.clone())
         });
-        Ok(Arc::new(ProjectionExec::try_new(
-            columns.collect::<Vec<_>>(),
-            plan,
-        )?))
+        Ok(Arc::new(ProjectionExec::try_new(columns.collect::<Vec<_>>(), plan)?))
     }
 }
 

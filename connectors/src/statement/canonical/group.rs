@@ -15,12 +15,7 @@ pub(super) fn aggregated(aggregate: &Aggregate) -> Result<Shape, Refusal> {
     check_grouping(&aggregate.group_expr)?;
     let input = shape(&aggregate.input)?;
     let scope = Scope::over(aggregate.input.schema(), &input.outputs);
-    let all = |exprs: &[Expr]| {
-        exprs
-            .iter()
-            .map(|expr| expression(expr, &scope, None))
-            .collect::<Result<Vec<_>, _>>()
-    };
+    let all = |exprs: &[Expr]| exprs.iter().map(|expr| expression(expr, &scope, None)).collect::<Result<Vec<_>, _>>();
     let listed = all(&aggregate.aggr_expr)?;
     let aggregates = sorted_set(listed.clone());
     let (group, keys, sets) = match aggregate.group_expr.as_slice() {
@@ -41,15 +36,7 @@ pub(super) fn aggregated(aggregate: &Aggregate) -> Result<Shape, Refusal> {
     };
     let offset = keys.len() + usize::from(sets.is_some());
     let outputs = [group, positions(&listed, &aggregates, offset)?].concat();
-    Ok(Shape {
-        node: Node::Aggregate {
-            keys,
-            sets,
-            aggregates,
-            input: Box::new(input.node),
-        },
-        outputs,
-    })
+    Ok(Shape { node: Node::Aggregate { keys, sets, aggregates, input: Box::new(input.node) }, outputs })
 }
 
 /// Where each of `listed` stands in `known`, as columns after `offset` others.
@@ -66,16 +53,11 @@ fn positions(listed: &[Expr], known: &[Expr], offset: usize) -> Result<Vec<Expr>
 fn expanded(set: &GroupingSet, keys: &[Expr]) -> Vec<Vec<usize>> {
     let place = |expr: &Expr| keys.iter().position(|key| key == expr);
     let mut sets: Vec<Vec<usize>> = match set {
-        GroupingSet::Rollup(_) => (0..=keys.len())
-            .map(|length| (0..length).collect())
-            .collect(),
+        GroupingSet::Rollup(_) => (0..=keys.len()).map(|length| (0..length).collect()).collect(),
         GroupingSet::Cube(_) => (0_usize..1 << keys.len())
             .map(|bits| (0..keys.len()).filter(|key| bits >> key & 1 == 1).collect())
             .collect(),
-        GroupingSet::GroupingSets(sets) => sets
-            .iter()
-            .map(|exprs| exprs.iter().filter_map(place).collect())
-            .collect(),
+        GroupingSet::GroupingSets(sets) => sets.iter().map(|exprs| exprs.iter().filter_map(place).collect()).collect(),
     };
     for set in &mut sets {
         set.sort_unstable();
@@ -87,22 +69,14 @@ fn expanded(set: &GroupingSet, keys: &[Expr]) -> Vec<Vec<usize>> {
 /// `grouping(every key)` cast to the type of the set's number *is* that number: the planner reads it as the number's
 /// low bits cast to Int32, and without duplicate sets there are no others.
 pub(super) fn grouping_number(expr: &Expr, node: &Node) -> Result<Expr, Refusal> {
-    let Node::Aggregate {
-        keys,
-        sets: Some(_),
-        ..
-    } = node
-    else {
+    let Node::Aggregate { keys, sets: Some(_), .. } = node else {
         return Ok(expr.clone());
     };
     let number = column(keys.len());
     let mask = (1_u64 << keys.len()) - 1;
     transform(expr, &mut |part| {
         if let Expr::Cast(Cast { expr: inner, field }) = &part
-            && let Expr::Cast(Cast {
-                expr: inner,
-                field: narrow,
-            }) = inner.as_ref()
+            && let Expr::Cast(Cast { expr: inner, field: narrow }) = inner.as_ref()
             && narrow.data_type() == &DataType::Int32
             && let Expr::BinaryExpr(bits) = inner.as_ref()
             && bits.op == Operator::BitwiseAnd
@@ -127,19 +101,10 @@ fn literal_u64(value: &ScalarValue) -> Option<u64> {
 pub(super) fn windowed(window: &Window) -> Result<Shape, Refusal> {
     let input = shape(&window.input)?;
     let scope = Scope::over(window.input.schema(), &input.outputs);
-    let functions: Vec<Expr> = window
-        .window_expr
-        .iter()
-        .map(|expr| expression(expr, &scope, None))
-        .collect::<Result<_, _>>()?;
+    let functions: Vec<Expr> =
+        window.window_expr.iter().map(|expr| expression(expr, &scope, None)).collect::<Result<_, _>>()?;
     let width = input.node.width();
     let added = (0..functions.len()).map(|position| column(width + position));
     let outputs = input.outputs.into_iter().chain(added).collect();
-    Ok(Shape {
-        node: Node::Window {
-            functions,
-            input: Box::new(input.node),
-        },
-        outputs,
-    })
+    Ok(Shape { node: Node::Window { functions, input: Box::new(input.node) }, outputs })
 }

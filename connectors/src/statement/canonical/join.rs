@@ -24,13 +24,9 @@ pub(super) fn joined(join: &Join) -> Result<Shape, Refusal> {
 fn joined_sides(join: &Join, kind: JoinType) -> Result<Shape, Refusal> {
     let (left, right) = (shape(&join.left)?, shape(&join.right)?);
     let (left_width, right_width) = (left.node.width(), right.node.width());
-    let right_outputs = right
-        .outputs
-        .iter()
-        .map(|output| shifted(output, left_width))
-        .collect::<Result<Vec<_>, _>>()?;
-    let scope =
-        Scope::over(join.left.schema(), &left.outputs).and(join.right.schema(), &right_outputs);
+    let right_outputs =
+        right.outputs.iter().map(|output| shifted(output, left_width)).collect::<Result<Vec<_>, _>>()?;
+    let scope = Scope::over(join.left.schema(), &left.outputs).and(join.right.schema(), &right_outputs);
     let conditions = sorted_set(join_conditions(join, &scope)?);
     let pad_left = |outputs| padded(outputs, 0, left_width);
     let pad_right = |outputs| padded(outputs, left_width, right_width);
@@ -42,12 +38,7 @@ fn joined_sides(join: &Join, kind: JoinType) -> Result<Shape, Refusal> {
         JoinType::Full => [pad_left(left.outputs)?, pad_right(right_outputs)?].concat(),
         _ => [left.outputs, right_outputs].concat(),
     };
-    let node = Node::Join {
-        kind,
-        conditions,
-        left: Box::new(left.node),
-        right: Box::new(right.node),
-    };
+    let node = Node::Join { kind, conditions, left: Box::new(left.node), right: Box::new(right.node) };
     Ok(Shape { node, outputs })
 }
 
@@ -58,10 +49,7 @@ fn padded(outputs: Vec<Expr>, first: usize, width: usize) -> Result<Vec<Expr>, R
         Expr::Literal(value, _) if value.is_null() => Ok(output),
         computed if column_position(computed).is_none() => {
             if width == 0 {
-                return Err(Refusal::new(
-                    "join",
-                    "computes a value on a side without columns",
-                ));
+                return Err(Refusal::new("join", "computes a value on a side without columns"));
             }
             let sign = Expr::Placeholder(Placeholder::new_with_field("row".to_owned(), None));
             let row = vec![sign, column(first), column(first + width - 1)];
@@ -79,10 +67,7 @@ fn join_conditions(join: &Join, scope: &Scope<'_>) -> Result<Vec<Expr>, Refusal>
     };
     let mut conditions = Vec::with_capacity(join.on.len());
     for (left, right) in &join.on {
-        let (left, right) = (
-            expression(left, scope, None)?,
-            expression(right, scope, None)?,
-        );
+        let (left, right) = (expression(left, scope, None)?, expression(right, scope, None)?);
         conditions.push(binary_expr(left, operator, right));
     }
     if let Some(filter) = &join.filter {
@@ -98,34 +83,17 @@ fn not_in(join: &Join) -> Result<Shape, Refusal> {
     };
     let (left, right) = (shape(&join.left)?, shape(&join.right)?);
     let key = expression(key, &Scope::over(join.left.schema(), &left.outputs), None)?;
-    let value = expression(
-        value,
-        &Scope::over(join.right.schema(), &right.outputs),
-        None,
-    )?;
-    let set = Shape {
-        outputs: vec![value],
-        ..right
-    };
-    Ok(Shape {
-        node: filtered(left.node, vec![member(key, &set, true)]),
-        outputs: left.outputs,
-    })
+    let value = expression(value, &Scope::over(join.right.schema(), &right.outputs), None)?;
+    let set = Shape { outputs: vec![value], ..right };
+    Ok(Shape { node: filtered(left.node, vec![member(key, &set, true)]), outputs: left.outputs })
 }
 
 /// A mark join is its outer side with one more column: whether the inner side has a row for it.
 fn marked(join: &Join, outer: &LogicalPlan, inner: &LogicalPlan) -> Result<Shape, Refusal> {
     let (around, within) = (shape(outer)?, shape(inner)?);
-    let outer_outputs = around
-        .outputs
-        .iter()
-        .map(|output| tagged(output, OUTER))
-        .collect::<Result<Vec<_>, _>>()?;
+    let outer_outputs = around.outputs.iter().map(|output| tagged(output, OUTER)).collect::<Result<Vec<_>, _>>()?;
     let scope = Scope::over(outer.schema(), &outer_outputs).and(inner.schema(), &within.outputs);
     let mark = existence(within.node, join_conditions(join, &scope)?, false)?;
     let outputs = around.outputs.into_iter().chain([mark]).collect();
-    Ok(Shape {
-        node: around.node,
-        outputs,
-    })
+    Ok(Shape { node: around.node, outputs })
 }

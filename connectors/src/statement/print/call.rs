@@ -2,12 +2,10 @@
 
 use datafusion_common::ScalarValue;
 use datafusion_expr::expr::{
-    AggregateFunction, AggregateFunctionParams, NullTreatment, ScalarFunction, Sort,
-    WindowFunction, WindowFunctionParams,
+    AggregateFunction, AggregateFunctionParams, NullTreatment, ScalarFunction, Sort, WindowFunction,
+    WindowFunctionParams,
 };
-use datafusion_expr::{
-    Expr, Volatility, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
-};
+use datafusion_expr::{Expr, Volatility, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition};
 
 use super::{Printer, join};
 use crate::statement::literal;
@@ -20,10 +18,7 @@ impl Printer<'_> {
     pub(super) fn scalar_function(&self, function: &ScalarFunction) -> Result<String, Refusal> {
         let name = function.name();
         if !self.accepts.scalar_functions.contains(name) {
-            return Err(Refusal::new(
-                name,
-                "is a function that the far side does not accept",
-            ));
+            return Err(Refusal::new(name, "is a function that the far side does not accept"));
         }
         if function.func.signature().volatility != Volatility::Immutable {
             return Err(Refusal::new(name, "depends on more than its arguments"));
@@ -44,19 +39,10 @@ impl Printer<'_> {
         }
     }
 
-    pub(super) fn aggregate_function(
-        &self,
-        function: &AggregateFunction,
-    ) -> Result<String, Refusal> {
+    pub(super) fn aggregate_function(&self, function: &AggregateFunction) -> Result<String, Refusal> {
         let name = function.func.name();
         self.check_aggregate(name)?;
-        let AggregateFunctionParams {
-            args,
-            distinct,
-            filter,
-            order_by,
-            null_treatment,
-        } = &function.params;
+        let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = &function.params;
         let call = if function.func.supports_within_group_clause() && !order_by.is_empty() {
             self.ordered_set_call(name, args, order_by)?
         } else {
@@ -65,70 +51,39 @@ impl Printer<'_> {
                 [] => String::new(),
                 keys => format!(" ORDER BY {}", self.order(keys)?),
             };
-            format!(
-                "{}({distinct}{}{order})",
-                self.dialect.function(name),
-                self.list(args)?
-            )
+            format!("{}({distinct}{}{order})", self.dialect.function(name), self.list(args)?)
         };
-        Ok(format!(
-            "{call}{}{}",
-            self.filter_clause(filter.as_deref())?,
-            nulls_clause(*null_treatment)
-        ))
+        Ok(format!("{call}{}{}", self.filter_clause(filter.as_deref())?, nulls_clause(*null_treatment)))
     }
 
     fn check_aggregate(&self, name: &str) -> Result<(), Refusal> {
         if self.accepts.aggregate_functions.contains(name) {
             return Ok(());
         }
-        Err(Refusal::new(
-            name,
-            "is an aggregate that the far side does not accept",
-        ))
+        Err(Refusal::new(name, "is an aggregate that the far side does not accept"))
     }
 
     /// The plan of an ordered-set aggregate repeats the ordered value as its first argument, cast to the type that the
     /// function takes; the text does not. That the two are the same value shows when the text is planned.
-    fn ordered_set_call(
-        &self,
-        name: &str,
-        args: &[Expr],
-        order: &[Sort],
-    ) -> Result<String, Refusal> {
+    fn ordered_set_call(&self, name: &str, args: &[Expr], order: &[Sort]) -> Result<String, Refusal> {
         let ([_, rest @ ..], [_]) = (args, order) else {
             return Err(Refusal::new(name, "is not ordered by one value"));
         };
         let name = self.dialect.function(name);
-        Ok(format!(
-            "{name}({}) WITHIN GROUP (ORDER BY {})",
-            self.list(rest)?,
-            self.order(order)?
-        ))
+        Ok(format!("{name}({}) WITHIN GROUP (ORDER BY {})", self.list(rest)?, self.order(order)?))
     }
 
     pub(super) fn window_function(&self, function: &WindowFunction) -> Result<String, Refusal> {
         let name = function.fun.name();
         match &function.fun {
             WindowFunctionDefinition::AggregateUDF(_) => self.check_aggregate(name)?,
-            WindowFunctionDefinition::WindowUDF(_)
-                if self.accepts.window_functions.contains(name) => {}
+            WindowFunctionDefinition::WindowUDF(_) if self.accepts.window_functions.contains(name) => {}
             WindowFunctionDefinition::WindowUDF(_) => {
-                return Err(Refusal::new(
-                    name,
-                    "is a window function that the far side does not accept",
-                ));
+                return Err(Refusal::new(name, "is a window function that the far side does not accept"));
             }
         }
-        let WindowFunctionParams {
-            args,
-            partition_by,
-            order_by,
-            window_frame,
-            filter,
-            null_treatment,
-            distinct,
-        } = &function.params;
+        let WindowFunctionParams { args, partition_by, order_by, window_frame, filter, null_treatment, distinct } =
+            &function.params;
         let distinct = if *distinct { "DISTINCT " } else { "" };
         let mut over = Vec::new();
         if !partition_by.is_empty() {
@@ -161,10 +116,7 @@ impl Printer<'_> {
             WindowFrameUnits::Range => "RANGE",
             WindowFrameUnits::Groups => "GROUPS",
         };
-        let (start, end) = (
-            self.bound(&frame.start_bound)?,
-            self.bound(&frame.end_bound)?,
-        );
+        let (start, end) = (self.bound(&frame.start_bound)?, self.bound(&frame.end_bound)?);
         Ok(format!("{units} BETWEEN {start} AND {end}"))
     }
 
@@ -177,9 +129,8 @@ impl Printer<'_> {
         if value.is_null() {
             return Ok(format!("UNBOUNDED {side}"));
         }
-        let text = literal::words(value).ok_or_else(|| {
-            Refusal::new("window frame", "has a bound that does not survive printing")
-        })?;
+        let text = literal::words(value)
+            .ok_or_else(|| Refusal::new("window frame", "has a bound that does not survive printing"))?;
         // The parser takes an interval's text, whatever the type of the ordered column, and casts it to that type.
         match value {
             ScalarValue::UInt64(Some(rows)) => Ok(format!("{rows} {side}")),

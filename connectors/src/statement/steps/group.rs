@@ -14,11 +14,7 @@ impl Writer<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Block, Refusal> {
         let schema = aggregate.input.schema();
         let mut block = self.rows(&aggregate.input)?;
-        let uses: Vec<&Expr> = aggregate
-            .group_expr
-            .iter()
-            .chain(&aggregate.aggr_expr)
-            .collect();
+        let uses: Vec<&Expr> = aggregate.group_expr.iter().chain(&aggregate.aggr_expr).collect();
         if block.repeats(&uses, schema, 1)? {
             block = self.step(&block)?;
         }
@@ -29,32 +25,16 @@ impl Writer<'_> {
             keys => keys.to_vec(),
         };
         outputs.extend(self.say_all(&aggregate.aggr_expr, &scope)?);
-        Ok(Block {
-            group,
-            outputs,
-            closed: true,
-            ..block
-        })
+        Ok(Block { group, outputs, closed: true, ..block })
     }
 
     /// The keys of a grouping set, and the number that tells the sets apart.
-    fn grouping_outputs(
-        &mut self,
-        set: &GroupingSet,
-        aggregate: &Aggregate,
-    ) -> Result<Vec<Expr>, Refusal> {
+    fn grouping_outputs(&mut self, set: &GroupingSet, aggregate: &Aggregate) -> Result<Vec<Expr>, Refusal> {
         let mut outputs: Vec<Expr> = set.distinct_expr().into_iter().cloned().collect();
-        let id = aggregate
-            .schema
-            .fields()
-            .iter()
-            .find(|field| field.name() == Aggregate::INTERNAL_GROUPING_ID);
+        let id = aggregate.schema.fields().iter().find(|field| field.name() == Aggregate::INTERNAL_GROUPING_ID);
         let id = id.ok_or_else(|| Refusal::new("grouping set", "has no number"))?;
         let printer = self.printer();
-        let keys = outputs
-            .iter()
-            .map(|key| printer.key(key))
-            .collect::<Result<Vec<_>, _>>()?;
+        let keys = outputs.iter().map(|key| printer.key(key)).collect::<Result<Vec<_>, _>>()?;
         let call = format!("{}({})", self.dialect.function("grouping"), keys.join(", "));
         let text = self.dialect.cast(&call, id.data_type())?;
         outputs.push(self.subquery(Token::Value, text));
@@ -63,12 +43,7 @@ impl Writer<'_> {
 
     pub(super) fn window(&mut self, window: &Window) -> Result<Block, Refusal> {
         let mut block = self.block(&window.input)?;
-        if !(block.is_rows()
-            && block
-                .outputs
-                .iter()
-                .all(|output| matches!(output, Expr::Column(_))))
-        {
+        if !(block.is_rows() && block.outputs.iter().all(|output| matches!(output, Expr::Column(_)))) {
             block = self.step(&block)?;
         }
         let scope = Scope::over(window.input.schema(), &block.outputs);
@@ -89,25 +64,12 @@ impl Writer<'_> {
             }
         }
         // The columns of a union are its own: the names of the step that it becomes.
-        let outputs = union
-            .schema
-            .fields()
-            .iter()
-            .map(|field| Expr::Column(Column::from_name(field.name())));
-        Ok(Block {
-            outputs: outputs.collect(),
-            union: branches,
-            closed: true,
-            ..Block::default()
-        })
+        let outputs = union.schema.fields().iter().map(|field| Expr::Column(Column::from_name(field.name())));
+        Ok(Block { outputs: outputs.collect(), union: branches, closed: true, ..Block::default() })
     }
 
     pub(super) fn distinct(&mut self, input: &LogicalPlan) -> Result<Block, Refusal> {
         let block = self.rows(input)?;
-        Ok(Block {
-            distinct: true,
-            closed: true,
-            ..block
-        })
+        Ok(Block { distinct: true, closed: true, ..block })
     }
 }

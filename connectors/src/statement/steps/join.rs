@@ -26,8 +26,7 @@ impl Writer<'_> {
             left = self.step(&left)?;
         }
         let mut right = self.item(&join.right)?;
-        let scope =
-            Scope::over(join.left.schema(), &left.outputs).and(join.right.schema(), &right.outputs);
+        let scope = Scope::over(join.left.schema(), &left.outputs).and(join.right.schema(), &right.outputs);
         let on = self.condition(join, &scope)?;
         let outputs = match kind {
             JoinType::LeftSemi | JoinType::LeftAnti => left.outputs,
@@ -35,25 +34,14 @@ impl Writer<'_> {
             _ => [left.outputs, right.outputs].concat(),
         };
         let mut from = left.from;
-        from.extend(right.from.pop().map(|item| Item {
-            join: Some((kind, on)),
-            ..item
-        }));
-        Ok(Block {
-            from,
-            outputs,
-            ..Block::default()
-        })
+        from.extend(right.from.pop().map(|item| Item { join: Some((kind, on)), ..item }));
+        Ok(Block { from, outputs, ..Block::default() })
     }
 
     /// The SELECT of `plan` as one FROM item.
     fn item(&mut self, plan: &LogicalPlan) -> Result<Block, Refusal> {
         let block = self.block(plan)?;
-        if block.is_plain_from() && block.from.len() == 1 {
-            Ok(block)
-        } else {
-            self.step(&block)
-        }
+        if block.is_plain_from() && block.from.len() == 1 { Ok(block) } else { self.step(&block) }
     }
 
     fn condition(&mut self, join: &Join, scope: &Scope<'_>) -> Result<Vec<Expr>, Refusal> {
@@ -63,11 +51,7 @@ impl Writer<'_> {
         };
         let mut on = Vec::with_capacity(join.on.len());
         for (left, right) in &join.on {
-            on.push(binary_expr(
-                self.say(left, scope)?,
-                operator,
-                self.say(right, scope)?,
-            ));
+            on.push(binary_expr(self.say(left, scope)?, operator, self.say(right, scope)?));
         }
         if let Some(filter) = &join.filter {
             on.extend(self.conjuncts(filter, scope)?);
@@ -87,27 +71,15 @@ impl Writer<'_> {
         let key = self.say(key, &Scope::over(join.left.schema(), &left.outputs))?;
         let right = self.rows(&join.right)?;
         let member = self.say(member, &Scope::over(join.right.schema(), &right.outputs))?;
-        let right = self.step(&Block {
-            outputs: vec![member],
-            ..right
-        })?;
-        let text = format!(
-            "({} NOT IN (SELECT {}))",
-            self.printer().expression(&key)?,
-            self.one_column(&right)?
-        );
+        let right = self.step(&Block { outputs: vec![member], ..right })?;
+        let text = format!("({} NOT IN (SELECT {}))", self.printer().expression(&key)?, self.one_column(&right)?);
         let condition = self.subquery(Token::Value, text);
         left.filter.push(condition);
         Ok(left)
     }
 
     /// A mark join is its outer side with one more column, an existence test for the filter above.
-    fn mark(
-        &mut self,
-        join: &Join,
-        outer: &LogicalPlan,
-        inner: &LogicalPlan,
-    ) -> Result<Block, Refusal> {
+    fn mark(&mut self, join: &Join, outer: &LogicalPlan, inner: &LogicalPlan) -> Result<Block, Refusal> {
         let mut block = self.rows(outer)?;
         if !block.is_simple() {
             block = self.step(&block)?;
@@ -116,11 +88,7 @@ impl Writer<'_> {
         let right = self.step(&right)?;
         let scope = Scope::over(outer.schema(), &block.outputs).and(inner.schema(), &right.outputs);
         let on = self.condition(join, &scope)?;
-        let existence = Block {
-            filter: on,
-            outputs: Vec::new(),
-            ..right
-        };
+        let existence = Block { filter: on, outputs: Vec::new(), ..right };
         let select = existence.select(&self.printer(), &[self.names.marker()])?;
         let mark = self.subquery(Token::Mark, format!("(EXISTS ({select}))"));
         block.outputs.push(mark);
@@ -140,19 +108,9 @@ impl Writer<'_> {
     /// `"c" FROM "n"` of a block that is one step.
     fn one_column(&self, step: &Block) -> Result<String, Refusal> {
         match (step.outputs.as_slice(), step.from.as_slice()) {
-            (
-                [output],
-                [
-                    Item {
-                        source: Source::Step(name),
-                        ..
-                    },
-                ],
-            ) => Ok(format!(
-                "{} FROM {}",
-                self.printer().expression(output)?,
-                self.dialect.identifier(name)
-            )),
+            ([output], [Item { source: Source::Step(name), .. }]) => {
+                Ok(format!("{} FROM {}", self.printer().expression(output)?, self.dialect.identifier(name)))
+            }
             _ => Err(Refusal::new("subquery", "has not exactly one column")),
         }
     }

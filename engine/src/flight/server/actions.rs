@@ -34,11 +34,7 @@ const SESSION_CLOSED: [u8; 2] = [0x08, 0x01];
 
 impl FlightServer {
     /// Carries out an action; its results are few and small.
-    pub(super) async fn act(
-        &self,
-        caller: &Caller,
-        action: Action,
-    ) -> Result<Vec<arrow_flight::Result>> {
+    pub(super) async fn act(&self, caller: &Caller, action: Action) -> Result<Vec<arrow_flight::Result>> {
         match action.r#type.as_str() {
             CREATE => self.prepare(caller, &unpack::<ActionCreatePreparedStatementRequest>(&action.body)?.query).await,
             CLOSE => {

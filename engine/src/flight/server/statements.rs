@@ -23,11 +23,11 @@ use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
 use crate::flight::door::Question;
 use crate::flight::handle::Handle;
+use crate::flight::headers;
 use crate::flight::metadata;
 use crate::flight::status::to_status;
 use crate::flight::stream::{Egress, Ending, encode};
 use crate::flight::wire_types::wire_schema;
-use crate::flight::headers;
 use crate::session::queries::QueryId;
 
 impl FlightServer {
@@ -39,7 +39,8 @@ impl FlightServer {
         command: Command,
     ) -> Result<Response<FlightInfo>, Status> {
         let id = QueryId::random();
-        let info = self.seal_statement(caller, descriptor, &command).await.map_err(|error| to_status(&error, Some(&id)))?;
+        let info =
+            self.seal_statement(caller, descriptor, &command).await.map_err(|error| to_status(&error, Some(&id)))?;
         Ok(with_query_id(Response::new(info), &id))
     }
 
@@ -105,7 +106,7 @@ impl FlightServer {
             ending: if caller.wants_trailer(headers) { Ending::Trailer } else { Ending::Plain },
             compression: compression(caller, headers),
             timeout: self.statement_timeout(headers),
-            limits: self.limits.clone(),
+            limits: std::sync::Arc::clone(&self.limits),
         };
         let messages = encode(batches, running, egress).map_err(failed)?;
         Ok(with_query_id(Response::new(messages), &id))
@@ -153,7 +154,8 @@ impl FlightServer {
             return Err(tell(metadata::unsupported(&command)));
         };
         let handle = self.sealer.open(&caller.subject, &prepared.prepared_statement_handle).map_err(tell)?;
-        let data = stream::once(async move { Ok(first) }).chain(messages).map_err(arrow_flight::error::FlightError::from);
+        let data =
+            stream::once(async move { Ok(first) }).chain(messages).map_err(arrow_flight::error::FlightError::from);
         let batches: Vec<RecordBatch> = FlightRecordBatchStream::new_from_flight_data(data)
             .try_collect()
             .await

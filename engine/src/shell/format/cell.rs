@@ -18,28 +18,18 @@ pub(super) struct Cells<'a> {
 
 impl<'a> Cells<'a> {
     pub(super) fn of(batch: &'a RecordBatch) -> Result<Self, ShellError> {
-        Ok(Self {
-            columns: batch
-                .columns()
-                .iter()
-                .map(|column| formatter(column.as_ref()))
-                .collect::<Result<_, _>>()?,
-        })
+        Ok(Self { columns: batch.columns().iter().map(|column| formatter(column.as_ref())).collect::<Result<_, _>>()? })
     }
 
     pub(super) fn row(&self, row: usize) -> impl Iterator<Item = Result<String, ShellError>> {
-        self.columns
-            .iter()
-            .map(move |column| Ok(column.value(row).try_to_string()?))
+        self.columns.iter().map(move |column| Ok(column.value(row).try_to_string()?))
     }
 }
 
 /// Shows the values of `array`. A value that has no text, such as a date beyond the calendar, is shown as the error
 /// that it is, rather than failing the answer.
 pub(super) fn formatter(array: &dyn Array) -> Result<ArrayFormatter<'_>, ShellError> {
-    let options = FormatOptions::new()
-        .with_null(NULL)
-        .with_display_error(true);
+    let options = FormatOptions::new().with_null(NULL).with_display_error(true);
     Ok(ArrayFormatter::try_new(array, &options)?)
 }
 
@@ -52,11 +42,7 @@ pub(super) enum Alignment {
 
 impl Alignment {
     pub(super) fn of(field: &Field) -> Self {
-        if field.data_type().is_numeric() {
-            Self::Right
-        } else {
-            Self::Left
-        }
+        if field.data_type().is_numeric() { Self::Right } else { Self::Left }
     }
 }
 

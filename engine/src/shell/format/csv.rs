@@ -19,10 +19,7 @@ pub(super) struct CsvWriter {
 
 impl CsvWriter {
     pub(super) fn new(schema: SchemaRef) -> Self {
-        Self {
-            schema,
-            header_is_written: false,
-        }
+        Self { schema, header_is_written: false }
     }
 }
 
@@ -30,10 +27,7 @@ impl ResultWriter for CsvWriter {
     fn write(&mut self, batch: &RecordBatch, out: &mut dyn Write) -> Result<(), ShellError> {
         // Arrow's writer turns a closed pipe into words. It fills a buffer here, so that we see the pipe's own error.
         let mut text = Vec::new();
-        WriterBuilder::new()
-            .with_header(!self.header_is_written)
-            .build(&mut text)
-            .write(&flattened(batch)?)?;
+        WriterBuilder::new().with_header(!self.header_is_written).build(&mut text).write(&flattened(batch)?)?;
         self.header_is_written = true;
         Ok(out.write_all(&text)?)
     }
@@ -60,10 +54,7 @@ fn flattened(batch: &RecordBatch) -> Result<RecordBatch, ShellError> {
             columns.push(Arc::clone(column));
         }
     }
-    Ok(RecordBatch::try_new(
-        Arc::new(Schema::new(fields)),
-        columns,
-    )?)
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 fn as_text(column: &ArrayRef) -> Result<ArrayRef, ShellError> {

@@ -22,10 +22,7 @@ pub(super) struct JsonWriter {
 
 impl JsonWriter {
     pub(super) fn new(schema: &Schema) -> Self {
-        Self {
-            schema: with_distinct_names(schema),
-            has_rows: false,
-        }
+        Self { schema: with_distinct_names(schema), has_rows: false }
     }
 }
 
@@ -39,10 +36,7 @@ impl ResultWriter for JsonWriter {
         WriterBuilder::new()
             .with_explicit_nulls(true)
             .build::<_, RowsByComma>(&mut text)
-            .write(&RecordBatch::try_new(
-                Arc::clone(&self.schema),
-                batch.columns().to_vec(),
-            )?)?;
+            .write(&RecordBatch::try_new(Arc::clone(&self.schema), batch.columns().to_vec())?)?;
         out.write_all(if self.has_rows { b",\n" } else { b"[" })?;
         self.has_rows = true;
         Ok(out.write_all(&text)?)
@@ -69,11 +63,7 @@ impl JsonFormat for RowsByComma {
 
 /// Columns of one name would be keys of one name, of which readers keep only the last: `id, id` becomes `id, id_1`.
 fn with_distinct_names(schema: &Schema) -> SchemaRef {
-    let mut taken: HashSet<String> = schema
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
+    let mut taken: HashSet<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let mut seen = HashSet::new();
     let fields: Vec<Arc<Field>> = schema
         .fields()
@@ -109,14 +99,9 @@ mod tests {
 
     #[test]
     fn names_become_distinct_and_stay_otherwise() {
-        let named =
-            ["id", "id", "id_1", "x", "id"].map(|name| Field::new(name, DataType::Int32, true));
+        let named = ["id", "id", "id_1", "x", "id"].map(|name| Field::new(name, DataType::Int32, true));
         let schema = with_distinct_names(&Schema::new(named.to_vec()));
-        let names: Vec<&str> = schema
-            .fields()
-            .iter()
-            .map(|field| field.name().as_str())
-            .collect();
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         assert_eq!(names, ["id", "id_2", "id_1", "x", "id_3"]);
     }
 }

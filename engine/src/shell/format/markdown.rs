@@ -17,10 +17,7 @@ pub(super) struct MarkdownWriter {
 
 impl MarkdownWriter {
     pub(super) fn new(schema: SchemaRef) -> Self {
-        Self {
-            schema,
-            header_is_written: false,
-        }
+        Self { schema, header_is_written: false }
     }
 
     fn write_header(&mut self, out: &mut dyn Write) -> Result<(), ShellError> {
@@ -43,10 +40,7 @@ impl ResultWriter for MarkdownWriter {
         self.write_header(out)?;
         let cells = Cells::of(batch)?;
         for row in 0..batch.num_rows() {
-            let texts = cells
-                .row(row)
-                .map(|text| Ok(escaped(&text?)))
-                .collect::<Result<Vec<_>, ShellError>>()?;
+            let texts = cells.row(row).map(|text| Ok(escaped(&text?))).collect::<Result<Vec<_>, ShellError>>()?;
             write_row(texts.into_iter(), out)?;
         }
         Ok(())
@@ -60,20 +54,13 @@ impl ResultWriter for MarkdownWriter {
 }
 
 fn write_row(cells: impl Iterator<Item = String>, out: &mut dyn Write) -> Result<(), ShellError> {
-    Ok(writeln!(
-        out,
-        "| {} |",
-        cells.collect::<Vec<_>>().join(" | ")
-    )?)
+    Ok(writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "))?)
 }
 
 /// `text` so that it stays in its cell and reads as it is: no column, line, escape or tag of its own.
 fn escaped(text: &str) -> String {
     let lines = text.split('\n').map(|line| {
-        let line = line
-            .replace('\\', "\\\\")
-            .replace('|', "\\|")
-            .replace('<', "&lt;");
+        let line = line.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;");
         printable(&line)
     });
     lines.collect::<Vec<_>>().join("<br>")

@@ -62,9 +62,7 @@ impl Format {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{
-        ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray, StringArray,
-    };
+    use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray, StringArray};
     use arrow::datatypes::{Int32Type, Schema};
 
     use super::*;
@@ -80,20 +78,14 @@ mod tests {
     }
 
     fn check(format: Format, columns: Vec<(&str, ArrayRef)>, expect: &str) {
-        let batch = RecordBatch::try_from_iter_with_nullable(
-            columns
-                .into_iter()
-                .map(|(name, column)| (name, column, true)),
-        )
-        .unwrap();
+        let batch =
+            RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+                .unwrap();
         // However the rows are cut into batches, empty ones among them, the text is the same.
         let halves = [
             batch.slice(0, batch.num_rows() / 2),
             batch.slice(0, 0),
-            batch.slice(
-                batch.num_rows() / 2,
-                batch.num_rows() - batch.num_rows() / 2,
-            ),
+            batch.slice(batch.num_rows() / 2, batch.num_rows() - batch.num_rows() / 2),
         ];
         assert_eq!(written(format, batch.schema(), &[batch]), expect);
         assert_eq!(written(format, halves[0].schema(), &halves), expect);
@@ -103,39 +95,18 @@ mod tests {
         vec![
             (
                 "名称",
-                Arc::new(StringArray::from(vec![
-                    Some("华东"),
-                    Some(""),
-                    None,
-                    Some("a|b\n\"c\",\\<d>\u{1b}[31m"),
-                ])),
+                Arc::new(StringArray::from(vec![Some("华东"), Some(""), None, Some("a|b\n\"c\",\\<d>\u{1b}[31m")])),
             ),
-            (
-                "n",
-                Arc::new(Int64Array::from(vec![Some(1), Some(-20), None, Some(300)])),
-            ),
+            ("n", Arc::new(Int64Array::from(vec![Some(1), Some(-20), None, Some(300)]))),
         ]
     }
 
     fn types() -> Vec<(&'static str, ArrayRef)> {
         vec![
             ("x", Arc::new(Float64Array::from(vec![1.5, f64::NAN]))),
-            (
-                "x",
-                Arc::new(
-                    Decimal128Array::from(vec![1234, -5])
-                        .with_precision_and_scale(10, 2)
-                        .unwrap(),
-                ),
-            ),
+            ("x", Arc::new(Decimal128Array::from(vec![1234, -5]).with_precision_and_scale(10, 2).unwrap())),
             ("b", Arc::new(BooleanArray::from(vec![Some(true), None]))),
-            (
-                "l",
-                Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([
-                    Some(vec![Some(1), None]),
-                    None,
-                ])),
-            ),
+            ("l", Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None]))),
         ]
     }
 
@@ -173,25 +144,13 @@ mod tests {
                 "(2 rows)\n\n",
             ),
         );
-        check(
-            Format::Table,
-            nothing(),
-            " a | b,c\n---+-----\n(0 rows)\n\n",
-        );
+        check(Format::Table, nothing(), " a | b,c\n---+-----\n(0 rows)\n\n");
     }
 
     #[test]
     fn csv() {
-        check(
-            Format::Csv,
-            trouble(),
-            "名称,n\n华东,1\n,-20\n,\n\"a|b\n\"\"c\"\",\\<d>\u{1b}[31m\",300\n",
-        );
-        check(
-            Format::Csv,
-            types(),
-            "x,x,b,l\n1.5,12.34,true,\"[1, NULL]\"\nNaN,-0.05,,\n",
-        );
+        check(Format::Csv, trouble(), "名称,n\n华东,1\n,-20\n,\n\"a|b\n\"\"c\"\",\\<d>\u{1b}[31m\",300\n");
+        check(Format::Csv, types(), "x,x,b,l\n1.5,12.34,true,\"[1, NULL]\"\nNaN,-0.05,,\n");
         check(Format::Csv, nothing(), "a,\"b,c\"\n");
     }
 
@@ -232,20 +191,14 @@ mod tests {
                 "| a\\|b<br>\"c\",\\\\&lt;d>\\u{1b}[31m | 300 |\n\n",
             ),
         );
-        check(
-            Format::Markdown,
-            nothing(),
-            "| a | b,c |\n| ---: | --- |\n\n",
-        );
+        check(Format::Markdown, nothing(), "| a | b,c |\n| ---: | --- |\n\n");
     }
 
     #[test]
     fn json_of_every_answer_parses() {
         for columns in [trouble(), types(), nothing()] {
             let batch = RecordBatch::try_from_iter_with_nullable(
-                columns
-                    .into_iter()
-                    .map(|(name, column)| (name, column, true)),
+                columns.into_iter().map(|(name, column)| (name, column, true)),
             )
             .unwrap();
             let rows = batch.num_rows();
@@ -253,21 +206,16 @@ mod tests {
             let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(parsed.as_array().unwrap().len(), rows);
         }
-        assert_eq!(
-            written(Format::Json, Arc::new(Schema::empty()), &[]),
-            "[]\n"
-        );
+        assert_eq!(written(Format::Json, Arc::new(Schema::empty()), &[]), "[]\n");
     }
 
     #[test]
     fn a_table_longer_than_its_measure_loses_nothing() {
         let rows = table::ROWS_MEASURED_MAX + 10;
         let values = (0..rows).map(|row| "x".repeat(1 + row / table::ROWS_MEASURED_MAX * 30));
-        let batch = RecordBatch::try_from_iter([(
-            "v",
-            Arc::new(StringArray::from_iter_values(values.clone())) as ArrayRef,
-        )])
-        .unwrap();
+        let batch =
+            RecordBatch::try_from_iter([("v", Arc::new(StringArray::from_iter_values(values.clone())) as ArrayRef)])
+                .unwrap();
         let text = written(Format::Table, batch.schema(), &[batch]);
         let body: Vec<&str> = text.lines().skip(2).take(rows).map(str::trim).collect();
         assert_eq!(body, values.collect::<Vec<_>>());

@@ -34,18 +34,9 @@ impl TableWriter {
     pub(super) fn new(schema: &Schema) -> Self {
         let columns = schema.fields().iter().map(|field| {
             let name = vec![printable(field.name())];
-            Column {
-                width: width(&name),
-                alignment: Alignment::of(field),
-                name,
-            }
+            Column { width: width(&name), alignment: Alignment::of(field), name }
         });
-        Self {
-            columns: columns.collect(),
-            rows_held: Vec::new(),
-            header_is_written: false,
-            rows: 0,
-        }
+        Self { columns: columns.collect(), rows_held: Vec::new(), header_is_written: false, rows: 0 }
     }
 
     fn hold(&mut self, row: Vec<Lines>) {
@@ -61,11 +52,7 @@ impl TableWriter {
             self.header_is_written = true;
             let names: Vec<&Lines> = self.columns.iter().map(|column| &column.name).collect();
             self.write_row(&names, out)?;
-            let rules: Vec<String> = self
-                .columns
-                .iter()
-                .map(|column| "-".repeat(column.width + 2))
-                .collect();
+            let rules: Vec<String> = self.columns.iter().map(|column| "-".repeat(column.width + 2)).collect();
             writeln!(out, "{}", rules.join("+"))?;
         }
         for row in std::mem::take(&mut self.rows_held) {
@@ -77,10 +64,11 @@ impl TableWriter {
     fn write_row(&self, row: &[&Lines], out: &mut dyn Write) -> Result<(), ShellError> {
         let height = row.iter().map(|lines| lines.len()).max().unwrap_or(1);
         for index in 0..height {
-            let cells =
-                self.columns.iter().zip(row).map(|(column, lines)| {
-                    column.padded(lines.get(index).map_or("", String::as_str))
-                });
+            let cells = self
+                .columns
+                .iter()
+                .zip(row)
+                .map(|(column, lines)| column.padded(lines.get(index).map_or("", String::as_str)));
             let line = format!(" {}", cells.collect::<Vec<_>>().join(" | "));
             writeln!(out, "{}", line.trim_end())?;
         }
@@ -102,10 +90,7 @@ impl ResultWriter for TableWriter {
     fn write(&mut self, batch: &RecordBatch, out: &mut dyn Write) -> Result<(), ShellError> {
         let cells = Cells::of(batch)?;
         for index in 0..batch.num_rows() {
-            let row = cells
-                .row(index)
-                .map(|text| Ok(lines(&text?)))
-                .collect::<Result<Vec<_>, ShellError>>()?;
+            let row = cells.row(index).map(|text| Ok(lines(&text?))).collect::<Result<Vec<_>, ShellError>>()?;
             self.rows += 1;
             if self.header_is_written {
                 self.write_row(&row.iter().collect::<Vec<_>>(), out)?;
