@@ -15,9 +15,6 @@ SELECT id FROM north.trade.orders WHERE price > 99.99 AND price <= 500.005 AND d
 -- name: decimals_round
 SELECT id, round(price, 1) AS a, ceil(price) AS b, floor(price) AS c, abs(price - 300) AS d FROM north.trade.orders WHERE id < 30
 
--- name: decimals_rounded_and_compared
-SELECT id FROM north.trade.orders WHERE (price IS DISTINCT FROM round(price, 1)) AND (round(discount, 2) < discount OR discount IS NULL)
-
 -- name: decimals_across_sites
 SELECT o.id, o.price * (1 - coalesce(o.discount, 0)) - p.amount AS due FROM north.trade.orders o JOIN south.ledger.payments p ON p.order_id = o.id WHERE o.price > p.amount
 

@@ -32,7 +32,7 @@ use crate::plan::pipeline::{Planned, plan};
 use crate::plan::prove::Unsent;
 use crate::session::declared::{analyze, declare, declared_schema, describe_plan};
 use crate::session::options::base_state;
-use crate::session::queries::{Queries, QueryRecord, RunningQuery};
+use crate::session::queries::{Queries, QueryRecord};
 use crate::session::statement::{Statement, parse};
 
 /// How often every site is asked for its view.
@@ -127,14 +127,13 @@ impl Door for Coordinator {
         }
     }
 
-    async fn execute(&self, running: &RunningQuery, question: Question) -> Result<SendableRecordBatchStream> {
-        let record = running.record();
+    async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream> {
         let asked = Arc::new(self.core.parse(&question)?);
-        let run = self.core.plan(record, &asked).await?;
+        let run = self.core.plan(&record, &asked).await?;
         match asked.wanted {
-            Wanted::Rows => Ok(answer(Arc::clone(&self.core), Arc::clone(record), asked, run)),
+            Wanted::Rows => Ok(answer(Arc::clone(&self.core), record, asked, run)),
             Wanted::Explanation => explain::explanation(&run.planned),
-            Wanted::Analysis => explain::analysis(&run, record).await,
+            Wanted::Analysis => explain::analysis(&run, &record).await,
         }
     }
 

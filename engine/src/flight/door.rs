@@ -10,7 +10,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 
 use crate::catalog::view::{Directory, View};
 use crate::error::Result;
-use crate::session::queries::{Queries, RunningQuery};
+use crate::session::queries::{Queries, QueryRecord};
 
 /// A statement and with what values.
 #[derive(Debug, Clone)]
@@ -72,11 +72,11 @@ pub trait Door: Send + Sync + 'static {
     async fn describe(&self, subject: &str, question: &Question) -> Result<Description>;
 
     /// Runs a statement. The stream has the schema that [`Door::describe`] tells for it; it does no work before it is
-    /// polled, and stops all work, here and at every site, when it is dropped. `running` is ended by the caller.
+    /// polled, and stops all work, here and at every site, when it is dropped. The record is ended by the caller.
     ///
     /// # Errors
     /// As [`Door::describe`]; errors while running are the stream's last item.
-    async fn execute(&self, running: &RunningQuery, question: Question) -> Result<SendableRecordBatchStream>;
+    async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream>;
 
     /// Every table that the subject may see; never waits for a site that has answered before.
     ///

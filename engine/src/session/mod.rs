@@ -4,3 +4,4 @@ pub mod declared;
 pub mod options;
 pub mod queries;
 pub mod statement;
+pub mod threads;

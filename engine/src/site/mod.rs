@@ -22,7 +22,7 @@ use crate::error::{Code, EngineError, Result};
 use crate::flight::door::{Description, Door, ListedTable, Question};
 use crate::session::declared::{analyze, declare, declared_schema, describe_plan, lines};
 use crate::session::options::base_state;
-use crate::session::queries::{Queries, RunningQuery};
+use crate::session::queries::{Queries, QueryRecord};
 use crate::session::statement::{Statement, parse};
 
 /// A site's query engine.
@@ -116,8 +116,8 @@ impl Door for Site {
         }
     }
 
-    async fn execute(&self, running: &RunningQuery, question: Question) -> Result<SendableRecordBatchStream> {
-        let (state, asked) = self.logical(&running.record().subject, &question).await?;
+    async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream> {
+        let (state, asked) = self.logical(&record.subject, &question).await?;
         match asked {
             Asked::Rows(plan) => {
                 let optimized = state.optimize(&plan)?;

@@ -66,7 +66,7 @@ impl FlightServer {
     async fn prepare(&self, caller: &Caller, sql: &str) -> Result<Vec<arrow_flight::Result>> {
         let handle = Handle::new(sql, None);
         let question = super::statements::question(&handle)?;
-        let description = self.door.describe(&caller.subject, &question).await?;
+        let description = self.describe(caller, question).await?;
         let result = ActionCreatePreparedStatementResult {
             prepared_statement_handle: self.sealer.seal(&caller.subject, &handle)?.into(),
             dataset_schema: encapsulated(&wire_schema(&description.schema))?,

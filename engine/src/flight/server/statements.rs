@@ -1,5 +1,6 @@
 //! Statements at the door: described, sealed into tickets, bound to parameters, and run.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -21,14 +22,15 @@ use tonic::{Response, Status, Streaming};
 use super::{Answers, FlightServer, decode_command, flight_info, tell, ticket_of};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
-use crate::flight::door::Question;
+use crate::flight::door::{Description, Question};
 use crate::flight::handle::Handle;
 use crate::flight::headers;
 use crate::flight::metadata;
 use crate::flight::status::to_status;
 use crate::flight::stream::{Egress, Ending, encode};
 use crate::flight::wire_types::wire_schema;
-use crate::session::queries::QueryId;
+use crate::session::queries::{QueryId, RunningQuery};
+use crate::session::threads;
 
 impl FlightServer {
     /// GetFlightInfo of a statement: its columns, and a sealed ticket.
@@ -51,7 +53,7 @@ impl FlightServer {
         command: &Command,
     ) -> Result<FlightInfo> {
         let handle = self.handle_of(caller, command)?;
-        let description = self.door.describe(&caller.subject, &question(&handle)?).await?;
+        let description = self.describe(caller, question(&handle)?).await?;
         // A handle of its own for each execution, so that a cancel reaches this one and no other.
         let execution = Handle::new(handle.sql, handle.parameters);
         let sealed = self.sealer.seal(&caller.subject, &execution)?;
@@ -62,8 +64,14 @@ impl FlightServer {
     /// The columns of a statement's answer.
     pub(super) async fn statement_schema(&self, caller: &Caller, command: &Command) -> Result<SchemaRef> {
         let handle = self.handle_of(caller, command)?;
-        let description = self.door.describe(&caller.subject, &question(&handle)?).await?;
+        let description = self.describe(caller, question(&handle)?).await?;
         Ok(wire_schema(&description.schema))
+    }
+
+    /// Plans a statement far enough to know its columns.
+    pub(super) async fn describe(&self, caller: &Caller, question: Question) -> Result<Description> {
+        let (door, subject) = (Arc::clone(&self.door), caller.subject.clone());
+        threads::run(async move { door.describe(&subject, &question).await }).await
     }
 
     /// The statement that a command carries in the open, or sealed in a handle.
@@ -106,7 +114,7 @@ impl FlightServer {
             ending: if caller.wants_trailer(headers) { Ending::Trailer } else { Ending::Plain },
             compression: compression(caller, headers),
             timeout: self.statement_timeout(headers),
-            limits: std::sync::Arc::clone(&self.limits),
+            limits: Arc::clone(&self.limits),
         };
         let messages = encode(batches, running, egress).map_err(failed)?;
         Ok(with_query_id(Response::new(messages), &id))
@@ -114,13 +122,15 @@ impl FlightServer {
 
     async fn execute_within(
         &self,
-        running: &crate::session::queries::RunningQuery,
+        running: &RunningQuery,
         question: Question,
         headers: &MetadataMap,
     ) -> Result<datafusion::physical_plan::SendableRecordBatchStream> {
-        let record = std::sync::Arc::clone(running.record());
+        let record = Arc::clone(running.record());
+        let (door, planned) = (Arc::clone(&self.door), Arc::clone(&record));
+        let planning = threads::run(async move { threads::stream(door.execute(planned, question).await?) });
         tokio::select! {
-            result = self.door.execute(running, question) => result,
+            result = planning => result,
             () = record.cancelled() => Err(EngineError::new(Code::Cancelled, "the query was cancelled")),
             () = tokio::time::sleep(self.statement_timeout(headers)) => {
                 Err(EngineError::new(Code::Deadline, "the statement's time was over before it was planned"))

@@ -1,0 +1,123 @@
+//! The threads on which statements are planned and run: not those that answer calls, so that a join which never yields
+//! leaves the node reachable, its health told and other statements answered.
+
+use std::future::Future;
+use std::sync::OnceLock;
+
+use datafusion::error::DataFusionError;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, stream};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+
+use crate::error::{Code, EngineError, Result};
+
+/// Threads for each core: some may be held by operators that do not yield, the rest go on.
+const THREADS_PER_CORE: usize = 8;
+/// Deep plans recurse.
+const STACK_BYTES: usize = 16 << 20;
+/// Batches that are ready before anybody asks for them.
+const BATCHES_AHEAD: usize = 2;
+
+/// The process's query threads, started when first needed; they live as long as the process.
+fn threads() -> Result<&'static Handle> {
+    static THREADS: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
+    let started = THREADS.get_or_init(|| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Builder::new_multi_thread()
+            .worker_threads(cores * THREADS_PER_CORE)
+            .thread_name("query")
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build()
+    });
+    match started {
+        Ok(runtime) => Ok(runtime.handle()),
+        Err(error) => Err(EngineError::internal(format!("no threads for queries: {error}"))),
+    }
+}
+
+/// Runs `work` on the query threads.
+///
+/// # Errors
+/// Those of `work`; `INTERNAL` when it panicked.
+///
+/// # Cancellation
+/// Dropping the future ends the work where it next yields.
+pub async fn run<T, W>(work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T>> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    tasks.spawn_on(work, threads()?);
+    match tasks.join_next().await {
+        Some(Ok(done)) => done,
+        Some(Err(error)) => Err(stopped(error)),
+        None => Err(EngineError::internal("a task that was spawned is not there")),
+    }
+}
+
+/// The same batches, made on the query threads, at most a few ahead of who reads them.
+///
+/// # Errors
+/// When the query threads cannot be started; later ones are the stream's.
+///
+/// # Cancellation
+/// Dropping the stream ends the work where it next yields.
+pub fn stream(mut batches: SendableRecordBatchStream) -> Result<SendableRecordBatchStream> {
+    let schema = batches.schema();
+    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+    let mut tasks = JoinSet::new();
+    tasks.spawn_on(
+        async move {
+            while let Some(batch) = batches.next().await {
+                if sender.send(batch).await.is_err() {
+                    return;
+                }
+            }
+        },
+        threads()?,
+    );
+    let read = stream::unfold((receiver, tasks), |(mut receiver, mut tasks)| async move {
+        if let Some(batch) = receiver.recv().await {
+            return Some((batch, (receiver, tasks)));
+        }
+        // The end of the channel is the end of the answer only if the task came to its own end.
+        match tasks.join_next().await {
+            Some(Err(error)) => Some((Err(DataFusionError::from(stopped(error))), (receiver, tasks))),
+            Some(Ok(())) | None => None,
+        }
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, read)))
+}
+
+fn stopped(error: JoinError) -> EngineError {
+    if error.is_cancelled() {
+        EngineError::new(Code::Cancelled, "the query was cancelled")
+    } else {
+        EngineError::internal(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::Schema;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_no_short_answer() {
+        let schema = Arc::new(Schema::empty());
+        let panics = stream::once(async { panic!("a defect") });
+        let mut read = super::stream(Box::pin(RecordBatchStreamAdapter::new(schema, panics))).unwrap();
+        let error = EngineError::from(read.next().await.unwrap().unwrap_err());
+        assert_eq!(error.code(), Code::Internal);
+        assert!(read.next().await.is_none());
+        assert_eq!(run::<(), _>(async { panic!("a defect") }).await.unwrap_err().code(), Code::Internal);
+    }
+}
