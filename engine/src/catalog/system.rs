@@ -135,7 +135,7 @@ fn ledger_batch(records: &[Arc<QueryRecord>]) -> Result<RecordBatch> {
         numbers(&|entry| Some(loaded(&entry.bytes_sent))),
         numbers(&|entry| Some(loaded(&entry.bytes_received))),
         numbers(&|entry| Some(milliseconds(entry.elapsed()))),
-        numbers(&|entry| entry.first_batch().map(milliseconds)),
+        numbers(&|entry| entry.first_row().map(milliseconds)),
         texts(&|(_, entry)| entry.progress().to_string()),
     ];
     RecordBatch::try_new(ledger_schema(), columns).map_err(EngineError::internal)

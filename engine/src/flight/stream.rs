@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::compute::{cast, concat_batches};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
 use arrow_flight::encode::FlightDataEncoderBuilder;
@@ -23,7 +23,7 @@ use tonic::Status;
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
 use crate::flight::status::to_status;
-use crate::flight::wire_types::wire_schema;
+use crate::flight::wire_types::{conform, wire_schema};
 use crate::peer::trailer::Digest;
 use crate::session::queries::RunningQuery;
 
@@ -214,7 +214,7 @@ impl Outlet {
             return Ok(());
         }
         self.waiting_rows += batch.num_rows();
-        self.waiting.push(make_plain(batch, &self.schema)?);
+        self.waiting.push(conform(batch, &self.schema).map_err(EngineError::internal)?);
         Ok(())
     }
 
@@ -234,23 +234,4 @@ impl Outlet {
         self.target_rows = (self.target_rows * 2).min(self.limits.batch_rows.max(1));
         Ok(whole.slice(0, rows))
     }
-}
-
-/// The batch in the wire's types, under the declared names and nullability.
-fn make_plain(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = batch
-        .columns()
-        .iter()
-        .zip(schema.fields())
-        .map(|(column, field)| {
-            if column.data_type() == field.data_type() {
-                Ok(Arc::clone(column))
-            } else {
-                cast(column, field.data_type())
-            }
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(EngineError::internal)?;
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(EngineError::internal)
 }

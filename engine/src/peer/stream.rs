@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow_flight::FlightData;
 use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::catalog::site_table::SiteId;
 use crate::error::{Code, EngineError, Result};
 use crate::flight::status::from_site;
+use crate::flight::wire_types::{conform, wire_type};
 use crate::peer::trailer::{Digest, Trailer};
 use crate::session::queries::{LedgerEntry, Progress};
 
@@ -172,22 +173,7 @@ impl Arrival {
 
     /// The batch under the names and nullability that the plan declares; a null where none may be is the site's fault.
     fn relabel(&self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let schema = &self.border.schema;
-        let columns = batch
-            .columns()
-            .iter()
-            .zip(schema.fields())
-            .map(|(column, field)| {
-                if column.data_type() == field.data_type() {
-                    Ok(Arc::clone(column))
-                } else {
-                    arrow::compute::cast(column, field.data_type())
-                }
-            })
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| self.border.error(Code::SiteProtocol, "sent a column of another type").caused_by(error))?;
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(|error| {
+        conform(batch, &self.border.schema).map_err(|error| {
             self.border.error(Code::SiteProtocol, "sent NULL in a column that has none").caused_by(error)
         })
     }
@@ -196,5 +182,5 @@ impl Arrival {
 /// Whether two types hold the same values; they may differ in the names and nullability of nested fields, and in what
 /// the wire makes plain (views, dictionaries).
 fn same_type(sent: &arrow::datatypes::DataType, expected: &arrow::datatypes::DataType) -> bool {
-    sent.equals_datatype(&crate::flight::wire_types::wire_type(expected))
+    sent.equals_datatype(&wire_type(expected))
 }

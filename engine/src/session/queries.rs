@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -77,32 +77,48 @@ pub struct LedgerEntry {
     /// gRPC message bytes from the site.
     pub bytes_received: Arc<AtomicU64>,
     rows: AtomicU64,
-    started: Instant,
-    ending: Mutex<Ending>,
+    course: Course,
+    first_row: OnceLock<Duration>,
 }
 
+/// From a beginning to an end, which comes once.
 #[derive(Debug)]
-struct Ending {
-    progress: Progress,
-    elapsed: Option<Duration>,
-    first_batch: Option<Duration>,
+struct Course {
+    started: Instant,
+    ended: OnceLock<(Progress, Duration)>,
+}
+
+impl Course {
+    fn begin() -> Self {
+        Self { started: Instant::now(), ended: OnceLock::new() }
+    }
+
+    /// The first end counts.
+    fn end(&self, progress: Progress) {
+        let _ = self.ended.set((progress, self.started.elapsed()));
+    }
+
+    fn progress(&self) -> Progress {
+        self.ended.get().map_or(Progress::Running, |(progress, _)| progress.clone())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.ended.get().map_or_else(|| self.started.elapsed(), |(_, elapsed)| *elapsed)
+    }
 }
 
 impl LedgerEntry {
     /// Adds rows that arrived.
     pub fn add_rows(&self, rows: usize) {
-        if self.rows.fetch_add(rows as u64, Ordering::Relaxed) == 0 && rows > 0 {
-            self.ending.lock().first_batch.get_or_insert(self.started.elapsed());
+        if rows > 0 {
+            self.first_row.get_or_init(|| self.course.started.elapsed());
         }
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
     }
 
     /// The entry's last word; later ones are ignored.
     pub fn end(&self, progress: Progress) {
-        let mut ending = self.ending.lock();
-        if ending.elapsed.is_none() {
-            ending.elapsed = Some(self.started.elapsed());
-            ending.progress = progress;
-        }
+        self.course.end(progress);
     }
 
     /// Rows received.
@@ -112,17 +128,17 @@ impl LedgerEntry {
 
     /// Where it stands.
     pub fn progress(&self) -> Progress {
-        self.ending.lock().progress.clone()
+        self.course.progress()
     }
 
     /// Time since the statement was sent, until its end.
     pub fn elapsed(&self) -> Duration {
-        self.ending.lock().elapsed.unwrap_or_else(|| self.started.elapsed())
+        self.course.elapsed()
     }
 
     /// Time from sending until the first row.
-    pub fn first_batch(&self) -> Option<Duration> {
-        self.ending.lock().first_batch
+    pub fn first_row(&self) -> Option<Duration> {
+        self.first_row.get().copied()
     }
 }
 
@@ -139,9 +155,8 @@ pub struct QueryRecord {
     pub started_at: SystemTime,
     /// The sealed handle it runs under, by which its subject may cancel it.
     handle: Option<Arc<str>>,
-    started: Instant,
+    course: Course,
     rows: AtomicU64,
-    ending: Mutex<Ending>,
     ledger: Mutex<Vec<Arc<LedgerEntry>>>,
     cancel: watch::Sender<bool>,
 }
@@ -157,8 +172,8 @@ impl QueryRecord {
             bytes_sent: Arc::default(),
             bytes_received: Arc::default(),
             rows: AtomicU64::new(0),
-            started: Instant::now(),
-            ending: Mutex::new(Ending { progress: Progress::Running, elapsed: None, first_batch: None }),
+            course: Course::begin(),
+            first_row: OnceLock::new(),
         });
         ledger.push(Arc::clone(&entry));
         entry
@@ -181,12 +196,12 @@ impl QueryRecord {
 
     /// Where it stands.
     pub fn progress(&self) -> Progress {
-        self.ending.lock().progress.clone()
+        self.course.progress()
     }
 
     /// Time since its beginning, until its end.
     pub fn elapsed(&self) -> Duration {
-        self.ending.lock().elapsed.unwrap_or_else(|| self.started.elapsed())
+        self.course.elapsed()
     }
 
     /// Milliseconds since 1970 at which it began.
@@ -205,14 +220,6 @@ impl QueryRecord {
     /// Whether somebody has cancelled the query.
     pub fn is_cancelled(&self) -> bool {
         *self.cancel.borrow()
-    }
-
-    fn end(&self, progress: Progress) {
-        let mut ending = self.ending.lock();
-        if ending.elapsed.is_none() {
-            ending.elapsed = Some(self.started.elapsed());
-            ending.progress = progress;
-        }
     }
 }
 
@@ -253,9 +260,8 @@ impl Queries {
             statement: Arc::from(statement),
             started_at: SystemTime::now(),
             handle: handle.map(Arc::from),
-            started: Instant::now(),
+            course: Course::begin(),
             rows: AtomicU64::new(0),
-            ending: Mutex::new(Ending { progress: Progress::Running, elapsed: None, first_batch: None }),
             ledger: Mutex::default(),
             cancel: watch::Sender::new(false),
         });
@@ -288,7 +294,7 @@ impl Queries {
     /// What runs, oldest first.
     pub fn running(&self) -> Vec<Arc<QueryRecord>> {
         let mut running: Vec<_> = self.state.lock().running.values().cloned().collect();
-        running.sort_by_key(|record| record.started);
+        running.sort_by_key(|record| record.course.started);
         running
     }
 
@@ -324,12 +330,12 @@ impl RunningQuery {
 
     /// The whole answer has been handed over.
     pub fn finished(&self) {
-        self.record.end(Progress::Finished);
+        self.record.course.end(Progress::Finished);
     }
 
     /// An error ended it.
     pub fn failed(&self, code: Code) {
-        self.record.end(match code {
+        self.record.course.end(match code {
             Code::Cancelled => Progress::Cancelled,
             code => Progress::Failed(code),
         });
@@ -338,7 +344,7 @@ impl RunningQuery {
 
 impl Drop for RunningQuery {
     fn drop(&mut self) {
-        self.record.end(Progress::Cancelled);
+        self.record.course.end(Progress::Cancelled);
         for entry in self.record.ledger() {
             entry.end(Progress::Cancelled);
         }

@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::compute::cast;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use tpchgen::generators as rows;
 use tpchgen_arrow as columns;
 use tpchgen_arrow::RecordBatchIterator;
 
 use crate::error::{Code, EngineError, Result};
-use crate::flight::wire_types::wire_schema;
+use crate::flight::wire_types::{conform, wire_schema};
 
 /// Which site holds which table; the source is `tpch` at each.
 pub const LAYOUT: [(&str, &str); 8] = [
@@ -27,24 +27,38 @@ pub const LAYOUT: [(&str, &str); 8] = [
     ("supply", "region"),
 ];
 
+/// Small enough that a small scale has several row groups too, so that pruning and streaming are at work.
+const ROW_GROUP_ROWS: usize = 64 * 1024;
+
 /// Writes one table at `scale` as a Parquet file with plain text columns, as most files in the world have.
 ///
 /// # Errors
 /// `NOT_FOUND` for a table that TPC-H does not have; when the file cannot be written.
 pub fn write(table: &str, scale: f64, path: &Path) -> Result<()> {
-    let batches = generator(table, scale)
-        .ok_or_else(|| EngineError::new(Code::NotFound, format!("TPC-H has no table `{table}`")))?;
-    let schema = wire_schema(batches.schema());
+    let (schema, batches) = batches(table, scale)?;
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(EngineError::internal)?;
     }
     let file = File::create(path).map_err(EngineError::internal)?;
-    let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), None).map_err(EngineError::internal)?;
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(ROW_GROUP_ROWS)).build();
+    let mut writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(EngineError::internal)?;
     for batch in batches {
-        writer.write(&plain(&batch, &schema)?).map_err(EngineError::internal)?;
+        writer.write(&batch?).map_err(EngineError::internal)?;
     }
     writer.close().map_err(EngineError::internal)?;
     Ok(())
+}
+
+/// The rows of one table at `scale`, with plain text columns.
+///
+/// # Errors
+/// `NOT_FOUND` for a table that TPC-H does not have.
+pub(crate) fn batches(table: &str, scale: f64) -> Result<(SchemaRef, impl Iterator<Item = Result<RecordBatch>>)> {
+    let batches = generator(table, scale)
+        .ok_or_else(|| EngineError::new(Code::NotFound, format!("TPC-H has no table `{table}`")))?;
+    let schema = wire_schema(batches.schema());
+    let plain = Arc::clone(&schema);
+    Ok((schema, batches.map(move |batch| conform(&batch, &plain).map_err(EngineError::internal))))
 }
 
 fn generator(table: &str, scale: f64) -> Option<Box<dyn RecordBatchIterator>> {
@@ -59,15 +73,4 @@ fn generator(table: &str, scale: f64) -> Option<Box<dyn RecordBatchIterator>> {
         "region" => Box::new(columns::RegionArrow::new(rows::RegionGenerator::new(scale, 1, 1))),
         _ => return None,
     })
-}
-
-fn plain(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = batch
-        .columns()
-        .iter()
-        .zip(Schema::fields(schema))
-        .map(|(column, field)| cast(column, field.data_type()))
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .map_err(EngineError::internal)?;
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(EngineError::internal)
 }

@@ -20,6 +20,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::Sites;
 use crate::catalog::site_table::SiteId;
+use crate::command::demo::tpch;
 use crate::plan::group_joins::optimizer_after;
 
 /// A table of `site` whose rows are here.
@@ -135,23 +136,11 @@ pub(crate) fn tpch_session() -> SessionContext {
 }
 
 fn tpch_tables() -> Vec<(&'static str, &'static str, RecordBatch)> {
-    use tpchgen::generators as rows;
-    use tpchgen_arrow as arrow_rows;
     const SCALE: f64 = 0.01;
-    macro_rules! table {
-        ($site:literal, $name:literal, $generator:ident, $arrow:ident) => {{
-            let batches: Vec<_> = arrow_rows::$arrow::new(rows::$generator::new(SCALE, 1, 1)).collect();
-            ($site, $name, concat_batches(&batches[0].schema(), &batches).unwrap())
-        }};
-    }
-    vec![
-        table!("sales", "customer", CustomerGenerator, CustomerArrow),
-        table!("sales", "orders", OrderGenerator, OrderArrow),
-        table!("logistics", "lineitem", LineItemGenerator, LineItemArrow),
-        table!("supply", "part", PartGenerator, PartArrow),
-        table!("supply", "partsupp", PartSuppGenerator, PartSuppArrow),
-        table!("supply", "supplier", SupplierGenerator, SupplierArrow),
-        table!("supply", "nation", NationGenerator, NationArrow),
-        table!("supply", "region", RegionGenerator, RegionArrow),
-    ]
+    let table = |(site, name): (&'static str, &'static str)| {
+        let (schema, batches) = tpch::batches(name, SCALE).unwrap();
+        let batches: Vec<RecordBatch> = batches.collect::<Result<_, _>>().unwrap();
+        (site, name, concat_batches(&schema, &batches).unwrap())
+    };
+    tpch::LAYOUT.into_iter().map(table).collect()
 }
