@@ -53,3 +53,9 @@ SELECT 1 + 1 AS two, 'a' || 'b' AS ab
 
 -- name: values_alone
 VALUES (1, 'a'), (2, NULL)
+
+-- name: constant_is_null_after_an_outer_join
+SELECT c.id, t.mark FROM south.ledger.customers c LEFT JOIN (SELECT customer_id, 'yes' AS mark FROM north.trade.orders WHERE price > 800) t ON t.customer_id = c.id WHERE t.mark IS NULL
+
+-- name: constant_is_null_after_an_outer_join_of_one_site
+SELECT i.id, t.mark FROM north.trade.items i LEFT JOIN (SELECT item_id, 'yes' AS mark FROM north.trade.orders GROUP BY item_id HAVING count(*) > 4) t ON t.item_id = i.id WHERE t.mark IS NULL

@@ -95,3 +95,6 @@ SELECT upper(region) || '-' || CAST(id AS VARCHAR) AS code FROM national.civil.p
 
 -- name: one_region_as_a_site_table
 SELECT p.id, q.region FROM east.civil.people p JOIN national.civil.people q ON p.id = q.id
+
+-- name: constant_is_null_beside_a_regional_table
+SELECT t.mark, p.id FROM (SELECT 'a' AS mark, CAST(customer_id AS BIGINT) AS customer FROM north.trade.orders GROUP BY GROUPING SETS ((customer_id), ())) t RIGHT JOIN national.civil.people p ON t.customer = p.id WHERE t.mark IS NULL
