@@ -48,12 +48,13 @@ pub trait Source: Debug + Send + Sync {
     /// directions: claimed means it happens, not claimed means it is refused or never used.
     fn capability(&self) -> Capability;
 
-    /// All tables as they are now, in the order of their names. A caller may keep a description for as long as
-    /// [`TableDescription::version`] is what a later call answers.
+    /// All tables as they are now, in the order of their names: each described, or with what is wrong with it, so that
+    /// one bad file hides no other table and no listing is silently short. A caller may keep a description for as long
+    /// as [`TableDescription::version`] is what a later call answers.
     ///
     /// # Errors
-    /// If any table cannot be described, the error of the first such table by name: a listing is never silently short.
-    async fn tables(&self) -> Result<Vec<Arc<TableDescription>>, ConnectorError>;
+    /// If the source as a whole cannot be listed.
+    async fn tables(&self) -> Result<Vec<Described>, ConnectorError>;
 
     /// One table as it is now: its description and a provider that reads exactly the content described. Asks the
     /// source whether the content changed since it was last described and describes it anew if so.
@@ -65,6 +66,9 @@ pub trait Source: Debug + Send + Sync {
     /// Dropping the future leaves the source as it was.
     async fn table(&self, name: &str) -> Result<Table, ConnectorError>;
 }
+
+/// A table's name, and its description or what is wrong with the table.
+pub type Described = (String, Result<Arc<TableDescription>, ConnectorError>);
 
 /// What is known about a table without reading its rows.
 #[derive(Debug, Clone)]

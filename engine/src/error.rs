@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use connectors::error::ConnectorError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
@@ -216,7 +217,7 @@ impl From<DataFusionError> for EngineError {
         match error {
             DataFusionError::External(inner) => match inner.downcast::<EngineError>() {
                 Ok(ours) => *ours,
-                Err(other) => EngineError::internal(other),
+                Err(other) => describe(DataFusionError::External(other)),
             },
             other => match find_engine_error(&other) {
                 Some(ours) => ours.duplicate(),
@@ -249,6 +250,10 @@ fn find_engine_error(error: &DataFusionError) -> Option<&EngineError> {
 /// DataFusion's own errors in our codes. Texts of planning errors repeat the asker's own statement and may be shown;
 /// texts of execution errors may repeat values and are not.
 fn describe(error: DataFusionError) -> EngineError {
+    if let Some(connector) = ConnectorError::find(&error) {
+        let (code, sentence) = describe_connector_error(connector);
+        return EngineError::new(code, sentence).caused_by(error);
+    }
     match innermost(&error) {
         DataFusionError::SQL(parser, _) => {
             EngineError::new(Code::Syntax, parser.to_string().trim_start_matches("sql parser error: ").to_string())
@@ -268,6 +273,16 @@ fn describe(error: DataFusionError) -> EngineError {
             EngineError::new(Code::Eval, "an expression could not be computed for some row").caused_by(error)
         }
         _ => EngineError::internal(error),
+    }
+}
+
+/// What a source did while it was read; its own words stay in the log.
+fn describe_connector_error(error: &ConnectorError) -> (Code, &'static str) {
+    match error {
+        ConnectorError::Changed { .. } => (Code::Stale, "a table has changed while it was read; ask again"),
+        ConnectorError::Unsupported { .. } => (Code::Unsupported, "the source of a table does not offer this"),
+        ConnectorError::TableNotFound { .. } => (Code::NotFound, "a table is no longer there"),
+        _ => (Code::SiteUnavailable, "the source of a table cannot be read; its owner's log says why"),
     }
 }
 

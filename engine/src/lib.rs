@@ -7,7 +7,7 @@
 //!                                      └── peer ──► a site: flight (in) → session → site → flight (out)
 //! ```
 //!
-//! - [`flight`]: the door, Flight SQL for clients and for coordinators alike; the one place that names gRPC.
+//! - [`flight`]: the door, Flight SQL for clients and for coordinators alike.
 //! - [`session`]: what one statement runs in: class, identity, settings, its record and ledger.
 //! - [`catalog`]: names → tables; what the coordinator knows of each site (snapshots), regional and system tables.
 //! - [`plan`]: logical plan → fragments (one site each) + what is left for the coordinator.

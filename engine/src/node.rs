@@ -67,7 +67,7 @@ impl RunningNode {
         health_reporter.set_serving::<FlightServiceServer<FlightServer>>().await;
         let mut server = Server::builder()
             .tcp_nodelay(true)
-            .http2_adaptive_window(Some(true))
+            .max_concurrent_streams(limits.calls_per_connection_max)
             .http2_keepalive_interval(Some(Duration::from_secs(limits.keepalive_interval_s)))
             .http2_max_header_list_size(limits.metadata_bytes_max);
         if config.door == DoorSecurity::Tls {

@@ -17,6 +17,7 @@ pub mod generate;
 pub mod relation;
 pub mod shrink;
 
+use arrow::util::pretty::pretty_format_batches;
 use async_trait::async_trait;
 use datafusion::prelude::SessionContext;
 use rand::SeedableRng;
@@ -188,9 +189,14 @@ impl Round {
             }
             break;
         }
+        let plan = self.subject.query(&format!("EXPLAIN {}", smallest.0.sql())).await;
+        let plan = plan.map_or_else(
+            |error| error,
+            |plan| pretty_format_batches(&plan.batches).map_or_else(|e| e.to_string(), |table| table.to_string()),
+        );
         format!(
             "statement {number} of the data set of seed {seed} differs; CHANCERY_RANDOM_SEED={seed} repeats it\n\
-             smallest statement found:\n  {}\n{}\nfirst found as:\n  {}\n{first}",
+             smallest statement found:\n  {}\n{}\n{plan}\nfirst found as:\n  {}\n{first}",
             smallest.0.sql(),
             smallest.1,
             statement.sql(),

@@ -42,14 +42,24 @@ struct Processes;
 
 struct Federation {
     client: Client,
-    _cluster: Cluster,
+    cluster: Cluster,
 }
 
 #[async_trait]
 impl Federations for Processes {
     async fn start(&self, dataset: &Dataset) -> Result<Box<dyn Subject>, String> {
         let cluster = Cluster::start(dataset).await;
-        Ok(Box::new(Federation { client: cluster.client().await, _cluster: cluster }))
+        Ok(Box::new(Federation { client: cluster.client().await, cluster }))
+    }
+}
+
+impl Drop for Federation {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let log = self.cluster.coordinator().log();
+            let refused: Vec<&str> = log.lines().filter(|line| line.contains("not proven")).collect();
+            assert!(refused.is_empty(), "the statement check refused: {refused:?}");
+        }
     }
 }
 

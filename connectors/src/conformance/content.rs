@@ -10,7 +10,7 @@ const SCANS_AT_ONCE: usize = 8;
 
 pub(super) async fn tables_are_listed_by_name(trial: Trial<'_>) -> Verdict {
     let (tables, source) = trial.loaded().await?;
-    let listed: Vec<_> = source.tables().await.map_err(unexpected)?.iter().map(|table| table.name.clone()).collect();
+    let listed: Vec<_> = source.tables().await.map_err(unexpected)?.into_iter().map(|(name, _)| name).collect();
     let mut expected: Vec<_> = tables.iter().map(|table| table.name.clone()).collect();
     expected.sort();
     expect(listed == expected, || format!("expected {expected:?}, listed {listed:?}"))

@@ -19,7 +19,7 @@ use super::sample::Sample;
 use super::scan::{FilesTable, Reading};
 use super::schema::{AbsentColumns, declare, plain, widen_by_name, widen_in_order};
 use crate::capability::Capability;
-use crate::connector::{Source, Table, TableDescription};
+use crate::connector::{Described, Source, Table, TableDescription};
 use crate::error::{ConnectorError, OptionFault};
 
 /// Tables of files below one root.
@@ -87,12 +87,13 @@ impl Source for FilesSource {
         self.capability
     }
 
-    async fn tables(&self) -> Result<Vec<Arc<TableDescription>>, ConnectorError> {
-        let mut descriptions = Vec::new();
+    async fn tables(&self) -> Result<Vec<Described>, ConnectorError> {
+        let mut listed = Vec::new();
         for config in self.table_configs()? {
-            descriptions.push(self.current(&config).await?.description);
+            let described = self.current(&config).await.map(|table| table.description);
+            listed.push((config.name, described));
         }
-        Ok(descriptions)
+        Ok(listed)
     }
 
     async fn table(&self, name: &str) -> Result<Table, ConnectorError> {

@@ -31,6 +31,10 @@ struct Snapshot {
     known: RwLock<Option<Arc<KnownView>>>,
     /// Held while the site is asked, so that many statements ask once.
     asking: tokio::sync::Mutex<()>,
+    /// When the site last did not answer, and how.
+    failure: RwLock<Option<(Instant, EngineError)>>,
+    /// For how long a site that did not answer is taken to be down.
+    retry_after: Duration,
 }
 
 /// A view as it was at one moment.
@@ -69,7 +73,9 @@ impl KnownTable {
 
 impl Snapshots {
     /// Nothing known yet of any of the peers.
-    pub fn new(peers: &Peers) -> Arc<Self> {
+    ///
+    /// A site that does not answer is taken to be down for `retry_after`, so that nobody waits for it one by one.
+    pub fn new(peers: &Peers, retry_after: Duration) -> Arc<Self> {
         let sites = peers
             .all()
             .into_iter()
@@ -78,6 +84,8 @@ impl Snapshots {
                     peer: Arc::clone(peer),
                     known: RwLock::default(),
                     asking: tokio::sync::Mutex::default(),
+                    failure: RwLock::default(),
+                    retry_after,
                 };
                 (peer.site().clone(), Arc::new(snapshot))
             })
@@ -87,7 +95,7 @@ impl Snapshots {
 
     /// Asks every site now and then every so often, until the task is dropped. A site that does not answer keeps its
     /// last view.
-    pub fn refresh_every(self: &Arc<Self>, interval: Duration) -> SpawnedTask<()> {
+    pub fn refresh_every(self: &Arc<Self>, interval: Duration, retry_after: Duration) -> SpawnedTask<()> {
         let snapshots = Arc::clone(self);
         SpawnedTask::spawn(async move {
             loop {
@@ -96,7 +104,7 @@ impl Snapshots {
                     tracing::warn!("{failure}");
                 }
                 let all_known = snapshots.sites.values().all(|snapshot| snapshot.known.read().is_some());
-                sleep(if all_known { interval } else { SECOND_LOOK_AFTER }).await;
+                sleep(if all_known { interval } else { retry_after }).await;
             }
         })
     }
@@ -104,11 +112,6 @@ impl Snapshots {
     /// The names of the sites, sorted.
     pub fn sites(&self) -> impl Iterator<Item = &SiteId> {
         self.sites.keys()
-    }
-
-    /// Whether there is a site of that name.
-    pub fn has_site(&self, name: &str) -> bool {
-        self.sites.contains_key(&SiteId::new(name))
     }
 
     /// What is known of every site; a site that was never asked is asked now, one that does not answer is left out.
@@ -175,6 +178,17 @@ impl Snapshot {
         if let Some(view) = self.known.read().clone().filter(|view| view.taken > since) {
             return Ok(view);
         }
+        if let Some((when, error)) = self.failure.read().as_ref()
+            && when.elapsed() < self.retry_after
+        {
+            return Err(error.duplicate());
+        }
+        let asked = self.ask().await;
+        *self.failure.write() = asked.as_ref().err().map(|error| (Instant::now(), error.duplicate()));
+        asked
+    }
+
+    async fn ask(&self) -> Result<Arc<KnownView>> {
         let view = Arc::new(KnownView::decode(&self.peer.view().await?).map_err(|error| {
             EngineError::new(Code::SiteProtocol, format!("site {}: {}", self.peer.site(), error.sentence()))
         })?);

@@ -84,9 +84,20 @@ limits! {
     memory_bytes: usize = 4 * GIB, 16 * MIB..=1 << 50;
     /// Threads a query is spread over; 0 takes the number of cores.
     target_partitions: usize = 0, 0..=1_024;
+    /// How much of one answer of a site may be on its way unread; more than bandwidth times delay of the slowest link.
+    stream_window_bytes: u32 = 8 * MIB, 64 * KIB..=GIB;
+    /// Calls at once on one connection of a client or a coordinator.
+    calls_per_connection_max: u32 = 1_024, 1..=MIB;
+    /// How often a coordinator asks every site for its view.
+    view_refresh_interval_ms: u64 = 30_000, 100..=HOUR_MS;
+    /// How long a site that did not answer is taken to be down before it is asked for its view again.
+    view_retry_interval_ms: u64 = 1_000, 10..=HOUR_MS;
+    /// The largest row of parameters that is bound to a statement.
+    parameter_bytes_max: usize = MIB, KIB..=64 * MIB;
     /// How often an idle connection is asked whether its other end still lives.
     keepalive_interval_s: u64 = 20, 1..=HOUR_S;
-    /// How often a stream that has no row yet sends an empty batch, so that no proxy takes it for dead.
+    /// How often a stream that has no row yet sends an empty batch, so that no proxy takes it for dead; well below the
+    /// `idle_timeout_ms` of the coordinators.
     empty_batch_interval_ms: u64 = 20_000, 10..=HOUR_MS;
 }
 

@@ -4,7 +4,7 @@ mod explain;
 mod names;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use datafusion::common::runtime::SpawnedTask;
@@ -34,9 +34,6 @@ use crate::session::declared::{analyze, declare, declared_schema, describe_plan}
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
 use crate::session::statement::{Statement, parse};
-
-/// How often every site is asked for its view.
-const VIEW_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A coordinator's query engine.
 #[derive(Debug)]
@@ -80,8 +77,9 @@ impl Coordinator {
         let limits = Arc::new(config.node.limits.clone());
         let addresses = config.sites.iter().map(|site| address(config, site)).collect();
         let peers = Arc::new(Peers::new(addresses, &limits)?);
-        let snapshots = Snapshots::new(&peers);
-        let refresh = snapshots.refresh_every(VIEW_REFRESH_INTERVAL);
+        let retry_after = Duration::from_millis(limits.view_retry_interval_ms);
+        let snapshots = Snapshots::new(&peers, retry_after);
+        let refresh = snapshots.refresh_every(Duration::from_millis(limits.view_refresh_interval_ms), retry_after);
         let core = Core {
             name: config.node.name.as_str().to_string(),
             base: base_state(&limits)?,
@@ -133,7 +131,13 @@ impl Door for Coordinator {
         match asked.wanted {
             Wanted::Rows => Ok(answer(Arc::clone(&self.core), record, asked, run)),
             Wanted::Explanation => explain::explanation(&run.planned),
-            Wanted::Analysis => explain::analysis(&run, &record).await,
+            Wanted::Analysis => match explain::analysis(&run, &record).await {
+                Err(error) if error.code() == Code::Stale => {
+                    let run = plan_again(&self.core, &record, &asked, &run).await?;
+                    explain::analysis(&run, &record).await
+                }
+                analyzed => analyzed,
+            },
         }
     }
 
@@ -197,11 +201,7 @@ impl Core {
                 Unsent::NotProven(_) => tracing::warn!(query = %record.id, %site, "cut smaller: {unsent}"),
             }
         }
-        let access = RemoteAccess {
-            peers: Arc::clone(&self.peers),
-            record: Arc::clone(record),
-            deadline: Instant::now() + Duration::from_millis(self.limits.statement_timeout_ms),
-        };
+        let access = RemoteAccess { peers: Arc::clone(&self.peers), record: Arc::clone(record) };
         let config = state.config().clone().with_extension(Arc::new(access));
         let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
         Ok(Run { state, declared, planned })
@@ -279,8 +279,11 @@ async fn plan_again(core: &Core, record: &Arc<QueryRecord>, asked: &Asked, stale
     let sites: Vec<SiteId> = stale.planned.cut.fragments.iter().map(|fragment| fragment.site.clone()).collect();
     core.snapshots.refresh(sites).await?;
     let run = core.plan(record, asked).await?;
-    let same_types = run.declared.fields().iter().map(|field| (field.name(), field.data_type()));
-    if same_types.eq(stale.declared.fields().iter().map(|field| (field.name(), field.data_type()))) {
+    let told = |run: &Run| -> Vec<_> {
+        let fields = run.declared.fields().iter();
+        fields.map(|field| (field.name().clone(), field.data_type().clone(), field.is_nullable())).collect()
+    };
+    if told(&run) == told(stale) {
         return Ok(run);
     }
     Err(EngineError::new(Code::Stale, "a table that the statement reads has other columns now; prepare it again"))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Statistics;
@@ -46,8 +46,6 @@ pub struct RemoteAccess {
     pub peers: Arc<Peers>,
     /// The query, whose ledger the scans write.
     pub record: Arc<QueryRecord>,
-    /// When the statement's time is over.
-    pub deadline: Instant,
 }
 
 /// Runs a [`Fragment`] at its site. One partition: a site's answer is one ordered stream.
@@ -138,6 +136,10 @@ async fn send(access: &RemoteAccess, fragment: &Fragment) -> Result<SendableReco
         EngineError::internal(format!("a fragment for site {}, which is not configured", fragment.site))
     })?;
     let record = &access.record;
+    let left = record.deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(record.out_of_time().into());
+    }
     let entry = record.open_entry(fragment.site.clone(), Arc::clone(&fragment.statement));
     let request = FragmentRequest {
         query: record.id.clone(),
@@ -145,7 +147,7 @@ async fn send(access: &RemoteAccess, fragment: &Fragment) -> Result<SendableReco
         statement: Arc::clone(&fragment.statement),
         versions: Arc::clone(&fragment.versions),
         schema: Arc::clone(&fragment.schema),
-        timeout: Some(access.deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))),
+        timeout: Some(left),
     };
     peer.run(request, Arc::clone(&entry)).await.map_err(|error| {
         entry.end(crate::session::queries::Progress::Failed(error.code()));

@@ -1,5 +1,5 @@
-//! Handles and tickets: a statement sealed for one subject, so that any coordinator of a service can redeem it and
-//! nobody else can read, change or use it.
+//! Handles and tickets: a statement sealed for one subject, so that the server keeps nothing for it and nobody else can
+//! read, change or use it.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,12 +8,13 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, EngineError, Result};
+use crate::session::queries::QueryId;
 
 /// What a handle holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Handle {
-    /// Random; a running query is cancelled by it.
+    /// The query's identity; a running query is cancelled by it.
     pub id: String,
     /// The statement.
     pub sql: String,
@@ -25,7 +26,18 @@ pub struct Handle {
 impl Handle {
     /// A handle for a statement, with an identity of its own.
     pub fn new(sql: impl Into<String>, parameters: Option<String>) -> Self {
-        Self { id: format!("{:032x}", rand::random::<u128>()), sql: sql.into(), parameters, expires_s: 0 }
+        Self { id: QueryId::random().to_string(), sql: sql.into(), parameters, expires_s: 0 }
+    }
+
+    /// The same statement for another execution.
+    #[must_use]
+    pub fn again(self) -> Self {
+        Self::new(self.sql, self.parameters)
+    }
+
+    /// The identity of the execution that this handle is for.
+    pub fn query_id(&self) -> QueryId {
+        QueryId::parse(&self.id).unwrap_or_else(QueryId::random)
     }
 }
 

@@ -1,8 +1,6 @@
 //! The metadata commands: catalogs, schemas, tables, table types, and the facts of the server.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::sql::metadata::GetCatalogsBuilder;
 use arrow_flight::sql::{Command, CommandGetDbSchemas, CommandGetTables};
@@ -81,12 +79,4 @@ fn tables(tables: &[ListedTable], request: CommandGetTables) -> arrow_flight::er
         builder.append(&table.catalog, &table.schema, &table.table, table.table_type, &columns)?;
     }
     builder.build()
-}
-
-/// One batch of one text column, for answers that are a few lines.
-///
-/// # Errors
-/// When the columns do not fit the schema.
-pub fn text_batch(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
-    RecordBatch::try_new(Arc::clone(schema), columns).map_err(EngineError::internal)
 }

@@ -24,8 +24,10 @@ use crate::error::{Code, EngineError, Result};
 use crate::flight::access::{Access, Caller};
 use crate::flight::door::Door;
 use crate::flight::handle::Sealer;
+use crate::flight::headers;
 use crate::flight::metadata;
 use crate::flight::status::to_status;
+use crate::session::queries::QueryId;
 
 /// A stream of answers as tonic wants it.
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
@@ -90,8 +92,9 @@ fn decode_command(bytes: &[u8]) -> Result<Command> {
         .map_err(|_| EngineError::new(Code::Unsupported, "a Flight SQL command that cannot be read"))
 }
 
+/// An error that is no query's has a number too, which stands in the log beside its causes.
 fn tell(error: EngineError) -> Status {
-    to_status(&error, None)
+    to_status(&error, Some(&QueryId::random()))
 }
 
 fn refused(what: &str) -> Status {
@@ -125,7 +128,7 @@ impl FlightService for FlightServer {
         let descriptor = request.into_inner();
         let command = decode_command(&descriptor.cmd).map_err(tell)?;
         if let Some(schema) = metadata::schema(&command).map_err(tell)? {
-            return Ok(Response::new(Self::metadata_info(&schema, descriptor, &command).map_err(tell)?));
+            return Ok(numbered(Self::metadata_info(&schema, descriptor, &command).map_err(tell)?));
         }
         self.statement_info(&caller, descriptor, command).await
     }
@@ -137,7 +140,7 @@ impl FlightService for FlightServer {
             Some(schema) => schema,
             None => self.statement_schema(&caller, &command).await.map_err(tell)?,
         };
-        Ok(Response::new(SchemaResult { schema: encapsulated(&schema).map_err(tell)? }))
+        Ok(numbered(SchemaResult { schema: encapsulated(&schema).map_err(tell)? }))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
@@ -148,7 +151,7 @@ impl FlightService for FlightServer {
             let batch = metadata::answer(self.door.as_ref(), &caller.subject, command).await.map_err(tell)?;
             let messages = arrow_flight::utils::batches_to_flight_data(&batch.schema(), vec![batch])
                 .map_err(|error| tell(EngineError::internal(error)))?;
-            return Ok(Response::new(stream::iter(messages.into_iter().map(Ok)).boxed()));
+            return Ok(numbered(stream::iter(messages.into_iter().map(Ok)).boxed()));
         }
         self.run_statement(&caller, &headers, command).await
     }
@@ -161,7 +164,7 @@ impl FlightService for FlightServer {
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         let caller = self.caller(&request).await?;
         let results = self.act(&caller, request.into_inner()).await.map_err(tell)?;
-        Ok(Response::new(stream::iter(results.into_iter().map(Ok)).boxed()))
+        Ok(numbered(stream::iter(results.into_iter().map(Ok)).boxed()))
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
@@ -188,6 +191,20 @@ impl FlightService for FlightServer {
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
         Err(refused("DoExchange"))
     }
+}
+
+/// The header that every answer carries.
+fn with_query_id<T>(message: T, id: &QueryId) -> Response<T> {
+    let mut response = Response::new(message);
+    if let Ok(value) = id.as_str().parse() {
+        response.metadata_mut().insert(headers::QUERY_ID, value);
+    }
+    response
+}
+
+/// An answer that is no query's: it has a number too, so that an asker can name it.
+fn numbered<T>(message: T) -> Response<T> {
+    with_query_id(message, &QueryId::random())
 }
 
 /// A message of Flight SQL wrapped as a ticket.

@@ -1,4 +1,4 @@
-//! The one place that names `tonic::Status`: our errors on their way out, and a site's on their way in.
+//! The one place that makes a `tonic::Status` or reads one: our errors on their way out, a site's on their way in.
 
 use tonic::metadata::MetadataMap;
 use tonic::{Code as Grpc, Status};

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
 use crate::config::limits::Limits;
-use crate::error::{Code, EngineError, Result};
+use crate::error::{EngineError, Result};
 use crate::flight::status::to_status;
 use crate::flight::wire_types::{conform, wire_schema};
 use crate::peer::trailer::Digest;
@@ -43,8 +43,6 @@ pub struct Egress {
     pub ending: Ending,
     /// How bodies are compressed, for those who are known to decode it.
     pub compression: Option<CompressionType>,
-    /// Time left for the statement.
-    pub timeout: Duration,
     /// The node's limits.
     pub limits: Arc<Limits>,
 }
@@ -132,7 +130,7 @@ struct Outlet {
     schema: SchemaRef,
     digest: Arc<Mutex<Digest>>,
     limits: Arc<Limits>,
-    deadline: Instant,
+    last_sent: Instant,
     target_rows: usize,
     waiting: Vec<RecordBatch>,
     waiting_rows: usize,
@@ -152,7 +150,7 @@ impl Outlet {
             running,
             schema,
             digest,
-            deadline: Instant::now() + egress.timeout,
+            last_sent: Instant::now(),
             target_rows: egress.limits.first_batch_rows.max(1),
             limits: egress.limits,
             waiting: Vec::new(),
@@ -190,21 +188,19 @@ impl Outlet {
             if self.ended {
                 return Ok(None);
             }
-            let silence = Instant::now() + Duration::from_millis(self.limits.empty_batch_interval_ms);
+            let silence = self.last_sent + Duration::from_millis(self.limits.empty_batch_interval_ms);
             let record = Arc::clone(self.running.record());
             tokio::select! {
                 biased;
-                () = record.cancelled() => {
-                    return Err(EngineError::new(Code::Cancelled, "the query was cancelled"));
-                }
-                () = sleep_until(self.deadline) => {
-                    return Err(EngineError::new(Code::Deadline, "the statement's time is over; ask for less, or raise `statement_timeout_ms`"));
-                }
+                reason = record.stopped() => return Err(reason),
                 batch = self.batches.next() => match batch {
                     Some(batch) => self.take(&batch?)?,
                     None => self.ended = true,
                 },
-                () = sleep_until(silence) => return Ok(Some(RecordBatch::new_empty(Arc::clone(&self.schema)))),
+                () = sleep_until(silence) => {
+                    self.last_sent = Instant::now();
+                    return Ok(Some(RecordBatch::new_empty(Arc::clone(&self.schema))));
+                }
             }
         }
     }
@@ -226,6 +222,7 @@ impl Outlet {
         };
         let rows = self.target_rows.min(whole.num_rows());
         let rest = whole.slice(rows, whole.num_rows() - rows);
+        self.last_sent = Instant::now();
         self.waiting.clear();
         self.waiting_rows = rest.num_rows();
         if self.waiting_rows > 0 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
@@ -43,6 +43,8 @@ pub fn wire_type(data_type: &DataType) -> DataType {
 /// # Errors
 /// A column that cannot be cast, or that has a NULL where `schema` allows none.
 pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    // A value that does not fit is an error, not a NULL.
+    let exact = CastOptions { safe: false, ..CastOptions::default() };
     let columns = batch
         .columns()
         .iter()
@@ -51,7 +53,7 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, A
             if column.data_type() == field.data_type() {
                 Ok(Arc::clone(column))
             } else {
-                cast(column, field.data_type())
+                cast_with_options(column, field.data_type(), &exact)
             }
         })
         .collect::<Result<Vec<_>, _>>()?;

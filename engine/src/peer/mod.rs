@@ -27,6 +27,9 @@ use crate::flight::status::from_site;
 use crate::peer::count::{Counted, Counters};
 use crate::session::queries::{LedgerEntry, QueryId};
 
+/// The largest window that HTTP/2 knows.
+const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
+
 /// How a site is reached.
 #[derive(Debug, Clone)]
 pub struct SiteAddress {
@@ -80,7 +83,9 @@ impl SitePeer {
             .map_err(wrong)?
             .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
             .tcp_nodelay(true)
-            .http2_adaptive_window(true)
+            .initial_stream_window_size(limits.stream_window_bytes)
+            // The connection's own window is as good as none: a stream that nobody reads holds up no other one.
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .http2_keep_alive_interval(Duration::from_secs(limits.keepalive_interval_s))
             .keep_alive_while_idle(true);
         if let Some(tls) = address.tls.clone() {
@@ -129,7 +134,7 @@ impl SitePeer {
 
     async fn fetch<T: serde::de::DeserializeOwned>(&self, action: &str) -> Result<T> {
         let deadline = Duration::from_millis(self.limits.first_message_timeout_ms);
-        timeout(deadline, self.fetch_unbounded(action)).await.map_err(|_| self.silent(deadline))?
+        timeout(deadline, self.fetch_unbounded(action)).await.map_err(|_| self.silent(deadline, "its catalog"))?
     }
 
     async fn fetch_unbounded<T: serde::de::DeserializeOwned>(&self, action: &str) -> Result<T> {
@@ -153,10 +158,10 @@ impl SitePeer {
         })
     }
 
-    fn silent(&self, deadline: Duration) -> EngineError {
+    fn silent(&self, deadline: Duration, tables: &str) -> EngineError {
         EngineError::new(
             Code::SiteUnavailable,
-            format!("site {} did not answer within {} ms", self.site, deadline.as_millis()),
+            format!("site {} did not answer within {} ms (tables: {tables})", self.site, deadline.as_millis()),
         )
     }
 
@@ -176,7 +181,7 @@ impl SitePeer {
         let deadline = Duration::from_millis(self.limits.first_message_timeout_ms);
         let messages = timeout(deadline, client.do_get(call))
             .await
-            .map_err(|_| self.silent(deadline))?
+            .map_err(|_| self.silent(deadline, &tables))?
             .map_err(|status| from_site(&self.site, &tables, status))?
             .into_inner();
         let border = stream::Border {

@@ -1,6 +1,6 @@
 //! A fragment's statement, proven: written, read back, planned without the optimizer, and compared with the fragment.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -14,6 +14,15 @@ use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPl
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
 use datafusion::sql::parser::DFParser;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
+use parking_lot::Mutex;
+
+/// How often, by operator, a text was not what it should say, since the process began. A text is never sent then; a
+/// count above zero is a defect of the generator.
+pub fn not_proven() -> BTreeMap<String, u64> {
+    NOT_PROVEN.lock().clone()
+}
+
+static NOT_PROVEN: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
 
 /// Why a subtree is not sent as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,10 +42,17 @@ pub enum Unsent {
 /// The operator or expression that cannot be written, or in which text and fragment differ.
 pub fn prove(state: &SessionState, fragment: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Unsent> {
     let statement = write(fragment, accepts).map_err(Unsent::NotWritten)?;
-    let planned = plan_text(state, fragment, &statement.text)
-        .map_err(|error| Unsent::NotProven(Refusal::new("statement", format!("its text does not plan: {error}"))))?;
-    check(fragment, &planned).map_err(Unsent::NotProven)?;
+    compare(state, fragment, &statement).map_err(|refusal| {
+        *NOT_PROVEN.lock().entry(refusal.operator.clone()).or_default() += 1;
+        Unsent::NotProven(refusal)
+    })?;
     Ok(statement)
+}
+
+fn compare(state: &SessionState, fragment: &LogicalPlan, statement: &Statement) -> Result<(), Refusal> {
+    let planned = plan_text(state, fragment, &statement.text)
+        .map_err(|error| Refusal::new("statement", format!("its text does not plan: {error}")))?;
+    check(fragment, &planned)
 }
 
 /// The plan of `text` over the tables of `fragment`: names resolved and types coerced, nothing optimized.

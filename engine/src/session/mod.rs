@@ -1,4 +1,4 @@
-//! What one statement runs in: its class, its settings, its record.
+//! What one statement runs in: its class, the pinned options, its record, its threads.
 
 pub mod declared;
 pub mod options;

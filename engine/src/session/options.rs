@@ -41,7 +41,5 @@ fn pinned(target_partitions: usize) -> SessionConfig {
     // statistics that know nothing of NaN.
     options.optimizer.repartition_sorts = false;
     options.optimizer.enable_topk_dynamic_filter_pushdown = false;
-    // A statement is planned against statistics that a site published: rules must not answer from them.
-    options.execution.collect_statistics = true;
     config
 }

@@ -153,6 +153,8 @@ pub struct QueryRecord {
     pub statement: Arc<str>,
     /// When it began, by this node's clock.
     pub started_at: SystemTime,
+    /// When its time is over.
+    pub deadline: Instant,
     /// The sealed handle it runs under, by which its subject may cancel it.
     handle: Option<Arc<str>>,
     course: Course,
@@ -217,10 +219,33 @@ impl QueryRecord {
         let _ = receiver.wait_for(|cancelled| *cancelled).await;
     }
 
+    /// Resolves with the reason when the query must stop: somebody cancelled it, or its time is over.
+    pub async fn stopped(&self) -> EngineError {
+        tokio::select! {
+            () = self.cancelled() => EngineError::new(Code::Cancelled, "the query was cancelled"),
+            () = tokio::time::sleep_until(self.deadline.into()) => self.out_of_time(),
+        }
+    }
+
+    /// The error of a query whose time is over.
+    pub fn out_of_time(&self) -> EngineError {
+        let sentence = "the statement's time is over; ask for less, or raise `statement_timeout_ms`";
+        EngineError::new(Code::Deadline, sentence)
+    }
+
     /// Whether somebody has cancelled the query.
     pub fn is_cancelled(&self) -> bool {
         *self.cancel.borrow()
     }
+}
+
+/// Under what a query was let in.
+#[derive(Debug, Clone, Copy)]
+pub struct Admitted<'a> {
+    /// The sealed handle, by which its subject may cancel it.
+    pub handle: Option<&'a str>,
+    /// Its time, from now to its last row.
+    pub timeout: Duration,
 }
 
 /// The queries of one node: running ones, and the last so-many ended ones.
@@ -252,14 +277,15 @@ impl Queries {
         id: QueryId,
         subject: &str,
         statement: &str,
-        handle: Option<&str>,
+        admitted: Admitted<'_>,
     ) -> Result<RunningQuery> {
         let record = Arc::new(QueryRecord {
             id: id.clone(),
             subject: Arc::from(subject),
             statement: Arc::from(statement),
             started_at: SystemTime::now(),
-            handle: handle.map(Arc::from),
+            deadline: Instant::now() + admitted.timeout,
+            handle: admitted.handle.map(Arc::from),
             course: Course::begin(),
             rows: AtomicU64::new(0),
             ledger: Mutex::default(),
@@ -289,6 +315,12 @@ impl Queries {
             }
         }
         found
+    }
+
+    /// Whether a query of that identity runs or is remembered.
+    pub fn knows(&self, id: &QueryId) -> bool {
+        let state = self.state.lock();
+        state.running.values().chain(&state.recent).any(|record| record.id == *id)
     }
 
     /// What runs, oldest first.
@@ -359,9 +391,10 @@ mod tests {
     #[test]
     fn a_query_is_running_until_dropped_and_then_recent() {
         let queries = Queries::new(1, 1);
-        let running = queries.begin(QueryId::random(), "ann", "SELECT 1", Some("h")).unwrap();
+        let admitted = Admitted { handle: Some("h"), timeout: Duration::from_secs(60) };
+        let running = queries.begin(QueryId::random(), "ann", "SELECT 1", admitted).unwrap();
         assert_eq!(queries.running().len(), 1);
-        assert_eq!(queries.begin(QueryId::random(), "ann", "SELECT 1", None).unwrap_err().code(), Code::Busy);
+        assert_eq!(queries.begin(QueryId::random(), "ann", "SELECT 1", admitted).unwrap_err().code(), Code::Busy);
         assert!(!queries.cancel_handle("bob", "h"), "somebody else's query is not found");
         assert!(queries.cancel_handle("ann", "h"));
         assert!(running.record().is_cancelled());

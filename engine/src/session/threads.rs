@@ -2,7 +2,7 @@
 //! leaves the node reachable, its health told and other statements answered.
 
 use std::future::Future;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::SendableRecordBatchStream;
@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::error::{Code, EngineError, Result};
+use crate::session::queries::QueryRecord;
 
 /// Threads for each core: some may be held by operators that do not yield, the rest go on.
 const THREADS_PER_CORE: usize = 8;
@@ -60,23 +61,35 @@ where
     }
 }
 
-/// The same batches, made on the query threads, at most a few ahead of who reads them.
+/// The same batches, made on the query threads, at most a few ahead of who reads them. The work ends when the query is
+/// cancelled or its time is over, whether anybody reads or not.
 ///
 /// # Errors
 /// When the query threads cannot be started; later ones are the stream's.
 ///
 /// # Cancellation
 /// Dropping the stream ends the work where it next yields.
-pub fn stream(mut batches: SendableRecordBatchStream) -> Result<SendableRecordBatchStream> {
+pub fn stream(mut batches: SendableRecordBatchStream, record: Arc<QueryRecord>) -> Result<SendableRecordBatchStream> {
     let schema = batches.schema();
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     let mut tasks = JoinSet::new();
     tasks.spawn_on(
         async move {
-            while let Some(batch) = batches.next().await {
-                if sender.send(batch).await.is_err() {
-                    return;
+            let making = async {
+                while let Some(batch) = batches.next().await {
+                    if sender.send(batch).await.is_err() {
+                        return;
+                    }
                 }
+            };
+            let stopped = tokio::select! {
+                () = making => None,
+                reason = record.stopped() => Some(reason),
+            };
+            drop(batches);
+            if let Some(reason) = stopped {
+                // Whoever comes to read finds the reason; nobody may come.
+                let _ = sender.send(Err(reason.into())).await;
             }
         },
         threads()?,
@@ -104,17 +117,21 @@ fn stopped(error: JoinError) -> EngineError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::time::Duration;
 
     use arrow::datatypes::Schema;
 
     use super::*;
+    use crate::session::queries::{Admitted, Queries, QueryId};
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_no_short_answer() {
         let schema = Arc::new(Schema::empty());
         let panics = stream::once(async { panic!("a defect") });
-        let mut read = super::stream(Box::pin(RecordBatchStreamAdapter::new(schema, panics))).unwrap();
+        let admitted = Admitted { handle: None, timeout: Duration::from_secs(60) };
+        let running = Queries::new(1, 1).begin(QueryId::random(), "ann", "SELECT 1", admitted).unwrap();
+        let batches = Box::pin(RecordBatchStreamAdapter::new(schema, panics));
+        let mut read = super::stream(batches, Arc::clone(running.record())).unwrap();
         let error = EngineError::from(read.next().await.unwrap().unwrap_err());
         assert_eq!(error.code(), Code::Internal);
         assert!(read.next().await.is_none());

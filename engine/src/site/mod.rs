@@ -12,7 +12,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::sql::parser::Statement as ParsedStatement;
-use futures::future::try_join_all;
+use futures::future::join_all;
 
 use crate::catalog::binder::{Names, bind, unknown_table};
 use crate::catalog::system;
@@ -83,13 +83,26 @@ impl Site {
         Ok((state, if explain { Asked::Explain(plan) } else { Asked::Rows(plan) }))
     }
 
-    async fn described(&self) -> Result<Vec<(String, Arc<TableDescription>)>> {
-        let listed = try_join_all(self.sources.iter().map(|(name, source)| async move {
-            let tables = source.tables().await.map_err(|error| source_error(name, error))?;
-            Ok::<_, EngineError>(tables.into_iter().map(|table| (name.clone(), table)).collect::<Vec<_>>())
+    /// Every table that can be described; what is wrong with another one hides none of them.
+    async fn described(&self) -> Vec<(String, Arc<TableDescription>)> {
+        let listed = join_all(self.sources.iter().map(|(name, source)| async move {
+            let tables = source.tables().await.unwrap_or_else(|error| {
+                tracing::warn!(source = name, "the source cannot be listed: {error}");
+                Vec::new()
+            });
+            tables
+                .into_iter()
+                .filter_map(|(table, described)| match described {
+                    Ok(description) => Some((name.clone(), description)),
+                    Err(error) => {
+                        tracing::warn!(source = name, table, "the table is left out: {error}");
+                        None
+                    }
+                })
+                .collect::<Vec<_>>()
         }))
-        .await?;
-        Ok(listed.into_iter().flatten().collect())
+        .await;
+        listed.into_iter().flatten().collect()
     }
 }
 
@@ -135,7 +148,7 @@ impl Door for Site {
     async fn tables(&self, _subject: &str) -> Result<Vec<ListedTable>> {
         let mut listed: Vec<ListedTable> = self
             .described()
-            .await?
+            .await
             .into_iter()
             .map(|(source, table)| ListedTable {
                 catalog: self.name.clone(),
@@ -155,13 +168,13 @@ impl Door for Site {
     }
 
     async fn view(&self) -> Result<Option<View>> {
-        let described = self.described().await?;
+        let described = self.described().await;
         let tables = described.iter().map(|(source, table)| ViewTable::new(source, table)).collect::<Result<_>>()?;
         Ok(Some(View { site: self.name.clone(), tables }))
     }
 
     async fn directory(&self) -> Result<Option<Directory>> {
-        let described = self.described().await?;
+        let described = self.described().await;
         let tables =
             described.iter().map(|(source, table)| DirectoryTable::new(source, table)).collect::<Result<_>>()?;
         Ok(Some(Directory { site: self.name.clone(), tables }))

@@ -66,7 +66,7 @@ async fn a_table_needs_no_declaration() {
         (".t.csv", ""),
     ]);
     let source = open(&root, "").await.unwrap();
-    let names: Vec<_> = source.tables().await.unwrap().iter().map(|table| table.name.clone()).collect();
+    let names: Vec<_> = source.tables().await.unwrap().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["t", "航班"]);
     fs::write(root.path().join("later.csv"), "a\n1\n").unwrap();
     assert_eq!(source.tables().await.unwrap().len(), 3);

@@ -14,12 +14,13 @@ use arrow_ipc::writer::StreamWriter;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::{Response, Status, Streaming};
 
-use super::{Answers, FlightServer, decode_command, flight_info, tell, ticket_of};
+use super::{Answers, FlightServer, decode_command, flight_info, numbered, tell, ticket_of, with_query_id};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
 use crate::flight::door::{Description, Question};
@@ -29,7 +30,7 @@ use crate::flight::metadata;
 use crate::flight::status::to_status;
 use crate::flight::stream::{Egress, Ending, encode};
 use crate::flight::wire_types::wire_schema;
-use crate::session::queries::{QueryId, RunningQuery};
+use crate::session::queries::{Admitted, QueryId, RunningQuery};
 use crate::session::threads;
 
 impl FlightServer {
@@ -40,22 +41,20 @@ impl FlightServer {
         descriptor: FlightDescriptor,
         command: Command,
     ) -> Result<Response<FlightInfo>, Status> {
-        let id = QueryId::random();
-        let info =
-            self.seal_statement(caller, descriptor, &command).await.map_err(|error| to_status(&error, Some(&id)))?;
-        Ok(with_query_id(Response::new(info), &id))
+        // A handle of its own for each execution: its id is the query's, and a cancel reaches this one and no other.
+        let execution = self.handle_of(caller, &command).map_err(tell)?.again();
+        let id = execution.query_id();
+        let info = self.seal_statement(caller, descriptor, execution).await;
+        Ok(with_query_id(info.map_err(|error| to_status(&error, Some(&id)))?, &id))
     }
 
     async fn seal_statement(
         &self,
         caller: &Caller,
         descriptor: FlightDescriptor,
-        command: &Command,
+        execution: Handle,
     ) -> Result<FlightInfo> {
-        let handle = self.handle_of(caller, command)?;
-        let description = self.describe(caller, question(&handle)?).await?;
-        // A handle of its own for each execution, so that a cancel reaches this one and no other.
-        let execution = Handle::new(handle.sql, handle.parameters);
+        let description = self.describe(caller, question(&execution)?).await?;
         let sealed = self.sealer.seal(&caller.subject, &execution)?;
         let ticket = ticket_of(&TicketStatementQuery { statement_handle: sealed.into() });
         flight_info(&wire_schema(&description.schema), descriptor, ticket)
@@ -71,7 +70,11 @@ impl FlightServer {
     /// Plans a statement far enough to know its columns.
     pub(super) async fn describe(&self, caller: &Caller, question: Question) -> Result<Description> {
         let (door, subject) = (Arc::clone(&self.door), caller.subject.clone());
-        threads::run(async move { door.describe(&subject, &question).await }).await
+        let described = threads::run(async move { door.describe(&subject, &question).await });
+        let own = Duration::from_millis(self.limits.statement_timeout_ms);
+        tokio::time::timeout(own, described)
+            .await
+            .map_err(|_| EngineError::new(Code::Deadline, "the statement's time was over before it was planned"))?
     }
 
     /// The statement that a command carries in the open, or sealed in a handle.
@@ -93,17 +96,18 @@ impl FlightServer {
         headers: &MetadataMap,
         command: Command,
     ) -> Result<Response<Answers<FlightData>>, Status> {
-        let id = caller.query_id(headers).unwrap_or_else(QueryId::random);
+        let handle = self.handle_of(caller, &command).map_err(tell)?;
+        let id = self.execution_id(caller, headers, &handle);
         let failed = |error: EngineError| to_status(&error, Some(&id));
-        let handle = self.handle_of(caller, &command).map_err(failed)?;
         let mut question = question(&handle).map_err(failed)?;
         question.versions = caller.versions(headers).map_err(failed)?;
+        let admitted = Admitted { handle: Some(&handle.id), timeout: self.statement_timeout(headers) };
         let running = self
             .door
             .queries()
-            .begin(id.clone(), &caller.on_behalf_of(headers), &handle.sql, Some(&handle.id))
+            .begin(id.clone(), &caller.on_behalf_of(headers), &handle.sql, admitted)
             .map_err(failed)?;
-        let batches = match self.execute_within(&running, question, headers).await {
+        let batches = match self.execute_within(&running, question).await {
             Ok(batches) => batches,
             Err(error) => {
                 running.failed(error.code());
@@ -113,28 +117,28 @@ impl FlightServer {
         let egress = Egress {
             ending: if caller.wants_trailer(headers) { Ending::Trailer } else { Ending::Plain },
             compression: compression(caller, headers),
-            timeout: self.statement_timeout(headers),
             limits: Arc::clone(&self.limits),
         };
         let messages = encode(batches, running, egress).map_err(failed)?;
-        Ok(with_query_id(Response::new(messages), &id))
+        Ok(with_query_id(messages, &id))
     }
 
-    async fn execute_within(
-        &self,
-        running: &RunningQuery,
-        question: Question,
-        headers: &MetadataMap,
-    ) -> Result<datafusion::physical_plan::SendableRecordBatchStream> {
+    /// The query that a peer's call belongs to; else the handle's own, unless the ticket was redeemed before.
+    fn execution_id(&self, caller: &Caller, headers: &MetadataMap, handle: &Handle) -> QueryId {
+        let own = || Some(handle.query_id()).filter(|id| !self.door.queries().knows(id));
+        caller.query_id(headers).or_else(own).unwrap_or_else(QueryId::random)
+    }
+
+    async fn execute_within(&self, running: &RunningQuery, question: Question) -> Result<SendableRecordBatchStream> {
         let record = Arc::clone(running.record());
         let (door, planned) = (Arc::clone(&self.door), Arc::clone(&record));
-        let planning = threads::run(async move { threads::stream(door.execute(planned, question).await?) });
+        let planning = threads::run(async move {
+            let batches = door.execute(Arc::clone(&planned), question).await?;
+            threads::stream(batches, planned)
+        });
         tokio::select! {
             result = planning => result,
-            () = record.cancelled() => Err(EngineError::new(Code::Cancelled, "the query was cancelled")),
-            () = tokio::time::sleep(self.statement_timeout(headers)) => {
-                Err(EngineError::new(Code::Deadline, "the statement's time was over before it was planned"))
-            }
+            reason = record.stopped() => Err(reason),
         }
     }
 
@@ -166,24 +170,14 @@ impl FlightServer {
         let handle = self.sealer.open(&caller.subject, &prepared.prepared_statement_handle).map_err(tell)?;
         let data =
             stream::once(async move { Ok(first) }).chain(messages).map_err(arrow_flight::error::FlightError::from);
-        let batches: Vec<RecordBatch> = FlightRecordBatchStream::new_from_flight_data(data)
-            .try_collect()
-            .await
-            .map_err(|error| tell(EngineError::new(Code::Type, "the parameters cannot be read").caused_by(error)))?;
-        let bound = Handle::new(handle.sql, encode_parameters(&batches).map_err(tell)?);
+        let row = one_row(FlightRecordBatchStream::new_from_flight_data(data)).await.map_err(tell)?;
+        let parameters = row.map(|row| encode_parameters(&row, self.limits.parameter_bytes_max)).transpose();
+        let bound = Handle::new(handle.sql, parameters.map_err(tell)?);
         let sealed = self.sealer.seal(&caller.subject, &bound).map_err(tell)?;
         let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(sealed.into()) };
         let answer = PutResult { app_metadata: result.encode_to_vec().into() };
-        Ok(Response::new(stream::once(async move { Ok(answer) }).boxed()))
+        Ok(numbered(stream::once(async move { Ok(answer) }).boxed()))
     }
-}
-
-/// The header that every answer carries.
-fn with_query_id<T>(mut response: Response<T>, id: &QueryId) -> Response<T> {
-    if let Ok(value) = id.as_str().parse() {
-        response.metadata_mut().insert(headers::QUERY_ID, value);
-    }
-    response
 }
 
 fn compression(caller: &Caller, headers: &MetadataMap) -> Option<CompressionType> {
@@ -222,14 +216,28 @@ pub(super) fn question(handle: &Handle) -> Result<Question> {
     Ok(Question { parameters, ..Question::new(handle.sql.clone()) })
 }
 
-fn encode_parameters(batches: &[RecordBatch]) -> Result<Option<String>> {
-    let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) else { return Ok(None) };
-    if batches.iter().map(RecordBatch::num_rows).sum::<usize>() > 1 {
-        return Err(EngineError::new(Code::Unsupported, "a query takes one row of parameters at a time"));
+/// The one row of parameters that a client sends; `None` when it sends none.
+async fn one_row(mut batches: FlightRecordBatchStream) -> Result<Option<RecordBatch>> {
+    let mut row: Option<RecordBatch> = None;
+    let unreadable = |error| EngineError::new(Code::Type, "the parameters cannot be read").caused_by(error);
+    while let Some(batch) = batches.try_next().await.map_err(unreadable)?.filter(|batch| batch.num_rows() > 0) {
+        if row.is_some() || batch.num_rows() > 1 {
+            return Err(EngineError::new(Code::Unsupported, "a query takes one row of parameters at a time"));
+        }
+        row = Some(batch);
     }
-    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).map_err(EngineError::internal)?;
-    writer.write(batch).map_err(EngineError::internal)?;
-    Ok(Some(STANDARD.encode(writer.into_inner().map_err(EngineError::internal)?)))
+    Ok(row)
+}
+
+fn encode_parameters(row: &RecordBatch, bytes_max: usize) -> Result<String> {
+    let mut writer = StreamWriter::try_new(Vec::new(), &row.schema()).map_err(EngineError::internal)?;
+    writer.write(row).map_err(EngineError::internal)?;
+    let bytes = writer.into_inner().map_err(EngineError::internal)?;
+    if bytes.len() > bytes_max {
+        let sentence = format!("the parameters have {} bytes; at most {bytes_max} are taken", bytes.len());
+        return Err(EngineError::new(Code::Complexity, sentence));
+    }
+    Ok(STANDARD.encode(bytes))
 }
 
 fn decode_parameters(text: &str) -> Result<ParamValues> {
