@@ -1,3 +1,24 @@
-//! The physical operators of our own.
+//! The physical operators of our own, and which of DataFusion's physical rules run.
 
+pub mod filters_by_unique_names;
 pub mod remote_scan;
+pub mod yield_in_joins;
+
+use std::sync::Arc;
+
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+
+use self::filters_by_unique_names::FiltersByUniqueNames;
+use self::yield_in_joins::YieldInJoins;
+
+/// The physical rules of every node: DataFusion's in its order, filter pushdown only where it is right, and at the end
+/// joins that let go.
+pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let guarded = |rule: Arc<dyn PhysicalOptimizerRule + Send + Sync>| {
+        if rule.name().starts_with("FilterPushdown") { Arc::new(FiltersByUniqueNames::new(rule)) } else { rule }
+    };
+    let mut rules: Vec<_> = PhysicalOptimizer::new().rules.into_iter().map(guarded).collect();
+    rules.push(Arc::new(YieldInJoins));
+    rules
+}

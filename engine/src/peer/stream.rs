@@ -98,6 +98,13 @@ struct Arrival {
     began: bool,
 }
 
+impl Drop for Arrival {
+    /// Whoever no longer wants the rest ends the entry too; an end that was told before counts.
+    fn drop(&mut self) {
+        self.entry.end(Progress::Cancelled);
+    }
+}
+
 impl Arrival {
     /// The next batch with rows; `None` after a trailer that agreed.
     async fn next(&mut self) -> Result<Option<RecordBatch>> {

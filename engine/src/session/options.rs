@@ -10,6 +10,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionState;
 
 use crate::config::limits::Limits;
+use crate::exec::physical_rules;
 
 /// The session that every statement of a node starts from: all functions, no tables, pinned options, one memory pool.
 ///
@@ -22,6 +23,7 @@ pub fn base_state(limits: &Limits) -> DataFusionResult<SessionState> {
         .with_config(pinned(limits.target_partitions))
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_physical_optimizer_rules(physical_rules())
         .build())
 }
 
