@@ -132,3 +132,6 @@ SELECT sum(stock) AS a, sum(small) AS b, sum(tiny) AS c, sum(middle) AS d, sum(p
 
 -- name: min_and_max_of_every_type
 SELECT min(place) AS a, max(place) AS b, min(flag) AS c, max(code) AS d, min(remark) AS e, max(opens) AS f, min(ratio) AS g, max(port) AS h FROM east.store.items
+
+-- name: distinct_rows_with_a_column_twice
+SELECT DISTINCT status AS a, status AS b, customer_id AS c FROM north.trade.orders

@@ -25,7 +25,7 @@ impl Writer<'_> {
             keys => keys.to_vec(),
         };
         outputs.extend(self.say_all(&aggregate.aggr_expr, &scope)?);
-        Ok(Block { group, outputs, closed: true, ..block })
+        Ok(Block { group: each_once(group), outputs, closed: true, ..block })
     }
 
     /// The keys of a grouping set, and the number that tells the sets apart.
@@ -72,4 +72,15 @@ impl Writer<'_> {
         let block = self.rows(input)?;
         Ok(Block { distinct: true, closed: true, ..block })
     }
+}
+
+/// A key that stands twice groups no further, and DataFusion's planner mixes up the columns that follow it.
+fn each_once(keys: Vec<Expr>) -> Vec<Expr> {
+    let mut once: Vec<Expr> = Vec::with_capacity(keys.len());
+    for key in keys {
+        if !once.contains(&key) {
+            once.push(key);
+        }
+    }
+    once
 }
