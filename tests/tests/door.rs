@@ -1,5 +1,6 @@
 //! The door as clients use it: signing in, statements, prepared statements, metadata, cancelling, refusals.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
@@ -7,6 +8,10 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTables};
 use arrow_flight::{Action, CancelFlightInfoRequest, Criteria, FlightInfo};
+use engine::catalog::site_table::SiteId;
+use engine::catalog::view::directory_columns;
+use engine::identity::tls::peer_tls;
+use engine::peer::{SiteAddress, SitePeer};
 use futures::StreamExt;
 use harness::cluster::client::{channel, told};
 use harness::cluster::{Cluster, Options};
@@ -45,8 +50,7 @@ async fn parameters_are_bound_by_position() {
     assert_eq!(parameters.field(0).data_type(), &DataType::Int64);
     for (bound, expected) in [(7, 7), (1, 1), (0, 0)] {
         let schema = Schema::new(vec![Field::new("$1", DataType::Int64, true)]);
-        let row =
-            RecordBatch::try_new(schema.into(), vec![std::sync::Arc::new(Int64Array::from(vec![bound]))]).unwrap();
+        let row = RecordBatch::try_new(schema.into(), vec![Arc::new(Int64Array::from(vec![bound]))]).unwrap();
         prepared.set_parameters(row).unwrap();
         let info = prepared.execute().await.unwrap();
         let answer = client.fetch(info).await.unwrap();
@@ -289,4 +293,23 @@ async fn every_node_tells_its_health() {
         let status = health.check(request).await.unwrap().into_inner().status;
         assert_eq!(status, tonic_health::pb::health_check_response::ServingStatus::Serving as i32);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_publishes_its_directory_to_coordinators() {
+    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let coordinator = engine::config::load_coordinator(&cluster.root().join("coordinator.toml")).unwrap();
+    let address = SiteAddress {
+        site: SiteId::new("sales"),
+        url: format!("https://{}", cluster.site("sales").address()),
+        tls: Some(peer_tls(&coordinator.node.tls.unwrap(), "sales")),
+        compression: "none",
+    };
+    let peer = SitePeer::new(address, Arc::new(coordinator.node.limits)).unwrap();
+    let directory = peer.directory().await.unwrap();
+    let names: Vec<_> = directory.tables.iter().map(|table| (table.source.as_str(), table.name.as_str())).collect();
+    assert_eq!(names, [("tpch", "customer"), ("tpch", "orders")]);
+    let orders = &directory.tables[1];
+    assert_eq!(directory_columns(orders).unwrap().field(0).name(), "o_orderkey");
+    assert_eq!(orders.cost_class, 5, "15,000 rows have five digits");
 }

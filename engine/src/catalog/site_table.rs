@@ -87,11 +87,6 @@ impl SiteTable {
     pub fn site(&self) -> &SiteId {
         &self.site
     }
-
-    /// Row count and per-column statistics of the whole table, in the order of its schema.
-    pub fn full_statistics(&self) -> &Statistics {
-        &self.statistics
-    }
 }
 
 #[async_trait]

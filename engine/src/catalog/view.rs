@@ -101,8 +101,6 @@ pub struct ColumnCounts {
     pub nulls: Option<Count>,
     /// Different values.
     pub distinct: Option<Count>,
-    /// Whether the bounds are exact.
-    pub exact_bounds: bool,
 }
 
 impl DirectoryTable {
@@ -184,12 +182,7 @@ fn precision(count: Option<Count>) -> Precision<usize> {
 }
 
 fn column_counts(column: &ColumnStatistics) -> ColumnCounts {
-    ColumnCounts {
-        nulls: count(&column.null_count),
-        distinct: count(&column.distinct_count),
-        exact_bounds: matches!(column.min_value, Precision::Exact(_))
-            && matches!(column.max_value, Precision::Exact(_)),
-    }
+    ColumnCounts { nulls: count(&column.null_count), distinct: count(&column.distinct_count) }
 }
 
 fn column_statistics(counts: ColumnCounts, bounds: Option<&ArrayRef>) -> Result<ColumnStatistics> {

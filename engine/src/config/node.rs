@@ -16,7 +16,7 @@ pub struct NodeConfig {
     pub name: Identifier,
     /// `listen`: the address and port of the Flight SQL door; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// `state`: the directory of what the node keeps; `state/<name>` beside the file by default. Made at start.
+    /// `state`: the directory of what the node keeps; `state/<name>` beside the file by default.
     pub state: PathBuf,
     /// `plaintext` and `[tls]`: how the door is guarded.
     pub door: DoorSecurity,
