@@ -52,10 +52,10 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
     let Federation { coordinator, sites } = Federation::start(config).await?;
     let address = coordinator.address;
     questions::ask_all(address).await?;
-    say(&how_to_connect(address, args.tpch.is_some()))?;
     if args.exit {
         return Ok(ExitCode::SUCCESS);
     }
+    say(&how_to_connect(address, args.tpch.is_some()))?;
     let mut nodes = vec![coordinator];
     nodes.extend(sites);
     let ended = run_until_signal(nodes).await;
