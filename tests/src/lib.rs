@@ -7,6 +7,7 @@
 //! statements  statements kept as text: tests/queries/tpch and tests/corpus, with what each promises about order
 //! oracle      answers compared: exact but for floats, as multisets unless the order is total; a readable difference
 //!   └─ value      one value of an answer, free of how Arrow lays it out
+//! environment how much of it: what CI takes, unless a longer run asks for more
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
 //! ```
 //!
@@ -17,6 +18,7 @@
 pub mod cluster;
 pub mod dataset;
 pub mod edge;
+pub mod environment;
 pub mod oracle;
 pub mod random;
 pub mod statements;

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use harness::cluster::{Client, Cluster, Fault, Options};
 use harness::dataset::Dataset;
+use harness::environment::number;
 use harness::tpch::tpch;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -45,7 +46,7 @@ fn whole_or_error(answer: Result<harness::oracle::Answer, String>) -> Option<Str
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_cut_at_any_byte_is_an_error() {
-    const CUTS: usize = 200;
+    let cuts = number("CHANCERY_CUTS", 200_usize);
     let cluster = Cluster::start_with(&tpch(0.1).unwrap(), with_borders("")).await;
     let client = cluster.client().await;
     let border = cluster.border("logistics");
@@ -54,23 +55,23 @@ async fn a_stream_cut_at_any_byte_is_an_error() {
     let whole = border.from_site() - before;
     let mut random = StdRng::seed_from_u64(20_130_101);
     let mut failed = 0;
-    for _ in 0..CUTS {
+    for _ in 0..cuts {
         border.set(Fault::CutAfter(random.random_range(0..whole)));
         failed += usize::from(whole_or_error(client.query(LARGE).await).is_some());
         border.set(Fault::None);
     }
-    assert!(failed > CUTS / 2, "only {failed} of {CUTS} cuts met a stream");
+    assert!(failed > cuts / 2, "only {failed} of {cuts} cuts met a stream");
     assert_eq!(whole_or_error(client.query(LARGE).await), None, "the connection comes back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_killed_in_mid_stream_is_an_error_and_comes_back() {
-    const KILLS: usize = 25;
+    let kills = number("CHANCERY_KILLS", 25_usize);
     let mut cluster = Cluster::start(&tpch(0.1).unwrap()).await;
     let client = cluster.client().await;
     let mut random = StdRng::seed_from_u64(7);
     let mut failed = 0;
-    for _ in 0..KILLS {
+    for _ in 0..kills {
         let asking = {
             let client = client.clone();
             tokio::spawn(async move { client.query(LARGE).await })

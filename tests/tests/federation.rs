@@ -3,6 +3,7 @@
 use harness::cluster::Cluster;
 use harness::dataset::{Dataset, local_context};
 use harness::edge::edge;
+use harness::environment::number;
 use harness::oracle::{compare, local_answer};
 use harness::statements::{Statement, corpus, tpch_queries};
 use harness::tpch::tpch;
@@ -32,7 +33,8 @@ async fn federated_equals_local(dataset: &Dataset, statements: &[Statement]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_22_queries_of_tpch_over_three_sites() {
-    federated_equals_local(&tpch(0.1).unwrap(), &tpch_queries()).await;
+    let scale = number("CHANCERY_TPCH_SCALE", 0.1);
+    federated_equals_local(&tpch(scale).unwrap(), &tpch_queries()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

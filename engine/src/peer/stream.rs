@@ -178,10 +178,10 @@ impl Arrival {
         }
     }
 
-    /// The batch under the names and nullability that the plan declares; a null where none may be is the site's fault.
+    /// The batch under the names, types and nullability that the plan declares; what does not fit is the site's fault.
     fn relabel(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         conform(batch, &self.border.schema).map_err(|error| {
-            self.border.error(Code::SiteProtocol, "sent NULL in a column that has none").caused_by(error)
+            self.border.error(Code::SiteProtocol, "sent a value that its declared columns cannot hold").caused_by(error)
         })
     }
 }
