@@ -1,18 +1,18 @@
 //! Policy: who may see what, in which form, for which purpose. The department that owns the data decides, at its site.
 //!
-//! This crate is a place and a contract: its rooms come with the issue on policy, and until then a site serves its
-//! tables as they are.
-//!
 //! The rooms, in the order in which a decision is made:
 //!
 //! ```text
-//! subject     who asks: identity, roles, attributes, purpose, mode; given by the engine, never looked up here
-//! statement   policy statements as written (sqlparser's syntax tree lowered to our own, typed one)
-//! check       statements → PolicySet, or every fault in them: nothing that is not understood takes effect
-//! decide      (PolicySet, subject, table) → decision; pure, total, and "no" when anything goes wrong
-//! mask/       column masks, one file each: meaning, types, NULLs, whether it can fail
+//! subject     who asks: name, organisation, roles, attributes, purposes; given by the engine, never looked up here
+//! resource    what policy speaks of: tables and schemas of a site
+//! statement   policy statements as written, parsed from sqlparser's tokens into types of our own
+//!   ├─ predicate  row filters: a total grammar, as written and typed
+//!   └─ mask/      column masks, one file each: meaning, types, NULLs
+//! set         statements → PolicySet, or every fault in them: nothing that is not understood takes effect
+//! decide      (PolicySet, subject, purpose, table, time) → decision; pure, total, and "no" when anything goes wrong
+//! decision    what was decided
 //! view        decision → row filter and treated columns, as plain expressions
-//! barrier     the logical node that keeps a treatment together, and the list of what may cross it
+//! barrier     the logical node that keeps a treatment together
 //! error       PolicyError
 //! ```
 //!
@@ -26,3 +26,14 @@
 //!
 //! **Invariant:** logical layer only. No physical plan, execution, or wire format is reachable from this crate; a test of
 //! the dependency graph holds it.
+
+pub mod decision;
+pub mod error;
+pub mod mask;
+pub mod predicate;
+pub mod resource;
+pub mod set;
+pub mod statement;
+pub mod subject;
+pub mod time;
+pub mod value;

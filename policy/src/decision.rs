@@ -1,0 +1,114 @@
+//! What was decided: for one subject, purpose and table, what leaves and in which form.
+
+use datafusion_common::ScalarValue;
+
+use crate::mask::ColumnMask;
+use crate::predicate::Filter;
+use crate::resource::TableName;
+use crate::time::Instant;
+
+/// The decision about one table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The table.
+    pub table: TableName,
+    /// The grant that it rests on; the query ends with it.
+    pub grant: GrantedBy,
+    /// The purpose that was decided for.
+    pub purpose: String,
+    /// The rows that are there for the subject; `None` for all.
+    pub row_filter: Option<RowFilter>,
+    /// One for each column of the table, in its order, hidden ones included.
+    pub columns: Vec<ColumnDecision>,
+    /// How aggregates over the aggregate-only columns are released; present exactly when there are such columns.
+    pub release: Option<Release>,
+}
+
+/// The grant that a decision rests on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GrantedBy {
+    /// Its id.
+    pub id: String,
+    /// When it ends, or the whole set of policies does.
+    pub until: Option<Instant>,
+    /// Rows that the subject may receive under it on one day (UTC).
+    pub rows_per_day: Option<u64>,
+    /// Bytes that the subject may receive under it on one day (UTC).
+    pub bytes_per_day: Option<u64>,
+}
+
+/// Which rows are there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowFilter {
+    /// A row is there where this is TRUE.
+    pub filter: Filter,
+    /// The policies that it is made of, by name.
+    pub policies: Vec<String>,
+    /// The columns that it reads, in the table's order.
+    pub reads: Vec<String>,
+}
+
+/// The form in which a column is seen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnDecision {
+    /// The column's name.
+    pub name: String,
+    /// Its form.
+    pub treatment: Treatment,
+    /// The policies that gave it this form, by name; empty for clear columns.
+    pub policies: Vec<String>,
+}
+
+/// A form.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Treatment {
+    /// As it is.
+    Clear,
+    /// Masked.
+    Masked(ColumnMask),
+    /// Only inside SUM, AVG, COUNT and COUNT(DISTINCT), clamped.
+    AggregateOnly {
+        /// Values below become this.
+        low: ScalarValue,
+        /// Values above become this.
+        high: ScalarValue,
+    },
+    /// Not there: by `hide`, or because the column came after the grant.
+    Hidden,
+}
+
+/// When a group of aggregates may be told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Release {
+    /// The least number of different entities.
+    pub min_group: u64,
+    /// The column that tells entities apart; it may be hidden from the subject.
+    pub entity: String,
+    /// The columns that may be grouped by.
+    pub group_by: Vec<String>,
+}
+
+/// Why nothing is permitted. For the site's log and its administrators; the asker reads NOT_FOUND or PURPOSE.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// The subject named no purpose.
+    #[error("no purpose")]
+    NoPurpose,
+    /// The subject does not hold the purpose, or the site does not know it.
+    #[error("the purpose `{0}` is not one that the subject holds here")]
+    Purpose(String),
+    /// No grant covers the table for this subject and purpose at this time.
+    #[error("no grant covers the table for this subject and purpose at this time")]
+    NoGrant,
+    /// The policies' own end has come.
+    #[error("the policies were valid until an earlier time")]
+    OutOfDate,
+    /// A policy cannot be applied: a column dropped or retyped, an attribute missing or of a wrong kind, a conflict.
+    #[error("{policy}: {reason}")]
+    Policy {
+        /// The policy.
+        policy: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
