@@ -26,6 +26,7 @@ use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, WireC
 use crate::error::{Code, EngineError, Result};
 use crate::exec::remote_scan::RemoteAccess;
 use crate::flight::door::{Description, Door, ListedTable, Question};
+use crate::identity::Asker;
 use crate::identity::tls::peer_tls;
 use crate::peer::{self, Peers};
 use crate::plan::pipeline::{Planned, plan};
@@ -116,9 +117,9 @@ impl Door for Coordinator {
         &self.core.queries
     }
 
-    async fn describe(&self, subject: &str, question: &Question) -> Result<Description> {
+    async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {
         let asked = self.core.parse(question)?;
-        let (state, plan) = self.core.bind(subject, &asked).await?;
+        let (state, plan) = self.core.bind(asker, &asked).await?;
         match asked.wanted {
             Wanted::Rows => describe_plan(&state, &plan),
             Wanted::Explanation | Wanted::Analysis => Ok(Description::explanation()),
@@ -141,11 +142,11 @@ impl Door for Coordinator {
         }
     }
 
-    async fn tables(&self, subject: &str) -> Result<Vec<ListedTable>> {
+    async fn tables(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>> {
         let mut listed = self.core.site_tables().await;
         listed.extend(self.core.regional_tables().await);
         listed.extend(system::listed());
-        tracing::debug!(subject, tables = listed.len(), "listed tables");
+        tracing::debug!(subject = asker.label(), tables = listed.len(), "listed tables");
         Ok(listed)
     }
 
@@ -158,7 +159,7 @@ impl Door for Coordinator {
         catalogs
     }
 
-    async fn view(&self) -> Result<Option<View>> {
+    async fn view(&self, _asker: &Arc<Asker>) -> Result<Option<View>> {
         Ok(None)
     }
 
@@ -184,15 +185,15 @@ impl Core {
         Ok(Asked { statement, wanted, question: question.clone() })
     }
 
-    async fn bind(&self, subject: &str, asked: &Asked) -> Result<(SessionState, LogicalPlan)> {
-        let state = bind(&self.base, &names::Subjects { core: self, subject }, &asked.statement).await?;
+    async fn bind(&self, asker: &Arc<Asker>, asked: &Asked) -> Result<(SessionState, LogicalPlan)> {
+        let state = bind(&self.base, &names::Subjects { core: self, asker }, &asked.statement).await?;
         let plan = state.statement_to_plan(asked.statement.clone()).await?;
         let plan = analyze(&state, plan, asked.question.parameters.as_ref())?;
         Ok((state, plan))
     }
 
     async fn plan(&self, record: &Arc<QueryRecord>, asked: &Asked) -> Result<Run> {
-        let (state, logical) = self.bind(&record.subject, asked).await?;
+        let (state, logical) = self.bind(&record.asker, asked).await?;
         let planned = plan(&state, logical.clone()).await?;
         let declared = declared_schema(&logical, &planned.cut.plan);
         for (site, unsent) in &planned.cut.unsent {

@@ -11,11 +11,12 @@ use crate::catalog::binder::{Names, unknown_table};
 use crate::catalog::regional::regional_table;
 use crate::catalog::system;
 use crate::error::Result;
+use crate::identity::Asker;
 
 /// The names, for one subject.
 pub(super) struct Subjects<'a> {
     pub(super) core: &'a Core,
-    pub(super) subject: &'a str,
+    pub(super) asker: &'a Arc<Asker>,
 }
 
 #[async_trait]
@@ -23,7 +24,7 @@ impl Names for Subjects<'_> {
     async fn table(&self, name: &ResolvedTableReference) -> Result<Arc<dyn TableProvider>> {
         let (catalog, schema, table) = (name.catalog.as_ref(), name.schema.as_ref(), name.table.as_ref());
         if catalog == system::CATALOG && schema == system::QUERIES {
-            let found = system::table(&self.core.queries, self.subject, table)?;
+            let found = system::table(&self.core.queries, &self.asker.label(), table)?;
             return found.ok_or_else(|| unknown_table(name));
         }
         let regional = self.core.regionals.iter().find(|regional| {

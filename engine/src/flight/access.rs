@@ -9,7 +9,7 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 use crate::error::{Code, EngineError, Result};
 use crate::flight::headers;
-use crate::identity::{Authenticator, SessionId};
+use crate::identity::{Asker, Authenticator, Came, SessionId, Subject};
 use crate::session::queries::QueryId;
 
 /// Lets callers in.
@@ -21,9 +21,8 @@ pub struct Access {
 /// A caller that was let in.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The name by which everything is recorded and sealed.
-    pub subject: String,
-    peer: bool,
+    /// Who asks.
+    pub asker: Arc<Asker>,
     session: Option<SessionId>,
 }
 
@@ -41,7 +40,13 @@ impl Access {
         let certificates =
             extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(TlsConnectInfo::peer_certs).unwrap_or_default();
         let caller = self.authenticator.caller(authorization(headers)?, &certificates).await?;
-        Ok(Caller { peer: caller.subject.is_peer(), subject: caller.subject.name, session: caller.session })
+        let asker = if caller.subject.is_peer() {
+            Asker::peer(&caller.subject.name)
+        } else {
+            let Subject { name, roles, .. } = caller.subject;
+            Asker::user(policy::subject::Subject { name, roles, ..Default::default() })
+        };
+        Ok(Caller { asker: Arc::new(asker), session: caller.session })
     }
 
     /// The handshake: the token of a session.
@@ -75,14 +80,9 @@ fn authorization(headers: &MetadataMap) -> Result<Option<&str>> {
 }
 
 impl Caller {
-    /// Whether a coordinator calls.
-    pub fn is_peer(&self) -> bool {
-        self.peer
-    }
-
     /// The query that a peer says its call belongs to.
     pub fn query_id(&self, headers: &MetadataMap) -> Option<QueryId> {
-        self.peer.then(|| QueryId::parse(headers.get(headers::QUERY_ID)?.to_str().ok()?)).flatten()
+        self.asker.is_peer().then(|| QueryId::parse(headers.get(headers::QUERY_ID)?.to_str().ok()?)).flatten()
     }
 
     /// The versions that a peer planned with.
@@ -91,7 +91,7 @@ impl Caller {
     /// `UNSUPPORTED` when they cannot be read.
     pub fn versions(&self, headers: &MetadataMap) -> Result<BTreeMap<String, String>> {
         let unreadable = || EngineError::new(Code::Unsupported, "the table versions of the call cannot be read");
-        match headers.get_bin(headers::VERSIONS).filter(|_| self.peer) {
+        match headers.get_bin(headers::VERSIONS).filter(|_| self.asker.is_peer()) {
             None => Ok(BTreeMap::new()),
             Some(value) => {
                 let bytes = value.to_bytes().map_err(|_| unreadable())?;
@@ -100,17 +100,22 @@ impl Caller {
         }
     }
 
-    /// Under which name the query is recorded: the caller's own, or for a peer the one that it speaks for.
-    pub fn on_behalf_of(&self, headers: &MetadataMap) -> String {
-        let told = headers.get_bin(headers::SUBJECT).filter(|_| self.peer).and_then(|value| value.to_bytes().ok());
+    /// Under whose name the query runs: the caller's own, or for a peer the one that it speaks for.
+    pub fn on_behalf_of(&self, headers: &MetadataMap) -> Arc<Asker> {
+        let told =
+            headers.get_bin(headers::SUBJECT).filter(|_| self.asker.is_peer()).and_then(|value| value.to_bytes().ok());
         match told.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) {
-            Some(subject) => format!("{subject} via {}", self.subject),
-            None => self.subject.clone(),
+            Some(name) => {
+                let subject = policy::subject::Subject { name, ..Default::default() };
+                let came = Came::Through(self.asker.subject.name.clone());
+                Arc::new(Asker { came, ..Asker::user(subject) })
+            }
+            None => Arc::clone(&self.asker),
         }
     }
 
     /// Whether a peer asks for a trailer.
     pub fn wants_trailer(&self, headers: &MetadataMap) -> bool {
-        self.peer && headers.contains_key(headers::TRAILER)
+        self.asker.is_peer() && headers.contains_key(headers::TRAILER)
     }
 }

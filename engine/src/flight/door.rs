@@ -10,6 +10,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 
 use crate::catalog::view::{Directory, View};
 use crate::error::Result;
+use crate::identity::Asker;
 use crate::session::queries::{Queries, QueryRecord};
 
 /// A statement and with what values.
@@ -69,7 +70,7 @@ pub trait Door: Send + Sync + 'static {
     ///
     /// # Errors
     /// As the statement deserves: `SYNTAX`, `TYPE`, `STATEMENT`, `NOT_FOUND`, ….
-    async fn describe(&self, subject: &str, question: &Question) -> Result<Description>;
+    async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description>;
 
     /// Runs a statement. The stream has the schema that [`Door::describe`] tells for it; it does no work before it is
     /// polled, and stops all work, here and at every site, when it is dropped. The record is ended by the caller.
@@ -82,16 +83,16 @@ pub trait Door: Send + Sync + 'static {
     ///
     /// # Errors
     /// Only when nothing can be listed at all.
-    async fn tables(&self, subject: &str) -> Result<Vec<ListedTable>>;
+    async fn tables(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>>;
 
     /// Every catalog that the subject may see, also those without a table.
     fn catalogs(&self) -> Vec<String>;
 
-    /// What a coordinator may know of this node; `None` where the node is no site.
+    /// What a subject may see of this node, for the coordinator that plans for them; `None` where the node is no site.
     ///
     /// # Errors
     /// When the sources cannot be read.
-    async fn view(&self) -> Result<Option<View>>;
+    async fn view(&self, asker: &Arc<Asker>) -> Result<Option<View>>;
 
     /// What exists at this node, for coordinators; `None` where the node is no site.
     ///

@@ -1,5 +1,7 @@
 //! The metadata commands: catalogs, schemas, tables, table types, and the facts of the server.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::sql::metadata::GetCatalogsBuilder;
@@ -9,6 +11,7 @@ use crate::error::{Code, EngineError, Result};
 use crate::flight::door::{Door, ListedTable};
 use crate::flight::sql_info;
 use crate::flight::wire_types::wire_schema;
+use crate::identity::Asker;
 
 /// The schema of a metadata command's answer; `None` when the command is no metadata command.
 ///
@@ -29,11 +32,11 @@ pub fn schema(command: &Command) -> Result<Option<SchemaRef>> {
 ///
 /// # Errors
 /// `UNSUPPORTED` for a command that is not offered.
-pub async fn answer(door: &dyn Door, subject: &str, command: Command) -> Result<RecordBatch> {
+pub async fn answer(door: &dyn Door, asker: &Arc<Asker>, command: Command) -> Result<RecordBatch> {
     let batch = match command {
         Command::CommandGetCatalogs(_) => catalogs(door),
-        Command::CommandGetDbSchemas(request) => db_schemas(&door.tables(subject).await?, request),
-        Command::CommandGetTables(request) => tables(&door.tables(subject).await?, request),
+        Command::CommandGetDbSchemas(request) => db_schemas(&door.tables(asker).await?, request),
+        Command::CommandGetTables(request) => tables(&door.tables(asker).await?, request),
         Command::CommandGetTableTypes(request) => {
             let mut builder = request.into_builder();
             builder.append("BASE TABLE");

@@ -148,7 +148,7 @@ impl FlightService for FlightServer {
         let (headers, _, ticket) = request.into_parts();
         let command = decode_command(&ticket.ticket).map_err(tell)?;
         if metadata::schema(&command).map_err(tell)?.is_some() {
-            let batch = metadata::answer(self.door.as_ref(), &caller.subject, command).await.map_err(tell)?;
+            let batch = metadata::answer(self.door.as_ref(), &caller.asker, command).await.map_err(tell)?;
             let messages = arrow_flight::utils::batches_to_flight_data(&batch.schema(), vec![batch])
                 .map_err(|error| tell(EngineError::internal(error)))?;
             return Ok(numbered(stream::iter(messages.into_iter().map(Ok)).boxed()));

@@ -8,6 +8,7 @@
 //! **Invariant:** a password, a key or a token is never logged, never in an error, and never in `Debug`.
 //! **Invariant:** a credential that is wrong is refused; nothing weaker is tried in its place.
 
+pub mod asker;
 pub mod authenticate;
 pub mod certificate;
 pub mod certs;
@@ -20,6 +21,7 @@ pub mod tls;
 pub mod users;
 pub mod users_file;
 
+pub use asker::{Asker, Came, Issuer};
 pub use authenticate::{Authenticator, Caller};
 pub use certificate::peer_names;
 pub use credentials::Credentials;

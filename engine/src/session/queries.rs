@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::catalog::site_table::SiteId;
 use crate::error::{Code, EngineError, Result};
+use crate::identity::Asker;
 
 /// The identity of one execution of one statement: 128 random bits in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -148,6 +149,8 @@ pub struct QueryRecord {
     /// Its identity.
     pub id: QueryId,
     /// Who asked.
+    pub asker: Arc<Asker>,
+    /// The name that they are recorded under.
     pub subject: Arc<str>,
     /// The statement as asked.
     pub statement: Arc<str>,
@@ -275,13 +278,14 @@ impl Queries {
     pub fn begin(
         self: &Arc<Self>,
         id: QueryId,
-        subject: &str,
+        asker: &Arc<Asker>,
         statement: &str,
         admitted: Admitted<'_>,
     ) -> Result<RunningQuery> {
         let record = Arc::new(QueryRecord {
             id: id.clone(),
-            subject: Arc::from(subject),
+            subject: Arc::from(asker.label()),
+            asker: Arc::clone(asker),
             statement: Arc::from(statement),
             started_at: SystemTime::now(),
             deadline: Instant::now() + admitted.timeout,
@@ -391,10 +395,11 @@ mod tests {
     #[test]
     fn a_query_is_running_until_dropped_and_then_recent() {
         let queries = Queries::new(1, 1);
+        let ann = Arc::new(Asker::peer("ann"));
         let admitted = Admitted { handle: Some("h"), timeout: Duration::from_secs(60) };
-        let running = queries.begin(QueryId::random(), "ann", "SELECT 1", admitted).unwrap();
+        let running = queries.begin(QueryId::random(), &ann, "SELECT 1", admitted).unwrap();
         assert_eq!(queries.running().len(), 1);
-        assert_eq!(queries.begin(QueryId::random(), "ann", "SELECT 1", admitted).unwrap_err().code(), Code::Busy);
+        assert_eq!(queries.begin(QueryId::random(), &ann, "SELECT 1", admitted).unwrap_err().code(), Code::Busy);
         assert!(!queries.cancel_handle("bob", "h"), "somebody else's query is not found");
         assert!(queries.cancel_handle("ann", "h"));
         assert!(running.record().is_cancelled());

@@ -122,6 +122,7 @@ mod tests {
     use arrow::datatypes::Schema;
 
     use super::*;
+    use crate::identity::Asker;
     use crate::session::queries::{Admitted, Queries, QueryId};
 
     #[tokio::test]
@@ -129,7 +130,8 @@ mod tests {
         let schema = Arc::new(Schema::empty());
         let panics = stream::once(async { panic!("a defect") });
         let admitted = Admitted { handle: None, timeout: Duration::from_secs(60) };
-        let running = Queries::new(1, 1).begin(QueryId::random(), "ann", "SELECT 1", admitted).unwrap();
+        let running =
+            Queries::new(1, 1).begin(QueryId::random(), &Arc::new(Asker::peer("ann")), "SELECT 1", admitted).unwrap();
         let batches = Box::pin(RecordBatchStreamAdapter::new(schema, panics));
         let mut read = super::stream(batches, Arc::clone(running.record())).unwrap();
         let error = EngineError::from(read.next().await.unwrap().unwrap_err());

@@ -20,6 +20,7 @@ use crate::catalog::view::{Directory, DirectoryTable, View, ViewTable};
 use crate::config::{Limits, SiteConfig};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::door::{Description, Door, ListedTable, Question};
+use crate::identity::Asker;
 use crate::session::declared::{analyze, declare, declared_schema, describe_plan, lines};
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
@@ -61,12 +62,12 @@ impl Site {
         })
     }
 
-    async fn bind(&self, subject: &str, question: &Question, statement: &ParsedStatement) -> Result<SessionState> {
-        let names = SiteNames { site: self, subject, versions: &question.versions };
+    async fn bind(&self, asker: &Asker, question: &Question, statement: &ParsedStatement) -> Result<SessionState> {
+        let names = SiteNames { site: self, asker, versions: &question.versions };
         bind(&self.base, &names, statement).await
     }
 
-    async fn logical(&self, subject: &str, question: &Question) -> Result<(SessionState, Asked)> {
+    async fn logical(&self, asker: &Asker, question: &Question) -> Result<(SessionState, Asked)> {
         let (statement, explain) = match parse(&question.sql, self.limits.statement_bytes_max)? {
             Statement::Query(query) => (query, false),
             Statement::Explain(query) => (query, true),
@@ -77,7 +78,7 @@ impl Site {
                 ));
             }
         };
-        let state = self.bind(subject, question, &statement).await?;
+        let state = self.bind(asker, question, &statement).await?;
         let plan = state.statement_to_plan(statement).await?;
         let plan = analyze(&state, plan, question.parameters.as_ref())?;
         Ok((state, if explain { Asked::Explain(plan) } else { Asked::Rows(plan) }))
@@ -122,15 +123,15 @@ impl Door for Site {
         &self.queries
     }
 
-    async fn describe(&self, subject: &str, question: &Question) -> Result<Description> {
-        match self.logical(subject, question).await? {
+    async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {
+        match self.logical(asker, question).await? {
             (state, Asked::Rows(plan)) => describe_plan(&state, &plan),
             (_, Asked::Explain(_)) => Ok(Description::explanation()),
         }
     }
 
     async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream> {
-        let (state, asked) = self.logical(&record.subject, &question).await?;
+        let (state, asked) = self.logical(&record.asker, &question).await?;
         match asked {
             Asked::Rows(plan) => {
                 let optimized = state.optimize(&plan)?;
@@ -145,7 +146,7 @@ impl Door for Site {
         }
     }
 
-    async fn tables(&self, _subject: &str) -> Result<Vec<ListedTable>> {
+    async fn tables(&self, _asker: &Arc<Asker>) -> Result<Vec<ListedTable>> {
         let mut listed: Vec<ListedTable> = self
             .described()
             .await
@@ -167,7 +168,7 @@ impl Door for Site {
         vec![self.name.clone(), system::CATALOG.to_string()]
     }
 
-    async fn view(&self) -> Result<Option<View>> {
+    async fn view(&self, _asker: &Arc<Asker>) -> Result<Option<View>> {
         let described = self.described().await;
         let tables = described.iter().map(|(source, table)| ViewTable::new(source, table)).collect::<Result<_>>()?;
         Ok(Some(View { site: self.name.clone(), tables }))
@@ -184,7 +185,7 @@ impl Door for Site {
 /// The names that a statement may use at a site, at the versions that a coordinator planned with.
 struct SiteNames<'a> {
     site: &'a Site,
-    subject: &'a str,
+    asker: &'a Asker,
     versions: &'a BTreeMap<String, String>,
 }
 
@@ -192,7 +193,7 @@ struct SiteNames<'a> {
 impl Names for SiteNames<'_> {
     async fn table(&self, name: &ResolvedTableReference) -> Result<Arc<dyn TableProvider>> {
         if name.catalog.as_ref() == system::CATALOG && name.schema.as_ref() == system::QUERIES {
-            let found = system::table(&self.site.queries, self.subject, &name.table)?;
+            let found = system::table(&self.site.queries, &self.asker.label(), &name.table)?;
             return found.ok_or_else(|| unknown_table(name));
         }
         let source = match self.site.sources.get(name.schema.as_ref()) {

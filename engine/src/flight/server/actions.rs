@@ -57,8 +57,8 @@ impl FlightServer {
                 self.access.close_session(caller);
                 Ok(vec![body(SESSION_CLOSED.to_vec())])
             }
-            VIEW_ACTION if caller.is_peer() => json(self.door.view().await?),
-            DIRECTORY_ACTION if caller.is_peer() => json(self.door.directory().await?),
+            VIEW_ACTION if caller.asker.is_peer() => json(self.door.view(&caller.asker).await?),
+            DIRECTORY_ACTION if caller.asker.is_peer() => json(self.door.directory().await?),
             other => Err(EngineError::new(Code::Unsupported, format!("the action `{other}` is not offered here"))),
         }
     }
@@ -68,7 +68,7 @@ impl FlightServer {
         let question = super::statements::question(&handle)?;
         let description = self.describe(caller, question).await?;
         let result = ActionCreatePreparedStatementResult {
-            prepared_statement_handle: self.sealer.seal(&caller.subject, &handle)?.into(),
+            prepared_statement_handle: self.sealer.seal(&caller.asker.label(), &handle)?.into(),
             dataset_schema: encapsulated(&wire_schema(&description.schema))?,
             parameter_schema: encapsulated(&description.parameters)?,
         };
@@ -79,8 +79,8 @@ impl FlightServer {
         let mut found = false;
         for ticket in info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref()) {
             let Command::TicketStatementQuery(ticket) = decode_command(&ticket.ticket)? else { continue };
-            let handle = self.sealer.open(&caller.subject, &ticket.statement_handle)?;
-            found |= self.door.queries().cancel_handle(&caller.subject, &handle.id);
+            let handle = self.sealer.open(&caller.asker.label(), &ticket.statement_handle)?;
+            found |= self.door.queries().cancel_handle(&caller.asker.label(), &handle.id);
         }
         Ok(if found { CancelStatus::Cancelled } else { CancelStatus::NotCancellable })
     }

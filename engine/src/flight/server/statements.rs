@@ -55,7 +55,7 @@ impl FlightServer {
         execution: Handle,
     ) -> Result<FlightInfo> {
         let description = self.describe(caller, question(&execution)?).await?;
-        let sealed = self.sealer.seal(&caller.subject, &execution)?;
+        let sealed = self.sealer.seal(&caller.asker.label(), &execution)?;
         let ticket = ticket_of(&TicketStatementQuery { statement_handle: sealed.into() });
         flight_info(&wire_schema(&description.schema), descriptor, ticket)
     }
@@ -69,8 +69,8 @@ impl FlightServer {
 
     /// Plans a statement far enough to know its columns.
     pub(super) async fn describe(&self, caller: &Caller, question: Question) -> Result<Description> {
-        let (door, subject) = (Arc::clone(&self.door), caller.subject.clone());
-        let described = threads::run(async move { door.describe(&subject, &question).await });
+        let (door, asker) = (Arc::clone(&self.door), Arc::clone(&caller.asker));
+        let described = threads::run(async move { door.describe(&asker, &question).await });
         let own = Duration::from_millis(self.limits.statement_timeout_ms);
         tokio::time::timeout(own, described)
             .await
@@ -82,9 +82,9 @@ impl FlightServer {
         match command {
             Command::CommandStatementQuery(query) => Ok(Handle::new(query.query.clone(), None)),
             Command::CommandPreparedStatementQuery(prepared) => {
-                self.sealer.open(&caller.subject, &prepared.prepared_statement_handle)
+                self.sealer.open(&caller.asker.label(), &prepared.prepared_statement_handle)
             }
-            Command::TicketStatementQuery(ticket) => self.sealer.open(&caller.subject, &ticket.statement_handle),
+            Command::TicketStatementQuery(ticket) => self.sealer.open(&caller.asker.label(), &ticket.statement_handle),
             other => Err(metadata::unsupported(other)),
         }
     }
@@ -167,13 +167,13 @@ impl FlightServer {
         let Command::CommandPreparedStatementQuery(prepared) = command else {
             return Err(tell(metadata::unsupported(&command)));
         };
-        let handle = self.sealer.open(&caller.subject, &prepared.prepared_statement_handle).map_err(tell)?;
+        let handle = self.sealer.open(&caller.asker.label(), &prepared.prepared_statement_handle).map_err(tell)?;
         let data =
             stream::once(async move { Ok(first) }).chain(messages).map_err(arrow_flight::error::FlightError::from);
         let row = one_row(FlightRecordBatchStream::new_from_flight_data(data)).await.map_err(tell)?;
         let parameters = row.map(|row| encode_parameters(&row, self.limits.parameter_bytes_max)).transpose();
         let bound = Handle::new(handle.sql, parameters.map_err(tell)?);
-        let sealed = self.sealer.seal(&caller.subject, &bound).map_err(tell)?;
+        let sealed = self.sealer.seal(&caller.asker.label(), &bound).map_err(tell)?;
         let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(sealed.into()) };
         let answer = PutResult { app_metadata: result.encode_to_vec().into() };
         Ok(numbered(stream::once(async move { Ok(answer) }).boxed()))
@@ -181,7 +181,7 @@ impl FlightServer {
 }
 
 fn compression(caller: &Caller, headers: &MetadataMap) -> Option<CompressionType> {
-    if !caller.is_peer() {
+    if !caller.asker.is_peer() {
         return None;
     }
     match headers.get(headers::COMPRESSION)?.to_str().ok()? {
