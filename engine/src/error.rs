@@ -27,10 +27,24 @@ pub enum Code {
     Function,
     /// A budget before parsing or planning is exceeded.
     Complexity,
+    /// An estimate beyond the limit.
+    Cost,
     /// Unknown, forbidden, hidden, or somebody else's handle: all alike.
     NotFound,
     /// No identity, or none that is believed here.
     Unauthenticated,
+    /// No purpose, or one that the subject does not hold.
+    Purpose,
+    /// A grant was revoked while the query ran.
+    Revoked,
+    /// A grant or an identity ended while the query ran.
+    Expired,
+    /// A cap of the grant or the subject.
+    Cap,
+    /// A use of an aggregate-only column that policy refuses.
+    Aggregate,
+    /// A movement between sites that policy refuses.
+    Disclosure,
     /// A failure that depends on a value: cast, overflow, division.
     Eval,
     /// A memory limit.
@@ -47,6 +61,10 @@ pub enum Code {
     SiteProtocol,
     /// A site's view has moved on since the statement was planned.
     Stale,
+    /// Evidence cannot be written, so nothing is served.
+    Audit,
+    /// The policy of a site cannot be read; told to its administrators only.
+    Policy,
     /// The configuration is wrong.
     Config,
     /// A defect of this program.
@@ -60,6 +78,7 @@ pub enum Kind {
     InvalidQuery,
     NotFound,
     Unauthenticated,
+    Forbidden,
     Unsupported,
     ResourceExhausted,
     DeadlineExceeded,
@@ -70,15 +89,22 @@ pub enum Kind {
 
 impl Code {
     /// Every code, so that a name can be read back.
-    pub const ALL: [Code; 18] = [
+    pub const ALL: [Code; 27] = [
         Code::Syntax,
         Code::Type,
         Code::Unsupported,
         Code::Statement,
         Code::Function,
         Code::Complexity,
+        Code::Cost,
         Code::NotFound,
         Code::Unauthenticated,
+        Code::Purpose,
+        Code::Revoked,
+        Code::Expired,
+        Code::Cap,
+        Code::Aggregate,
+        Code::Disclosure,
         Code::Eval,
         Code::Memory,
         Code::Deadline,
@@ -87,6 +113,8 @@ impl Code {
         Code::SiteUnavailable,
         Code::SiteProtocol,
         Code::Stale,
+        Code::Audit,
+        Code::Policy,
         Code::Config,
         Code::Internal,
     ];
@@ -100,8 +128,15 @@ impl Code {
             Code::Statement => "STATEMENT",
             Code::Function => "FUNCTION",
             Code::Complexity => "COMPLEXITY",
+            Code::Cost => "COST",
             Code::NotFound => "NOT_FOUND",
             Code::Unauthenticated => "UNAUTHENTICATED",
+            Code::Purpose => "PURPOSE",
+            Code::Revoked => "REVOKED",
+            Code::Expired => "EXPIRED",
+            Code::Cap => "CAP",
+            Code::Aggregate => "AGGREGATE",
+            Code::Disclosure => "DISCLOSURE",
             Code::Eval => "EVAL",
             Code::Memory => "MEMORY",
             Code::Deadline => "DEADLINE",
@@ -110,6 +145,8 @@ impl Code {
             Code::SiteUnavailable => "SITE_UNAVAILABLE",
             Code::SiteProtocol => "SITE_PROTOCOL",
             Code::Stale => "STALE",
+            Code::Audit => "AUDIT",
+            Code::Policy => "POLICY",
             Code::Config => "CONFIG",
             Code::Internal => "INTERNAL",
         }
@@ -128,11 +165,14 @@ impl Code {
             }
             Code::NotFound => Kind::NotFound,
             Code::Unauthenticated => Kind::Unauthenticated,
+            Code::Purpose | Code::Revoked | Code::Expired | Code::Aggregate | Code::Disclosure | Code::Policy => {
+                Kind::Forbidden
+            }
             Code::Unsupported => Kind::Unsupported,
-            Code::Memory | Code::Busy => Kind::ResourceExhausted,
+            Code::Memory | Code::Busy | Code::Cost | Code::Cap => Kind::ResourceExhausted,
             Code::Deadline => Kind::DeadlineExceeded,
             Code::Cancelled => Kind::Cancelled,
-            Code::SiteUnavailable => Kind::SiteUnavailable,
+            Code::SiteUnavailable | Code::Audit => Kind::SiteUnavailable,
             Code::SiteProtocol | Code::Stale | Code::Config | Code::Internal => Kind::Internal,
         }
     }

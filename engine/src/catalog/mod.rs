@@ -5,4 +5,5 @@ pub mod regional;
 pub mod site_table;
 pub mod snapshot;
 pub mod system;
+pub mod treatment;
 pub mod view;

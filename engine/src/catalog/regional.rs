@@ -16,6 +16,7 @@ use crate::catalog::site_table::SiteTable;
 use crate::catalog::snapshot::Snapshots;
 use crate::config::{RegionalArm, RegionalTable, TableName};
 use crate::error::{Code, EngineError, Result};
+use crate::identity::Asker;
 
 /// The view over all arms of `regional`. The region column stands where the arms have one of that name, else last; an
 /// arm that has one gives only its rows of that region.
@@ -26,11 +27,12 @@ use crate::error::{Code, EngineError, Result};
 pub async fn regional_table(
     snapshots: &Snapshots,
     state: &SessionState,
+    asker: &Arc<Asker>,
     regional: &RegionalTable,
 ) -> Result<Arc<dyn TableProvider>> {
     let mut union: Option<(LogicalPlan, SchemaRef)> = None;
     for arm in &regional.arms {
-        let table = arm_table(snapshots, regional, arm).await?;
+        let table = arm_table(snapshots, asker, regional, arm).await?;
         let schema = table.schema();
         let columns = union.as_ref().map_or(&schema, |(_, columns)| columns);
         let columns = Arc::clone(columns);
@@ -49,9 +51,14 @@ pub async fn regional_table(
     Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
-async fn arm_table(snapshots: &Snapshots, regional: &RegionalTable, arm: &RegionalArm) -> Result<SiteTable> {
+async fn arm_table(
+    snapshots: &Snapshots,
+    asker: &Arc<Asker>,
+    regional: &RegionalTable,
+    arm: &RegionalArm,
+) -> Result<SiteTable> {
     let TableName { catalog, schema, table } = &arm.table;
-    snapshots.table(catalog, schema, table).await?.ok_or_else(|| {
+    snapshots.table(asker, (catalog, schema, table)).await?.ok_or_else(|| {
         EngineError::new(
             Code::NotFound,
             format!("the regional table `{}` has an arm `{}` that its site does not have", regional.name, arm.table),

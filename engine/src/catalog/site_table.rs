@@ -13,6 +13,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableScan, Tab
 use datafusion::physical_plan::ExecutionPlan;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::treatment::TableTreatment;
 use crate::error::EngineError;
 
 /// The name of a site, unique in a federation; it is the catalog of the site's tables.
@@ -46,6 +47,7 @@ pub struct SiteTable {
     schema: SchemaRef,
     statistics: Statistics,
     origin: Origin,
+    treatment: Arc<TableTreatment>,
 }
 
 /// The table's name at its site, and the version of it that was planned with.
@@ -62,13 +64,24 @@ pub struct Origin {
 impl SiteTable {
     /// A table of `site` with the schema and statistics of the site's view (statistics in the schema's column order).
     pub fn new(site: SiteId, schema: SchemaRef, statistics: Statistics) -> Self {
-        Self { site, schema, statistics, origin: Origin::default() }
+        Self { site, schema, statistics, origin: Origin::default(), treatment: Arc::default() }
     }
 
     /// The same table with the name and version that its site knows.
     #[must_use]
     pub fn with_origin(self, origin: Origin) -> Self {
         Self { origin, ..self }
+    }
+
+    /// The same table in the form in which the asker sees it.
+    #[must_use]
+    pub fn with_treatment(self, treatment: Arc<TableTreatment>) -> Self {
+        Self { treatment, ..self }
+    }
+
+    /// The form in which the asker sees it.
+    pub fn treatment(&self) -> &Arc<TableTreatment> {
+        &self.treatment
     }
 
     /// The name and version that its site knows.

@@ -1,19 +1,22 @@
-//! What the coordinator keeps of each site's view. Planning reads it and waits for no site that has answered before.
+//! What the coordinator keeps of each site: one view for each kind of asker, as the site gave it to them. Planning reads it
+//! and waits for no site that has answered the same asker before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Statistics;
-use datafusion::common::runtime::SpawnedTask;
 use futures::future::join_all;
-use parking_lot::RwLock;
-use tokio::time::sleep;
+use parking_lot::{Mutex, RwLock};
+use tokio::task::JoinSet;
 
 use crate::catalog::site_table::{Origin, SiteId, SiteTable};
+use crate::catalog::treatment::TableTreatment;
 use crate::catalog::view::{View, ViewTable};
+use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
+use crate::identity::Asker;
 use crate::peer::{Peers, SitePeer};
 
 /// How old a view must be before an unknown name is reason to ask the site again.
@@ -22,19 +25,54 @@ const SECOND_LOOK_AFTER: Duration = Duration::from_secs(1);
 /// The views of all sites.
 #[derive(Debug)]
 pub struct Snapshots {
-    sites: BTreeMap<SiteId, Arc<Snapshot>>,
+    sites: BTreeMap<SiteId, SiteViews>,
 }
 
+/// The views of one site.
+#[derive(Debug)]
+struct SiteViews {
+    peer: Arc<SitePeer>,
+    views: Mutex<HashMap<Viewer, Arc<Snapshot>>>,
+    /// When the site last did not answer, and how.
+    failure: Arc<RwLock<Option<(Instant, EngineError)>>>,
+    pace: Pace,
+    views_max: usize,
+}
+
+/// How often a site is asked.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// For how long a site that did not answer is taken to be down, so that nobody waits for it one by one.
+    retry_after: Duration,
+    /// How old a view may become before it is asked for again, behind the back of the statement that uses it.
+    refresh_after: Duration,
+}
+
+/// Who sees the same of every site: all that a decision may depend on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Viewer(blake3::Hash);
+
+impl Viewer {
+    fn of(asker: &Asker) -> Result<Self> {
+        let told = serde_json::to_vec(&(&asker.subject, &asker.purpose)).map_err(EngineError::internal)?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&told).update(format!("{:?}", asker.issuer).as_bytes());
+        Ok(Self(hasher.finalize()))
+    }
+}
+
+/// One viewer's view of one site.
 #[derive(Debug)]
 struct Snapshot {
     peer: Arc<SitePeer>,
     known: RwLock<Option<Arc<KnownView>>>,
+    last_used: Mutex<Instant>,
     /// Held while the site is asked, so that many statements ask once.
     asking: tokio::sync::Mutex<()>,
-    /// When the site last did not answer, and how.
-    failure: RwLock<Option<(Instant, EngineError)>>,
-    /// For how long a site that did not answer is taken to be down.
-    retry_after: Duration,
+    /// The task that asks behind a statement's back.
+    renewal: Mutex<JoinSet<()>>,
+    failure: Arc<RwLock<Option<(Instant, EngineError)>>>,
+    pace: Pace,
 }
 
 /// A view as it was at one moment.
@@ -42,6 +80,8 @@ struct Snapshot {
 pub struct KnownView {
     /// The tables by source and name.
     pub tables: BTreeMap<(String, String), KnownTable>,
+    /// Why nothing is visible, when it is the purpose.
+    purpose: Option<String>,
     taken: Instant,
 }
 
@@ -52,6 +92,8 @@ pub struct KnownTable {
     pub schema: SchemaRef,
     /// What the owner says about it.
     pub comment: Option<String>,
+    /// In which form this viewer sees it.
+    pub treatment: Arc<TableTreatment>,
     statistics: Statistics,
     version: String,
 }
@@ -59,54 +101,39 @@ pub struct KnownTable {
 impl KnownView {
     fn decode(view: &View) -> Result<Self> {
         let tables = view.tables.iter().map(KnownTable::decode).collect::<Result<_>>()?;
-        Ok(Self { tables, taken: Instant::now() })
+        Ok(Self { tables, purpose: view.purpose.clone(), taken: Instant::now() })
     }
 }
 
 impl KnownTable {
     fn decode(table: &ViewTable) -> Result<((String, String), Self)> {
         let (schema, statistics) = table.decode()?;
-        let known = Self { schema, statistics, comment: table.comment.clone(), version: table.version.clone() };
+        let known = Self {
+            schema,
+            statistics,
+            treatment: Arc::new(table.treatment.clone()),
+            comment: table.comment.clone(),
+            version: table.version.clone(),
+        };
         Ok(((table.source.clone(), table.name.clone()), known))
     }
 }
 
 impl Snapshots {
     /// Nothing known yet of any of the peers.
-    ///
-    /// A site that does not answer is taken to be down for `retry_after`, so that nobody waits for it one by one.
-    pub fn new(peers: &Peers, retry_after: Duration) -> Arc<Self> {
-        let sites = peers
-            .all()
-            .into_iter()
-            .map(|peer| {
-                let snapshot = Snapshot {
-                    peer: Arc::clone(peer),
-                    known: RwLock::default(),
-                    asking: tokio::sync::Mutex::default(),
-                    failure: RwLock::default(),
-                    retry_after,
-                };
-                (peer.site().clone(), Arc::new(snapshot))
-            })
-            .collect();
-        Arc::new(Self { sites })
-    }
-
-    /// Asks every site now and then every so often, until the task is dropped. A site that does not answer keeps its
-    /// last view.
-    pub fn refresh_every(self: &Arc<Self>, interval: Duration, retry_after: Duration) -> SpawnedTask<()> {
-        let snapshots = Arc::clone(self);
-        SpawnedTask::spawn(async move {
-            loop {
-                let asked = snapshots.sites.values().map(|snapshot| snapshot.ask_again(Instant::now()));
-                for failure in join_all(asked).await.into_iter().filter_map(Result::err) {
-                    tracing::warn!("{failure}");
-                }
-                let all_known = snapshots.sites.values().all(|snapshot| snapshot.known.read().is_some());
-                sleep(if all_known { interval } else { retry_after }).await;
-            }
-        })
+    pub fn new(peers: &Peers, limits: &Limits) -> Arc<Self> {
+        let pace = Pace {
+            retry_after: Duration::from_millis(limits.view_retry_interval_ms),
+            refresh_after: Duration::from_millis(limits.view_refresh_interval_ms),
+        };
+        let site = |peer: &Arc<SitePeer>| SiteViews {
+            peer: Arc::clone(peer),
+            views: Mutex::default(),
+            failure: Arc::default(),
+            pace,
+            views_max: limits.views_per_site_max,
+        };
+        Arc::new(Self { sites: peers.all().into_iter().map(|peer| (peer.site().clone(), site(peer))).collect() })
     }
 
     /// The names of the sites, sorted.
@@ -114,37 +141,53 @@ impl Snapshots {
         self.sites.keys()
     }
 
-    /// What is known of every site; a site that was never asked is asked now, one that does not answer is left out.
-    pub async fn all(&self) -> Vec<(SiteId, Arc<KnownView>)> {
-        let views = join_all(self.sites.iter().map(|(site, snapshot)| async move {
-            match snapshot.view().await {
-                Ok(view) => Some((site.clone(), view)),
-                Err(error) => {
-                    tracing::warn!("{error}");
-                    None
+    /// What the asker sees of every site; a site that was never asked for them is asked now, one that does not answer
+    /// is left out.
+    ///
+    /// # Errors
+    /// When the asker cannot be told from others: a defect.
+    pub async fn all(&self, asker: &Arc<Asker>) -> Result<Vec<(SiteId, Arc<KnownView>)>> {
+        let viewer = Viewer::of(asker)?;
+        let views = join_all(self.sites.iter().map(|(site, views)| {
+            let snapshot = views.of(&viewer);
+            async move {
+                match snapshot.view(asker).await {
+                    Ok(view) => Some((site.clone(), view)),
+                    Err(error) => {
+                        tracing::warn!("{error}");
+                        None
+                    }
                 }
             }
         }))
         .await;
-        views.into_iter().flatten().collect()
+        Ok(views.into_iter().flatten().collect())
     }
 
-    /// The table of that name as the planner needs it; `None` when the site has none.
+    /// The table of that name as the planner needs it; `None` when the asker sees none.
     ///
     /// # Errors
-    /// `SITE_UNAVAILABLE` when the site was never heard of and does not answer now.
-    pub async fn table(&self, site: &str, source: &str, table: &str) -> Result<Option<SiteTable>> {
+    /// `SITE_UNAVAILABLE` when the site has never answered the asker and does not answer now; `PURPOSE` when the site
+    /// shows the asker nothing without another purpose, whatever table is asked for.
+    pub async fn table(&self, asker: &Arc<Asker>, name: (&str, &str, &str)) -> Result<Option<SiteTable>> {
+        let (site, source, table) = name;
         let id = SiteId::new(site);
-        let Some(snapshot) = self.sites.get(&id) else { return Ok(None) };
+        let Some(views) = self.sites.get(&id) else { return Ok(None) };
+        let snapshot = views.of(&Viewer::of(asker)?);
         let key = (source.to_string(), table.to_string());
-        let mut view = snapshot.view().await?;
+        let mut view = snapshot.view(asker).await?;
         if !view.tables.contains_key(&key) && view.taken.elapsed() > SECOND_LOOK_AFTER {
             // It may be new; when the site does not answer, what is known stands.
-            view = snapshot.ask_again(Instant::now()).await.unwrap_or(view);
+            view = snapshot.ask_again(asker, Instant::now()).await.unwrap_or(view);
+        }
+        if let Some(refusal) = &view.purpose {
+            return Err(EngineError::new(Code::Purpose, format!("site {id} says: {refusal}")));
         }
         Ok(view.tables.get(&key).map(|known| {
             let origin = Origin { source: key.0.clone(), table: key.1.clone(), version: known.version.clone() };
-            SiteTable::new(id, Arc::clone(&known.schema), known.statistics.clone()).with_origin(origin)
+            SiteTable::new(id, Arc::clone(&known.schema), known.statistics.clone())
+                .with_origin(origin)
+                .with_treatment(Arc::clone(&known.treatment))
         }))
     }
 
@@ -152,44 +195,94 @@ impl Snapshots {
     ///
     /// # Errors
     /// The first site that does not answer.
-    pub async fn refresh(&self, sites: Vec<SiteId>) -> Result<()> {
+    pub async fn refresh(&self, asker: &Arc<Asker>, sites: Vec<SiteId>) -> Result<()> {
         let since = Instant::now();
+        let viewer = Viewer::of(asker)?;
         for site in sites {
-            if let Some(snapshot) = self.sites.get(&site) {
-                snapshot.ask_again(since).await?;
+            if let Some(views) = self.sites.get(&site) {
+                views.of(&viewer).ask_again(asker, since).await?;
             }
         }
         Ok(())
     }
 }
 
+impl SiteViews {
+    /// The viewer's snapshot; when there are too many, the one that was not used for longest makes room.
+    fn of(&self, viewer: &Viewer) -> Arc<Snapshot> {
+        let mut views = self.views.lock();
+        if !views.contains_key(viewer) && views.len() >= self.views_max {
+            let oldest = views.iter().min_by_key(|(_, snapshot)| *snapshot.last_used.lock()).map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest {
+                views.remove(&oldest);
+            }
+        }
+        let snapshot = views.entry(viewer.clone()).or_insert_with(|| {
+            Arc::new(Snapshot {
+                peer: Arc::clone(&self.peer),
+                known: RwLock::default(),
+                last_used: Mutex::new(Instant::now()),
+                asking: tokio::sync::Mutex::default(),
+                renewal: Mutex::default(),
+                failure: Arc::clone(&self.failure),
+                pace: self.pace,
+            })
+        });
+        *snapshot.last_used.lock() = Instant::now();
+        Arc::clone(snapshot)
+    }
+}
+
 impl Snapshot {
-    async fn view(&self) -> Result<Arc<KnownView>> {
+    async fn view(self: &Arc<Self>, asker: &Arc<Asker>) -> Result<Arc<KnownView>> {
         let known = self.known.read().clone();
         match known {
-            Some(view) => Ok(view),
-            None => self.ask_again(Instant::now()).await,
+            Some(view) => {
+                if view.taken.elapsed() > self.pace.refresh_after {
+                    self.renew(asker);
+                }
+                Ok(view)
+            }
+            None => self.ask_again(asker, Instant::now()).await,
         }
     }
 
+    /// Asks again while the statement goes on with what is known.
+    fn renew(self: &Arc<Self>, asker: &Arc<Asker>) {
+        let mut renewal = self.renewal.lock();
+        while renewal.try_join_next().is_some() {}
+        if !renewal.is_empty() {
+            return;
+        }
+        let (snapshot, asker) = (Arc::downgrade(self), Arc::clone(asker));
+        renewal.spawn(async move {
+            if let Some(snapshot) = snapshot.upgrade()
+                && let Err(error) = snapshot.ask_again(&asker, Instant::now()).await
+            {
+                tracing::warn!("{error}");
+            }
+        });
+    }
+
     /// The site's view, newer than `since`.
-    async fn ask_again(&self, since: Instant) -> Result<Arc<KnownView>> {
+    async fn ask_again(&self, asker: &Arc<Asker>, since: Instant) -> Result<Arc<KnownView>> {
         let _one_at_a_time = self.asking.lock().await;
         if let Some(view) = self.known.read().clone().filter(|view| view.taken > since) {
             return Ok(view);
         }
         if let Some((when, error)) = self.failure.read().as_ref()
-            && when.elapsed() < self.retry_after
+            && when.elapsed() < self.pace.retry_after
         {
             return Err(error.duplicate());
         }
-        let asked = self.ask().await;
-        *self.failure.write() = asked.as_ref().err().map(|error| (Instant::now(), error.duplicate()));
+        let asked = self.ask(asker).await;
+        let down = asked.as_ref().err().filter(|error| error.code() == Code::SiteUnavailable);
+        *self.failure.write() = down.map(|error| (Instant::now(), error.duplicate()));
         asked
     }
 
-    async fn ask(&self) -> Result<Arc<KnownView>> {
-        let view = Arc::new(KnownView::decode(&self.peer.view().await?).map_err(|error| {
+    async fn ask(&self, asker: &Arc<Asker>) -> Result<Arc<KnownView>> {
+        let view = Arc::new(KnownView::decode(&self.peer.view(asker).await?).map_err(|error| {
             EngineError::new(Code::SiteProtocol, format!("site {}: {}", self.peer.site(), error.sentence()))
         })?);
         *self.known.write() = Some(Arc::clone(&view));

@@ -15,6 +15,7 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::treatment::TableTreatment;
 use crate::error::{Code, EngineError, Result};
 
 /// The action by which a coordinator asks for a [`View`].
@@ -56,6 +57,8 @@ pub struct View {
     pub site: String,
     /// Every visible table, in the order of source and name.
     pub tables: Vec<ViewTable>,
+    /// Why nothing is visible, when it is the purpose: none was chosen, or one that the subject does not hold there.
+    pub purpose: Option<String>,
 }
 
 /// A table of a [`View`].
@@ -81,6 +84,8 @@ pub struct ViewTable {
     pub bounds: String,
     /// Nullability per column, in the order of the schema.
     pub nullable: Vec<bool>,
+    /// In which form the asker sees it.
+    pub treatment: TableTreatment,
 }
 
 /// A count and whether it is exact.
@@ -121,8 +126,8 @@ fn decimal_digits(rows: usize) -> u8 {
 }
 
 impl ViewTable {
-    /// The entry of one table of `source`.
-    pub fn new(source: &str, table: &TableDescription) -> Result<Self> {
+    /// The entry of one table of `source`, described as the asker may know it.
+    pub fn new(source: &str, table: &TableDescription, treatment: TableTreatment) -> Result<Self> {
         let statistics = &table.statistics;
         Ok(Self {
             source: source.to_string(),
@@ -134,6 +139,7 @@ impl ViewTable {
             columns: statistics.column_statistics.iter().map(column_counts).collect(),
             bounds: encode(&table.schema, Some(statistics))?,
             nullable: table.schema.fields().iter().map(|field| field.is_nullable()).collect(),
+            treatment,
         })
     }
 

@@ -88,10 +88,12 @@ limits! {
     stream_window_bytes: u32 = 8 * MIB, 64 * KIB..=GIB;
     /// Calls at once on one connection of a client or a coordinator.
     calls_per_connection_max: u32 = 1_024, 1..=MIB;
-    /// How often a coordinator asks every site for its view.
+    /// How old a site's view may become before a coordinator asks for it again.
     view_refresh_interval_ms: u64 = 30_000, 100..=HOUR_MS;
     /// How long a site that did not answer is taken to be down before it is asked for its view again.
     view_retry_interval_ms: u64 = 1_000, 10..=HOUR_MS;
+    /// Views of one site that a coordinator keeps, one for each kind of asker.
+    views_per_site_max: usize = 1_000, 1..=MIB;
     /// The largest row of parameters that is bound to a statement.
     parameter_bytes_max: usize = MIB, KIB..=64 * MIB;
     /// How often an idle connection is asked whether its other end still lives.

@@ -13,11 +13,13 @@ use crate::session::declared::lines;
 use crate::session::queries::{LedgerEntry, Progress, QueryRecord};
 
 /// The plan, without running it.
-pub(super) fn explanation(planned: &Planned) -> Result<SendableRecordBatchStream> {
+pub(super) fn explanation(run: &Run) -> Result<SendableRecordBatchStream> {
+    let planned = &run.planned;
     let mut rows = vec![operators(planned)];
     for (index, fragment) in planned.cut.fragments.iter().enumerate() {
         rows.push((format!("site {} ({})", fragment.site, index + 1), fragment.statement.to_string()));
     }
+    rows.extend(run.policies.iter().cloned());
     rows.extend(unsent(planned));
     lines(rows)
 }
@@ -39,6 +41,7 @@ pub(super) async fn analysis(run: &Run, record: &Arc<QueryRecord>) -> Result<Sen
             format!("{}\n{}", entry.statement, border(&entry)),
         ));
     }
+    rows.extend(run.policies.iter().cloned());
     rows.extend(unsent(&run.planned));
     lines(rows)
 }

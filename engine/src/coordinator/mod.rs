@@ -2,12 +2,11 @@
 
 mod explain;
 mod names;
+mod policies;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -40,7 +39,6 @@ use crate::session::statement::{Statement, parse};
 #[derive(Debug)]
 pub struct Coordinator {
     core: Arc<Core>,
-    _refresh: SpawnedTask<()>,
 }
 
 /// What a running query needs of its coordinator.
@@ -78,9 +76,7 @@ impl Coordinator {
         let limits = Arc::new(config.node.limits.clone());
         let addresses = config.sites.iter().map(|site| address(config, site)).collect();
         let peers = Arc::new(Peers::new(addresses, &limits)?);
-        let retry_after = Duration::from_millis(limits.view_retry_interval_ms);
-        let snapshots = Snapshots::new(&peers, retry_after);
-        let refresh = snapshots.refresh_every(Duration::from_millis(limits.view_refresh_interval_ms), retry_after);
+        let snapshots = Snapshots::new(&peers, &limits);
         let core = Core {
             name: config.node.name.as_str().to_string(),
             base: base_state(&limits)?,
@@ -90,7 +86,7 @@ impl Coordinator {
             queries: Queries::new(limits.running_queries_max, limits.recent_queries_max),
             limits,
         };
-        Ok(Self { core: Arc::new(core), _refresh: refresh })
+        Ok(Self { core: Arc::new(core) })
     }
 }
 
@@ -131,7 +127,7 @@ impl Door for Coordinator {
         let run = self.core.plan(&record, &asked).await?;
         match asked.wanted {
             Wanted::Rows => Ok(answer(Arc::clone(&self.core), record, asked, run)),
-            Wanted::Explanation => explain::explanation(&run.planned),
+            Wanted::Explanation => explain::explanation(&run),
             Wanted::Analysis => match explain::analysis(&run, &record).await {
                 Err(error) if error.code() == Code::Stale => {
                     let run = plan_again(&self.core, &record, &asked, &run).await?;
@@ -143,20 +139,22 @@ impl Door for Coordinator {
     }
 
     async fn tables(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>> {
-        let mut listed = self.core.site_tables().await;
-        listed.extend(self.core.regional_tables().await);
+        let mut listed = self.core.site_tables(asker).await?;
+        listed.extend(self.core.regional_tables(asker).await);
         listed.extend(system::listed());
         tracing::debug!(subject = asker.label(), tables = listed.len(), "listed tables");
         Ok(listed)
     }
 
-    fn catalogs(&self) -> Vec<String> {
-        let mut catalogs: Vec<String> = self.core.snapshots.sites().map(ToString::to_string).collect();
+    async fn catalogs(&self, asker: &Arc<Asker>) -> Result<Vec<String>> {
+        let views = self.core.snapshots.all(asker).await?;
+        let seen = views.iter().filter(|(_, view)| !view.tables.is_empty());
+        let mut catalogs: Vec<String> = seen.map(|(site, _)| site.to_string()).collect();
         catalogs.extend(self.core.regionals.iter().map(|regional| regional.name.catalog.clone()));
         catalogs.push(system::CATALOG.to_string());
         catalogs.sort();
         catalogs.dedup();
-        catalogs
+        Ok(catalogs)
     }
 
     async fn view(&self, _asker: &Arc<Asker>) -> Result<Option<View>> {
@@ -173,6 +171,8 @@ struct Run {
     state: SessionState,
     declared: arrow::datatypes::SchemaRef,
     planned: Planned,
+    /// The policies that applied, a line for each governed table.
+    policies: Vec<(String, String)>,
 }
 
 impl Core {
@@ -195,6 +195,7 @@ impl Core {
     async fn plan(&self, record: &Arc<QueryRecord>, asked: &Asked) -> Result<Run> {
         let (state, logical) = self.bind(&record.asker, asked).await?;
         let planned = plan(&state, logical.clone()).await?;
+        let policies = policies::lines(&logical)?;
         let declared = declared_schema(&logical, &planned.cut.plan);
         for (site, unsent) in &planned.cut.unsent {
             match unsent {
@@ -205,11 +206,11 @@ impl Core {
         let access = RemoteAccess { peers: Arc::clone(&self.peers), record: Arc::clone(record) };
         let config = state.config().clone().with_extension(Arc::new(access));
         let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
-        Ok(Run { state, declared, planned })
+        Ok(Run { state, declared, planned, policies })
     }
 
-    async fn site_tables(&self) -> Vec<ListedTable> {
-        let views = self.snapshots.all().await;
+    async fn site_tables(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>> {
+        let views = self.snapshots.all(asker).await?;
         let tables = views.iter().flat_map(|(site, view)| {
             view.tables.iter().map(|((source, table), known)| ListedTable {
                 catalog: site.to_string(),
@@ -220,14 +221,14 @@ impl Core {
                 comment: known.comment.clone(),
             })
         });
-        tables.collect()
+        Ok(tables.collect())
     }
 
     /// A regional table whose arms cannot all be described is not listed; asking for it says why.
-    async fn regional_tables(&self) -> Vec<ListedTable> {
+    async fn regional_tables(&self, asker: &Arc<Asker>) -> Vec<ListedTable> {
         let mut listed = Vec::new();
         for regional in &self.regionals {
-            match regional_table(&self.snapshots, &self.base, regional).await {
+            match regional_table(&self.snapshots, &self.base, asker, regional).await {
                 Ok(table) => listed.push(ListedTable {
                     catalog: regional.name.catalog.clone(),
                     schema: regional.name.schema.clone(),
@@ -278,7 +279,7 @@ fn answer(core: Arc<Core>, record: Arc<QueryRecord>, asked: Arc<Asked>, run: Run
 
 async fn plan_again(core: &Core, record: &Arc<QueryRecord>, asked: &Asked, stale: &Run) -> Result<Run> {
     let sites: Vec<SiteId> = stale.planned.cut.fragments.iter().map(|fragment| fragment.site.clone()).collect();
-    core.snapshots.refresh(sites).await?;
+    core.snapshots.refresh(&record.asker, sites).await?;
     let run = core.plan(record, asked).await?;
     let told = |run: &Run| -> Vec<_> {
         let fields = run.declared.fields().iter();

@@ -31,9 +31,9 @@ impl Names for Subjects<'_> {
             regional.name.catalog == catalog && regional.name.schema == schema && regional.name.table == table
         });
         if let Some(regional) = regional {
-            return regional_table(&self.core.snapshots, &self.core.base, regional).await;
+            return regional_table(&self.core.snapshots, &self.core.base, self.asker, regional).await;
         }
-        match self.core.snapshots.table(catalog, schema, table).await? {
+        match self.core.snapshots.table(self.asker, (catalog, schema, table)).await? {
             Some(table) => Ok(Arc::new(table)),
             None => Err(unknown_table(name)),
         }

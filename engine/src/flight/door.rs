@@ -85,8 +85,11 @@ pub trait Door: Send + Sync + 'static {
     /// Only when nothing can be listed at all.
     async fn tables(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>>;
 
-    /// Every catalog that the subject may see, also those without a table.
-    fn catalogs(&self) -> Vec<String>;
+    /// Every catalog in which the subject may see anything, sorted.
+    ///
+    /// # Errors
+    /// Only when nothing can be listed at all.
+    async fn catalogs(&self, asker: &Arc<Asker>) -> Result<Vec<String>>;
 
     /// What a subject may see of this node, for the coordinator that plans for them; `None` where the node is no site.
     ///

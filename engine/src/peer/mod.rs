@@ -24,6 +24,7 @@ use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
 use crate::flight::headers;
 use crate::flight::status::from_site;
+use crate::identity::Asker;
 use crate::peer::count::{Counted, Counters};
 use crate::session::queries::{LedgerEntry, QueryId};
 
@@ -103,7 +104,7 @@ impl SitePeer {
     ///
     /// # Errors
     /// `SITE_UNAVAILABLE`, `SITE_PROTOCOL`.
-    pub async fn view(&self) -> Result<View> {
+    pub async fn view(&self, _asker: &Arc<Asker>) -> Result<View> {
         let view: View = self.fetch(VIEW_ACTION).await?;
         self.expect_own_name(&view.site)?;
         Ok(view)

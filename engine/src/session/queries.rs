@@ -162,11 +162,83 @@ pub struct QueryRecord {
     handle: Option<Arc<str>>,
     course: Course,
     rows: AtomicU64,
+    bytes: AtomicU64,
     ledger: Mutex<Vec<Arc<LedgerEntry>>>,
-    cancel: watch::Sender<bool>,
+    stop: watch::Sender<Option<Stop>>,
+    warrant: OnceLock<Box<dyn Warrant>>,
+}
+
+/// Why a query is stopped before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Somebody cancelled it.
+    Cancelled,
+    /// A grant that it rests on was revoked.
+    Revoked,
+    /// A grant that it rests on, or the asker's identity, has ended.
+    Expired,
+}
+
+impl Stop {
+    /// The error that the asker reads.
+    pub fn error(self) -> EngineError {
+        match self {
+            Stop::Cancelled => EngineError::new(Code::Cancelled, "the query was cancelled"),
+            Stop::Revoked => EngineError::new(
+                Code::Revoked,
+                "a grant that the query rests on was revoked while it ran; what has arrived of the answer is not whole",
+            ),
+            Stop::Expired => EngineError::new(
+                Code::Expired,
+                "a grant or the identity that the query rests on ended while it ran; what has arrived of the answer is \
+                 not whole",
+            ),
+        }
+    }
+}
+
+/// By what right a query runs at a site: asked at least twice a second whether it still stands, and told the end.
+pub trait Warrant: fmt::Debug + Send + Sync {
+    /// The reason to stop the query now, if there is one.
+    fn lapsed(&self) -> Option<Stop>;
+
+    /// The query has ended; comes once, after its last message has been handed over or its stream was dropped.
+    fn ended(&self, record: &QueryRecord);
 }
 
 impl QueryRecord {
+    /// Gives the query the right that it runs by; before its first batch, once.
+    pub fn warrant(&self, warrant: Box<dyn Warrant>) {
+        // A second one would be a defect of the caller's; the first stands.
+        let _ = self.warrant.set(warrant);
+    }
+
+    /// Stops the query if its warrant has lapsed.
+    pub fn stop_if_lapsed(&self) {
+        if let Some(stop) = self.warrant.get().and_then(|warrant| warrant.lapsed()) {
+            self.stop(stop);
+        }
+    }
+
+    /// Stops the query; the first reason counts.
+    pub fn stop(&self, reason: Stop) {
+        self.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// Adds bytes that were handed to the connection.
+    pub fn add_bytes(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes handed to the connection.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Opens a ledger entry for a statement that is about to be sent.
     pub fn open_entry(&self, site: SiteId, statement: Arc<str>) -> Arc<LedgerEntry> {
         let mut ledger = self.ledger.lock();
@@ -215,19 +287,19 @@ impl QueryRecord {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Resolves when somebody cancels the query.
-    pub async fn cancelled(&self) {
-        let mut receiver = self.cancel.subscribe();
-        // The sender lives in `self`, so the wait ends only by a cancel.
-        let _ = receiver.wait_for(|cancelled| *cancelled).await;
-    }
-
-    /// Resolves with the reason when the query must stop: somebody cancelled it, or its time is over.
+    /// Resolves with the reason when the query must stop: somebody cancelled it, its right has lapsed, or its time is over.
     pub async fn stopped(&self) -> EngineError {
         tokio::select! {
-            () = self.cancelled() => EngineError::new(Code::Cancelled, "the query was cancelled"),
+            stop = self.told_to_stop() => stop.error(),
             () = tokio::time::sleep_until(self.deadline.into()) => self.out_of_time(),
         }
+    }
+
+    async fn told_to_stop(&self) -> Stop {
+        let mut receiver = self.stop.subscribe();
+        // The sender lives in `self`, so the wait ends only by a stop.
+        let told = receiver.wait_for(Option::is_some).await.ok().and_then(|stop| *stop);
+        told.unwrap_or(Stop::Cancelled)
     }
 
     /// The error of a query whose time is over.
@@ -238,7 +310,7 @@ impl QueryRecord {
 
     /// Whether somebody has cancelled the query.
     pub fn is_cancelled(&self) -> bool {
-        *self.cancel.borrow()
+        *self.stop.borrow() == Some(Stop::Cancelled)
     }
 }
 
@@ -292,8 +364,10 @@ impl Queries {
             handle: admitted.handle.map(Arc::from),
             course: Course::begin(),
             rows: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             ledger: Mutex::default(),
-            cancel: watch::Sender::new(false),
+            stop: watch::Sender::new(None),
+            warrant: OnceLock::new(),
         });
         let mut state = self.state.lock();
         if state.running.len() >= self.running_max {
@@ -314,7 +388,7 @@ impl Queries {
         let mut found = false;
         for record in state.running.values() {
             if record.handle.as_deref() == Some(handle) && record.subject.as_ref() == subject {
-                record.cancel.send_replace(true);
+                record.stop(Stop::Cancelled);
                 found = true;
             }
         }
@@ -383,6 +457,9 @@ impl Drop for RunningQuery {
         self.record.course.end(Progress::Cancelled);
         for entry in self.record.ledger() {
             entry.end(Progress::Cancelled);
+        }
+        if let Some(warrant) = self.record.warrant.get() {
+            warrant.ended(&self.record);
         }
         self.queries.finish(&self.key);
     }

@@ -16,6 +16,7 @@ use futures::future::join_all;
 
 use crate::catalog::binder::{Names, bind, unknown_table};
 use crate::catalog::system;
+use crate::catalog::treatment::TableTreatment;
 use crate::catalog::view::{Directory, DirectoryTable, View, ViewTable};
 use crate::config::{Limits, SiteConfig};
 use crate::error::{Code, EngineError, Result};
@@ -164,14 +165,14 @@ impl Door for Site {
         Ok(listed)
     }
 
-    fn catalogs(&self) -> Vec<String> {
-        vec![self.name.clone(), system::CATALOG.to_string()]
+    async fn catalogs(&self, _asker: &Arc<Asker>) -> Result<Vec<String>> {
+        Ok(vec![self.name.clone(), system::CATALOG.to_string()])
     }
 
     async fn view(&self, _asker: &Arc<Asker>) -> Result<Option<View>> {
         let described = self.described().await;
-        let tables = described.iter().map(|(source, table)| ViewTable::new(source, table)).collect::<Result<_>>()?;
-        Ok(Some(View { site: self.name.clone(), tables }))
+        let tables = described.iter().map(|(source, table)| ViewTable::new(source, table, TableTreatment::ungoverned())).collect::<Result<_>>()?;
+        Ok(Some(View { site: self.name.clone(), tables, purpose: None }))
     }
 
     async fn directory(&self) -> Result<Option<Directory>> {

@@ -1,0 +1,55 @@
+//! What a site publishes of its decision about a table: in which form an asker sees each column, and by which policies.
+//!
+//! A coordinator plans with it, marks columns and explains with it. It could not widen it: the site decides again.
+
+use serde::{Deserialize, Serialize};
+
+/// The published decision about one table for one asker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableTreatment {
+    /// Whether the site decides at all; `false` where its policy is switched off.
+    pub governed: bool,
+    /// The grant that it rests on.
+    pub grant: Option<String>,
+    /// The policies that leave rows out, by name; empty where every row is there.
+    pub row_filters: Vec<String>,
+    /// One for each visible column, in the order of the schema.
+    pub columns: Vec<ColumnTreatment>,
+    /// How aggregates over the aggregate-only columns are released.
+    pub release: Option<PublishedRelease>,
+}
+
+/// The form of one column.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnTreatment {
+    /// The form as written in a policy, such as `show_first(3)` or `aggregate only`; `None` for a clear column.
+    pub form: Option<String>,
+    /// The policies that gave it this form.
+    pub policies: Vec<String>,
+    /// Whether the column may only stand inside SUM, AVG, COUNT and COUNT(DISTINCT).
+    pub aggregate_only: bool,
+}
+
+/// The rule of aggregate-only columns, as far as a planner needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedRelease {
+    /// The least number of different entities in a group that is told.
+    pub min_group: u64,
+    /// The columns that may be grouped by.
+    pub group_by: Vec<String>,
+}
+
+impl TableTreatment {
+    /// The treatment of a table that no policy governs.
+    pub fn ungoverned() -> Self {
+        Self::default()
+    }
+
+    /// The form of the column at `index`; `None` for a clear one.
+    pub fn form(&self, index: usize) -> Option<&str> {
+        self.columns.get(index).and_then(|column| column.form.as_deref())
+    }
+}

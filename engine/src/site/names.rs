@@ -1,0 +1,163 @@
+//! The names that a statement may use at a site: the tables that its asker may see, each as the site's policy shows it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use connectors::connector::Table;
+use connectors::error::ConnectorError;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{ResolvedTableReference, TableReference};
+use datafusion::datasource::provider_as_source;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use parking_lot::Mutex;
+use policy::barrier::{BarrierId, Governed, PolicyBarrier};
+use policy::resource::TableName;
+
+use super::ruling::Ruling;
+use super::{Site, system_table};
+use crate::catalog::binder::{Names, unknown_table};
+use crate::error::{Code, EngineError, Result};
+use crate::identity::Asker;
+
+/// The names, for one statement of one asker.
+pub(super) struct SiteNames<'a> {
+    pub(super) site: &'a Site,
+    pub(super) asker: &'a Asker,
+    /// The versions that a coordinator planned with.
+    pub(super) versions: &'a BTreeMap<String, String>,
+    /// By what it is decided; `None` where policy is switched off.
+    pub(super) ruling: Option<&'a Ruling>,
+    /// The governed tables that were named so far.
+    pub(super) governed: Mutex<Vec<Arc<Governed>>>,
+}
+
+#[async_trait]
+impl Names for SiteNames<'_> {
+    async fn table(&self, name: &ResolvedTableReference) -> Result<Arc<dyn TableProvider>> {
+        if name.catalog.as_ref() == crate::catalog::system::CATALOG {
+            return system_table(self.site, self.asker, name)?.ok_or_else(|| unknown_table(name));
+        }
+        if name.catalog.as_ref() != self.site.name {
+            return Err(unknown_table(name));
+        }
+        // Before the table is looked up: without a purpose, one that exists is told exactly like one that does not.
+        if let Some(ruling) = self.ruling {
+            ruling.purpose(self.asker)?;
+        }
+        let table = self.found(name).await?;
+        match self.ruling {
+            None => {
+                self.check_version(name, &table.description.version)?;
+                Ok(table.provider)
+            }
+            Some(ruling) => self.governed_table(ruling, name, &table),
+        }
+    }
+
+    fn defaults(&self) -> (String, String) {
+        (self.site.name.clone(), self.site.default_schema.clone())
+    }
+}
+
+impl SiteNames<'_> {
+    async fn found(&self, name: &ResolvedTableReference) -> Result<Table> {
+        let source = self.site.sources.get(name.schema.as_ref()).ok_or_else(|| unknown_table(name))?;
+        match source.table(&name.table).await {
+            Err(ConnectorError::TableNotFound { .. }) => Err(unknown_table(name)),
+            // A table that cannot be read is told so only to those who would see it; nobody can say who that is.
+            Err(error) if self.ruling.is_some() => {
+                tracing::warn!("the table `{}.{}` cannot be described: {error}", name.schema, name.table);
+                Err(unknown_table(name))
+            }
+            other => other.map_err(|error| {
+                let sentence = format!("the source `{}` cannot be read at present", name.schema);
+                EngineError::new(Code::SiteUnavailable, sentence).caused_by(error)
+            }),
+        }
+    }
+
+    fn governed_table(
+        &self,
+        ruling: &Ruling,
+        name: &ResolvedTableReference,
+        table: &Table,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let of_site = TableName::new(name.schema.as_ref(), name.table.as_ref());
+        let decision = ruling.decide(self.asker, &of_site, &table.description.schema);
+        let decision = decision.ok_or_else(|| unknown_table(name))?;
+        self.check_version(name, &ruling.version(&table.description.version, &decision))?;
+        let governed = Arc::new(Governed { table: of_site, decision, id: next_barrier() });
+        let provider = GovernedTable::new(ruling, name, table, &governed)?;
+        self.governed.lock().push(governed);
+        Ok(Arc::new(provider))
+    }
+
+    fn check_version(&self, name: &ResolvedTableReference, now: &str) -> Result<()> {
+        let key = format!("{}.{}", name.schema, name.table);
+        match self.versions.get(&key) {
+            Some(version) if version != now => Err(EngineError::new(
+                Code::Stale,
+                format!("the table `{key}` has changed since the statement was planned; ask again"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn next_barrier() -> BarrierId {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    BarrierId(LAST.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A table as its asker sees it: a plan under a barrier, and no other way to its rows.
+#[derive(Debug)]
+struct GovernedTable {
+    schema: SchemaRef,
+    plan: LogicalPlan,
+}
+
+impl GovernedTable {
+    fn new(ruling: &Ruling, name: &ResolvedTableReference, table: &Table, governed: &Arc<Governed>) -> Result<Self> {
+        let reference = TableReference::full(
+            Arc::clone(&name.catalog),
+            Arc::clone(&name.schema),
+            Arc::clone(&name.table),
+        );
+        let scan = LogicalPlanBuilder::scan(reference, provider_as_source(Arc::clone(&table.provider)), None)?.build()?;
+        let treated = policy::view::treat(&governed.decision, scan, ruling.keys()).map_err(EngineError::internal)?;
+        let barrier = PolicyBarrier::new(Arc::clone(governed), treated);
+        let plan = LogicalPlan::Extension(Extension { node: Arc::new(barrier) });
+        Ok(Self { schema: Arc::clone(plan.schema().inner()), plan })
+    }
+}
+
+#[async_trait]
+impl TableProvider for GovernedTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        Some(Cow::Borrowed(&self.plan))
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        _projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        Err(EngineError::internal("a governed table was scanned beside its barrier").into())
+    }
+}
