@@ -15,6 +15,7 @@
 //! - [`peer`]: the coordinator's side of the connection to a site, byte by byte.
 //! - [`coordinator`] and [`site`]: the two kinds of node, each a [`flight::door::Door`].
 //! - [`identity`], [`config`]: who asks; what an operator wrote.
+//! - [`audit`]: the record of what left a site; [`sabotage`]: controls that tests switch off.
 //! - [`command`], [`shell`]: the subcommands of the `chancery` binary.
 //!
 //! **Invariant:** the coordinator opens no file and no database of anyone; every row comes from a site's door.
@@ -32,6 +33,7 @@ pub mod identity;
 pub mod node;
 pub mod peer;
 pub mod plan;
+pub mod sabotage;
 pub mod session;
 pub mod shell;
 pub mod site;

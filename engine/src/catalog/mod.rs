@@ -1,6 +1,7 @@
 //! Names → tables: what a statement may mention, and what is known of each table before anything is asked.
 
 pub mod binder;
+pub mod information_schema;
 pub mod regional;
 pub mod site_table;
 pub mod snapshot;

@@ -53,6 +53,8 @@ pub struct SiteTable {
 /// The table's name at its site, and the version of it that was planned with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
+    /// The catalog at the site, where it is not the site's own: `system`.
+    pub catalog: Option<String>,
     /// The source, which is the SQL schema.
     pub source: String,
     /// The table within the source.

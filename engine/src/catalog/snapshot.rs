@@ -80,6 +80,8 @@ struct Snapshot {
 pub struct KnownView {
     /// The tables by source and name.
     pub tables: BTreeMap<(String, String), KnownTable>,
+    /// Whether the site keeps a record that can be read.
+    pub keeps_record: bool,
     /// Why nothing is visible, when it is the purpose.
     purpose: Option<String>,
     taken: Instant,
@@ -101,7 +103,7 @@ pub struct KnownTable {
 impl KnownView {
     fn decode(view: &View) -> Result<Self> {
         let tables = view.tables.iter().map(KnownTable::decode).collect::<Result<_>>()?;
-        Ok(Self { tables, purpose: view.purpose.clone(), taken: Instant::now() })
+        Ok(Self { tables, keeps_record: view.keeps_record, purpose: view.purpose.clone(), taken: Instant::now() })
     }
 }
 
@@ -164,6 +166,15 @@ impl Snapshots {
         Ok(views.into_iter().flatten().collect())
     }
 
+    /// What the asker sees of one site.
+    ///
+    /// # Errors
+    /// `SITE_UNAVAILABLE` when the site has never answered the asker and does not answer now.
+    pub async fn view(&self, asker: &Arc<Asker>, site: &SiteId) -> Result<Arc<KnownView>> {
+        let views = self.sites.get(site).ok_or_else(|| EngineError::internal("a site that is not configured"))?;
+        views.of(&Viewer::of(asker)?).view(asker).await
+    }
+
     /// The table of that name as the planner needs it; `None` when the asker sees none.
     ///
     /// # Errors
@@ -184,7 +195,8 @@ impl Snapshots {
             return Err(EngineError::new(Code::Purpose, format!("site {id} says: {refusal}")));
         }
         Ok(view.tables.get(&key).map(|known| {
-            let origin = Origin { source: key.0.clone(), table: key.1.clone(), version: known.version.clone() };
+            let (source, table) = (key.0.clone(), key.1.clone());
+            let origin = Origin { catalog: None, source, table, version: known.version.clone() };
             SiteTable::new(id, Arc::clone(&known.schema), known.statistics.clone())
                 .with_origin(origin)
                 .with_treatment(Arc::clone(&known.treatment))

@@ -13,6 +13,8 @@ use crate::session::queries::{LedgerEntry, Queries, QueryRecord};
 
 /// The reserved catalog.
 pub const CATALOG: &str = "system";
+/// The schema of the tables of the record.
+pub const AUDIT: &str = "audit";
 /// The schema of the tables about queries.
 pub const QUERIES: &str = "queries";
 

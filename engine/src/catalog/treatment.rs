@@ -2,7 +2,14 @@
 //!
 //! A coordinator plans with it, marks columns and explains with it. It could not widen it: the site decides again.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
+
+/// The key of a field's metadata that tells a masked column's form, in listings of tables.
+pub const FORM_KEY: &str = "chancery.form";
 
 /// The published decision about one table for one asker.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +53,18 @@ impl TableTreatment {
     /// The treatment of a table that no policy governs.
     pub fn ungoverned() -> Self {
         Self::default()
+    }
+
+    /// The columns as metadata lists them: those that are not clear say so, under [`FORM_KEY`].
+    pub fn mark(&self, schema: &SchemaRef) -> SchemaRef {
+        let marked = schema.fields().iter().enumerate().map(|(index, field)| match self.form(index) {
+            None => field.as_ref().clone(),
+            Some(form) => {
+                let metadata = HashMap::from([(FORM_KEY.to_string(), form.to_string())]);
+                field.as_ref().clone().with_metadata(metadata)
+            }
+        });
+        Arc::new(Schema::new(marked.collect::<Vec<_>>()))
     }
 
     /// The form of the column at `index`; `None` for a clear one.

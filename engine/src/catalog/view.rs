@@ -57,6 +57,8 @@ pub struct View {
     pub site: String,
     /// Every visible table, in the order of source and name.
     pub tables: Vec<ViewTable>,
+    /// Whether the site keeps a record, `system.audit`.
+    pub keeps_record: bool,
     /// Why nothing is visible, when it is the purpose: none was chosen, or one that the subject does not hold there.
     pub purpose: Option<String>,
 }

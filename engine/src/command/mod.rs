@@ -3,5 +3,6 @@
 pub mod certs;
 pub mod check_config;
 pub mod demo;
+pub mod main;
 pub mod serve;
 pub mod user;

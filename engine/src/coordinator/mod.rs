@@ -3,6 +3,7 @@
 mod explain;
 mod names;
 mod policies;
+mod records;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ use crate::session::declared::{analyze, declare, declared_schema, describe_plan}
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
 use crate::session::statement::{Statement, parse};
+use crate::session::told::POLICY_COLUMNS;
 
 /// A coordinator's query engine.
 #[derive(Debug)]
@@ -51,6 +53,8 @@ struct Core {
     regionals: Vec<RegionalTable>,
     queries: Arc<Queries>,
     limits: Arc<Limits>,
+    /// Where each site's own door is.
+    doors: Vec<(SiteId, String)>,
 }
 
 /// A parsed question: the statement, what is wanted of it, and its parameters.
@@ -65,6 +69,7 @@ enum Wanted {
     Rows,
     Explanation,
     Analysis,
+    Policy,
 }
 
 impl Coordinator {
@@ -85,6 +90,7 @@ impl Coordinator {
             regionals: config.regionals.clone(),
             queries: Queries::new(limits.running_queries_max, limits.recent_queries_max),
             limits,
+            doors: config.sites.iter().map(|site| (SiteId::new(site.name.as_str()), site.address.to_string())).collect(),
         };
         Ok(Self { core: Arc::new(core) })
     }
@@ -119,15 +125,20 @@ impl Door for Coordinator {
         match asked.wanted {
             Wanted::Rows => describe_plan(&state, &plan),
             Wanted::Explanation | Wanted::Analysis => Ok(Description::explanation()),
+            Wanted::Policy => Ok(Description::told(&POLICY_COLUMNS)),
         }
     }
 
     async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream> {
         let asked = Arc::new(self.core.parse(&question)?);
+        if asked.wanted == Wanted::Policy {
+            let (_, plan) = self.core.bind(&record.asker, &asked).await?;
+            return policies::told(&plan);
+        }
         let run = self.core.plan(&record, &asked).await?;
         match asked.wanted {
             Wanted::Rows => Ok(answer(Arc::clone(&self.core), record, asked, run)),
-            Wanted::Explanation => explain::explanation(&run),
+            Wanted::Explanation | Wanted::Policy => explain::explanation(&run),
             Wanted::Analysis => match explain::analysis(&run, &record).await {
                 Err(error) if error.code() == Code::Stale => {
                     let run = plan_again(&self.core, &record, &asked, &run).await?;
@@ -139,9 +150,7 @@ impl Door for Coordinator {
     }
 
     async fn tables(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>> {
-        let mut listed = self.core.site_tables(asker).await?;
-        listed.extend(self.core.regional_tables(asker).await);
-        listed.extend(system::listed());
+        let listed = self.core.listed(asker).await?;
         tracing::debug!(subject = asker.label(), tables = listed.len(), "listed tables");
         Ok(listed)
     }
@@ -181,6 +190,14 @@ impl Core {
             Statement::Query(statement) => (statement, Wanted::Rows),
             Statement::Explain(statement) => (statement, Wanted::Explanation),
             Statement::ExplainAnalyze(statement) => (statement, Wanted::Analysis),
+            Statement::ExplainPolicy { as_user: None, query } => (query, Wanted::Policy),
+            Statement::ExplainPolicy { as_user: Some(_), .. } => {
+                return Err(policies::at_its_site("EXPLAIN POLICY AS USER", &question.sql, &self.doors));
+            }
+            Statement::Policy(text) => return Err(policies::at_its_site("a policy statement", &text, &self.doors)),
+            Statement::SetPurpose(_) | Statement::ShowPurpose => {
+                return Err(EngineError::internal("the purpose of a session is chosen at the door"));
+            }
         };
         Ok(Asked { statement, wanted, question: question.clone() })
     }
@@ -209,6 +226,14 @@ impl Core {
         Ok(Run { state, declared, planned, policies })
     }
 
+    async fn listed(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>> {
+        let mut listed = self.site_tables(asker).await?;
+        listed.extend(self.regional_tables(asker).await);
+        listed.extend(system::listed());
+        listed.extend(records::listed());
+        Ok(listed)
+    }
+
     async fn site_tables(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>> {
         let views = self.snapshots.all(asker).await?;
         let tables = views.iter().flat_map(|(site, view)| {
@@ -217,7 +242,7 @@ impl Core {
                 schema: source.clone(),
                 table: table.clone(),
                 table_type: "BASE TABLE",
-                columns: Arc::clone(&known.schema),
+                columns: known.treatment.mark(&known.schema),
                 comment: known.comment.clone(),
             })
         });

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::ResolvedTableReference;
 
-use super::Core;
+use super::{Core, records};
 use crate::catalog::binder::{Names, unknown_table};
+use crate::catalog::information_schema;
 use crate::catalog::regional::regional_table;
 use crate::catalog::system;
 use crate::error::Result;
@@ -26,6 +27,13 @@ impl Names for Subjects<'_> {
         if catalog == system::CATALOG && schema == system::QUERIES {
             let found = system::table(&self.core.queries, &self.asker.label(), table)?;
             return found.ok_or_else(|| unknown_table(name));
+        }
+        if catalog == system::CATALOG && schema == system::AUDIT {
+            return records::table(self.core, self.asker, table).await?.ok_or_else(|| unknown_table(name));
+        }
+        if schema == information_schema::SCHEMA {
+            let listed = self.core.listed(self.asker).await?;
+            return information_schema::table(name, &listed)?.ok_or_else(|| unknown_table(name));
         }
         let regional = self.core.regionals.iter().find(|regional| {
             regional.name.catalog == catalog && regional.name.schema == schema && regional.name.table == table

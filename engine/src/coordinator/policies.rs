@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use policy::lineage::{Lineage, lineage_of};
 
-use crate::catalog::site_table::SiteTable;
+use crate::catalog::site_table::{SiteId, SiteTable};
 use crate::catalog::treatment::TableTreatment;
+use crate::error::{Code, EngineError, Result};
+use crate::session::told::{POLICY_COLUMNS, Told, texts};
 
 /// The governed tables that a bound plan reads, by full name, each as its site shows it.
 ///
@@ -20,8 +25,7 @@ pub(super) fn governed_tables(plan: &LogicalPlan) -> DataFusionResult<BTreeMap<S
         if let LogicalPlan::TableScan(scan) = node
             && let Some(table) = SiteTable::of(scan).filter(|table| table.treatment().governed)
         {
-            let origin = table.origin();
-            tables.insert(format!("{}.{}.{}", table.site(), origin.source, origin.table), table);
+            tables.insert(full_name(&table), table);
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
@@ -37,8 +41,63 @@ pub(super) fn lines(plan: &LogicalPlan) -> DataFusionResult<Vec<(String, String)
     Ok(tables.into_iter().map(|(name, table)| (format!("policy of {name}"), applied(&table))).collect())
 }
 
+/// EXPLAIN POLICY: what would leave each site, in which form, by which policy; nothing is asked for rows.
+///
+/// # Errors
+/// When the plan cannot be walked: a defect.
+pub(super) fn told(plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
+    let lineage = lineage_of(plan, &|scan| SiteTable::of(scan).map(|table| full_name(&table)))?;
+    let rows = governed_tables(plan)?.into_iter().flat_map(|(name, table)| table_rows(&name, &table, &lineage)).collect();
+    texts(&POLICY_COLUMNS, rows)
+}
+
+fn table_rows(name: &str, table: &SiteTable, lineage: &Lineage) -> Vec<Told> {
+    let (treatment, used, schema) = (table.treatment(), lineage.of(name), table.schema());
+    let row = |column: Option<&str>, form: &str, policies: &[String], leaves: &str| -> Told {
+        vec![
+            Some(name.to_string()),
+            column.map(ToString::to_string),
+            Some(form.to_string()),
+            Some(policies.join(", ")),
+            Some(leaves.to_string()),
+            treatment.grant.clone(),
+        ]
+    };
+    let rows = if treatment.row_filters.is_empty() { "all rows" } else { "filtered rows" };
+    let mut told = vec![row(None, rows, &treatment.row_filters, "as used")];
+    for (field, column) in schema.fields().iter().zip(&treatment.columns) {
+        let leaves = if used.selected.contains(field.name()) {
+            "yes"
+        } else if used.used.contains(field.name()) {
+            "only used"
+        } else {
+            continue;
+        };
+        told.push(row(Some(field.name()), column.form.as_deref().unwrap_or("clear"), &column.policies, leaves));
+    }
+    told
+}
+
+/// The refusal of what is said at a site's own door: with the address of the site whose table it names, or of all.
+pub(super) fn at_its_site(what: &str, text: &str, doors: &[(SiteId, String)]) -> EngineError {
+    let names = |site: &SiteId| text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '.').any(|word| {
+        word.strip_prefix(site.as_str()).is_some_and(|rest| rest.starts_with('.'))
+    });
+    let named: Vec<_> = doors.iter().filter(|(site, _)| names(site)).collect();
+    let shown = if named.is_empty() { doors.iter().collect() } else { named };
+    let places: Vec<String> = shown.iter().map(|(site, address)| format!("{site} at {address}")).collect();
+    EngineError::new(
+        Code::Statement,
+        format!("{what} is said at the door of the site that owns the table, not at a coordinator: {}", places.join(", ")),
+    )
+}
+
+fn full_name(table: &SiteTable) -> String {
+    let origin = table.origin();
+    format!("{}.{}.{}", table.site(), origin.source, origin.table)
+}
+
 fn applied(table: &SiteTable) -> String {
-    use datafusion::catalog::TableProvider;
     let treatment: &TableTreatment = table.treatment();
     let schema = table.schema();
     let mut parts = vec![format!("grant {}", treatment.grant.as_deref().unwrap_or("none"))];

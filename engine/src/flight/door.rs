@@ -22,12 +22,14 @@ pub struct Question {
     pub parameters: Option<ParamValues>,
     /// The versions of the tables that a coordinator planned it with; empty from clients.
     pub versions: BTreeMap<String, String>,
+    /// Which of the query's statements to this site it is; 0 from clients.
+    pub fragment: u64,
 }
 
 impl Question {
     /// A statement without parameters.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), parameters: None, versions: BTreeMap::new() }
+        Self { sql: sql.into(), parameters: None, versions: BTreeMap::new(), fragment: 0 }
     }
 }
 

@@ -189,8 +189,8 @@ fn with_full_names(plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
         LogicalPlan::TableScan(mut scan) => match SiteTable::of(&scan) {
             Some(table) => {
                 let origin = table.origin();
-                scan.table_name =
-                    TableReference::full(table.site().as_str(), origin.source.as_str(), origin.table.as_str());
+                let catalog = origin.catalog.as_deref().unwrap_or(table.site().as_str());
+                scan.table_name = TableReference::full(catalog, origin.source.as_str(), origin.table.as_str());
                 Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
             }
             None => Ok(Transformed::no(LogicalPlan::TableScan(scan))),

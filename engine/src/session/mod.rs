@@ -4,4 +4,5 @@ pub mod declared;
 pub mod options;
 pub mod queries;
 pub mod statement;
+pub mod told;
 pub mod threads;

@@ -1,31 +1,56 @@
-//! A site: its sources behind one door. Names are bound here, against what exists now, whoever sent the statement.
+//! A site: its sources behind one door. Names are bound, decided and enforced here, whoever sent the statement.
+//!
+//! ```text
+//! names              the tables that an asker may use, each under its barrier
+//!   └─ ruling        by what it is decided: the policies of one version, one moment
+//! statement          admit → bind → decide → check → plan: a question made ready to run, or refused
+//! evidence           the record of it: intent before, completion after; and the right by which it runs
+//! views              what an asker is told of the tables: for listings and for coordinators
+//! explain            EXPLAIN and EXPLAIN POLICY
+//! policy_statements  what administrators write and read
+//! policies/          where policy lives
+//! ```
+//!
+//! **Invariant:** where policy is enforced, no row of a source is read but below a barrier that the plan was verified to
+//! have, and no row leaves before a record of the intent is on the disk.
+
+mod evidence;
+mod explain;
+mod names;
+pub mod policies;
+mod policy_statements;
+mod ruling;
+mod statement;
+mod system_tables;
+mod views;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use connectors::connector::{Source, TableDescription};
-use connectors::error::ConnectorError;
-use datafusion::catalog::TableProvider;
-use datafusion::common::ResolvedTableReference;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
-use datafusion::sql::parser::Statement as ParsedStatement;
+use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::future::join_all;
 
-use crate::catalog::binder::{Names, bind, unknown_table};
+use self::policies::Policies;
+use self::policies::tables::SiteTables;
+use self::statement::{Asked, Bound};
+use crate::audit::{AuditKey, AuditLog, AuditOptions};
 use crate::catalog::system;
-use crate::catalog::treatment::TableTreatment;
-use crate::catalog::view::{Directory, DirectoryTable, View, ViewTable};
-use crate::config::{Limits, SiteConfig};
+use crate::catalog::view::{Directory, DirectoryTable, View};
+use crate::config::{Enforcement, Limits, SiteConfig};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::door::{Description, Door, ListedTable, Question};
 use crate::identity::Asker;
-use crate::session::declared::{analyze, declare, declared_schema, describe_plan, lines};
+use crate::session::declared::describe_plan;
 use crate::session::options::base_state;
-use crate::session::queries::{Queries, QueryRecord};
-use crate::session::statement::{Statement, parse};
+use crate::session::queries::{Queries, QueryId, QueryRecord};
+
+/// How often running statements are asked whether their right still stands.
+const WARRANT_CHECK: Duration = Duration::from_millis(500);
 
 /// A site's query engine.
 #[derive(Debug)]
@@ -36,53 +61,50 @@ pub struct Site {
     base: SessionState,
     queries: Arc<Queries>,
     limits: Limits,
+    users: Option<std::path::PathBuf>,
+    /// What decides and records; `None` where policy is switched off.
+    control: Option<Control>,
+}
+
+/// What decides and records at a site.
+#[derive(Debug)]
+struct Control {
+    policies: Arc<Policies>,
+    audit: Arc<AuditLog>,
+    version_key: [u8; 32],
+    _watch: SpawnedTask<()>,
 }
 
 impl Site {
-    /// Opens the sources of a configuration.
+    /// Opens the sources, the policies and the record of a configuration.
     ///
     /// # Errors
-    /// `CONFIG` for a source that cannot be opened.
+    /// `CONFIG` for a source that cannot be opened; `AUDIT` for a record that cannot be written.
     pub async fn open(config: &SiteConfig) -> Result<Self> {
-        let mut sources = BTreeMap::new();
-        for source in &config.sources {
-            let opened =
-                connectors::registry::open(&source.kind, source.name.as_str(), source.options.clone(), &source.base)
-                    .await
-                    .map_err(|error| EngineError::new(Code::Config, error.to_string()).caused_by(error))?;
-            sources.insert(source.name.as_str().to_string(), opened);
-        }
+        let tables = SiteTables::open(config).await?;
         let limits = config.node.limits.clone();
+        let queries = Queries::new(limits.running_queries_max, limits.recent_queries_max);
+        let sources = tables.sources().clone();
+        let policies = Policies::open(config, tables).await?;
+        let control = match policies.enforcement() {
+            Enforcement::Off => None,
+            Enforcement::On => Some(Control::open(config, policies, &queries).await?),
+        };
         Ok(Self {
             name: config.node.name.as_str().to_string(),
             default_schema: config.sources.first().map_or_else(String::new, |source| source.name.as_str().to_string()),
             sources,
             base: base_state(&limits)?,
-            queries: Queries::new(limits.running_queries_max, limits.recent_queries_max),
+            queries,
             limits,
+            users: config.node.users.clone(),
+            control,
         })
     }
 
-    async fn bind(&self, asker: &Asker, question: &Question, statement: &ParsedStatement) -> Result<SessionState> {
-        let names = SiteNames { site: self, asker, versions: &question.versions };
-        bind(&self.base, &names, statement).await
-    }
-
-    async fn logical(&self, asker: &Asker, question: &Question) -> Result<(SessionState, Asked)> {
-        let (statement, explain) = match parse(&question.sql, self.limits.statement_bytes_max)? {
-            Statement::Query(query) => (query, false),
-            Statement::Explain(query) => (query, true),
-            Statement::ExplainAnalyze(_) => {
-                return Err(EngineError::new(
-                    Code::Unsupported,
-                    "EXPLAIN ANALYZE is answered by a coordinator, which sees the borders; at a site use EXPLAIN",
-                ));
-            }
-        };
-        let state = self.bind(asker, question, &statement).await?;
-        let plan = state.statement_to_plan(statement).await?;
-        let plan = analyze(&state, plan, question.parameters.as_ref())?;
-        Ok((state, if explain { Asked::Explain(plan) } else { Asked::Rows(plan) }))
+    /// The record of this site; `None` where policy is switched off.
+    pub fn audit(&self) -> Option<&Arc<AuditLog>> {
+        self.control.as_ref().map(|control| &control.audit)
     }
 
     /// Every table that can be described; what is wrong with another one hides none of them.
@@ -106,12 +128,48 @@ impl Site {
         .await;
         listed.into_iter().flatten().collect()
     }
+
+    async fn listed(&self, asker: &Asker) -> Result<Vec<ListedTable>> {
+        let mut listed = self.listed_tables(asker).await?;
+        listed.extend(system::listed());
+        listed.extend(system_tables::listed(self));
+        Ok(listed)
+    }
+
+    fn is_administrator(&self, asker: &Asker) -> bool {
+        self.control.as_ref().is_some_and(|control| control.policies.is_administrator(asker))
+    }
 }
 
-/// A statement's plan, and what is wanted of it.
-enum Asked {
-    Rows(LogicalPlan),
-    Explain(LogicalPlan),
+impl Control {
+    async fn open(config: &SiteConfig, policies: Arc<Policies>, queries: &Arc<Queries>) -> Result<Self> {
+        let state = config.node.state.clone();
+        let (name, limits) = (config.node.name.as_str().to_string(), config.node.limits.clone());
+        let opened = tokio::task::spawn_blocking(move || {
+            let key = AuditKey::load_or_create(&state.join("audit.key"))?;
+            AuditLog::open(&state.join("audit"), AuditOptions::new(&name, key, &limits))
+        });
+        let audit = opened.await.map_err(EngineError::internal)??;
+        let mut version_key = [0; 32];
+        getrandom::fill(&mut version_key).map_err(EngineError::internal)?;
+        let watch = SpawnedTask::spawn(watch_warrants(Arc::clone(queries), Arc::clone(&policies)));
+        Ok(Self { policies, audit, version_key, _watch: watch })
+    }
+}
+
+/// Stops statements whose right has lapsed: at each change of policy at once, and else every half second.
+async fn watch_warrants(queries: Arc<Queries>, policies: Arc<Policies>) {
+    let mut changes = policies.subscribe();
+    drop(policies);
+    loop {
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(WARRANT_CHECK) => {}
+        }
+        for record in queries.running() {
+            record.stop_if_lapsed();
+        }
+    }
 }
 
 #[async_trait]
@@ -125,54 +183,44 @@ impl Door for Site {
     }
 
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {
-        match self.logical(asker, question).await? {
-            (state, Asked::Rows(plan)) => describe_plan(&state, &plan),
-            (_, Asked::Explain(_)) => Ok(Description::explanation()),
+        let described = async {
+            match self.ask(asker, question).await? {
+                Asked::Rows(Bound { state, plan, .. }) => describe_plan(&state, &plan),
+                Asked::Explain(_) => Ok(Description::explanation()),
+                Asked::ExplainPolicy(_) => Ok(explain::policy_description()),
+                Asked::Policy(statement) => policy_statements::describe(&statement),
+            }
+        };
+        match described.await {
+            Ok(description) => Ok(description),
+            Err(error) => Err(self.refuse(asker, (&QueryId::random(), 0), &question.sql, error).await),
         }
     }
 
     async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream> {
-        let (state, asked) = self.logical(&record.asker, &question).await?;
-        match asked {
-            Asked::Rows(plan) => {
-                let optimized = state.optimize(&plan)?;
-                let declared = declared_schema(&plan, &optimized);
-                let physical = state.query_planner().create_physical_plan(&optimized, &state).await?;
-                Ok(declare(declared, execute_stream(physical, state.task_ctx())?))
-            }
-            Asked::Explain(plan) => {
-                let optimized = state.optimize(&plan)?;
-                lines(vec![(format!("site {}", self.name), optimized.display_indent().to_string())])
-            }
+        let id = (record.id.clone(), question.fragment);
+        let ready = match self.ready(&record.asker, &question).await {
+            Ok(ready) => ready,
+            Err(error) => return Err(self.refuse(&record.asker, (&id.0, id.1), &question.sql, error).await),
+        };
+        self.run(record, &question, ready).await
+    }
+
+    async fn tables(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>> {
+        self.listed(asker).await
+    }
+
+    async fn catalogs(&self, asker: &Arc<Asker>) -> Result<Vec<String>> {
+        let mut catalogs = vec![system::CATALOG.to_string()];
+        if !self.listed_tables(asker).await?.is_empty() {
+            catalogs.push(self.name.clone());
         }
+        catalogs.sort();
+        Ok(catalogs)
     }
 
-    async fn tables(&self, _asker: &Arc<Asker>) -> Result<Vec<ListedTable>> {
-        let mut listed: Vec<ListedTable> = self
-            .described()
-            .await
-            .into_iter()
-            .map(|(source, table)| ListedTable {
-                catalog: self.name.clone(),
-                schema: source,
-                table: table.name.clone(),
-                table_type: "BASE TABLE",
-                columns: Arc::clone(&table.schema),
-                comment: table.comment.clone(),
-            })
-            .collect();
-        listed.extend(system::listed());
-        Ok(listed)
-    }
-
-    async fn catalogs(&self, _asker: &Arc<Asker>) -> Result<Vec<String>> {
-        Ok(vec![self.name.clone(), system::CATALOG.to_string()])
-    }
-
-    async fn view(&self, _asker: &Arc<Asker>) -> Result<Option<View>> {
-        let described = self.described().await;
-        let tables = described.iter().map(|(source, table)| ViewTable::new(source, table, TableTreatment::ungoverned())).collect::<Result<_>>()?;
-        Ok(Some(View { site: self.name.clone(), tables, purpose: None }))
+    async fn view(&self, asker: &Arc<Asker>) -> Result<Option<View>> {
+        self.view_of(asker).await.map(Some)
     }
 
     async fn directory(&self) -> Result<Option<Directory>> {
@@ -183,43 +231,10 @@ impl Door for Site {
     }
 }
 
-/// The names that a statement may use at a site, at the versions that a coordinator planned with.
-struct SiteNames<'a> {
-    site: &'a Site,
-    asker: &'a Asker,
-    versions: &'a BTreeMap<String, String>,
-}
-
-#[async_trait]
-impl Names for SiteNames<'_> {
-    async fn table(&self, name: &ResolvedTableReference) -> Result<Arc<dyn TableProvider>> {
-        if name.catalog.as_ref() == system::CATALOG && name.schema.as_ref() == system::QUERIES {
-            let found = system::table(&self.site.queries, &self.asker.label(), &name.table)?;
-            return found.ok_or_else(|| unknown_table(name));
-        }
-        let source = match self.site.sources.get(name.schema.as_ref()) {
-            Some(source) if name.catalog.as_ref() == self.site.name => source,
-            _ => return Err(unknown_table(name)),
-        };
-        let table = match source.table(&name.table).await {
-            Err(ConnectorError::TableNotFound { .. }) => return Err(unknown_table(name)),
-            other => other.map_err(|error| source_error(&name.schema, error))?,
-        };
-        let key = format!("{}.{}", name.schema, name.table);
-        match self.versions.get(&key) {
-            Some(version) if *version != table.description.version => Err(EngineError::new(
-                Code::Stale,
-                format!("the table `{key}` has changed since the statement was planned; ask again"),
-            )),
-            _ => Ok(table.provider),
-        }
-    }
-
-    fn defaults(&self) -> (String, String) {
-        (self.site.name.clone(), self.site.default_schema.clone())
-    }
-}
-
-fn source_error(source: &str, error: ConnectorError) -> EngineError {
-    EngineError::new(Code::SiteUnavailable, format!("the source `{source}` cannot be read at present")).caused_by(error)
+/// The refusal of what only administrators of a site may say.
+fn for_administrators(what: &str) -> EngineError {
+    EngineError::new(
+        Code::Statement,
+        format!("{what} is for administrators of this site, at its own door: sign in there as one of them"),
+    )
 }

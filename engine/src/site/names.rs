@@ -20,7 +20,9 @@ use policy::barrier::{BarrierId, Governed, PolicyBarrier};
 use policy::resource::TableName;
 
 use super::ruling::Ruling;
-use super::{Site, system_table};
+use super::Site;
+use super::system_tables::system_table;
+use crate::catalog::{information_schema, system};
 use crate::catalog::binder::{Names, unknown_table};
 use crate::error::{Code, EngineError, Result};
 use crate::identity::Asker;
@@ -35,12 +37,19 @@ pub(super) struct SiteNames<'a> {
     pub(super) ruling: Option<&'a Ruling>,
     /// The governed tables that were named so far.
     pub(super) governed: Mutex<Vec<Arc<Governed>>>,
+    /// The system tables that were named so far.
+    pub(super) told: Mutex<Vec<String>>,
 }
 
 #[async_trait]
 impl Names for SiteNames<'_> {
     async fn table(&self, name: &ResolvedTableReference) -> Result<Arc<dyn TableProvider>> {
-        if name.catalog.as_ref() == crate::catalog::system::CATALOG {
+        if name.schema.as_ref() == information_schema::SCHEMA {
+            let listed = self.site.listed(self.asker).await?;
+            return information_schema::table(name, &listed)?.ok_or_else(|| unknown_table(name));
+        }
+        if name.catalog.as_ref() == system::CATALOG {
+            self.told.lock().push(format!("{}.{}.{}", name.catalog, name.schema, name.table));
             return system_table(self.site, self.asker, name)?.ok_or_else(|| unknown_table(name));
         }
         if name.catalog.as_ref() != self.site.name {

@@ -22,11 +22,16 @@ pub struct Client {
 impl Client {
     /// Connects and signs in; over TLS when an authority is given.
     pub async fn connect(address: &str, authority: Option<&Path>) -> Self {
+        Self::connect_as(address, authority, USER).await
+    }
+
+    /// Connects and signs in as `user`, whose name is the password.
+    pub async fn connect_as(address: &str, authority: Option<&Path>, user: &str) -> Self {
         let channel = channel(address, authority).await;
         let mut flight = FlightSqlServiceClient::new_from_inner(
             arrow_flight::flight_service_client::FlightServiceClient::new(channel).max_decoding_message_size(64 << 20),
         );
-        flight.handshake(USER, USER).await.expect("the user is known");
+        flight.handshake(user, user).await.expect("the user is known");
         Self { flight }
     }
 

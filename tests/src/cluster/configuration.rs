@@ -8,20 +8,34 @@ use engine::identity::certs;
 use engine::identity::users_file;
 use toml::{Table, Value};
 
+use super::governance::{ADMINISTRATOR, Governance, Written};
 use super::{Options, USER};
 use crate::dataset::Dataset;
 
 const COORDINATOR: &str = "coordinator";
 
-pub(super) fn write_identities(root: &Path, sites: &[String]) {
+pub(super) fn write_identities(root: &Path, sites: &[String], governance: Option<&Governance>) {
     let names = std::iter::once(COORDINATOR).chain(sites.iter().map(String::as_str));
     let nodes: Vec<certs::NodeName> = names.map(|name| name.parse().expect("a node's name")).collect();
     certs::init(&root.join("certs"), &nodes).expect("certificates");
-    users_file::add(&root.join("users.toml"), USER, USER, BTreeSet::new()).expect("a users file");
+    let users = root.join("users.toml");
+    for person in governance.iter().flat_map(|governance| &governance.users) {
+        users_file::add(&users, &person.name, &person.name, person.facts()).expect("a users file");
+    }
+    if governance.is_none() {
+        users_file::add(&users, USER, USER, BTreeSet::new()).expect("a users file");
+    }
+    for (site, text) in governance.iter().flat_map(|governance| &governance.policies) {
+        let directory = root.join("policies").join(site);
+        fs::create_dir_all(&directory).expect("a writable directory");
+        fs::write(directory.join("policy.sql"), text).expect("a writable directory");
+    }
+    write_secret(&root.join("linked.key"));
 }
 
-pub(super) fn write_site(root: &Path, dataset: &Dataset, site: &str, listen: &str, limits: &str) -> PathBuf {
-    let mut config = node(site, listen, limits);
+pub(super) fn write_site(root: &Path, dataset: &Dataset, site: &str, listen: &str, options: &Options) -> PathBuf {
+    let governance = site_governance(site, options.governance.as_ref());
+    let mut config = node(site, listen, &options.site_limits, &governance);
     config.insert("peers".into(), Value::Array(vec![COORDINATOR.into()]));
     let mut sources: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for table in dataset.tables.iter().filter(|table| table.site == site) {
@@ -49,7 +63,7 @@ pub(super) fn write_coordinator(
     addresses: &BTreeMap<String, String>,
     options: &Options,
 ) -> PathBuf {
-    let mut config = node(COORDINATOR, "127.0.0.1:0", &options.coordinator_limits);
+    let mut config = node(COORDINATOR, "127.0.0.1:0", &options.coordinator_limits, coordinator_lines(options));
     if !options.users_over_tls {
         config.insert("plaintext".into(), true.into());
     }
@@ -80,11 +94,35 @@ pub(super) fn write_coordinator(
     write(&root.join("coordinator.toml"), &config)
 }
 
-fn node(name: &str, listen: &str, limits: &str) -> Table {
+/// A secret of a cluster's sites, the same in every run.
+fn write_secret(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::write(path, [7_u8; 32]).expect("a writable directory");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("a file of ours");
+}
+
+fn site_governance(site: &str, governance: Option<&Governance>) -> String {
+    let Some(governance) = governance else { return "[policy]\nenforce = false\n".to_string() };
+    let directory = match governance.written {
+        Written::AsFiles if governance.policies.contains_key(site) => format!("directory = \"policies/{site}\"\n"),
+        _ => String::new(),
+    };
+    format!(
+        "[policy]\nadministrators = [\"{ADMINISTRATOR}\"]\n{directory}[pseudonyms]\nsecret = \"linked.key\"\n\
+         [[issuer]]\nname = \"{COORDINATOR}\"\ntrust = \"coordinator\"\nroles = [\"*\"]\n{}\n",
+        governance.site_lines
+    )
+}
+
+fn coordinator_lines(options: &Options) -> &str {
+    options.governance.as_ref().map_or("", |governance| governance.coordinator_lines.as_str())
+}
+
+fn node(name: &str, listen: &str, limits: &str, more: &str) -> Table {
     let text = format!(
         "name = {name:?}\nlisten = {listen:?}\n\
          [tls]\ncertificate = \"certs/{name}.crt\"\nkey = \"certs/{name}.key\"\nauthority = \"certs/authority.crt\"\n\
-         [users]\nfile = \"users.toml\"\n[limits]\n{limits}\n"
+         [users]\nfile = \"users.toml\"\n[limits]\n{limits}\n{more}"
     );
     text.parse().expect("a configuration")
 }

@@ -4,6 +4,7 @@ pub mod binary;
 pub mod border;
 pub mod client;
 mod configuration;
+pub mod governance;
 pub mod process;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 
 pub use border::{Border, Fault};
 pub use client::Client;
+pub use governance::{Governance, Person, Written};
 
 use crate::cluster::process::Process;
 use crate::dataset::Dataset;
@@ -30,6 +32,8 @@ pub struct Options {
     pub users_over_tls: bool,
     /// The sites compress what they send: `none`, `lz4` or `zstd`.
     pub compression: Option<&'static str>,
+    /// The policy; without one the sites enforce none.
+    pub governance: Option<Governance>,
 }
 
 /// A running federation; dropped, all its processes are killed.
@@ -54,15 +58,15 @@ impl Cluster {
     pub async fn start_with(dataset: &Dataset, options: Options) -> Self {
         let directory = TempDir::with_prefix("chancery-cluster-").expect("a temporary directory");
         let root = directory.path();
-        configuration::write_identities(root, &dataset.sites());
+        configuration::write_identities(root, &dataset.sites(), options.governance.as_ref());
         let mut sites = BTreeMap::new();
         let mut borders = BTreeMap::new();
         let mut addresses = BTreeMap::new();
         for site in dataset.sites() {
-            let config = configuration::write_site(root, dataset, &site, "127.0.0.1:0", &options.site_limits);
+            let config = configuration::write_site(root, dataset, &site, "127.0.0.1:0", &options);
             let process = Process::start("site", &config);
             // From now on the site has this port, so that it can be killed and come back.
-            configuration::write_site(root, dataset, &site, process.address(), &options.site_limits);
+            configuration::write_site(root, dataset, &site, process.address(), &options);
             let mut address = process.address().to_string();
             if options.borders {
                 let border = Border::open(&address).await;
@@ -74,7 +78,38 @@ impl Cluster {
         }
         let config = configuration::write_coordinator(root, dataset, &addresses, &options);
         let coordinator = Process::start("coordinator", &config);
-        Self { directory, sites, borders, coordinator }
+        let cluster = Self { directory, sites, borders, coordinator };
+        if let Some(governance) = options.governance.filter(|governance| governance.written == Written::AtTheDoor) {
+            for (site, text) in &governance.policies {
+                cluster.write_policy(site, text).await;
+            }
+        }
+        cluster
+    }
+
+    /// Has the administrator of a site say policy statements, `;` between them, at the site's door.
+    pub async fn write_policy(&self, site: &str, text: &str) {
+        let administrator = self.user_of_site("admin", site).await;
+        let statements = policy::statement::parse_all(text, site).expect("policy statements");
+        for located in statements {
+            let statement = located.statement.to_string();
+            administrator.query(&statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        }
+    }
+
+    /// A connection of that user to the coordinator.
+    pub async fn user(&self, name: &str) -> Client {
+        Client::connect_as(self.coordinator.address(), None, name).await
+    }
+
+    /// A connection of that user to a site's own door.
+    pub async fn user_of_site(&self, name: &str, site: &str) -> Client {
+        Client::connect_as(self.sites[site].address(), Some(&self.authority()), name).await
+    }
+
+    /// What a site keeps: its policies and its record.
+    pub fn state_of(&self, site: &str) -> PathBuf {
+        self.root().join("state").join(site)
     }
 
     /// A connection to the coordinator.

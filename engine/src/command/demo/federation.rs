@@ -6,11 +6,14 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use policy::subject::Attribute;
+use policy::value::Value;
 use tempfile::TempDir;
 
 use super::tpch;
 use crate::error::{EngineError, Result};
 use crate::identity::certs::{self, NodeName};
+use crate::identity::facts::Facts;
 use crate::identity::users_file;
 
 /// A source's file: site, source, table, file name, content, what its owner says about it.
@@ -60,8 +63,36 @@ const AGENCIES: [EmbeddedTable; 5] = [
 ];
 
 const COORDINATOR: &str = "coordinator";
-/// Name and password of the demo's one user.
+/// The agencies that give aircraft the same pseudonyms.
+const LINKED: [&str; 2] = ["bts", "faa"];
+
+/// A user of the demo; the name is the password and the one role.
+#[derive(Debug)]
+pub(super) struct DemoUser {
+    /// The name.
+    pub(super) name: &'static str,
+    /// The one purpose that they hold, which is their default.
+    purpose: Option<&'static str>,
+    /// What row filters may know of them.
+    origins: &'static [&'static str],
+}
+
+/// Asks questions that need nobody's number plate.
 pub(super) const ANALYST: &str = "analyst";
+/// Writes the policies of all three agencies. In earnest each has its own administrator.
+pub(super) const ADMINISTRATOR: &str = "admin";
+/// Reads the record.
+pub(super) const AUDITOR: &str = "auditor";
+
+/// The users of the demo.
+pub(super) const USERS: [DemoUser; 6] = [
+    DemoUser { name: ANALYST, purpose: Some("safety_analysis"), origins: &[] },
+    DemoUser { name: "desk", purpose: Some("station_planning"), origins: &["JFK"] },
+    DemoUser { name: "registrar", purpose: Some("registration"), origins: &[] },
+    DemoUser { name: "visitor", purpose: None, origins: &[] },
+    DemoUser { name: AUDITOR, purpose: None, origins: &[] },
+    DemoUser { name: ADMINISTRATOR, purpose: None, origins: &[] },
+];
 
 /// The directory of a written federation; removed when dropped.
 #[derive(Debug)]
@@ -70,6 +101,11 @@ pub(super) struct Files {
 }
 
 impl Files {
+    /// The certificate by which the sites' doors are known.
+    pub(super) fn authority(&self) -> PathBuf {
+        self.directory.path().join("certs/authority.crt")
+    }
+
     /// The configuration that starts all of it.
     pub(super) fn serve_config(&self) -> PathBuf {
         self.directory.path().join("serve.toml")
@@ -104,8 +140,10 @@ pub(super) fn write(listen: SocketAddr, tpch_scale: Option<f64>) -> Result<Files
         }
     }
     write_identities(root, sites.iter().map(|(site, _)| *site))?;
-    for (site, tables) in &sites {
-        write_file(&root.join(format!("{site}.toml")), site_config(site, tables).as_bytes())?;
+    secret::write(&root.join("aircraft.key"))?;
+    for (index, (site, tables)) in sites.iter().enumerate() {
+        let door = site_door(listen, index);
+        write_file(&root.join(format!("{site}.toml")), site_config(site, door, tables).as_bytes())?;
     }
     let names: Vec<&str> = sites.iter().map(|(site, _)| *site).collect();
     write_file(&root.join("coordinator.toml"), coordinator_config(listen, &names).as_bytes())?;
@@ -134,7 +172,29 @@ fn write_identities<'a>(root: &Path, sites: impl Iterator<Item = &'a str>) -> Re
         .collect::<std::result::Result<_, _>>()
         .map_err(EngineError::internal)?;
     certs::init(&root.join("certs"), &nodes)?;
-    users_file::add(&root.join("users.toml"), ANALYST, ANALYST, BTreeSet::from([ANALYST.to_string()]))
+    USERS.iter().try_for_each(|user| users_file::add(&root.join("users.toml"), user.name, user.name, user.facts()))
+}
+
+impl DemoUser {
+    fn facts(&self) -> Facts {
+        let origins = self.origins.iter().map(|origin| Value::Text((*origin).to_string())).collect::<Vec<_>>();
+        let attributes = (!origins.is_empty()).then(|| ("origins".to_string(), Attribute::Many(origins)));
+        Facts {
+            roles: BTreeSet::from([self.name.to_string()]),
+            purposes: self.purpose.iter().map(ToString::to_string).collect(),
+            default_purpose: self.purpose.map(ToString::to_string),
+            attributes: attributes.into_iter().collect(),
+            ..Facts::default()
+        }
+    }
+}
+
+/// The ports after the coordinator's, so that administrators find their site; any free one where the coordinator too
+/// takes any.
+fn site_door(coordinator: SocketAddr, index: usize) -> SocketAddr {
+    let step = u16::try_from(index + 1).unwrap_or_default();
+    let port = if coordinator.port() == 0 { 0 } else { coordinator.port().saturating_add(step) };
+    SocketAddr::new(coordinator.ip(), port)
 }
 
 fn tls_section(node: &str) -> String {
@@ -143,11 +203,15 @@ fn tls_section(node: &str) -> String {
     )
 }
 
-fn site_config(site: &str, tables: &[TableEntry]) -> String {
+fn site_config(site: &str, door: SocketAddr, tables: &[TableEntry]) -> String {
     let mut text = format!(
-        "name = \"{site}\"\nlisten = \"127.0.0.1:0\"\npeers = [\"{COORDINATOR}\"]\n\n{}\n[users]\nfile = \"users.toml\"\n",
+        "name = \"{site}\"\nlisten = \"{door}\"\npeers = [\"{COORDINATOR}\"]\n\n{}\n[users]\nfile = \"users.toml\"\n\n\
+         [policy]\nadministrators = [\"{ADMINISTRATOR}\"]\n\n[[issuer]]\nname = \"{COORDINATOR}\"\ntrust = \"coordinator\"\nroles = [\"*\"]\n",
         tls_section(site)
     );
+    if LINKED.contains(&site) {
+        text.push_str("\n[pseudonyms]\nsecret = \"aircraft.key\"\n");
+    }
     let mut sources: Vec<&str> = tables.iter().map(|table| table.source).collect();
     sources.dedup();
     for source in sources {

@@ -1,15 +1,20 @@
 //! `chancery demo`: three agencies with real data in one process, asked a few questions across their borders.
 
 mod federation;
+mod policies;
 mod questions;
 pub mod tpch;
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
+use self::federation::ADMINISTRATOR;
 use crate::command::serve::{Federation, run_until_signal};
 use crate::error::{EngineError, Result};
+use crate::node::RunningNode;
 
 /// `chancery demo`
 #[derive(Debug, clap::Args)]
@@ -50,12 +55,16 @@ pub async fn run(args: DemoArgs) -> Result<ExitCode> {
     let files = federation::write(args.listen, args.tpch)?;
     let config = crate::config::load_serve(&files.serve_config()).map_err(crate::command::serve::faults)?;
     let Federation { coordinator, sites } = Federation::start(config).await?;
+    for site in &sites {
+        policies::write(&site.name, site.address, &files.authority(), ADMINISTRATOR).await?;
+    }
     let address = coordinator.address;
     questions::ask_all(address).await?;
     if args.exit {
         return Ok(ExitCode::SUCCESS);
     }
     say(&how_to_connect(address, args.tpch.is_some()))?;
+    say(&how_to_administrate(&sites, &files.authority()))?;
     let mut nodes = vec![coordinator];
     nodes.extend(sites);
     let ended = run_until_signal(nodes).await;
@@ -78,9 +87,25 @@ fn how_to_connect(address: SocketAddr, with_tpch: bool) -> String {
          Python   pip install adbc-driver-flightsql pyarrow\n           \
          import adbc_driver_flightsql.dbapi as flight_sql\n           \
          db = flight_sql.connect(\"grpc://{address}\", db_kwargs={{\"username\": \"analyst\", \"password\": \"analyst\"}})\n  \
-         ledger   SELECT * FROM system.queries.ledger\n\n\
-         Ctrl-C stops it.\n"
+         ledger   SELECT * FROM system.queries.ledger\n  \
+         others   desk, registrar, visitor, auditor, admin: each with its name as password\n"
     )
+}
+
+fn how_to_administrate(sites: &[RunningNode], authority: &Path) -> String {
+    let mut text = "Each site has its own door, where its administrator writes policy:\n".to_string();
+    for site in sites {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "  {:<9} CHANCERY_PASSWORD={ADMINISTRATOR} chancery sql --user {ADMINISTRATOR} --tls-ca {} \\\n            {}",
+            site.name,
+            authority.display(),
+            site.url.replace("127.0.0.1", "localhost"),
+        );
+    }
+    text.push_str("\nCtrl-C stops it.\n");
+    text
 }
 
 /// Prints to standard output; a closed pipe ends the demo quietly.

@@ -9,7 +9,7 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::TryStreamExt;
 use tonic::transport::{Channel, Endpoint};
 
-use super::federation::ANALYST;
+use super::federation::{ANALYST, AUDITOR, USERS};
 use super::say;
 use crate::error::{Code, EngineError, Result};
 
@@ -74,12 +74,61 @@ LIMIT 5",
     ),
 ];
 
-/// Asks every question at `address` and prints statement, answer and ledger.
+/// What everybody asks, each for their own purpose.
+const ASKED_BY_ALL: [(&str, &str); 2] = [
+    (
+        "From where do how many aircraft leave, and which is first by number? (bts)",
+        "SELECT f.origin, count(*) AS flights, count(DISTINCT f.tailnum) AS aircraft, min(f.tailnum) AS first_number
+FROM bts.ontime.flights f
+GROUP BY f.origin
+ORDER BY f.origin",
+    ),
+    (
+        "How many seats and how much speed have aircraft of each kind of engine? (faa)",
+        "SELECT p.engine, count(*) AS aircraft, round(avg(p.seats), 1) AS seats, min(p.model) AS model,
+       max(p.speed) AS speed
+FROM faa.registry.planes p
+GROUP BY p.engine
+ORDER BY p.engine",
+    ),
+];
+
+/// What the auditor asks of all sites.
+const RECORD: &str = "SELECT site, subject, purpose, outcome, count(*) AS statements, sum(rows) AS rows
+FROM system.audit.queries
+WHERE subject <> 'admin'
+GROUP BY site, subject, purpose, outcome
+ORDER BY site, subject, outcome";
+
+/// Asks every question at `address` and prints statement, answer and ledger; then one question as everybody.
 ///
 /// # Errors
 /// When a question is not answered.
 pub(super) async fn ask_all(address: SocketAddr) -> Result<()> {
-    let mut analyst = connect(address).await?;
+    ask_as_analyst(address).await?;
+    ask_as_everybody(address).await?;
+    say(&format!("── What did the sites record? (asked by {AUDITOR}, of all of them)\n\n{RECORD}\n"))?;
+    let record = ask(&mut connect(address, AUDITOR).await?, RECORD).await?;
+    say(&format!("{}\n", table(&record)?))
+}
+
+/// The same question side by side: each site decides by its own policy what the asker sees.
+async fn ask_as_everybody(address: SocketAddr) -> Result<()> {
+    for (question, statement) in ASKED_BY_ALL {
+        say(&format!("── Asked by everybody: {question}\n\n{statement}\n"))?;
+        for user in &USERS {
+            let mut asker = connect(address, user.name).await?;
+            match ask(&mut asker, statement).await {
+                Ok(answer) => say(&format!("as {}:\n{}\n", user.name, table(&answer)?))?,
+                Err(refusal) => say(&format!("as {}: {}\n", user.name, refusal.sentence()))?,
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn ask_as_analyst(address: SocketAddr) -> Result<()> {
+    let mut analyst = connect(address, ANALYST).await?;
     for (number, (question, statement)) in QUESTIONS.iter().enumerate() {
         say(&format!("── {}. {question}\n\n{statement}\n", number + 1))?;
         let answer = ask(&mut analyst, statement).await?;
@@ -98,14 +147,14 @@ fn ledger_of_last() -> String {
         .to_string()
 }
 
-async fn connect(address: SocketAddr) -> Result<FlightSqlServiceClient<Channel>> {
+async fn connect(address: SocketAddr, user: &str) -> Result<FlightSqlServiceClient<Channel>> {
     let channel = Endpoint::from_shared(format!("http://{address}"))
         .map_err(EngineError::internal)?
         .connect()
         .await
         .map_err(|error| EngineError::internal(format!("the demo cannot reach its own coordinator: {error}")))?;
     let mut client = FlightSqlServiceClient::new(channel);
-    client.handshake(ANALYST, ANALYST).await.map_err(unanswered)?;
+    client.handshake(user, user).await.map_err(unanswered)?;
     Ok(client)
 }
 
@@ -124,5 +173,5 @@ fn table(batches: &[RecordBatch]) -> Result<String> {
 }
 
 fn unanswered(error: impl std::fmt::Display) -> EngineError {
-    EngineError::new(Code::Internal, format!("a question of the demo was not answered: {error}"))
+    EngineError::new(Code::Internal, format!("not answered: {error}"))
 }

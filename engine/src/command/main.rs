@@ -1,0 +1,79 @@
+//! The command line: subcommands to their files, errors to standard error, outcomes to exit codes.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use super::{certs, check_config, demo, serve, user};
+use crate::error::Result;
+use crate::identity::tls::install_crypto_provider;
+use crate::shell;
+
+/// Deep plans recurse; a worker's stack has room for what the statement budgets let through.
+const STACK_BYTES: usize = 16 << 20;
+
+/// A federated SQL engine for data that may be used but not taken.
+#[derive(Debug, Parser)]
+#[command(name = "chancery", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a site beside its data.
+    Site(serve::NodeArgs),
+    /// Run a coordinator.
+    Coordinator(serve::NodeArgs),
+    /// Run a coordinator and its sites in one process.
+    Serve(serve::NodeArgs),
+    /// Start a federation of three agencies with real data, ask it a few questions, and serve it.
+    Demo(demo::DemoArgs),
+    /// Ask statements: one-shot or interactively.
+    Sql(Box<shell::SqlArgs>),
+    /// Make certificates for development.
+    #[command(subcommand)]
+    Certs(certs::CertsCommand),
+    /// Keep the file of users and passwords.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Check configuration files and name every fault.
+    CheckConfig(check_config::CheckConfigArgs),
+}
+
+/// Runs the command line of this process to its end.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // The log goes to standard error, so that standard output is the command's own.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    install_crypto_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(Box::pin(dispatch(arguments.command))),
+        Err(error) => {
+            tracing::error!("no threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("chancery: {error}");
+        tracing::debug!("{}", error.chain());
+        ExitCode::FAILURE
+    })
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Site(args) => serve::site(args).await,
+        Command::Coordinator(args) => serve::coordinator(args).await,
+        Command::Serve(args) => serve::serve(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Sql(args) => Ok(shell::run(*args).await),
+        Command::Certs(command) => certs::run(command),
+        Command::User(command) => user::run(command),
+        Command::CheckConfig(args) => check_config::run(args),
+    }
+}

@@ -1,0 +1,88 @@
+//! Controls that tests may switch off, one at a time, to see that the attacks then succeed: a test that stays green
+//! without the control it is about shows nothing.
+//!
+//! Only a build with the feature `sabotage` has the switches; without it [`thrown`] is a constant `false`.
+
+/// A control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// The barrier between what a policy reads and what an asker evaluates: `barrier`.
+    Barrier,
+    /// The proof that every governed leaf of a physical plan lies under its barrier: `verifier`.
+    Verifier,
+    /// The rebuilding of every batch that leaves: `egress`.
+    Egress,
+    /// The closed list of statement classes: `statements`.
+    Statements,
+    /// The list of functions over governed data: `functions`.
+    Functions,
+    /// The rule of aggregate-only columns, and the release of groups: `aggregates`.
+    Aggregates,
+    /// The check of a delegation's signature and subject: `delegation`.
+    Delegation,
+    /// A delegation is accepted once: `replay`.
+    Replay,
+    /// A purpose must be held: `purpose`.
+    Purpose,
+    /// The intent is on the disk before anything leaves: `intent`.
+    Intent,
+    /// A lapsed right stops a running statement: `warrant`.
+    Warrant,
+    /// Statistics tell nothing of hidden values: `statistics`.
+    Statistics,
+}
+
+impl Control {
+    /// Every control.
+    pub const ALL: [Control; 12] = [
+        Control::Barrier,
+        Control::Verifier,
+        Control::Egress,
+        Control::Statements,
+        Control::Functions,
+        Control::Aggregates,
+        Control::Delegation,
+        Control::Replay,
+        Control::Purpose,
+        Control::Intent,
+        Control::Warrant,
+        Control::Statistics,
+    ];
+
+    /// The word by which `CHANCERY_SABOTAGE` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Control::Barrier => "barrier",
+            Control::Verifier => "verifier",
+            Control::Egress => "egress",
+            Control::Statements => "statements",
+            Control::Functions => "functions",
+            Control::Aggregates => "aggregates",
+            Control::Delegation => "delegation",
+            Control::Replay => "replay",
+            Control::Purpose => "purpose",
+            Control::Intent => "intent",
+            Control::Warrant => "warrant",
+            Control::Statistics => "statistics",
+        }
+    }
+}
+
+/// Whether the control is switched off in this process.
+#[cfg(feature = "sabotage")]
+pub fn thrown(control: Control) -> bool {
+    use std::sync::LazyLock;
+    static WORDS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let words = crate::config::environment::variable("CHANCERY_SABOTAGE").unwrap_or_default();
+        let words: Vec<String> = words.split(',').map(ToString::to_string).collect();
+        tracing::warn!(?words, "controls of this build are switched off: it must serve nobody's data");
+        words
+    });
+    WORDS.iter().any(|word| word == control.name())
+}
+
+/// Whether the control is switched off: never, in a build without the feature.
+#[cfg(not(feature = "sabotage"))]
+pub const fn thrown(_control: Control) -> bool {
+    false
+}

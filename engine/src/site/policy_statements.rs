@@ -1,0 +1,68 @@
+//! What administrators of a site write and read: policy statements, answered in rows.
+
+use datafusion::physical_plan::SendableRecordBatchStream;
+use policy::error::PolicyError;
+use policy::statement::Statement;
+
+use super::Site;
+use crate::audit::entry::{Change as RecordedChange, Entry};
+use crate::error::{Code, EngineError, Result};
+use crate::flight::door::Description;
+use crate::identity::Asker;
+use crate::session::told::texts;
+
+/// The columns of the answer to a change.
+const CHANGE_COLUMNS: [&str; 4] = ["version", "change", "inverse", "notes"];
+
+/// Parses a policy statement.
+///
+/// # Errors
+/// `SYNTAX` with what is wrong.
+pub(super) fn parse(text: &str, site: &str) -> Result<Statement> {
+    Statement::parse(text, site).map_err(|error| match error {
+        PolicyError::Syntax(sentence) => EngineError::new(Code::Syntax, sentence),
+        PolicyError::NotFound(sentence) => EngineError::new(Code::NotFound, sentence),
+        PolicyError::Refused(sentence) => EngineError::new(Code::Statement, sentence),
+    })
+}
+
+/// The columns of the answer.
+///
+/// # Errors
+/// Never.
+pub(super) fn describe(statement: &Statement) -> Result<Description> {
+    Ok(match statement {
+        Statement::Change(_) => Description::told(&CHANGE_COLUMNS),
+        Statement::Show(show) => Description::told(policy::list::columns(show)),
+    })
+}
+
+impl Site {
+    /// Carries a statement out; a change is recorded before it is answered.
+    ///
+    /// # Errors
+    /// As the statement deserves; `AUDIT` when a change is in force and could not be recorded.
+    pub(super) async fn run_policy_statement(
+        &self,
+        asker: &Asker,
+        statement: &Statement,
+    ) -> Result<SendableRecordBatchStream> {
+        let control = self.control.as_ref().ok_or_else(|| {
+            EngineError::new(Code::Statement, "this site does not enforce policy (`enforce = false` in its configuration)")
+        })?;
+        let author = &asker.subject.name;
+        let listing = control.policies.execute(statement, author).await?;
+        if let (Statement::Change(_), Some(row)) = (statement, listing.rows.first()) {
+            let cell = |index: usize| row.get(index).cloned().flatten().unwrap_or_default();
+            let change = RecordedChange {
+                author: author.clone(),
+                version: cell(0).parse().unwrap_or_default(),
+                statement: cell(1),
+                inverse: cell(2),
+            };
+            control.audit.append(Entry::Change(change)).await?;
+        }
+        texts(&listing.columns, listing.rows)
+    }
+}
+

@@ -1,0 +1,193 @@
+//! A question made ready to run, in the order of the contract: admit, bind, decide, check, plan. Or refused.
+
+use std::sync::Arc;
+
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
+use datafusion::sql::parser::Statement as ParsedStatement;
+use parking_lot::Mutex;
+use policy::barrier::Governed;
+use policy::statement::Statement as PolicyStatement;
+
+use super::evidence::{self, Evidence};
+use super::names::SiteNames;
+use super::ruling::Ruling;
+use super::{Site, explain, for_administrators, policy_statements};
+use crate::catalog::binder::bind;
+use crate::error::{Code, EngineError, Result};
+use crate::flight::door::Question;
+use crate::identity::Asker;
+use crate::plan::aggregate_only;
+use crate::plan::at_site::plan_at_site;
+use crate::plan::verify_barriers::RegisteredBarriers;
+use crate::session::declared::{analyze, declare, declared_schema};
+use crate::session::functions::check_functions;
+use crate::session::queries::QueryRecord;
+use crate::session::statement::{Statement, parse};
+
+/// What a statement asks for, its names bound and decided.
+pub(super) enum Asked {
+    /// Rows.
+    Rows(Bound),
+    /// How rows would be made.
+    Explain(Bound),
+    /// What would leave, in which form, by which policy.
+    ExplainPolicy(Bound),
+    /// What is in force, or a change of it.
+    Policy(PolicyStatement),
+}
+
+/// A query's plan over the tables as its asker sees them.
+pub(super) struct Bound {
+    pub(super) state: SessionState,
+    /// Analyzed: every name and type resolved, nothing optimized.
+    pub(super) plan: LogicalPlan,
+    /// The decisions, one for each mention of a governed table.
+    pub(super) governed: Vec<Arc<Governed>>,
+    /// The system tables that it reads.
+    pub(super) told: Vec<String>,
+    pub(super) ruling: Option<Ruling>,
+}
+
+/// What can be run at once.
+pub(super) enum Ready {
+    Rows(Box<Planned>),
+    /// Told by the site itself; no table is read.
+    Told(SendableRecordBatchStream),
+}
+
+/// A query planned to its end and verified.
+pub(super) struct Planned {
+    bound: Bound,
+    declared: arrow::datatypes::SchemaRef,
+    physical: Arc<dyn ExecutionPlan>,
+}
+
+impl Site {
+    /// Admits, binds, decides and checks.
+    ///
+    /// # Errors
+    /// As the statement deserves.
+    pub(super) async fn ask(&self, asker: &Asker, question: &Question) -> Result<Asked> {
+        if asker.is_peer() {
+            let sentence = "a coordinator asks for somebody: its call carries no delegation";
+            return Err(EngineError::new(Code::Unauthenticated, sentence));
+        }
+        match parse(&question.sql, self.limits.statement_bytes_max)? {
+            Statement::Query(query) => Ok(Asked::Rows(self.bind(asker, question, query).await?)),
+            Statement::Explain(query) => Ok(Asked::Explain(self.bind(asker, question, query).await?)),
+            Statement::ExplainAnalyze(_) => Err(EngineError::new(
+                Code::Unsupported,
+                "EXPLAIN ANALYZE is answered by a coordinator, which sees the borders; at a site use EXPLAIN",
+            )),
+            Statement::ExplainPolicy { as_user, query } => {
+                let other = as_user.map(|(name, purpose)| self.simulated(asker, &name, purpose)).transpose()?;
+                let asker = other.as_ref().unwrap_or(asker);
+                Ok(Asked::ExplainPolicy(self.bind(asker, question, query).await?))
+            }
+            Statement::Policy(text) => {
+                if !self.is_administrator(asker) {
+                    return Err(for_administrators("a policy statement"));
+                }
+                policy_statements::parse(&text, &self.name).map(Asked::Policy)
+            }
+            Statement::SetPurpose(_) | Statement::ShowPurpose => {
+                Err(EngineError::internal("the purpose of a session is chosen at the door"))
+            }
+        }
+    }
+
+    async fn bind(&self, asker: &Asker, question: &Question, query: ParsedStatement) -> Result<Bound> {
+        let ruling = self.ruling();
+        let names = SiteNames {
+            site: self,
+            asker,
+            versions: &question.versions,
+            ruling: ruling.as_ref(),
+            governed: Mutex::default(),
+            told: Mutex::default(),
+        };
+        let state = bind(&self.base, &names, &query).await?;
+        let plan = state.statement_to_plan(query).await?;
+        let plan = analyze(&state, plan, question.parameters.as_ref())?;
+        let governed = names.governed.into_inner();
+        if !governed.is_empty() {
+            check_functions(&plan)?;
+            aggregate_only::check(&plan)?;
+        }
+        let told = names.told.into_inner();
+        Ok(Bound { state, plan, governed, told, ruling })
+    }
+
+    /// What is decided by, from now on.
+    pub(super) fn ruling(&self) -> Option<Ruling> {
+        self.control.as_ref().map(|control| Ruling {
+            set: Arc::clone(&control.policies.current().set),
+            now: control.policies.now(),
+            keys: control.policies.keys(),
+            version_key: control.version_key,
+        })
+    }
+
+    /// Everything that can be refused is refused here, before anything is recorded as an intent.
+    ///
+    /// # Errors
+    /// As the statement deserves.
+    pub(super) async fn ready(&self, asker: &Arc<Asker>, question: &Question) -> Result<Ready> {
+        match self.ask(asker, question).await? {
+            Asked::Rows(bound) => Ok(Ready::Rows(Box::new(planned(bound).await?))),
+            Asked::Explain(bound) => {
+                let sight = if self.is_administrator(asker) || self.control.is_none() {
+                    explain::Sight::Whole
+                } else {
+                    explain::Sight::AboveBarriers
+                };
+                explain::plan(&self.name, &bound, sight).map(Ready::Told)
+            }
+            Asked::ExplainPolicy(bound) => explain::policy(&self.name, &bound).map(Ready::Told),
+            Asked::Policy(statement) => self.run_policy_statement(asker, &statement).await.map(Ready::Told),
+        }
+    }
+
+    /// Records the intent, and only then lets rows be made.
+    ///
+    /// # Errors
+    /// `AUDIT` when the intent cannot be recorded.
+    pub(super) async fn run(
+        &self,
+        record: Arc<QueryRecord>,
+        question: &Question,
+        ready: Ready,
+    ) -> Result<SendableRecordBatchStream> {
+        let Planned { bound, declared, physical } = match ready {
+            Ready::Told(rows) => return Ok(rows),
+            Ready::Rows(planned) => *planned,
+        };
+        let batches = match &self.control {
+            None => execute_stream(physical, bound.state.task_ctx())?,
+            Some(control) => {
+                let intent = evidence::intent(control, &record, question, &bound)?;
+                let evidence = Evidence::record(control, &record, &bound, intent).await?;
+                let charge = evidence.charge();
+                record.warrant(Box::new(evidence));
+                charge.on(execute_stream(physical, bound.state.task_ctx())?)
+            }
+        };
+        Ok(declare(declared, batches))
+    }
+}
+
+async fn planned(bound: Bound) -> Result<Planned> {
+    let (state, plan) = (&bound.state, &bound.plan);
+    let declared = declared_schema(plan, &state.optimize(plan)?);
+    let released = aggregate_only::release(plan.clone(), bound.ruling.as_ref().and_then(Ruling::keys))?;
+    let optimized = state.optimize(&released)?;
+    let barriers = RegisteredBarriers::new(bound.governed.iter().cloned());
+    let physical = if bound.ruling.is_some() {
+        plan_at_site(state, optimized, &barriers).await?
+    } else {
+        state.query_planner().create_physical_plan(&optimized, state).await?
+    };
+    Ok(Planned { declared, physical, bound })
+}

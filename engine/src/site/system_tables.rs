@@ -1,0 +1,68 @@
+//! The system tables of a site: what runs and ran, and the record of what left.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::ResolvedTableReference;
+
+use super::Site;
+use crate::audit::{self, Viewer};
+use crate::catalog::system;
+use crate::error::Result;
+use crate::flight::door::ListedTable;
+use crate::identity::Asker;
+
+/// The role that reads everybody's records.
+pub(super) const AUDITOR: &str = "auditor";
+
+/// The system table of that name, its rows those that the asker may see.
+///
+/// # Errors
+/// `AUDIT` when the record cannot be read.
+pub(super) fn system_table(
+    site: &Site,
+    asker: &Asker,
+    name: &ResolvedTableReference,
+) -> Result<Option<Arc<dyn TableProvider>>> {
+    match name.schema.as_ref() {
+        system::QUERIES => system::table(&site.queries, &asker.label(), &name.table),
+        system::AUDIT => audit_table(site, asker, &name.table),
+        _ => Ok(None),
+    }
+}
+
+fn audit_table(site: &Site, asker: &Asker, table: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+    let Some(log) = site.audit() else { return Ok(None) };
+    match table {
+        "queries" => audit::queries_table(log, viewer(asker)).map(Some),
+        "disclosures" => audit::disclosures_table(log, viewer(asker)).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn viewer(asker: &Asker) -> Viewer {
+    if asker.subject.roles.contains(AUDITOR) {
+        Viewer::Auditor
+    } else {
+        Viewer::Subject(asker.subject.name.clone())
+    }
+}
+
+/// The tables of the record, as metadata calls list them.
+pub(super) fn listed(site: &Site) -> Vec<ListedTable> {
+    if site.audit().is_none() {
+        return Vec::new();
+    }
+    let table = |table: &str, columns, comment: &str| ListedTable {
+        catalog: system::CATALOG.to_string(),
+        schema: system::AUDIT.to_string(),
+        table: table.to_string(),
+        table_type: "VIEW",
+        columns,
+        comment: Some(comment.to_string()),
+    };
+    vec![
+        table("queries", audit::queries_schema(), "Statements at this site, let in or refused, and what became of them"),
+        table("disclosures", audit::disclosures_schema(), "What left this site: a row for each column and destination"),
+    ]
+}

@@ -1,0 +1,136 @@
+//! What an asker is told of a site's tables: the columns in the form in which they see them, and of statistics only what
+//! tells nothing of hidden values.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use connectors::connector::TableDescription;
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, Statistics};
+use policy::decision::{ColumnDecision, Decision, Treatment};
+use policy::resource::TableName;
+
+use super::Site;
+use super::evidence::form;
+use super::ruling::Ruling;
+use crate::catalog::treatment::{ColumnTreatment, PublishedRelease, TableTreatment};
+use crate::catalog::view::{View, ViewTable};
+use crate::error::{Code, Result};
+use crate::flight::door::ListedTable;
+use crate::identity::Asker;
+
+/// A table as one asker is told of it.
+struct Seen {
+    source: String,
+    table: TableDescription,
+    treatment: TableTreatment,
+}
+
+impl Site {
+    /// The view of a coordinator that plans for the asker.
+    ///
+    /// # Errors
+    /// When a schema cannot be encoded: a defect.
+    pub(super) async fn view_of(&self, asker: &Asker) -> Result<View> {
+        let ruling = self.ruling();
+        let refusal = ruling.as_ref().and_then(|ruling| ruling.purpose(asker).err());
+        let tables = self.seen(asker, ruling.as_ref()).await;
+        let tables = tables.into_iter().map(|seen| ViewTable::new(&seen.source, &seen.table, seen.treatment));
+        Ok(View {
+            site: self.name.clone(),
+            tables: tables.collect::<Result<_>>()?,
+            keeps_record: self.audit().is_some(),
+            purpose: refusal.filter(|error| error.code() == Code::Purpose).map(|error| error.sentence().to_string()),
+        })
+    }
+
+    /// The tables that the asker may see, as metadata calls list them.
+    ///
+    /// # Errors
+    /// Never.
+    pub(super) async fn listed_tables(&self, asker: &Asker) -> Result<Vec<ListedTable>> {
+        let ruling = self.ruling();
+        let tables = self.seen(asker, ruling.as_ref()).await.into_iter().map(|seen| ListedTable {
+            catalog: self.name.clone(),
+            schema: seen.source,
+            table: seen.table.name,
+            table_type: "BASE TABLE",
+            columns: seen.treatment.mark(&seen.table.schema),
+            comment: seen.table.comment,
+        });
+        Ok(tables.collect())
+    }
+
+    async fn seen(&self, asker: &Asker, ruling: Option<&Ruling>) -> Vec<Seen> {
+        if ruling.is_some_and(|ruling| ruling.purpose(asker).is_err()) {
+            return Vec::new();
+        }
+        let described = self.described().await;
+        described
+            .into_iter()
+            .filter_map(|(source, table)| match ruling {
+                None => Some(Seen { source, table: (*table).clone(), treatment: TableTreatment::ungoverned() }),
+                Some(ruling) => governed(ruling, asker, source, &table),
+            })
+            .collect()
+    }
+}
+
+fn governed(ruling: &Ruling, asker: &Asker, source: String, table: &Arc<TableDescription>) -> Option<Seen> {
+    let name = TableName::new(&source, &table.name);
+    let decision = ruling.decide(asker, &name, &table.schema)?;
+    let schema = policy::view::treated_schema(&decision, &table.schema);
+    let told = TableDescription {
+        name: table.name.clone(),
+        statistics: told_statistics(&decision, table, &schema),
+        version: ruling.version(&table.version, &decision),
+        comment: table.comment.clone(),
+        schema,
+    };
+    Some(Seen { source, table: told, treatment: published(&decision) })
+}
+
+fn is_visible(column: &ColumnDecision) -> bool {
+    column.treatment != Treatment::Hidden
+}
+
+/// Where rows are hidden, nothing is told: a count or a bound is of all rows. Else counts, and of clear columns all.
+fn told_statistics(decision: &Decision, table: &TableDescription, schema: &SchemaRef) -> Statistics {
+    let mut told = Statistics::new_unknown(schema);
+    if decision.row_filter.is_some() {
+        return told;
+    }
+    told.num_rows = table.statistics.num_rows;
+    let known = decision.columns.iter().zip(&table.statistics.column_statistics);
+    let visible = known.filter(|(column, _)| is_visible(column));
+    told.column_statistics = visible
+        .map(|(column, statistics)| match column.treatment {
+            Treatment::Clear => statistics.clone(),
+            _ => ColumnStatistics::new_unknown(),
+        })
+        .collect();
+    if decision.columns.iter().all(|column| column.treatment == Treatment::Clear) {
+        told.total_byte_size = table.statistics.total_byte_size;
+    } else {
+        told.total_byte_size = Precision::Absent;
+    }
+    told
+}
+
+fn published(decision: &Decision) -> TableTreatment {
+    let column = |column: &ColumnDecision| ColumnTreatment {
+        form: Some(form(decision, &column.name)).filter(|_| column.treatment != Treatment::Clear),
+        policies: column.policies.clone(),
+        aggregate_only: matches!(column.treatment, Treatment::AggregateOnly { .. }),
+    };
+    TableTreatment {
+        governed: true,
+        grant: Some(decision.grant.id.clone()),
+        row_filters: decision.row_filter.as_ref().map(|filter| filter.policies.clone()).unwrap_or_default(),
+        columns: decision.columns.iter().filter(|column| is_visible(column)).map(column).collect(),
+        release: decision.release.as_ref().map(|release| PublishedRelease {
+            min_group: release.min_group,
+            group_by: release.group_by.clone(),
+        }),
+    }
+}
