@@ -40,3 +40,4 @@ pub mod statement;
 pub mod subject;
 pub mod time;
 pub mod value;
+pub mod view;
