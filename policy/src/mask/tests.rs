@@ -9,10 +9,12 @@ use arrow::array::{
 };
 use arrow::buffer::{Buffer, NullBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, Schema, TimeUnit};
 use arrow::ipc::writer::StreamWriter;
 use arrow::util::display::array_value_to_string;
 use datafusion_common::ScalarValue;
+use datafusion_expr::ScalarUDF;
+use datafusion_expr::type_coercion::functions::fields_with_udf;
 
 use super::*;
 use crate::pseudonym::{PseudonymHash, PseudonymKeys};
@@ -365,6 +367,16 @@ fn functions_are_equal_when_they_do_the_same() {
     assert_ne!(pseudonym(1), pseudonym(2));
     assert_eq!(format!("{:?}", pseudonym(1)), "MaskFunction(\"chancery_mask_pseudonym\")");
     assert!(pseudonym(1).apply(&(Arc::new(Int64Array::from(vec![1])) as ArrayRef)).is_err());
+}
+
+#[test]
+fn a_mask_meets_the_raw_column_without_a_cast() {
+    for array in inputs() {
+        let mask = MaskFunction::mask(&ColumnMask::Fixed(text("x")), array.data_type(), None).unwrap();
+        let field: FieldRef = Arc::new(Field::new("c", array.data_type().clone(), true));
+        let fields = fields_with_udf(&[Arc::clone(&field)], &ScalarUDF::new_from_impl(mask)).unwrap();
+        assert_eq!(fields, [field]);
+    }
 }
 
 #[test]

@@ -173,9 +173,12 @@ impl Side {
 
 #[cfg(test)]
 mod tests {
+    use datafusion_expr::type_coercion::binary::BinaryTypeCoercer;
+    use datafusion_expr::type_coercion::other::get_coerce_type_for_list;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::value::Value;
 
     fn column(name: &str) -> Side {
         Side::Column(name.into())
@@ -218,6 +221,30 @@ mod tests {
         insta::assert_snapshot!(of(Filter::And(vec![])), @"Boolean(true)");
         insta::assert_snapshot!(of(Filter::Or(vec![])), @"Boolean(false)");
         insta::assert_snapshot!(is("Age", 3).to_expr(None), @"Age = Int64(3)");
+    }
+
+    #[test]
+    fn type_coercion_adds_no_cast() {
+        use arrow::datatypes::{DataType as T, TimeUnit as U};
+        let dictionary = T::Dictionary(Box::new(T::Int8), Box::new(T::Utf8));
+        let texts = vec![T::Utf8, T::LargeUtf8, T::Utf8View, dictionary];
+        let zone = Some("+08:00".into());
+        let times = vec![T::Date32, T::Date64, T::Timestamp(U::Nanosecond, None), T::Timestamp(U::Second, zone)];
+        let numbers = vec![T::Int8, T::UInt64, T::Decimal64(9, 2), T::Decimal256(76, 9), T::Float32, T::Float64];
+        let check = |types: Vec<T>, value: Value| {
+            for data_type in types {
+                let literal = value.to_scalar(&data_type).unwrap().data_type();
+                assert_eq!(literal, data_type);
+                let sides = BinaryTypeCoercer::new(&data_type, &Operator::LtEq, &literal).get_input_types().unwrap();
+                assert_eq!(sides, (data_type.clone(), data_type.clone()));
+                let list = get_coerce_type_for_list(&data_type, &[literal.clone(), literal]);
+                assert_eq!(list, Some(data_type));
+            }
+        };
+        check(texts, Value::Text("x".into()));
+        check(times, Value::Text("2026-01-31".into()));
+        check(numbers, Value::Integer(5));
+        check(vec![T::Boolean], Value::Boolean(true));
     }
 
     #[test]
