@@ -11,6 +11,7 @@
 //! set         statements → PolicySet, or every fault in them: nothing that is not understood takes effect
 //! decide      (PolicySet, subject, purpose, table, time) → decision; pure, total, and "no" when anything goes wrong
 //! decision    what was decided
+//! pseudonym   the keys behind pseudonyms
 //! view        decision → row filter and treated columns, as plain expressions
 //! barrier     the logical node that keeps a treatment together
 //! error       PolicyError
@@ -27,13 +28,16 @@
 //! **Invariant:** logical layer only. No physical plan, execution, or wire format is reachable from this crate; a test of
 //! the dependency graph holds it.
 
+mod civil;
 pub mod decision;
 pub mod error;
 pub mod mask;
 pub mod predicate;
+pub mod pseudonym;
 pub mod resource;
 pub mod set;
 pub mod statement;
 pub mod subject;
 pub mod time;
 pub mod value;
+pub mod view;

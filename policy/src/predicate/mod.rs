@@ -1,6 +1,11 @@
 //! Row filters: a small grammar of its own, total by construction. As written ([`Predicate`]), then typed by a table's
 //! columns and a subject's attributes ([`Filter`]): no part of it can fail or overflow on any row.
 
+mod bind;
+mod filter;
+
+use std::collections::BTreeSet;
+
 use datafusion_common::ScalarValue;
 use serde::{Deserialize, Serialize};
 
@@ -100,4 +105,33 @@ pub enum Side {
     Column(String),
     /// A value, never NULL.
     Value(ScalarValue),
+}
+
+impl Predicate {
+    /// The names of the columns that it reads.
+    pub fn columns(&self) -> BTreeSet<&str> {
+        let mut columns = BTreeSet::new();
+        self.add_columns(&mut columns);
+        columns
+    }
+
+    fn add_columns<'a>(&'a self, columns: &mut BTreeSet<&'a str>) {
+        match self {
+            Predicate::Compare { left, right, .. } => {
+                columns.extend([left, right].into_iter().filter_map(Operand::column))
+            }
+            Predicate::In { operand, .. } | Predicate::IsNull { operand, .. } => columns.extend(operand.column()),
+            Predicate::And(parts) | Predicate::Or(parts) => parts.iter().for_each(|part| part.add_columns(columns)),
+            Predicate::Not(part) => part.add_columns(columns),
+        }
+    }
+}
+
+impl Operand {
+    fn column(&self) -> Option<&str> {
+        match self {
+            Operand::Column(name) => Some(name),
+            Operand::Value(_) | Operand::Attribute(_) => None,
+        }
+    }
 }
