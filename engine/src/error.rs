@@ -31,6 +31,22 @@ pub enum Code {
     NotFound,
     /// No identity, or none that is believed here.
     Unauthenticated,
+    /// No purpose, or one that the subject does not hold.
+    Purpose,
+    /// A grant was revoked while the query ran.
+    Revoked,
+    /// A grant, or the identity that the query ran under, ended while the query ran.
+    Expired,
+    /// A use of an aggregate-only column that policy refuses.
+    Aggregate,
+    /// A movement of data that policy refuses.
+    Disclosure,
+    /// A cap of the grant or of the subject.
+    Cap,
+    /// An estimate beyond the limit.
+    Cost,
+    /// The policy cannot be read, or a change of it is refused; said to its administrators.
+    Policy,
     /// A failure that depends on a value: cast, overflow, division.
     Eval,
     /// A memory limit.
@@ -60,6 +76,7 @@ pub enum Kind {
     InvalidQuery,
     NotFound,
     Unauthenticated,
+    Forbidden,
     Unsupported,
     ResourceExhausted,
     DeadlineExceeded,
@@ -70,7 +87,7 @@ pub enum Kind {
 
 impl Code {
     /// Every code, so that a name can be read back.
-    pub const ALL: [Code; 18] = [
+    pub const ALL: [Code; 26] = [
         Code::Syntax,
         Code::Type,
         Code::Unsupported,
@@ -79,6 +96,14 @@ impl Code {
         Code::Complexity,
         Code::NotFound,
         Code::Unauthenticated,
+        Code::Purpose,
+        Code::Revoked,
+        Code::Expired,
+        Code::Aggregate,
+        Code::Disclosure,
+        Code::Cap,
+        Code::Cost,
+        Code::Policy,
         Code::Eval,
         Code::Memory,
         Code::Deadline,
@@ -102,6 +127,14 @@ impl Code {
             Code::Complexity => "COMPLEXITY",
             Code::NotFound => "NOT_FOUND",
             Code::Unauthenticated => "UNAUTHENTICATED",
+            Code::Purpose => "PURPOSE",
+            Code::Revoked => "REVOKED",
+            Code::Expired => "EXPIRED",
+            Code::Aggregate => "AGGREGATE",
+            Code::Disclosure => "DISCLOSURE",
+            Code::Cap => "CAP",
+            Code::Cost => "COST",
+            Code::Policy => "POLICY",
             Code::Eval => "EVAL",
             Code::Memory => "MEMORY",
             Code::Deadline => "DEADLINE",
@@ -128,8 +161,11 @@ impl Code {
             }
             Code::NotFound => Kind::NotFound,
             Code::Unauthenticated => Kind::Unauthenticated,
+            Code::Purpose | Code::Revoked | Code::Expired | Code::Aggregate | Code::Disclosure | Code::Policy => {
+                Kind::Forbidden
+            }
             Code::Unsupported => Kind::Unsupported,
-            Code::Memory | Code::Busy => Kind::ResourceExhausted,
+            Code::Memory | Code::Busy | Code::Cap | Code::Cost => Kind::ResourceExhausted,
             Code::Deadline => Kind::DeadlineExceeded,
             Code::Cancelled => Kind::Cancelled,
             Code::SiteUnavailable => Kind::SiteUnavailable,

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use crate::catalog::site_table::{Origin, SiteId, SiteTable};
 use crate::catalog::view::{View, ViewTable};
 use crate::error::{Code, EngineError, Result};
+use crate::identity::{Asker, Subject};
 use crate::peer::{Peers, SitePeer};
 
 /// How old a view must be before an unknown name is reason to ask the site again.
@@ -163,6 +164,11 @@ impl Snapshots {
     }
 }
 
+/// For whom views are asked: one for all askers, while a view does not depend on the asker.
+fn planner() -> Arc<Asker> {
+    Arc::new(Asker::user(Subject { name: "planner".to_string(), ..Subject::default() }))
+}
+
 impl Snapshot {
     async fn view(&self) -> Result<Arc<KnownView>> {
         let known = self.known.read().clone();
@@ -189,7 +195,7 @@ impl Snapshot {
     }
 
     async fn ask(&self) -> Result<Arc<KnownView>> {
-        let view = Arc::new(KnownView::decode(&self.peer.view().await?).map_err(|error| {
+        let view = Arc::new(KnownView::decode(&self.peer.view(&planner()).await?).map_err(|error| {
             EngineError::new(Code::SiteProtocol, format!("site {}: {}", self.peer.site(), error.sentence()))
         })?);
         *self.known.write() = Some(Arc::clone(&view));

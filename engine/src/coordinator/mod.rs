@@ -22,12 +22,12 @@ use crate::catalog::site_table::SiteId;
 use crate::catalog::snapshot::Snapshots;
 use crate::catalog::system;
 use crate::catalog::view::{Directory, View};
-use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, WireCompression};
+use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, TlsMaterial, WireCompression};
 use crate::error::{Code, EngineError, Result};
 use crate::exec::remote_scan::RemoteAccess;
 use crate::flight::door::{Description, Door, ListedTable, Question};
-use crate::identity::Asker;
 use crate::identity::tls::peer_tls;
+use crate::identity::{Asker, Delegator};
 use crate::peer::{self, Peers};
 use crate::plan::pipeline::{Planned, plan};
 use crate::plan::prove::Unsent;
@@ -76,7 +76,11 @@ impl Coordinator {
     /// `CONFIG` for an address that is none.
     pub fn new(config: &CoordinatorConfig) -> Result<Self> {
         let limits = Arc::new(config.node.limits.clone());
-        let addresses = config.sites.iter().map(|site| address(config, site)).collect();
+        let tls = config.node.tls.as_ref().ok_or_else(|| {
+            EngineError::new(Code::Config, "a coordinator needs [tls]: the sites know it by its certificate")
+        })?;
+        let delegator = Arc::new(Delegator::new(tls)?);
+        let addresses = config.sites.iter().map(|site| address(tls, &delegator, site)).collect();
         let peers = Arc::new(Peers::new(addresses, &limits)?);
         let retry_after = Duration::from_millis(limits.view_retry_interval_ms);
         let snapshots = Snapshots::new(&peers, retry_after);
@@ -94,11 +98,12 @@ impl Coordinator {
     }
 }
 
-fn address(config: &CoordinatorConfig, site: &SiteAddress) -> peer::SiteAddress {
+fn address(tls: &TlsMaterial, delegator: &Arc<Delegator>, site: &SiteAddress) -> peer::SiteAddress {
     peer::SiteAddress {
         site: SiteId::new(site.name.as_str()),
         url: site.address.to_string(),
-        tls: config.node.tls.as_ref().map(|material| peer_tls(material, &site.tls_name)),
+        tls: Some(peer_tls(tls, &site.tls_name)),
+        delegator: Arc::clone(delegator),
         compression: match site.compression {
             WireCompression::None => "none",
             WireCompression::Lz4 => "lz4",
@@ -181,6 +186,10 @@ impl Core {
             Statement::Query(statement) => (statement, Wanted::Rows),
             Statement::Explain(statement) => (statement, Wanted::Explanation),
             Statement::ExplainAnalyze(statement) => (statement, Wanted::Analysis),
+            Statement::Policy(_) | Statement::ExplainPolicy { .. } => {
+                let sentence = "policy belongs to the sites: ask at the site whose data it is about";
+                return Err(EngineError::new(Code::Statement, sentence));
+            }
         };
         Ok(Asked { statement, wanted, question: question.clone() })
     }

@@ -30,11 +30,12 @@ fn grpc_code(code: Code) -> Grpc {
         Code::Unsupported => Grpc::Unimplemented,
         Code::NotFound => Grpc::NotFound,
         Code::Unauthenticated => Grpc::Unauthenticated,
-        Code::Memory => Grpc::ResourceExhausted,
+        Code::Purpose | Code::Revoked | Code::Expired | Code::Aggregate | Code::Disclosure => Grpc::PermissionDenied,
+        Code::Memory | Code::Cap | Code::Cost => Grpc::ResourceExhausted,
         Code::Deadline => Grpc::DeadlineExceeded,
         Code::Cancelled => Grpc::Cancelled,
         Code::Busy | Code::SiteUnavailable => Grpc::Unavailable,
-        Code::Stale | Code::Config => Grpc::FailedPrecondition,
+        Code::Stale | Code::Config | Code::Policy => Grpc::FailedPrecondition,
         Code::SiteProtocol | Code::Internal => Grpc::Internal,
     }
 }

@@ -1,7 +1,8 @@
-//! What one statement runs in: its class, the pinned options, its record, its threads.
+//! What one statement runs in: its class, the pinned options, its purpose, its record, its threads.
 
 pub mod declared;
 pub mod options;
 pub mod queries;
+pub mod setting;
 pub mod statement;
 pub mod threads;

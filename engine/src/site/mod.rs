@@ -71,6 +71,9 @@ impl Site {
         let (statement, explain) = match parse(&question.sql, self.limits.statement_bytes_max)? {
             Statement::Query(query) => (query, false),
             Statement::Explain(query) => (query, true),
+            Statement::Policy(_) | Statement::ExplainPolicy { .. } => {
+                return Err(EngineError::new(Code::Unsupported, "policy is not offered here yet"));
+            }
             Statement::ExplainAnalyze(_) => {
                 return Err(EngineError::new(
                     Code::Unsupported,
