@@ -20,7 +20,7 @@ use crate::flight::access::Access;
 use crate::flight::door::Door;
 use crate::flight::server::FlightServer;
 use crate::identity::tls::server_tls;
-use crate::identity::{Authenticator, Users};
+use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Users};
 use crate::site::Site;
 
 /// A node that serves for as long as this lives.
@@ -58,7 +58,9 @@ impl RunningNode {
     async fn open(door: Arc<dyn Door>, config: &NodeConfig, peers: std::collections::BTreeSet<String>) -> Result<Self> {
         let limits = Arc::new(config.limits.clone());
         let users = config.users.as_deref().map(|file| Users::open(file, &limits)).transpose()?;
-        let access = Access::new(Authenticator::new(users, peers, &limits));
+        let issuers = Arc::new(Issuers::open(&config.issuers, PeerTrust::Every)?);
+        let delegations = Arc::new(DelegationVerifier::new(config.name.as_str(), Arc::clone(&issuers), &limits));
+        let access = Access::new(Authenticator::new(users, peers, issuers, &limits), delegations);
         let flight = FlightServiceServer::new(FlightServer::new(door, access, Arc::clone(&limits))?)
             .max_decoding_message_size(limits.message_bytes_max)
             .max_encoding_message_size(usize::MAX);

@@ -10,6 +10,7 @@ use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTables};
 use arrow_flight::{Action, CancelFlightInfoRequest, Criteria, FlightInfo};
 use engine::catalog::site_table::SiteId;
 use engine::catalog::view::directory_columns;
+use engine::identity::Delegator;
 use engine::identity::tls::peer_tls;
 use engine::peer::{SiteAddress, SitePeer};
 use futures::StreamExt;
@@ -299,10 +300,12 @@ async fn every_node_tells_its_health() {
 async fn a_site_publishes_its_directory_to_coordinators() {
     let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
     let coordinator = engine::config::load_coordinator(&cluster.root().join("coordinator.toml")).unwrap();
+    let tls = coordinator.node.tls.unwrap();
     let address = SiteAddress {
         site: SiteId::new("sales"),
         url: format!("https://{}", cluster.site("sales").address()),
-        tls: Some(peer_tls(&coordinator.node.tls.unwrap(), "sales")),
+        tls: Some(peer_tls(&tls, "sales")),
+        delegator: Arc::new(Delegator::new(&tls).unwrap()),
         compression: "none",
     };
     let peer = SitePeer::new(address, Arc::new(coordinator.node.limits)).unwrap();

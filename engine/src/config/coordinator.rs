@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::checked::{Identifier, SiteUrl, TableName, WireCompression};
+use super::issuers;
 use super::node::{NodeConfig, NodeKeys, checked};
 use super::raw::Section;
 
@@ -53,9 +54,10 @@ pub struct RegionalArm {
 /// Reads a whole `coordinator.toml`.
 pub(super) fn read(mut root: Section<'_>) -> Option<CoordinatorConfig> {
     let keys = NodeKeys::read(&mut root, Some("coordinator"));
-    if !keys.has_users {
-        root.fault("users", "is missing: add [users] file = \"users.toml\", or nobody can ask");
+    if !keys.knows_users() {
+        root.fault("users", "is missing: add [users] file = \"users.toml\" or an [[issuer]], or nobody can ask");
     }
+    issuers::check_coordinators(&root, keys.issuers.as_deref().unwrap_or_default(), &BTreeSet::new());
     let mut site_names = BTreeSet::new();
     let sites = read_sites(&mut root, &keys, &mut site_names);
     let regionals = read_regionals(&mut root, &site_names);

@@ -68,6 +68,8 @@ limits! {
     sessions_max: usize = 10_000, 1..=MIB;
     /// Sessions open at once for one user; one more ends the user's least recently used.
     sessions_per_user_max: usize = 1_000, 1..=MIB;
+    /// Statements of coordinators remembered in ten minutes, so that none is accepted twice; one more is answered BUSY.
+    delegations_max: usize = 4 * MIB, KIB..=256 * MIB;
     /// How long a password that was found right need not be hashed again.
     password_proof_lifetime_s: u64 = 300, 0..=HOUR_S;
     /// Passwords remembered as right at once.

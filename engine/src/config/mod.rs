@@ -1,6 +1,7 @@
 //! What an operator writes: TOML files, read once at start into checked types; every fault is named with file and key.
 //!
 //! - [`site`], [`coordinator`], [`serve`]: the three kinds of file, one checked type each; [`node`]: what they share.
+//! - [`issuers`]: whom a node believes about users.
 //! - [`limits`]: every queue, message and buffer; [`tls`]: certificates and keys; [`checked`]: names and addresses.
 //! - `raw`: how a file is taken apart so that all its faults are found; [`fault`]: how they are told.
 //! - [`environment`]: the one place that reads the process environment.
@@ -11,6 +12,7 @@ pub mod checked;
 pub mod coordinator;
 pub mod environment;
 pub mod fault;
+pub mod issuers;
 pub mod limits;
 pub mod node;
 mod raw;
@@ -25,6 +27,7 @@ use std::path::Path;
 pub use checked::{Identifier, SiteUrl, TableName, WireCompression};
 pub use coordinator::{CoordinatorConfig, RegionalArm, RegionalTable, SiteAddress};
 pub use fault::{ConfigFault, ConfigFaults};
+pub use issuers::{BelievedRoles, IssuerConfig, IssuerTrust, TokenTrust};
 pub use limits::Limits;
 pub use node::{DoorSecurity, NodeConfig};
 pub use serve::{FileKind, ServeConfig};

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::checked::{Identifier, parse_listen};
+use super::issuers::{self, IssuerConfig};
 use super::limits::Limits;
 use super::raw::Section;
 use super::tls::TlsMaterial;
@@ -24,6 +25,8 @@ pub struct NodeConfig {
     pub tls: Option<TlsMaterial>,
     /// `[users] file`: the passwords of those who may ask.
     pub users: Option<PathBuf>,
+    /// `[[issuer]]`: who else is believed about users.
+    pub issuers: Vec<IssuerConfig>,
     /// `[limits]`: what is left out has its default.
     pub limits: Limits,
 }
@@ -50,6 +53,8 @@ pub(super) struct NodeKeys {
     users: Option<PathBuf>,
     /// Whether there is a `[users]`, faulty or not.
     pub(super) has_users: bool,
+    /// `[[issuer]]`, when none is faulty.
+    pub(super) issuers: Option<Vec<IssuerConfig>>,
     limits: Limits,
 }
 
@@ -77,10 +82,16 @@ impl NodeKeys {
             tls: tls.and_then(TlsMaterial::read),
             users: users.and_then(read_users),
             has_users,
+            issuers: issuers::read(section),
             limits: Limits::read(section.section("limits")),
         };
         keys.check_door(section);
         keys
+    }
+
+    /// Whether anybody can be believed about users, as far as can be told.
+    pub(super) fn knows_users(&self) -> bool {
+        self.has_users || self.issuers.as_ref().is_none_or(|issuers| !issuers.is_empty())
     }
 
     /// Plain text leaves the machine only where the configuration says so.
@@ -107,6 +118,7 @@ impl NodeKeys {
             door,
             tls: self.tls,
             users: self.users,
+            issuers: self.issuers?,
             limits: self.limits,
         })
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::checked::Identifier;
+use super::issuers;
 use super::node::{NodeConfig, NodeKeys, checked};
 use super::raw::Section;
 
@@ -39,8 +40,11 @@ pub(super) fn read(mut root: Section<'_>) -> Option<SiteConfig> {
     if keys.plaintext && keys.has_tls {
         root.fault("plaintext", "contradicts [tls]: a site is reached either in plain text or by TLS");
     }
-    if !keys.has_users && peers.as_ref().is_some_and(BTreeSet::is_empty) {
-        root.fault("peers", "nobody is believed here: name the coordinators that are, or add [users]");
+    if let (Some(issuers), Some(peers)) = (&keys.issuers, &peers) {
+        issuers::check_coordinators(&root, issuers, peers);
+    }
+    if !keys.knows_users() && peers.as_ref().is_some_and(BTreeSet::is_empty) {
+        root.fault("peers", "nobody is believed here: name the coordinators that are, or add [users] or an [[issuer]]");
     }
     root.finish();
     Some(SiteConfig { node: keys.conclude()?, peers: peers?, sources: sources? })

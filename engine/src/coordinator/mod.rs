@@ -22,11 +22,11 @@ use crate::catalog::site_table::SiteId;
 use crate::catalog::snapshot::Snapshots;
 use crate::catalog::system;
 use crate::catalog::view::{Directory, View};
-use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, WireCompression};
+use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, TlsMaterial, WireCompression};
 use crate::error::{Code, EngineError, Result};
 use crate::exec::remote_scan::RemoteAccess;
 use crate::flight::door::{Description, Door, ListedTable, Question};
-use crate::identity::Asker;
+use crate::identity::{Asker, Delegator};
 use crate::identity::tls::peer_tls;
 use crate::peer::{self, Peers};
 use crate::plan::pipeline::{Planned, plan};
@@ -34,7 +34,7 @@ use crate::plan::prove::Unsent;
 use crate::session::declared::{analyze, declare, declared_schema, describe_plan};
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
-use crate::session::statement::{Statement, parse};
+use crate::session::statement::{ExplainedFor, Statement, parse};
 use crate::session::told::POLICY_COLUMNS;
 
 /// A coordinator's query engine.
@@ -79,7 +79,11 @@ impl Coordinator {
     /// `CONFIG` for an address that is none.
     pub fn new(config: &CoordinatorConfig) -> Result<Self> {
         let limits = Arc::new(config.node.limits.clone());
-        let addresses = config.sites.iter().map(|site| address(config, site)).collect();
+        let tls = config.node.tls.as_ref().ok_or_else(|| {
+            EngineError::new(Code::Config, "a coordinator needs [tls]: the sites know it by its certificate")
+        })?;
+        let delegator = Arc::new(Delegator::new(tls)?);
+        let addresses = config.sites.iter().map(|site| address(tls, &delegator, site)).collect();
         let peers = Arc::new(Peers::new(addresses, &limits)?);
         let snapshots = Snapshots::new(&peers, &limits);
         let core = Core {
@@ -96,11 +100,12 @@ impl Coordinator {
     }
 }
 
-fn address(config: &CoordinatorConfig, site: &SiteAddress) -> peer::SiteAddress {
+fn address(tls: &TlsMaterial, delegator: &Arc<Delegator>, site: &SiteAddress) -> peer::SiteAddress {
     peer::SiteAddress {
         site: SiteId::new(site.name.as_str()),
         url: site.address.to_string(),
-        tls: config.node.tls.as_ref().map(|material| peer_tls(material, &site.tls_name)),
+        tls: Some(peer_tls(tls, &site.tls_name)),
+        delegator: Arc::clone(delegator),
         compression: match site.compression {
             WireCompression::None => "none",
             WireCompression::Lz4 => "lz4",
@@ -190,14 +195,11 @@ impl Core {
             Statement::Query(statement) => (statement, Wanted::Rows),
             Statement::Explain(statement) => (statement, Wanted::Explanation),
             Statement::ExplainAnalyze(statement) => (statement, Wanted::Analysis),
-            Statement::ExplainPolicy { as_user: None, query } => (query, Wanted::Policy),
-            Statement::ExplainPolicy { as_user: Some(_), .. } => {
+            Statement::ExplainPolicy { who: ExplainedFor::Asker, query } => (query, Wanted::Policy),
+            Statement::ExplainPolicy { who: ExplainedFor::User { .. }, .. } => {
                 return Err(policies::at_its_site("EXPLAIN POLICY AS USER", &question.sql, &self.doors));
             }
             Statement::Policy(text) => return Err(policies::at_its_site("a policy statement", &text, &self.doors)),
-            Statement::SetPurpose(_) | Statement::ShowPurpose => {
-                return Err(EngineError::internal("the purpose of a session is chosen at the door"));
-            }
         };
         Ok(Asked { statement, wanted, question: question.clone() })
     }

@@ -143,7 +143,8 @@ async fn send(access: &RemoteAccess, fragment: &Fragment) -> Result<SendableReco
     let entry = record.open_entry(fragment.site.clone(), Arc::clone(&fragment.statement));
     let request = FragmentRequest {
         query: record.id.clone(),
-        subject: Arc::clone(&record.subject),
+        number: entry.number,
+        asker: Arc::clone(&record.asker),
         statement: Arc::clone(&fragment.statement),
         versions: Arc::clone(&fragment.versions),
         schema: Arc::clone(&fragment.schema),

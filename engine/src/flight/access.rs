@@ -1,6 +1,7 @@
-//! What a call brings with it: who it is from, and what peers say in headers. Headers of others are ignored.
+//! What a call brings with it: who it is from, for which purpose, on whose behalf, and what peers say in headers.
+//! Headers of others are ignored, and so is a purpose beside a delegation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tonic::Extensions;
@@ -9,13 +10,14 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 use crate::error::{Code, EngineError, Result};
 use crate::flight::headers;
-use crate::identity::{Asker, Authenticator, Came, SessionId, Subject};
+use crate::identity::{self, About, Asker, Authenticator, Believed, Came, DelegationVerifier, Peer, SessionId};
 use crate::session::queries::QueryId;
 
 /// Lets callers in.
 #[derive(Debug)]
 pub struct Access {
     authenticator: Authenticator,
+    delegations: Arc<DelegationVerifier>,
 }
 
 /// A caller that was let in.
@@ -23,30 +25,71 @@ pub struct Access {
 pub struct Caller {
     /// Who asks.
     pub asker: Arc<Asker>,
+    /// The purpose of whoever chooses none.
+    pub default_purpose: Option<String>,
     session: Option<SessionId>,
+    peer: Option<Arc<Peer>>,
 }
 
 impl Access {
-    /// Lets in those whom `authenticator` believes.
-    pub fn new(authenticator: Authenticator) -> Arc<Self> {
-        Arc::new(Self { authenticator })
+    /// Lets in those whom `authenticator` believes, and those for whom a peer brings a delegation.
+    pub fn new(authenticator: Authenticator, delegations: Arc<DelegationVerifier>) -> Arc<Self> {
+        Arc::new(Self { authenticator, delegations })
     }
 
     /// Who makes this call.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED`, `BUSY`.
+    /// `UNAUTHENTICATED`, `BUSY`; `PURPOSE` for a purpose that the caller does not hold.
     pub async fn caller(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Caller> {
         let certificates =
             extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(TlsConnectInfo::peer_certs).unwrap_or_default();
-        let caller = self.authenticator.caller(authorization(headers)?, &certificates).await?;
-        let asker = if caller.subject.is_peer() {
-            Asker::peer(&caller.subject.name)
-        } else {
-            let Subject { name, roles, .. } = caller.subject;
-            Asker::user(policy::subject::Subject { name, roles, ..Default::default() })
+        match self.authenticator.caller(authorization(headers)?, &certificates).await? {
+            identity::Caller::Peer(peer) => Ok(Caller {
+                asker: Arc::new(Asker::peer(&peer.name)),
+                default_purpose: None,
+                session: None,
+                peer: Some(Arc::new(peer)),
+            }),
+            identity::Caller::User { user, session, purpose } => {
+                let asker = self.ask_for(user.clone(), purpose, session, purpose_header(headers)?)?;
+                let default_purpose = user.default_purpose;
+                Ok(Caller { asker: Arc::new(asker), default_purpose, session, peer: None })
+            }
+        }
+    }
+
+    /// The header's purpose, else the session's, else the default. A session whose purpose its user no longer holds is
+    /// over, and the next call says so.
+    fn ask_for(
+        &self,
+        user: Believed,
+        chosen: Option<String>,
+        session: Option<SessionId>,
+        header: Option<String>,
+    ) -> Result<Asker> {
+        let by_session = header.is_none() && chosen.is_some();
+        let asker = user.asking(header.or(chosen), Came::Directly);
+        if let (Err(_), true, Some(session)) = (&asker, by_session, session) {
+            self.authenticator.close(session);
+        }
+        asker
+    }
+
+    /// The caller of a statement, or of the view (`statement` is `None`): a user as before, and a peer as the user for
+    /// whom it brings a delegation.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` for a peer without a delegation that is believed; `PURPOSE`, `BUSY`.
+    pub fn admit(&self, caller: &Caller, headers: &MetadataMap, statement: Option<&str>) -> Result<Caller> {
+        let Some(peer) = &caller.peer else { return Ok(caller.clone()) };
+        let header = headers.get_bin(headers::DELEGATION).and_then(|value| value.to_bytes().ok());
+        let (Some(header), Some(query), Some(fragment)) = (header, caller.query_id(headers), fragment(headers)) else {
+            return Err(not_delegated());
         };
-        Ok(Caller { asker: Arc::new(asker), session: caller.session })
+        let about = About { site: self.delegations.site(), query: &query, fragment, statement };
+        let asker = self.delegations.verify(&header, peer, &about)?;
+        Ok(Caller { asker: Arc::new(asker), ..caller.clone() })
     }
 
     /// The handshake: the token of a session.
@@ -58,6 +101,21 @@ impl Access {
             EngineError::new(Code::Unauthenticated, "log in with a user name and a password (`authorization: Basic …`)")
         })?;
         self.authenticator.handshake(header).await
+    }
+
+    /// Keeps a purpose for the rest of the caller's session, or goes back to the default; the answer is what counts now.
+    ///
+    /// # Errors
+    /// `PURPOSE` for one that the caller does not hold, `STATEMENT` where there is no session.
+    pub fn choose_purpose(&self, caller: &Caller, purpose: Option<String>) -> Result<Option<String>> {
+        let sentence = "a purpose can be set in a session only: log in by a handshake, or send the purpose with each call \
+                        in the header `x-chancery-purpose`";
+        let session = caller.session.ok_or_else(|| EngineError::new(Code::Statement, sentence))?;
+        let purpose = purpose.map(|purpose| caller.asker.held(purpose)).transpose()?;
+        if !self.authenticator.choose(session, purpose.clone()) {
+            return Err(EngineError::new(Code::Unauthenticated, "the session has ended; log in again"));
+        }
+        Ok(purpose.or_else(|| caller.default_purpose.clone()))
     }
 
     /// Ends the session that the caller's token opened, if it has one.
@@ -79,10 +137,46 @@ fn authorization(headers: &MetadataMap) -> Result<Option<&str>> {
     value.to_str().map(Some).map_err(|_| refused("the `authorization` header is not text"))
 }
 
+/// The one purpose that the headers name, if they name one.
+fn purpose_header(headers: &MetadataMap) -> Result<Option<String>> {
+    let refused = |sentence| EngineError::new(Code::Purpose, sentence);
+    let names = [headers::PURPOSE, headers::PURPOSE_ALIAS];
+    let values: BTreeSet<&[u8]> = names.iter().flat_map(|name| headers.get_all(*name)).map(|value| value.as_bytes()).collect();
+    let mut values = values.into_iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(refused("the headers `x-chancery-purpose` and `purpose` name different purposes; send one of them"));
+    }
+    let text = std::str::from_utf8(value).map_err(|_| refused("the purpose in the header is not UTF-8"))?;
+    Ok(Some(text.to_string()))
+}
+
+/// The number of the statement within its query.
+fn fragment(headers: &MetadataMap) -> Option<usize> {
+    headers.get(headers::FRAGMENT)?.to_str().ok()?.parse().ok()
+}
+
+fn not_delegated() -> EngineError {
+    EngineError::new(Code::Unauthenticated, "a coordinator asks here on behalf of a user, by a delegation, or not at all")
+}
+
 impl Caller {
+    /// The caller, if it is a user at this door: what is not delegated is refused to coordinators.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`.
+    pub fn user(self) -> Result<Self> {
+        if self.is_from_peer() { Err(not_delegated()) } else { Ok(self) }
+    }
+
+    /// Whether a coordinator made the call, in its own name or on behalf of a user.
+    pub fn is_from_peer(&self) -> bool {
+        self.peer.is_some()
+    }
+
     /// The query that a peer says its call belongs to.
     pub fn query_id(&self, headers: &MetadataMap) -> Option<QueryId> {
-        self.asker.is_peer().then(|| QueryId::parse(headers.get(headers::QUERY_ID)?.to_str().ok()?)).flatten()
+        self.is_from_peer().then(|| QueryId::parse(headers.get(headers::QUERY_ID)?.to_str().ok()?)).flatten()
     }
 
     /// The versions that a peer planned with.
@@ -91,7 +185,7 @@ impl Caller {
     /// `UNSUPPORTED` when they cannot be read.
     pub fn versions(&self, headers: &MetadataMap) -> Result<BTreeMap<String, String>> {
         let unreadable = || EngineError::new(Code::Unsupported, "the table versions of the call cannot be read");
-        match headers.get_bin(headers::VERSIONS).filter(|_| self.asker.is_peer()) {
+        match headers.get_bin(headers::VERSIONS).filter(|_| self.is_from_peer()) {
             None => Ok(BTreeMap::new()),
             Some(value) => {
                 let bytes = value.to_bytes().map_err(|_| unreadable())?;
@@ -100,22 +194,8 @@ impl Caller {
         }
     }
 
-    /// Under whose name the query runs: the caller's own, or for a peer the one that it speaks for.
-    pub fn on_behalf_of(&self, headers: &MetadataMap) -> Arc<Asker> {
-        let told =
-            headers.get_bin(headers::SUBJECT).filter(|_| self.asker.is_peer()).and_then(|value| value.to_bytes().ok());
-        match told.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()) {
-            Some(name) => {
-                let subject = policy::subject::Subject { name, ..Default::default() };
-                let came = Came::Through(self.asker.subject.name.clone());
-                Arc::new(Asker { came, ..Asker::user(subject) })
-            }
-            None => Arc::clone(&self.asker),
-        }
-    }
-
     /// Whether a peer asks for a trailer.
     pub fn wants_trailer(&self, headers: &MetadataMap) -> bool {
-        self.asker.is_peer() && headers.contains_key(headers::TRAILER)
+        self.is_from_peer() && headers.contains_key(headers::TRAILER)
     }
 }

@@ -8,6 +8,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, EngineError, Result};
+use crate::identity::Asker;
 use crate::session::queries::QueryId;
 
 /// What a handle holds.
@@ -20,19 +21,39 @@ pub struct Handle {
     pub sql: String,
     /// Bound parameters as an Arrow IPC stream, base64.
     pub parameters: Option<String>,
+    /// What it may be used for.
+    pub kind: HandleKind,
     expires_s: u64,
 }
 
+/// What a handle may be used for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HandleKind {
+    /// A prepared statement: each execution runs for the purpose that its asker has then.
+    Prepared,
+    /// A ticket: redeemed for the purpose that it was given out for, and for no other.
+    Ticket {
+        /// The purpose.
+        purpose: Option<String>,
+    },
+}
+
 impl Handle {
-    /// A handle for a statement, with an identity of its own.
-    pub fn new(sql: impl Into<String>, parameters: Option<String>) -> Self {
-        Self { id: QueryId::random().to_string(), sql: sql.into(), parameters, expires_s: 0 }
+    /// A handle of a prepared statement.
+    pub fn prepared(sql: impl Into<String>, parameters: Option<String>) -> Self {
+        Self::new(sql.into(), parameters, HandleKind::Prepared)
     }
 
-    /// The same statement for another execution.
+    /// The ticket of one execution of the same statement for that purpose.
     #[must_use]
-    pub fn again(self) -> Self {
-        Self::new(self.sql, self.parameters)
+    pub fn ticket(self, purpose: Option<String>) -> Self {
+        Self::new(self.sql, self.parameters, HandleKind::Ticket { purpose })
+    }
+
+    /// Each has an identity of its own.
+    fn new(sql: String, parameters: Option<String>, kind: HandleKind) -> Self {
+        Self { id: QueryId::random().to_string(), sql, parameters, kind, expires_s: 0 }
     }
 
     /// The identity of the execution that this handle is for.
@@ -88,9 +109,24 @@ impl Sealer {
     /// # Errors
     /// `NOT_FOUND` for one that is forged, altered, expired, or somebody else's: all alike.
     pub fn open(&self, subject: &str, sealed: &[u8]) -> Result<Handle> {
-        self.try_open(subject, sealed).ok_or_else(|| {
-            EngineError::new(Code::NotFound, "there is no such handle, or it has expired; prepare the statement again")
-        })
+        self.try_open(subject, sealed).ok_or_else(no_such_handle)
+    }
+
+    /// Opens the handle of a statement that `subject` prepared.
+    ///
+    /// # Errors
+    /// As [`Sealer::open`], also for a ticket.
+    pub fn open_prepared(&self, subject: &str, sealed: &[u8]) -> Result<Handle> {
+        Some(self.open(subject, sealed)?).filter(|handle| handle.kind == HandleKind::Prepared).ok_or_else(no_such_handle)
+    }
+
+    /// Opens a ticket that was sealed for `asker`, who has the same purpose now.
+    ///
+    /// # Errors
+    /// As [`Sealer::open`], also for another purpose.
+    pub fn redeem(&self, asker: &Asker, sealed: &[u8]) -> Result<Handle> {
+        let expected = HandleKind::Ticket { purpose: asker.purpose.clone() };
+        Some(self.open(&asker.label(), sealed)?).filter(|handle| handle.kind == expected).ok_or_else(no_such_handle)
     }
 
     fn try_open(&self, subject: &str, sealed: &[u8]) -> Option<Handle> {
@@ -101,6 +137,10 @@ impl Sealer {
         let handle: Handle = serde_json::from_slice(opened).ok()?;
         (handle.expires_s >= now_s()).then_some(handle)
     }
+}
+
+fn no_such_handle() -> EngineError {
+    EngineError::new(Code::NotFound, "there is no such handle, or it has expired; prepare the statement again")
 }
 
 fn now_s() -> u64 {
@@ -114,7 +154,7 @@ mod tests {
     #[test]
     fn a_handle_opens_for_its_subject_only() {
         let sealer = Sealer::random(60).unwrap();
-        let handle = Handle::new("SELECT 1", None);
+        let handle = Handle::prepared("SELECT 1", None);
         let sealed = sealer.seal("ann", &handle).unwrap();
         assert_eq!(sealer.open("ann", &sealed).unwrap().sql, "SELECT 1");
         assert_eq!(sealer.open("bob", &sealed).unwrap_err().code(), Code::NotFound);
@@ -125,5 +165,24 @@ mod tests {
         }
         assert!(sealer.open("ann", &[]).is_err());
         assert!(Sealer::random(60).unwrap().open("ann", &sealed).is_err(), "another key");
+    }
+
+    #[test]
+    fn a_ticket_is_redeemed_for_its_purpose_only() {
+        let sealer = Sealer::random(60).unwrap();
+        let subject = crate::identity::Subject { name: "ann".to_string(), ..Default::default() };
+        let asking = |purpose: Option<&str>| Asker {
+            purpose: purpose.map(str::to_string),
+            ..Asker::user(subject.clone())
+        };
+        let ticket = Handle::prepared("SELECT 1", None).ticket(Some("care".to_string()));
+        let sealed = sealer.seal("ann", &ticket).unwrap();
+        assert_eq!(sealer.redeem(&asking(Some("care")), &sealed).unwrap().sql, "SELECT 1");
+        for other in [None, Some("research"), Some("Care")] {
+            assert_eq!(sealer.redeem(&asking(other), &sealed).unwrap_err().code(), Code::NotFound);
+        }
+        sealer.open_prepared("ann", &sealed).unwrap_err();
+        let prepared = sealer.seal("ann", &Handle::prepared("SELECT 1", None)).unwrap();
+        assert!(sealer.open_prepared("ann", &prepared).is_ok() && sealer.redeem(&asking(None), &prepared).is_err());
     }
 }

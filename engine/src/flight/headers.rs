@@ -8,5 +8,11 @@ pub const TRAILER: &str = "x-chancery-trailer";
 pub const COMPRESSION: &str = "x-chancery-compression";
 /// From a peer: JSON of `source.table` → version, what the statement was planned with.
 pub const VERSIONS: &str = "x-chancery-versions-bin";
-/// From a peer: on whose behalf it asks.
-pub const SUBJECT: &str = "x-chancery-subject-bin";
+/// From a peer: on whose behalf it asks, signed (`identity/delegation.rs`).
+pub const DELEGATION: &str = "x-chancery-delegation-bin";
+/// From a peer: the number of the statement within its query.
+pub const FRAGMENT: &str = "x-chancery-fragment";
+/// From a user: the purpose that this call is for, UTF-8.
+pub const PURPOSE: &str = "x-chancery-purpose";
+/// The same under the name that clients of other servers know.
+pub const PURPOSE_ALIAS: &str = "purpose";

@@ -6,6 +6,7 @@ pub mod handle;
 pub mod headers;
 pub mod metadata;
 pub mod server;
+mod session_options;
 pub mod sql_info;
 pub mod status;
 pub mod stream;

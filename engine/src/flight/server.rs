@@ -1,10 +1,13 @@
 //! The Flight service of a door: each call checked for its subject, each command sent where it is answered.
 
 mod actions;
+mod purpose;
+mod put;
 mod statements;
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{Any, Command, ProstMessageExt};
@@ -59,6 +62,11 @@ impl FlightServer {
 
     async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
         self.access.caller(request.metadata(), request.extensions()).await.map_err(|error| to_status(&error, None))
+    }
+
+    /// A user at this door; what coordinators may ask without one is answered before.
+    async fn user<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        self.caller(request).await?.user().map_err(tell)
     }
 
     fn metadata_info(schema: &SchemaRef, descriptor: FlightDescriptor, command: &Command) -> Result<FlightInfo> {
@@ -124,7 +132,7 @@ impl FlightService for FlightServer {
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = self.user(&request).await?;
         let descriptor = request.into_inner();
         let command = decode_command(&descriptor.cmd).map_err(tell)?;
         if let Some(schema) = metadata::schema(&command).map_err(tell)? {
@@ -134,7 +142,7 @@ impl FlightService for FlightServer {
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let caller = self.caller(&request).await?;
+        let caller = self.user(&request).await?;
         let command = decode_command(&request.into_inner().cmd).map_err(tell)?;
         let schema = match metadata::schema(&command).map_err(tell)? {
             Some(schema) => schema,
@@ -148,27 +156,28 @@ impl FlightService for FlightServer {
         let (headers, _, ticket) = request.into_parts();
         let command = decode_command(&ticket.ticket).map_err(tell)?;
         if metadata::schema(&command).map_err(tell)?.is_some() {
+            let caller = caller.user().map_err(tell)?;
             let batch = metadata::answer(self.door.as_ref(), &caller.asker, command).await.map_err(tell)?;
-            let messages = arrow_flight::utils::batches_to_flight_data(&batch.schema(), vec![batch])
-                .map_err(|error| tell(EngineError::internal(error)))?;
-            return Ok(numbered(stream::iter(messages.into_iter().map(Ok)).boxed()));
+            return one_batch(batch);
         }
         self.run_statement(&caller, &headers, command).await
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let caller = self.caller(&request).await?;
-        self.bind_parameters(&caller, request.into_inner()).await
+        let caller = self.user(&request).await?;
+        let (headers, _, messages) = request.into_parts();
+        self.put(&caller, &headers, messages).await
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         let caller = self.caller(&request).await?;
-        let results = self.act(&caller, request.into_inner()).await.map_err(tell)?;
+        let (headers, _, action) = request.into_parts();
+        let results = self.act(&caller, &headers, action).await.map_err(tell)?;
         Ok(numbered(stream::iter(results.into_iter().map(Ok)).boxed()))
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        self.caller(&request).await?;
+        self.user(&request).await?;
         Ok(Response::new(
             stream::iter(actions::LISTED.map(|(name, description)| {
                 Ok(ActionType { r#type: name.to_string(), description: description.to_string() })
@@ -205,6 +214,13 @@ fn with_query_id<T>(message: T, id: &QueryId) -> Response<T> {
 /// An answer that is no query's: it has a number too, so that an asker can name it.
 fn numbered<T>(message: T) -> Response<T> {
     with_query_id(message, &QueryId::random())
+}
+
+/// A small answer of one batch.
+fn one_batch(batch: RecordBatch) -> Result<Response<Answers<FlightData>>, Status> {
+    let messages = arrow_flight::utils::batches_to_flight_data(&batch.schema(), vec![batch])
+        .map_err(|error| tell(EngineError::internal(error)))?;
+    Ok(numbered(stream::iter(messages.into_iter().map(Ok)).boxed()))
 }
 
 /// A message of Flight SQL wrapped as a ticket.

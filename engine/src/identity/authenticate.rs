@@ -1,24 +1,45 @@
 //! The rule that believes a caller: the `authorization` header if there is one, else the certificate if it is a peer's.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 
+use super::asker::{Believed, Came};
 use super::certificate::peer_names;
 use super::credentials::Credentials;
+use super::issuers::Issuers;
 use super::session::{SessionId, Sessions};
-use super::subject::Subject;
+use super::token::is_token;
 use super::users::Users;
 use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
 
-/// Who a call is from, and in which session.
+/// Whom a call is from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Caller {
+    /// A user.
+    User {
+        /// Who it is.
+        user: Believed,
+        /// The session that the call's token stands for, if it stands for one.
+        session: Option<SessionId>,
+        /// The purpose that was chosen in the session.
+        purpose: Option<String>,
+    },
+    /// A coordinator.
+    Peer(Peer),
+}
+
+/// A coordinator that this node lists among its peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// Who asks.
-    pub subject: Subject,
-    /// The session whose token the call carries, if it carries one.
-    pub session: Option<SessionId>,
+pub struct Peer {
+    /// The first of its names that is a peer's.
+    pub name: String,
+    /// All of its names that are.
+    pub names: Vec<String>,
+    /// The certificate that it showed, which TLS has verified.
+    pub certificate: CertificateDer<'static>,
 }
 
 /// All by which a node believes a caller.
@@ -26,14 +47,15 @@ pub struct Caller {
 pub struct Authenticator {
     users: Option<Users>,
     peers: BTreeSet<String>,
+    issuers: Arc<Issuers>,
     sessions: Sessions,
 }
 
 impl Authenticator {
-    /// Believes these users, and callers whose certificate has one of the `peers`' names.
-    pub fn new(users: Option<Users>, peers: BTreeSet<String>, limits: &Limits) -> Self {
+    /// Believes these users and these issuers' tokens, and callers whose certificate has one of the `peers`' names.
+    pub fn new(users: Option<Users>, peers: BTreeSet<String>, issuers: Arc<Issuers>, limits: &Limits) -> Self {
         let peers = peers.into_iter().map(|name| name.to_ascii_lowercase()).collect();
-        Self { users, peers, sessions: Sessions::new(limits) }
+        Self { users, peers, issuers, sessions: Sessions::new(limits) }
     }
 
     /// Who calls. `authorization` is the header's value; `certificates` the chain that TLS has verified, or nothing.
@@ -42,20 +64,20 @@ impl Authenticator {
     /// `UNAUTHENTICATED`, also when the header is wrong and the certificate would do; `BUSY`.
     pub async fn caller(&self, authorization: Option<&str>, certificates: &[CertificateDer<'_>]) -> Result<Caller> {
         let Some(header) = authorization else {
-            let subject = self.peer(certificates).ok_or_else(|| self.unknown(certificates))?;
-            return Ok(Caller { subject, session: None });
+            return self.peer(certificates).map(Caller::Peer).ok_or_else(|| self.unknown(certificates));
         };
         match Credentials::parse(header)? {
             Credentials::Basic { name, password } => {
                 let proven = self.users()?.verify(&name, &password).await?;
-                Ok(Caller { subject: proven.subject, session: None })
+                Ok(Caller::User { user: proven.user, session: None, purpose: None })
             }
-            Credentials::Bearer(token) => self.by_token(&token),
+            Credentials::Bearer(token) if is_token(&token) => self.by_token(&token),
+            Credentials::Bearer(token) => self.by_session(&token),
         }
     }
 
     /// The handshake: believes `Basic` and opens a session, or finds the session of `Bearer`. The answer is the token
-    /// for `authorization: Bearer`.
+    /// for `authorization: Bearer`; an issuer's token is answered with itself, and its session ends with it.
     ///
     /// # Errors
     /// As [`Authenticator::caller`].
@@ -65,8 +87,14 @@ impl Authenticator {
                 let proven = self.users()?.verify(&name, &password).await?;
                 self.sessions.open(&name, proven.by)
             }
-            Credentials::Bearer(token) => self.by_token(&token).map(|_| token),
+            Credentials::Bearer(token) if is_token(&token) => self.by_token(&token).map(|_| token),
+            Credentials::Bearer(token) => self.by_session(&token).map(|_| token),
         }
+    }
+
+    /// Keeps the purpose chosen in a session, or forgets it; false when the session is no longer open.
+    pub fn choose(&self, session: SessionId, purpose: Option<String>) -> bool {
+        self.sessions.choose(session, purpose)
     }
 
     /// Ends a session.
@@ -75,11 +103,11 @@ impl Authenticator {
     }
 
     /// A session is only as good as its user is now.
-    fn by_token(&self, token: &str) -> Result<Caller> {
+    fn by_session(&self, token: &str) -> Result<Caller> {
         let ended = || EngineError::new(Code::Unauthenticated, "the session is unknown or has ended; log in again");
         let session = self.sessions.find(token).ok_or_else(ended)?;
         match self.users()?.find_proven(&session.user, session.proven_by) {
-            Some(subject) => Ok(Caller { subject, session: Some(session.id) }),
+            Some(user) => Ok(Caller::User { user, session: Some(session.id), purpose: session.purpose }),
             None => {
                 self.sessions.close(session.id);
                 Err(ended())
@@ -87,14 +115,29 @@ impl Authenticator {
         }
     }
 
+    /// An issuer's token is verified anew with each call; nothing weaker is tried in its place.
+    fn by_token(&self, token: &str) -> Result<Caller> {
+        let user = self.issuers.by_token(token).map_err(|reason| {
+            tracing::info!(reason, "a token is refused");
+            EngineError::new(Code::Unauthenticated, "the token is not believed here, or has expired; get a new one")
+        })?;
+        let label = user.clone().asking(None, Came::Directly)?.label();
+        let (session, purpose) = self.sessions.adopt(token, &label)?;
+        Ok(Caller::User { user, session: Some(session), purpose })
+    }
+
     fn users(&self) -> Result<&Users> {
         self.users.as_ref().ok_or_else(|| {
-            EngineError::new(Code::Unauthenticated, "this node has no users; it answers coordinators by certificate")
+            EngineError::new(Code::Unauthenticated, "this node has no users of its own; it answers to issuers' tokens \
+                                                     and to coordinators by certificate")
         })
     }
 
-    fn peer(&self, certificates: &[CertificateDer<'_>]) -> Option<Subject> {
-        peer_names(certificates).into_iter().find(|name| self.peers.contains(name)).map(Subject::peer)
+    fn peer(&self, certificates: &[CertificateDer<'_>]) -> Option<Peer> {
+        let mut names = peer_names(certificates);
+        names.retain(|name| self.peers.contains(name));
+        let certificate = certificates.first()?.clone().into_owned();
+        Some(Peer { name: names.first()?.clone(), names, certificate })
     }
 
     fn unknown(&self, certificates: &[CertificateDer<'_>]) -> EngineError {
@@ -102,7 +145,7 @@ impl Authenticator {
             Some(name) => {
                 format!("the certificate of `{name}` is not one of this node's peers; its `peers` must name it")
             }
-            None => "log in with a user name and a password".to_string(),
+            None => "log in with a user name and a password, or with an issuer's token".to_string(),
         };
         EngineError::new(Code::Unauthenticated, sentence)
     }
@@ -114,6 +157,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
     use rustls::pki_types::pem::PemObject;
 
+    use super::super::issuers::PeerTrust;
     use super::super::{certs, users_file};
     use super::*;
 
@@ -125,7 +169,18 @@ mod tests {
         let path = directory.join("users.toml");
         users_file::add(&path, "ana", "right", BTreeSet::new()).unwrap();
         let users = Users::open(path, &Limits::default()).unwrap();
-        Authenticator::new(Some(users), BTreeSet::from(["coordinator".to_string()]), &Limits::default())
+        Authenticator::new(Some(users), BTreeSet::from(["coordinator".to_string()]), nobody(), &Limits::default())
+    }
+
+    fn nobody() -> Arc<Issuers> {
+        Arc::new(Issuers::open(&[], PeerTrust::Listed).unwrap())
+    }
+
+    fn user(caller: Caller) -> (Believed, Option<SessionId>) {
+        match caller {
+            Caller::User { user, session, .. } => (user, session),
+            Caller::Peer(peer) => panic!("{peer:?} is no user"),
+        }
     }
 
     fn certificate(directory: &std::path::Path, node: &str) -> Vec<CertificateDer<'static>> {
@@ -139,13 +194,28 @@ mod tests {
         let authenticator = authenticator(directory.path());
         let token = authenticator.handshake(&basic("ana", "right")).await.unwrap();
         let bearer = format!("Bearer {token}");
-        let caller = authenticator.caller(Some(&bearer), &[]).await.unwrap();
-        assert_eq!(caller.subject.to_string(), "user `ana`");
+        let (ana, session) = user(authenticator.caller(Some(&bearer), &[]).await.unwrap());
+        assert_eq!(ana.subject.name, "ana");
         assert_eq!(authenticator.handshake(&bearer).await.unwrap(), token, "a client may shake hands with its token");
-        authenticator.close(caller.session.unwrap());
+        authenticator.close(session.unwrap());
         authenticator.caller(Some(&bearer), &[]).await.unwrap_err();
-        let direct = authenticator.caller(Some(&basic("ana", "right")), &[]).await.unwrap();
-        assert_eq!((direct.subject, direct.session), (caller.subject, None));
+        let direct = user(authenticator.caller(Some(&basic("ana", "right")), &[]).await.unwrap());
+        assert_eq!(direct, (ana, None));
+    }
+
+    #[tokio::test]
+    async fn what_the_users_file_says_now_counts_in_an_open_session() {
+        let directory = tempfile::tempdir().unwrap();
+        let authenticator = authenticator(directory.path());
+        let bearer = format!("Bearer {}", authenticator.handshake(&basic("ana", "right")).await.unwrap());
+        users_file::set_facts(&directory.path().join("users.toml"), "ana", |facts| {
+            facts.purposes.insert("care".to_string());
+        })
+        .unwrap();
+        let (ana, _) = user(authenticator.caller(Some(&bearer), &[]).await.unwrap());
+        assert_eq!(ana.subject.purposes, BTreeSet::from(["care".to_string()]));
+        users_file::remove(&directory.path().join("users.toml"), "ana").unwrap();
+        authenticator.caller(Some(&bearer), &[]).await.unwrap_err();
     }
 
     #[tokio::test]
@@ -162,8 +232,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let authenticator = authenticator(directory.path());
         let coordinator = certificate(directory.path(), "coordinator");
-        let caller = authenticator.caller(None, &coordinator).await.unwrap();
-        assert_eq!(caller.subject, Subject::peer("coordinator"));
+        let names = vec!["coordinator".to_string()];
+        let peer = Peer { name: "coordinator".to_string(), names, certificate: coordinator[0].clone() };
+        assert_eq!(authenticator.caller(None, &coordinator).await.unwrap(), Caller::Peer(peer));
         let other = authenticator.caller(None, &certificate(directory.path(), "faa")).await.unwrap_err();
         assert!(other.to_string().contains("`faa`"), "{other}");
         assert_eq!(authenticator.caller(None, &[]).await.unwrap_err().code(), Code::Unauthenticated);
@@ -182,7 +253,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_without_users_believes_no_password() {
-        let authenticator = Authenticator::new(None, BTreeSet::new(), &Limits::default());
+        let authenticator = Authenticator::new(None, BTreeSet::new(), nobody(), &Limits::default());
         let refused = authenticator.handshake(&basic("ana", "right")).await.unwrap_err();
         assert!(refused.to_string().contains("no users"), "{refused}");
     }

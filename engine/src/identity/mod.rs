@@ -1,8 +1,12 @@
-//! Who asks: users by password or session, coordinators by certificate; and the certificates themselves.
+//! Who asks, and for which purpose: users by password, session or an issuer's token, coordinators by certificate, and
+//! users through a coordinator by its delegation; and the certificates themselves.
 //!
-//! - [`authenticate`]: the one rule that turns what a call brings into a [`subject::Subject`].
-//! - [`credentials`]: the `authorization` header; [`session`]: bearer tokens that we issue.
+//! - [`authenticate`]: the one rule that turns what a call brings into whom this node believes.
+//! - [`asker`]: who asks once believed; [`facts`]: what is known of them, under its limits; `name`: what names may be.
+//! - [`credentials`]: the `authorization` header; [`session`]: bearer tokens that we issue, and chosen purposes.
 //! - [`users`]: passwords checked against a file that may change while we run; [`users_file`], [`password`]: its parts.
+//! - [`issuers`]: whom else this node believes about users; `token`, [`token_keys`]: issuers' tokens.
+//! - [`delegation`]: how a coordinator asks on behalf of a user; `seen`: each of them once; `clock`: at what time.
 //! - [`certificate`]: what a certificate says; [`tls`]: certificates towards tonic; [`certs`]: making them.
 //!
 //! **Invariant:** a password, a key or a token is never logged, never in an error, and never in `Debug`.
@@ -12,19 +16,28 @@ pub mod asker;
 pub mod authenticate;
 pub mod certificate;
 pub mod certs;
+mod clock;
 pub mod credentials;
+pub mod delegation;
+pub mod facts;
 mod files;
+pub mod issuers;
+mod name;
 pub mod password;
+mod reread;
+mod seen;
 pub mod session;
-pub mod subject;
 pub mod tls;
+mod token;
+pub mod token_keys;
 pub mod users;
 pub mod users_file;
 
-pub use asker::{Asker, Came, Issuer};
-pub use authenticate::{Authenticator, Caller};
+pub use asker::{Asker, Believed, Came, Issuer, Subject};
+pub use authenticate::{Authenticator, Caller, Peer};
 pub use certificate::peer_names;
 pub use credentials::Credentials;
+pub use delegation::{About, DelegationVerifier, Delegator};
+pub use issuers::{Issuers, PeerTrust};
 pub use session::{OpenSession, SessionId, Sessions};
-pub use subject::{Subject, SubjectKind};
 pub use users::Users;

@@ -1,4 +1,5 @@
-//! Bearer sessions: after one handshake a client shows a token, for as long as it keeps using it.
+//! Bearer sessions: after one handshake a client shows a token, for as long as it keeps using it. What is set in a
+//! session, the purpose, is kept with it; an issuer's token is believed without a session and has one for this only.
 //!
 //! Clients keep the first token they get for hours (JDBC never takes a second), so a session's end moves on with each
 //! use instead of the token being replaced.
@@ -33,7 +34,7 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// A session that was found: whose it is, and the password it was opened with.
+/// A session of ours that was found: whose it is, and the password it was opened with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenSession {
     /// The session, to keep settings by.
@@ -42,6 +43,8 @@ pub struct OpenSession {
     pub user: String,
     /// What the user was believed by; when that changes, the session is no more.
     pub proven_by: blake3::Hash,
+    /// The purpose that was chosen in it.
+    pub purpose: Option<String>,
 }
 
 /// The sessions of a node. Tokens are kept as hashes only.
@@ -56,7 +59,9 @@ pub struct Sessions {
 #[derive(Debug)]
 struct Entry {
     user: String,
-    proven_by: blake3::Hash,
+    /// The password; `None` where an issuer's token proves the user anew with each call.
+    proven_by: Option<blake3::Hash>,
+    purpose: Option<String>,
     last_used: Instant,
 }
 
@@ -77,6 +82,44 @@ impl Sessions {
     /// `BUSY` when too many are open.
     pub fn open(&self, user: &str, proven_by: blake3::Hash) -> Result<String> {
         let token = random_token()?;
+        self.insert(SessionId::of(&token), user, Some(proven_by))?;
+        Ok(token)
+    }
+
+    /// The session of a token of ours, whose end moves on.
+    pub fn find(&self, token: &str) -> Option<OpenSession> {
+        let id = SessionId::of(token);
+        let mut open = self.open.lock();
+        let entry = self.used(&mut open, id)?;
+        let proven_by = entry.proven_by?;
+        Some(OpenSession { id, user: entry.user.clone(), proven_by, purpose: entry.purpose.clone() })
+    }
+
+    /// The session of an issuer's token, which has been verified for this call, and the purpose chosen in it.
+    ///
+    /// # Errors
+    /// `BUSY` when it is new and too many are open.
+    pub fn adopt(&self, token: &str, user: &str) -> Result<(SessionId, Option<String>)> {
+        let id = SessionId::of(token);
+        if let Some(entry) = self.used(&mut self.open.lock(), id) {
+            return Ok((id, entry.purpose.clone()));
+        }
+        self.insert(id, user, None)?;
+        Ok((id, None))
+    }
+
+    /// Keeps the purpose chosen in a session, or forgets it; false when the session is no longer open.
+    pub fn choose(&self, id: SessionId, purpose: Option<String>) -> bool {
+        match self.open.lock().get_mut(&id) {
+            Some(entry) => {
+                entry.purpose = purpose;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn insert(&self, id: SessionId, user: &str, proven_by: Option<blake3::Hash>) -> Result<()> {
         let now = Instant::now();
         let mut open = self.open.lock();
         if open.len() >= self.sessions_max {
@@ -86,22 +129,20 @@ impl Sessions {
         if open.len() >= self.sessions_max {
             return Err(EngineError::new(Code::Busy, "too many sessions are open at this server; try again later"));
         }
-        open.insert(SessionId::of(&token), Entry { user: user.to_string(), proven_by, last_used: now });
-        Ok(token)
+        open.insert(id, Entry { user: user.to_string(), proven_by, purpose: None, last_used: now });
+        Ok(())
     }
 
-    /// The session of a token, whose end moves on.
-    pub fn find(&self, token: &str) -> Option<OpenSession> {
-        let id = SessionId::of(token);
+    /// The entry of a session that has not ended, whose end moves on.
+    fn used<'a>(&self, open: &'a mut HashMap<SessionId, Entry>, id: SessionId) -> Option<&'a Entry> {
         let now = Instant::now();
-        let mut open = self.open.lock();
-        let entry = open.get_mut(&id)?;
-        if now.duration_since(entry.last_used) >= self.lifetime {
+        if now.duration_since(open.get(&id)?.last_used) >= self.lifetime {
             open.remove(&id);
             return None;
         }
+        let entry = open.get_mut(&id)?;
         entry.last_used = now;
-        Some(OpenSession { id, user: entry.user.clone(), proven_by: entry.proven_by })
+        Some(entry)
     }
 
     /// Ends a session; one that is not open is none.

@@ -1,26 +1,26 @@
 //! Users by password, from a file that `chancery user` may change while the node runs.
 
 use std::collections::HashMap;
-use std::fs::Metadata;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::Semaphore;
 
+use super::asker::Believed;
 use super::password::StoredPassword;
-use super::subject::Subject;
+use super::reread::Reread;
 use super::users_file::{User, UsersFile};
 use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
 
 /// A user who was believed, and by what: a session opened with it ends when that changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Proven {
     /// The user.
-    pub subject: Subject,
+    pub user: Believed,
     /// The digest of the stored password.
     pub by: blake3::Hash,
 }
@@ -28,19 +28,12 @@ pub struct Proven {
 /// The users of a node.
 #[derive(Debug)]
 pub struct Users {
-    path: PathBuf,
-    loaded: Mutex<Loaded>,
+    file: Reread<UsersFile>,
     proofs: Proofs,
     hashing: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     /// Checked in place of a user who is not there, so that the answer takes as long.
     stand_in: Arc<StoredPassword>,
-}
-
-#[derive(Debug)]
-struct Loaded {
-    version: Option<FileVersion>,
-    users: Arc<UsersFile>,
 }
 
 impl Users {
@@ -49,12 +42,8 @@ impl Users {
     /// # Errors
     /// `CONFIG` when it cannot be read.
     pub fn open(path: impl Into<PathBuf>, limits: &Limits) -> Result<Self> {
-        let path = path.into();
-        let version = FileVersion::of(&path);
-        let users = Arc::new(UsersFile::read(&path)?);
         Ok(Self {
-            loaded: Mutex::new(Loaded { version, users }),
-            path,
+            file: Reread::open(path.into(), UsersFile::read)?,
             proofs: Proofs::new(limits)?,
             hashing: Arc::new(Semaphore::new(limits.password_checks_max)),
             waiting: Arc::new(Semaphore::new(limits.password_checks_max.saturating_add(limits.password_queue_max))),
@@ -67,7 +56,7 @@ impl Users {
     /// # Errors
     /// `UNAUTHENTICATED`; `BUSY` when too many passwords wait to be checked.
     pub async fn verify(&self, name: &str, password: &str) -> Result<Proven> {
-        let user = self.current().find(name).filter(|user| !user.disabled).cloned();
+        let user = self.file.current().find(name).filter(|user| !user.disabled).cloned();
         let key = self.proofs.key_of(user.as_ref(), password);
         if let Some(user) = user.as_ref().filter(|_| self.proofs.has(&key)) {
             return Ok(proven(user));
@@ -80,26 +69,10 @@ impl Users {
     }
 
     /// The user of a session, if still there, not disabled, and with the same password.
-    pub fn find_proven(&self, name: &str, by: blake3::Hash) -> Option<Subject> {
-        let users = self.current();
+    pub fn find_proven(&self, name: &str, by: blake3::Hash) -> Option<Believed> {
+        let users = self.file.current();
         let user = users.find(name).filter(|user| !user.disabled)?;
-        Some(proven(user)).filter(|now| now.by == by).map(|now| now.subject)
-    }
-
-    /// The users of the file as it is now. A file that became unreadable is warned about, and the last good one serves.
-    fn current(&self) -> Arc<UsersFile> {
-        let mut loaded = self.loaded.lock();
-        let version = FileVersion::of(&self.path);
-        if version != loaded.version {
-            loaded.version = version;
-            match UsersFile::read(&self.path) {
-                Ok(users) => loaded.users = Arc::new(users),
-                Err(error) => {
-                    tracing::warn!(%error, "the users file has changed and cannot be used; the last good one serves")
-                }
-            }
-        }
-        Arc::clone(&loaded.users)
+        Some(proven(user)).filter(|now| now.by == by).map(|now| now.user)
     }
 
     /// Hashes on a thread that may block; how many do, and how many wait, is limited.
@@ -118,36 +91,11 @@ impl Users {
 }
 
 fn proven(user: &User) -> Proven {
-    Proven { subject: user.subject(), by: blake3::hash(user.password.to_text().as_bytes()) }
+    Proven { user: user.believed(), by: blake3::hash(user.password.to_text().as_bytes()) }
 }
 
 fn not_believed() -> EngineError {
     EngineError::new(Code::Unauthenticated, "the user name or the password is wrong")
-}
-
-/// What tells one content of a file from the next; the inode, because the file is replaced and not written over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileVersion {
-    modified: Option<SystemTime>,
-    bytes: u64,
-    inode: u64,
-}
-
-impl FileVersion {
-    fn of(path: &std::path::Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Self { modified: metadata.modified().ok(), bytes: metadata.len(), inode: inode(&metadata) })
-    }
-}
-
-#[cfg(unix)]
-fn inode(metadata: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
-
-#[cfg(not(unix))]
-fn inode(_: &Metadata) -> u64 {
-    0
 }
 
 /// Passwords found right of late, as keyed hashes: clients that send Basic with every call must not cost 50 ms each.
@@ -233,7 +181,7 @@ mod tests {
     async fn a_user_is_believed_by_the_right_password_only() {
         let users = Fixture::new().open();
         let ana = users.verify("ana", "right").await.unwrap();
-        assert_eq!((ana.subject.name.as_str(), ana.subject.is_peer()), ("ana", false));
+        assert_eq!(ana.user.subject.name, "ana");
         let wrong = users.verify("ana", "wrong").await.unwrap_err();
         let unknown = users.verify("bob", "right").await.unwrap_err();
         assert_eq!(wrong.to_string(), unknown.to_string(), "an answer does not tell who is known");

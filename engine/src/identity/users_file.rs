@@ -4,8 +4,14 @@
 //! [[user]]
 //! name = "analyst"
 //! password_hash = "$argon2id$v=19$…"
-//! roles = ["reader"]       # optional
-//! disabled = true          # optional
+//! organisation = "health"           # optional, as all that follows
+//! roles = ["reader"]
+//! purposes = ["care", "research"]   # the purposes that the user may choose from
+//! default_purpose = "care"          # of whoever chooses none
+//! disabled = true
+//! [user.attributes]                 # values that row filters compare with
+//! regions = ["north", "south"]
+//! level = 3
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,37 +21,40 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::files;
+use policy::subject::Attribute;
+
+use super::asker::Believed;
+use super::facts::Facts;
 use super::password::StoredPassword;
-use super::subject::{Subject, SubjectKind};
+use super::{files, name};
 use crate::error::{Code, EngineError, Result};
 
 const HEADING: &str =
-    "# Users of a Chancery node. Changed by `chancery user add|passwd`; a running node reads it again.\n\n";
-const NAME_BYTES_MAX: usize = 255;
+    "# Users of a Chancery node. Changed by `chancery user add|set|passwd|remove`; a running node reads it again.\n\n";
 
 /// One user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct User {
     /// The name; any text without a colon.
     pub name: String,
     /// The hash of the password.
     pub password: StoredPassword,
-    /// The roles that policies speak of.
-    pub roles: BTreeSet<String>,
+    /// What policies may know of the user.
+    pub facts: Facts,
     /// Whether the user is refused for the time being.
     pub disabled: bool,
 }
 
 impl User {
     /// The user as the one who asks.
-    pub fn subject(&self) -> Subject {
-        Subject { name: self.name.clone(), roles: self.roles.clone(), kind: SubjectKind::User }
+    pub fn believed(&self) -> Believed {
+        let default_purpose = self.facts.default_purpose.clone();
+        Believed { default_purpose, ..Believed::user(self.facts.clone().into_subject(self.name.clone())) }
     }
 }
 
 /// All users of a file, by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct UsersFile {
     users: BTreeMap<String, User>,
 }
@@ -63,10 +72,18 @@ struct Written {
 struct WrittenUser {
     name: String,
     password_hash: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    organisation: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     roles: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    purposes: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default_purpose: Option<String>,
     #[serde(default, skip_serializing_if = "is_false")]
     disabled: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, Attribute>,
 }
 
 impl UsersFile {
@@ -104,6 +121,10 @@ impl UsersFile {
         self.users.values()
     }
 
+    fn find_mut(&mut self, path: &Path, name: &str) -> Result<&mut User> {
+        self.users.get_mut(name).ok_or_else(|| config(path, format!("there is no user `{name}`")))
+    }
+
     fn write(&self, path: &Path) -> Result<()> {
         let user = self.users.values().map(write_user).collect();
         let text = toml::to_string(&Written { user }).map_err(EngineError::internal)?;
@@ -115,15 +136,16 @@ impl UsersFile {
 /// Adds a user; makes the file when there is none.
 ///
 /// # Errors
-/// `CONFIG` when the user exists, the name cannot be one, or the file cannot be read or written.
-pub fn add(path: &Path, name: &str, password: &str, roles: BTreeSet<String>) -> Result<()> {
-    check_name(name).map_err(|message| EngineError::new(Code::Config, message))?;
+/// `CONFIG` when the user exists, the name or the facts cannot be a user's, or the file cannot be read or written.
+pub fn add(path: &Path, name: &str, password: &str, facts: impl Into<Facts>) -> Result<()> {
+    let facts = facts.into();
+    name::check_local(name).and_then(|()| facts.check()).map_err(|message| EngineError::new(Code::Config, message))?;
     change(path, |file| {
         if file.users.contains_key(name) {
             let sentence = format!("there is a user `{name}` already; `chancery user passwd` changes the password");
             return Err(config(path, sentence));
         }
-        let user = User { name: name.to_string(), password: StoredPassword::hash(password)?, roles, disabled: false };
+        let user = User { name: name.to_string(), password: StoredPassword::hash(password)?, facts, disabled: false };
         file.users.insert(name.to_string(), user);
         Ok(())
     })
@@ -135,8 +157,31 @@ pub fn add(path: &Path, name: &str, password: &str, roles: BTreeSet<String>) -> 
 /// `CONFIG` when there is no such user, or the file cannot be read or written.
 pub fn set_password(path: &Path, name: &str, password: &str) -> Result<()> {
     change(path, |file| {
-        let user = file.users.get_mut(name).ok_or_else(|| config(path, format!("there is no user `{name}`")))?;
-        user.password = StoredPassword::hash(password)?;
+        file.find_mut(path, name)?.password = StoredPassword::hash(password)?;
+        Ok(())
+    })
+}
+
+/// Changes what is known of a user; sessions see it at once.
+///
+/// # Errors
+/// `CONFIG` when there is no such user, the facts are over a limit, or the file cannot be read or written.
+pub fn set_facts(path: &Path, name: &str, edit: impl FnOnce(&mut Facts)) -> Result<()> {
+    change(path, |file| {
+        let user = file.find_mut(path, name)?;
+        edit(&mut user.facts);
+        user.facts.check().map_err(|message| config(path, format!("`{name}`: {message}")))
+    })
+}
+
+/// Removes a user; open sessions end.
+///
+/// # Errors
+/// `CONFIG` when there is no such user, or the file cannot be read or written.
+pub fn remove(path: &Path, name: &str) -> Result<()> {
+    change(path, |file| {
+        file.find_mut(path, name)?;
+        file.users.remove(name);
         Ok(())
     })
 }
@@ -153,29 +198,31 @@ fn change(path: &Path, edit: impl FnOnce(&mut UsersFile) -> Result<()>) -> Resul
 }
 
 fn check_user(user: WrittenUser) -> Result<User, String> {
-    check_name(&user.name)?;
+    name::check_local(&user.name)?;
     let password = StoredPassword::parse(&user.password_hash)
         .map_err(|message| format!("`password_hash` of `{}` {message}", user.name))?;
-    Ok(User { name: user.name, password, roles: user.roles, disabled: user.disabled })
-}
-
-/// Basic cannot carry a name with a colon, and no line of a log should be made by a name.
-fn check_name(name: &str) -> Result<(), String> {
-    let fits = !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.trim() == name;
-    if fits && !name.contains(':') && !name.chars().any(char::is_control) {
-        return Ok(());
-    }
-    Err(format!(
-        "a user's name has 1 to {NAME_BYTES_MAX} bytes, no colon, no control character, and no space at its ends"
-    ))
+    let facts = Facts {
+        organisation: user.organisation,
+        roles: user.roles,
+        purposes: user.purposes,
+        default_purpose: user.default_purpose,
+        attributes: user.attributes,
+    };
+    facts.check().map_err(|message| format!("`{}`: {message}", user.name))?;
+    Ok(User { name: user.name, password, facts, disabled: user.disabled })
 }
 
 fn write_user(user: &User) -> WrittenUser {
+    let facts = user.facts.clone();
     WrittenUser {
         name: user.name.clone(),
         password_hash: user.password.to_text(),
-        roles: user.roles.clone(),
+        organisation: facts.organisation,
+        roles: facts.roles,
+        purposes: facts.purposes,
+        default_purpose: facts.default_purpose,
         disabled: user.disabled,
+        attributes: facts.attributes,
     }
 }
 
@@ -202,8 +249,33 @@ mod tests {
         let file = UsersFile::read(&path).unwrap();
         let ana = file.find("ana").unwrap();
         assert!(ana.password.matches("three") && !ana.password.matches("one"));
-        assert_eq!(ana.subject().roles, BTreeSet::from(["reader".to_string()]));
+        assert_eq!(ana.believed().subject.roles, BTreeSet::from(["reader".to_string()]));
         assert!(file.find("李雷").unwrap().password.matches("two"));
+        remove(&path, "ana").unwrap();
+        remove(&path, "ana").unwrap_err();
+        assert!(UsersFile::read(&path).unwrap().find("ana").is_none());
+    }
+
+    #[test]
+    fn facts_are_written_and_read_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("users.toml");
+        let json = serde_json::json!({
+            "organisation": "health", "roles": ["analyst"], "purposes": ["care", "research"], "default_purpose": "care",
+            "attributes": {"regions": ["north", "south"], "level": 3, "on": true, "none": []},
+        });
+        let facts: Facts = serde_json::from_value(json).unwrap();
+        add(&path, "ana", "one", facts.clone()).unwrap();
+        add(&path, "bob", "two", BTreeSet::new()).unwrap();
+        let file = UsersFile::read(&path).unwrap();
+        assert_eq!(file.find("ana").unwrap().facts, facts);
+        let believed = file.find("ana").unwrap().believed();
+        assert_eq!(believed.default_purpose.as_deref(), Some("care"));
+        assert_eq!((believed.subject.attributes, believed.subject.purposes), (facts.attributes, facts.purposes));
+        set_facts(&path, "ana", |facts| facts.default_purpose = None).unwrap();
+        assert_eq!(UsersFile::read(&path).unwrap().find("ana").unwrap().facts.default_purpose, None);
+        set_facts(&path, "ana", |facts| facts.default_purpose = Some("audit".to_string())).unwrap_err();
+        assert_eq!(UsersFile::read(&path).unwrap().find("ana").unwrap().facts.default_purpose, None);
     }
 
     #[test]
@@ -224,6 +296,8 @@ mod tests {
         let before = std::fs::read(&path).unwrap();
         add(&path, "ana", "two", BTreeSet::new()).unwrap_err();
         add(&path, "a:b", "two", BTreeSet::new()).unwrap_err();
+        add(&path, "a via b", "two", BTreeSet::new()).unwrap_err();
+        add(&path, "bob", "two", BTreeSet::from([String::new()])).unwrap_err();
         add(&path, "bob", "", BTreeSet::new()).unwrap_err();
         set_password(&path, "bob", "two").unwrap_err();
         assert_eq!(std::fs::read(&path).unwrap(), before);
@@ -238,6 +312,7 @@ mod tests {
             ("[[user]]\nname = 'ana'\npassword_hash = 'sEcReT'\nsudo = 1", "unknown field `sudo`"),
             ("[[user]]\nname = 'ana'", "missing field `password_hash`"),
             ("[[user]]\nname = ''\npassword_hash = 'sEcReT'", "a user's name has"),
+            ("[[user]]\nname = 'ana'\npassword_hash = 'sEcReT'\nattributes.level = 1.5", "did not match"),
         ];
         for (text, expected) in cases {
             std::fs::write(&path, text).unwrap();
@@ -245,6 +320,11 @@ mod tests {
             assert!(told.contains(expected) && told.contains("users.toml"), "{told}");
             assert!(!told.contains("sEcReT"), "{told}");
         }
+        let hash = StoredPassword::hash("x").unwrap().to_text();
+        let text = format!("[[user]]\nname = 'ana'\npassword_hash = '{hash}'\nattributes.note = '{}'", "x".repeat(1_025));
+        std::fs::write(&path, text).unwrap();
+        let told = UsersFile::read(&path).unwrap_err().to_string();
+        assert!(told.contains("`user[0]`: `ana`: the attribute `note` has a text of more than 1024 bytes"), "{told}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use arrow_flight::{Action, Ticket};
 use datafusion::physical_plan::SendableRecordBatchStream;
 use prost::Message;
 use tokio::time::timeout;
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use crate::catalog::site_table::SiteId;
@@ -24,7 +24,7 @@ use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
 use crate::flight::headers;
 use crate::flight::status::from_site;
-use crate::identity::Asker;
+use crate::identity::{About, Asker, Delegator};
 use crate::peer::count::{Counted, Counters};
 use crate::session::queries::{LedgerEntry, QueryId};
 
@@ -40,6 +40,8 @@ pub struct SiteAddress {
     pub url: String,
     /// Our certificate and whom we believe.
     pub tls: Option<ClientTlsConfig>,
+    /// Signs on whose behalf we ask.
+    pub delegator: Arc<Delegator>,
     /// What we ask the site to compress its batches with: `none`, `lz4` or `zstd`.
     pub compression: &'static str,
 }
@@ -49,6 +51,7 @@ pub struct SiteAddress {
 pub struct SitePeer {
     site: SiteId,
     channel: Channel,
+    delegator: Arc<Delegator>,
     compression: &'static str,
     limits: Arc<Limits>,
 }
@@ -58,8 +61,10 @@ pub struct SitePeer {
 pub struct FragmentRequest {
     /// The query that it belongs to.
     pub query: QueryId,
+    /// Its number within the query.
+    pub number: usize,
     /// On whose behalf.
-    pub subject: Arc<str>,
+    pub asker: Arc<Asker>,
     /// The statement.
     pub statement: Arc<str>,
     /// The versions of the tables it was planned with, by `source.table`.
@@ -92,7 +97,13 @@ impl SitePeer {
         if let Some(tls) = address.tls.clone() {
             endpoint = endpoint.tls_config(tls).map_err(wrong)?;
         }
-        Ok(Self { channel: endpoint.connect_lazy(), site: address.site, compression: address.compression, limits })
+        Ok(Self {
+            channel: endpoint.connect_lazy(),
+            site: address.site,
+            delegator: address.delegator,
+            compression: address.compression,
+            limits,
+        })
     }
 
     /// The site's name.
@@ -100,12 +111,15 @@ impl SitePeer {
         &self.site
     }
 
-    /// What the coordinator may see of the site's tables, with statistics.
+    /// What the asker may see of the site's tables, with statistics.
     ///
     /// # Errors
-    /// `SITE_UNAVAILABLE`, `SITE_PROTOCOL`.
-    pub async fn view(&self, _asker: &Arc<Asker>) -> Result<View> {
-        let view: View = self.fetch(VIEW_ACTION).await?;
+    /// `SITE_UNAVAILABLE`, `SITE_PROTOCOL`, or the site's own refusal.
+    pub async fn view(&self, asker: &Arc<Asker>) -> Result<View> {
+        let about = About { site: self.site.as_str(), query: &QueryId::random(), fragment: 0, statement: None };
+        let mut call = action(VIEW_ACTION);
+        self.delegate(call.metadata_mut(), asker, &about)?;
+        let view: View = self.fetch(call).await?;
         self.expect_own_name(&view.site)?;
         Ok(view)
     }
@@ -115,7 +129,7 @@ impl SitePeer {
     /// # Errors
     /// `SITE_UNAVAILABLE`, `SITE_PROTOCOL`.
     pub async fn directory(&self) -> Result<Directory> {
-        let directory: Directory = self.fetch(DIRECTORY_ACTION).await?;
+        let directory: Directory = self.fetch(action(DIRECTORY_ACTION)).await?;
         self.expect_own_name(&directory.site)?;
         Ok(directory)
     }
@@ -133,17 +147,16 @@ impl SitePeer {
         ))
     }
 
-    async fn fetch<T: serde::de::DeserializeOwned>(&self, action: &str) -> Result<T> {
+    async fn fetch<T: serde::de::DeserializeOwned>(&self, call: tonic::Request<Action>) -> Result<T> {
         let deadline = Duration::from_millis(self.limits.first_message_timeout_ms);
-        timeout(deadline, self.fetch_unbounded(action)).await.map_err(|_| self.silent(deadline, "its catalog"))?
+        timeout(deadline, self.fetch_unbounded(call)).await.map_err(|_| self.silent(deadline, "its catalog"))?
     }
 
-    async fn fetch_unbounded<T: serde::de::DeserializeOwned>(&self, action: &str) -> Result<T> {
+    async fn fetch_unbounded<T: serde::de::DeserializeOwned>(&self, call: tonic::Request<Action>) -> Result<T> {
         let mut client =
             FlightServiceClient::new(self.channel.clone()).max_decoding_message_size(self.limits.message_bytes_max);
-        let request = Action { r#type: action.to_string(), body: bytes::Bytes::new() };
         let failed = |status| from_site(&self.site, "its catalog", status);
-        let mut results = client.do_action(request).await.map_err(failed)?.into_inner();
+        let mut results = client.do_action(call).await.map_err(failed)?.into_inner();
         let result = results.message().await.map_err(failed)?.ok_or_else(|| {
             EngineError::new(
                 Code::SiteProtocol,
@@ -202,16 +215,32 @@ impl SitePeer {
             call.set_timeout(timeout);
         }
         let versions = serde_json::to_vec(request.versions.as_ref()).map_err(EngineError::internal)?;
-        let subject = MetadataValue::from_bytes(request.subject.as_bytes());
-        let id = request.query.as_str().parse().map_err(EngineError::internal)?;
+        let about = About {
+            site: self.site.as_str(),
+            query: &request.query,
+            fragment: request.number,
+            statement: Some(&request.statement),
+        };
         let metadata = call.metadata_mut();
-        metadata.insert(headers::QUERY_ID, id);
+        self.delegate(metadata, &request.asker, &about)?;
         metadata.insert(headers::TRAILER, MetadataValue::from_static("1"));
         metadata.insert(headers::COMPRESSION, MetadataValue::from_static(self.compression));
         metadata.insert_bin(headers::VERSIONS, MetadataValue::from_bytes(&versions));
-        metadata.insert_bin(headers::SUBJECT, subject);
         Ok(call)
     }
+
+    /// The headers by which a site believes on whose behalf it is asked.
+    fn delegate(&self, metadata: &mut MetadataMap, asker: &Asker, about: &About<'_>) -> Result<()> {
+        let delegation = self.delegator.sign(asker, about)?;
+        metadata.insert(headers::QUERY_ID, about.query.as_str().parse().map_err(EngineError::internal)?);
+        metadata.insert(headers::FRAGMENT, about.fragment.into());
+        metadata.insert_bin(headers::DELEGATION, MetadataValue::from_bytes(&delegation));
+        Ok(())
+    }
+}
+
+fn action(name: &str) -> tonic::Request<Action> {
+    tonic::Request::new(Action { r#type: name.to_string(), body: bytes::Bytes::new() })
 }
 
 fn table_list(versions: &BTreeMap<String, String>) -> String {

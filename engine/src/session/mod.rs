@@ -1,8 +1,9 @@
-//! What one statement runs in: its class, the pinned options, its record, its threads.
+//! What one statement runs in: its class, the pinned options, its purpose, its record, its threads.
 
 pub mod declared;
 pub mod options;
 pub mod queries;
+pub mod setting;
 pub mod statement;
 pub mod told;
 pub mod threads;

@@ -158,6 +158,8 @@ pub struct QueryRecord {
     pub started_at: SystemTime,
     /// When its time is over.
     pub deadline: Instant,
+    /// When the identity that it runs under is over.
+    identity_ends: Option<Instant>,
     /// The sealed handle it runs under, by which its subject may cancel it.
     handle: Option<Arc<str>>,
     course: Course,
@@ -292,6 +294,16 @@ impl QueryRecord {
         tokio::select! {
             stop = self.told_to_stop() => stop.error(),
             () = tokio::time::sleep_until(self.deadline.into()) => self.out_of_time(),
+            () = self.identity_over() => {
+                EngineError::new(Code::Expired, "the token that the query ran under has expired; get a new one, ask again")
+            }
+        }
+    }
+
+    async fn identity_over(&self) {
+        match self.identity_ends {
+            Some(end) => tokio::time::sleep_until(end.into()).await,
+            None => std::future::pending().await,
         }
     }
 
@@ -312,6 +324,11 @@ impl QueryRecord {
     pub fn is_cancelled(&self) -> bool {
         *self.stop.borrow() == Some(Stop::Cancelled)
     }
+}
+
+/// When that time comes; `None` where it is too far away to be counted.
+fn instant_of(time: SystemTime) -> Option<Instant> {
+    Instant::now().checked_add(time.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// Under what a query was let in.
@@ -361,6 +378,7 @@ impl Queries {
             statement: Arc::from(statement),
             started_at: SystemTime::now(),
             deadline: Instant::now() + admitted.timeout,
+            identity_ends: asker.ends.and_then(instant_of),
             handle: admitted.handle.map(Arc::from),
             course: Course::begin(),
             rows: AtomicU64::new(0),
@@ -483,5 +501,16 @@ mod tests {
         drop(running);
         assert!(queries.running().is_empty());
         assert_eq!(queries.recent()[0].progress(), Progress::Cancelled);
+    }
+
+    #[tokio::test]
+    async fn a_query_ends_with_the_identity_that_it_runs_under() {
+        let queries = Queries::new(1, 1);
+        let ends = Some(SystemTime::now() + Duration::from_millis(50));
+        let asker = Arc::new(Asker { ends, ..Asker::user(crate::identity::Subject::default()) });
+        let admitted = Admitted { handle: None, timeout: Duration::from_secs(60) };
+        let running = queries.begin(QueryId::random(), &asker, "SELECT 1", admitted).unwrap();
+        let reason = tokio::time::timeout(Duration::from_secs(10), running.record().stopped()).await.unwrap();
+        assert_eq!(reason.code(), Code::Expired);
     }
 }

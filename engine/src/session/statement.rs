@@ -1,8 +1,10 @@
 //! The closed list of statement classes: what may be said at a door, and everything else refused by name.
 
-use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
+use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement as ParsedStatement};
 use datafusion::sql::sqlparser::ast::{Query, SetExpr, Statement as SqlStatement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Code, EngineError, Result};
 
@@ -15,6 +17,29 @@ pub enum Statement {
     Explain(ParsedStatement),
     /// `EXPLAIN ANALYZE` of a query: the same after it ran, with what crossed each border.
     ExplainAnalyze(ParsedStatement),
+    /// A statement of policy, as written; `policy` reads it.
+    Policy(String),
+    /// `EXPLAIN POLICY` of a query: what would leave, in which form and by which policy.
+    ExplainPolicy {
+        /// For whom: the asker, or a user that an administrator names.
+        who: ExplainedFor,
+        /// The query; it does not run.
+        query: ParsedStatement,
+    },
+}
+
+/// For whom a policy is explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExplainedFor {
+    /// The asker.
+    Asker,
+    /// `AS USER name [PURPOSE purpose]`.
+    User {
+        /// The user.
+        name: String,
+        /// The purpose; none when left out.
+        purpose: Option<String>,
+    },
 }
 
 /// Parses `sql` and finds its class.
@@ -29,12 +54,60 @@ pub fn parse(sql: &str, bytes_max: usize) -> Result<Statement> {
             format!("the statement has {} bytes; at most {bytes_max} are read", sql.len()),
         ));
     }
-    let mut statements = DFParserBuilder::new(sql).with_dialect(&GenericDialect {}).build()?.parse_statements()?;
+    let mut parser = DFParserBuilder::new(sql).with_dialect(&GenericDialect {}).build()?;
+    if let Some(who) = explain_policy(&mut parser.parser)? {
+        return match classify(only_statement(&mut parser)?)? {
+            Statement::Query(query) => Ok(Statement::ExplainPolicy { who, query }),
+            _ => Err(refused("EXPLAIN POLICY of anything but a query")),
+        };
+    }
+    if is_policy_statement(sql) {
+        return Ok(Statement::Policy(sql.to_string()));
+    }
+    classify(only_statement(&mut parser)?)
+}
+
+fn only_statement(parser: &mut DFParser<'_>) -> Result<ParsedStatement> {
+    let mut statements = parser.parse_statements()?;
     let first = statements.pop_front().ok_or_else(|| EngineError::new(Code::Syntax, "the statement is empty"))?;
     if !statements.is_empty() {
         return Err(EngineError::new(Code::Statement, "one statement at a time, please"));
     }
-    classify(first)
+    Ok(first)
+}
+
+/// Reads over `EXPLAIN POLICY [AS USER name [PURPOSE purpose]]`; `None`, and nothing read, for any other beginning.
+fn explain_policy(parser: &mut Parser<'_>) -> Result<Option<ExplainedFor>> {
+    if !eat(parser, &["EXPLAIN", "POLICY"]) {
+        return Ok(None);
+    }
+    if !eat(parser, &["AS", "USER"]) {
+        return Ok(Some(ExplainedFor::Asker));
+    }
+    let name = name(parser, "AS USER")?;
+    let purpose = if eat(parser, &["PURPOSE"]) { Some(self::name(parser, "PURPOSE")?) } else { None };
+    Ok(Some(ExplainedFor::User { name, purpose }))
+}
+
+/// Reads over these words, or over none of them.
+fn eat(parser: &mut Parser<'_>, words: &[&str]) -> bool {
+    let is = |token: Token, expected: &str| {
+        matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
+    };
+    let there = words.iter().enumerate().all(|(index, word)| is(parser.peek_nth_token(index).token, word));
+    if there {
+        words.iter().for_each(|_| parser.advance_token());
+    }
+    there
+}
+
+/// A name, in quotes or not, as it is written.
+fn name(parser: &mut Parser<'_>, after: &str) -> Result<String> {
+    match parser.next_token().token {
+        Token::Word(word) => Ok(word.value),
+        Token::SingleQuotedString(text) => Ok(text),
+        _ => Err(EngineError::new(Code::Syntax, format!("{after} is followed by a name"))),
+    }
 }
 
 fn classify(statement: ParsedStatement) -> Result<Statement> {
@@ -46,7 +119,7 @@ fn classify(statement: ParsedStatement) -> Result<Statement> {
             match classify(*explain.statement)? {
                 Statement::Query(query) if explain.options.analyze => Ok(Statement::ExplainAnalyze(query)),
                 Statement::Query(query) => Ok(Statement::Explain(query)),
-                Statement::Explain(_) | Statement::ExplainAnalyze(_) => Err(refused("EXPLAIN of EXPLAIN")),
+                _ => Err(refused("EXPLAIN of EXPLAIN")),
             }
         }
         ParsedStatement::Statement(inner) => match *inner {
@@ -58,6 +131,18 @@ fn classify(statement: ParsedStatement) -> Result<Statement> {
         ParsedStatement::CreateExternalTable(_) => Err(refused("CREATE EXTERNAL TABLE")),
         ParsedStatement::CopyTo(_) => Err(refused("COPY")),
         ParsedStatement::Reset(_) => Err(refused("RESET")),
+    }
+}
+
+/// Whether the text begins like a statement of policy; what it says is read where it is carried out.
+fn is_policy_statement(sql: &str) -> bool {
+    let words: Vec<String> = sql.split_whitespace().take(2).map(str::to_ascii_uppercase).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["GRANT" | "REVOKE", _] => true,
+        ["CREATE" | "DROP", object] => matches!(*object, "POLICY" | "PURPOSE" | "TAG"),
+        ["SHOW", object] => matches!(object.trim_end_matches(';'), "POLICIES" | "GRANTS" | "EFFECTIVE"),
+        ["VALID", "UNTIL"] => true,
+        _ => false,
     }
 }
 
@@ -107,6 +192,8 @@ mod tests {
             Ok(Statement::Query(_)) => "query".to_string(),
             Ok(Statement::Explain(_)) => "explain".to_string(),
             Ok(Statement::ExplainAnalyze(_)) => "analyze".to_string(),
+            Ok(Statement::Policy(text)) => format!("policy {text}"),
+            Ok(Statement::ExplainPolicy { who, query }) => format!("{who:?} {query}"),
             Err(error) => error.to_string(),
         };
         assert!(told.starts_with(expected), "{sql}: {told}");
@@ -119,6 +206,29 @@ mod tests {
         check("WITH a AS (SELECT 1) SELECT * FROM a UNION ALL SELECT 2", "query");
         check("EXPLAIN SELECT 1", "explain");
         check("EXPLAIN ANALYZE SELECT 1", "analyze");
+    }
+
+    #[test]
+    fn a_policy_is_explained_for_somebody() {
+        check("explain policy SELECT 1;", "Asker SELECT 1");
+        check("EXPLAIN POLICY AS USER desk WITH a AS (SELECT 1) SELECT * FROM a", "User { name: \"desk\", purpose: None } WITH");
+        check(
+            "EXPLAIN POLICY AS USER 'An Other' PURPOSE \"Care\" SELECT 1",
+            "User { name: \"An Other\", purpose: Some(\"Care\") } SELECT 1",
+        );
+        check("EXPLAIN POLICY", "SYNTAX");
+        check("EXPLAIN POLICY AS USER", "SYNTAX");
+        check("EXPLAIN POLICY DROP TABLE t", "STATEMENT: DROP TABLE");
+        check("EXPLAIN POLICY EXPLAIN SELECT 1", "STATEMENT: EXPLAIN POLICY of anything");
+        check("EXPLAIN POLICY SELECT 1; SELECT 2", "STATEMENT: one statement");
+    }
+
+    #[test]
+    fn policy_is_kept_as_it_is_written() {
+        check("GRANT SELECT ON SCHEMA civil TO ROLE analyst", "policy GRANT SELECT");
+        check("create policy p on table t row filter (a = 1) to all", "policy create policy");
+        check("SHOW POLICIES", "policy SHOW");
+        check("EXPLAIN GRANT SELECT ON t TO x", "STATEMENT: GRANT");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::plan::verify_barriers::RegisteredBarriers;
 use crate::session::declared::{analyze, declare, declared_schema};
 use crate::session::functions::check_functions;
 use crate::session::queries::QueryRecord;
-use crate::session::statement::{Statement, parse};
+use crate::session::statement::{ExplainedFor, Statement, parse};
 
 /// What a statement asks for, its names bound and decided.
 pub(super) enum Asked {
@@ -81,19 +81,18 @@ impl Site {
                 Code::Unsupported,
                 "EXPLAIN ANALYZE is answered by a coordinator, which sees the borders; at a site use EXPLAIN",
             )),
-            Statement::ExplainPolicy { as_user, query } => {
-                let other = as_user.map(|(name, purpose)| self.simulated(asker, &name, purpose)).transpose()?;
-                let asker = other.as_ref().unwrap_or(asker);
+            Statement::ExplainPolicy { who: ExplainedFor::Asker, query } => {
                 Ok(Asked::ExplainPolicy(self.bind(asker, question, query).await?))
+            }
+            Statement::ExplainPolicy { who: ExplainedFor::User { name, purpose }, query } => {
+                let other = self.simulated(asker, &name, purpose)?;
+                Ok(Asked::ExplainPolicy(self.bind(&other, question, query).await?))
             }
             Statement::Policy(text) => {
                 if !self.is_administrator(asker) {
                     return Err(for_administrators("a policy statement"));
                 }
                 policy_statements::parse(&text, &self.name).map(Asked::Policy)
-            }
-            Statement::SetPurpose(_) | Statement::ShowPurpose => {
-                Err(EngineError::internal("the purpose of a session is chosen at the door"))
             }
         }
     }

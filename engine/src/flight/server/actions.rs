@@ -6,6 +6,7 @@ use arrow_flight::sql::{
 };
 use arrow_flight::{Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightInfo};
 use prost::Message;
+use tonic::metadata::MetadataMap;
 
 use super::{FlightServer, decode_command, encapsulated};
 use crate::catalog::view::{DIRECTORY_ACTION, VIEW_ACTION};
@@ -18,14 +19,18 @@ const CREATE: &str = "CreatePreparedStatement";
 const CLOSE: &str = "ClosePreparedStatement";
 const CANCEL_QUERY: &str = "CancelQuery";
 const CANCEL_INFO: &str = "CancelFlightInfo";
+const SET_OPTIONS: &str = "SetSessionOptions";
+const GET_OPTIONS: &str = "GetSessionOptions";
 const CLOSE_SESSION: &str = "CloseSession";
 
 /// The actions that are told to clients that ask.
-pub(super) const LISTED: [(&str, &str); 5] = [
+pub(super) const LISTED: [(&str, &str); 7] = [
     (CREATE, "prepares a statement"),
     (CLOSE, "forgets a prepared statement"),
     (CANCEL_QUERY, "cancels a running query by its FlightInfo (older form)"),
     (CANCEL_INFO, "cancels a running query by its FlightInfo"),
+    (SET_OPTIONS, "sets the purpose of the session: option `purpose`"),
+    (GET_OPTIONS, "tells the purpose in force: option `purpose`"),
     (CLOSE_SESSION, "ends the session of the bearer token"),
 ];
 
@@ -34,7 +39,23 @@ const SESSION_CLOSED: [u8; 2] = [0x08, 0x01];
 
 impl FlightServer {
     /// Carries out an action; its results are few and small.
-    pub(super) async fn act(&self, caller: &Caller, action: Action) -> Result<Vec<arrow_flight::Result>> {
+    pub(super) async fn act(
+        &self,
+        caller: &Caller,
+        headers: &MetadataMap,
+        action: Action,
+    ) -> Result<Vec<arrow_flight::Result>> {
+        if !caller.is_from_peer() {
+            return self.act_for_user(caller, action).await;
+        }
+        match action.r#type.as_str() {
+            VIEW_ACTION => json(self.door.view(&self.access.admit(caller, headers, None)?.asker).await?),
+            DIRECTORY_ACTION => json(self.door.directory().await?),
+            _ => caller.clone().user().map(|_| Vec::new()),
+        }
+    }
+
+    async fn act_for_user(&self, caller: &Caller, action: Action) -> Result<Vec<arrow_flight::Result>> {
         match action.r#type.as_str() {
             CREATE => self.prepare(caller, &unpack::<ActionCreatePreparedStatementRequest>(&action.body)?.query).await,
             CLOSE => {
@@ -57,14 +78,14 @@ impl FlightServer {
                 self.access.close_session(caller);
                 Ok(vec![body(SESSION_CLOSED.to_vec())])
             }
-            VIEW_ACTION if caller.asker.is_peer() => json(self.door.view(&caller.asker).await?),
-            DIRECTORY_ACTION if caller.asker.is_peer() => json(self.door.directory().await?),
+            SET_OPTIONS => self.set_options(caller, &action.body).map(|bytes| vec![body(bytes)]),
+            GET_OPTIONS => Ok(vec![body(Self::options(caller))]),
             other => Err(EngineError::new(Code::Unsupported, format!("the action `{other}` is not offered here"))),
         }
     }
 
     async fn prepare(&self, caller: &Caller, sql: &str) -> Result<Vec<arrow_flight::Result>> {
-        let handle = Handle::new(sql, None);
+        let handle = Handle::prepared(sql, None);
         let question = super::statements::question(&handle)?;
         let description = self.describe(caller, question).await?;
         let result = ActionCreatePreparedStatementResult {
@@ -100,6 +121,6 @@ fn unpack<M: ProstMessageExt>(bytes: &[u8]) -> Result<M> {
     any.unpack::<M>().ok().flatten().ok_or_else(|| unreadable("the action"))
 }
 
-fn unreadable(what: &str) -> EngineError {
+pub(super) fn unreadable(what: &str) -> EngineError {
     EngineError::new(Code::Unsupported, format!("{what} has a body that cannot be read"))
 }

@@ -1,26 +1,21 @@
-//! Statements at the door: described, sealed into tickets, bound to parameters, and run.
+//! Statements at the door: described, sealed into tickets, and run.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use arrow_flight::decode::FlightRecordBatchStream;
-use arrow_flight::sql::{Command, DoPutPreparedStatementResult, TicketStatementQuery};
-use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, PutResult};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow_flight::sql::{Command, TicketStatementQuery};
+use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
 use arrow_ipc::CompressionType;
 use arrow_ipc::reader::StreamReader;
-use arrow_ipc::writer::StreamWriter;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::physical_plan::SendableRecordBatchStream;
-use futures::{StreamExt, TryStreamExt, stream};
-use prost::Message;
 use tonic::metadata::MetadataMap;
-use tonic::{Response, Status, Streaming};
+use tonic::{Response, Status};
 
-use super::{Answers, FlightServer, decode_command, flight_info, numbered, tell, ticket_of, with_query_id};
+use super::{Answers, FlightServer, flight_info, one_batch, purpose, tell, ticket_of, with_query_id};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
 use crate::flight::door::{Description, Question};
@@ -31,6 +26,7 @@ use crate::flight::status::to_status;
 use crate::flight::stream::{Egress, Ending, encode};
 use crate::flight::wire_types::wire_schema;
 use crate::session::queries::{Admitted, QueryId, RunningQuery};
+use crate::session::setting::Setting;
 use crate::session::threads;
 
 impl FlightServer {
@@ -42,7 +38,8 @@ impl FlightServer {
         command: Command,
     ) -> Result<Response<FlightInfo>, Status> {
         // A handle of its own for each execution: its id is the query's, and a cancel reaches this one and no other.
-        let execution = self.handle_of(caller, &command).map_err(tell)?.again();
+        let purpose = caller.asker.purpose.clone();
+        let execution = self.handle_of(caller, &command).map_err(tell)?.ticket(purpose);
         let id = execution.query_id();
         let info = self.seal_statement(caller, descriptor, execution).await;
         Ok(with_query_id(info.map_err(|error| to_status(&error, Some(&id)))?, &id))
@@ -69,6 +66,9 @@ impl FlightServer {
 
     /// Plans a statement far enough to know its columns.
     pub(super) async fn describe(&self, caller: &Caller, question: Question) -> Result<Description> {
+        if Setting::read(&question.sql).is_some() {
+            return Ok(Description { schema: purpose::schema(), parameters: Arc::new(Schema::empty()) });
+        }
         let (door, asker) = (Arc::clone(&self.door), Arc::clone(&caller.asker));
         let described = threads::run(async move { door.describe(&asker, &question).await });
         let own = Duration::from_millis(self.limits.statement_timeout_ms);
@@ -80,11 +80,11 @@ impl FlightServer {
     /// The statement that a command carries in the open, or sealed in a handle.
     fn handle_of(&self, caller: &Caller, command: &Command) -> Result<Handle> {
         match command {
-            Command::CommandStatementQuery(query) => Ok(Handle::new(query.query.clone(), None)),
+            Command::CommandStatementQuery(query) => Ok(Handle::prepared(query.query.clone(), None)),
             Command::CommandPreparedStatementQuery(prepared) => {
-                self.sealer.open(&caller.asker.label(), &prepared.prepared_statement_handle)
+                self.sealer.open_prepared(&caller.asker.label(), &prepared.prepared_statement_handle)
             }
-            Command::TicketStatementQuery(ticket) => self.sealer.open(&caller.asker.label(), &ticket.statement_handle),
+            Command::TicketStatementQuery(ticket) => self.sealer.redeem(&caller.asker, &ticket.statement_handle),
             other => Err(metadata::unsupported(other)),
         }
     }
@@ -97,23 +97,13 @@ impl FlightServer {
         command: Command,
     ) -> Result<Response<Answers<FlightData>>, Status> {
         let handle = self.handle_of(caller, &command).map_err(tell)?;
+        let caller = &self.access.admit(caller, headers, Some(&handle.sql)).map_err(tell)?;
+        if let Some(setting) = Setting::read(&handle.sql).filter(|_| !caller.is_from_peer()) {
+            return one_batch(self.settle(caller, setting).map_err(tell)?);
+        }
         let id = self.execution_id(caller, headers, &handle);
         let failed = |error: EngineError| to_status(&error, Some(&id));
-        let mut question = question(&handle).map_err(failed)?;
-        question.versions = caller.versions(headers).map_err(failed)?;
-        let admitted = Admitted { handle: Some(&handle.id), timeout: self.statement_timeout(headers) };
-        let running = self
-            .door
-            .queries()
-            .begin(id.clone(), &caller.on_behalf_of(headers), &handle.sql, admitted)
-            .map_err(failed)?;
-        let batches = match self.execute_within(&running, question).await {
-            Ok(batches) => batches,
-            Err(error) => {
-                running.failed(error.code());
-                return Err(failed(error));
-            }
-        };
+        let (running, batches) = self.start(caller, headers, &handle, &id).await.map_err(failed)?;
         let egress = Egress {
             ending: if caller.wants_trailer(headers) { Ending::Trailer } else { Ending::Plain },
             compression: compression(caller, headers),
@@ -121,6 +111,27 @@ impl FlightServer {
         };
         let messages = encode(batches, running, egress).map_err(failed)?;
         Ok(with_query_id(messages, &id))
+    }
+
+    /// Begins a statement: its record, and its rows as they come.
+    pub(super) async fn start(
+        &self,
+        caller: &Caller,
+        headers: &MetadataMap,
+        handle: &Handle,
+        id: &QueryId,
+    ) -> Result<(RunningQuery, SendableRecordBatchStream)> {
+        let mut question = question(handle)?;
+        question.versions = caller.versions(headers)?;
+        let admitted = Admitted { handle: Some(&handle.id), timeout: self.statement_timeout(headers) };
+        let running = self.door.queries().begin(id.clone(), &caller.asker, &handle.sql, admitted)?;
+        match self.execute_within(&running, question).await {
+            Ok(batches) => Ok((running, batches)),
+            Err(error) => {
+                running.failed(error.code());
+                Err(error)
+            }
+        }
     }
 
     /// The query that a peer's call belongs to; else the handle's own, unless the ticket was redeemed before.
@@ -148,40 +159,10 @@ impl FlightServer {
         let asked = headers.get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
         asked.map_or(own, |asked| asked.min(own))
     }
-
-    /// DoPut of parameters: answered with a new handle that holds them.
-    pub(super) async fn bind_parameters(
-        &self,
-        caller: &Caller,
-        mut messages: Streaming<FlightData>,
-    ) -> Result<Response<Answers<PutResult>>, Status> {
-        let first = messages
-            .message()
-            .await?
-            .ok_or_else(|| tell(EngineError::new(Code::Unsupported, "an empty DoPut means nothing here")))?;
-        let command = first
-            .flight_descriptor
-            .as_ref()
-            .ok_or_else(|| tell(EngineError::new(Code::Unsupported, "a DoPut without a command means nothing here")))
-            .and_then(|descriptor| decode_command(&descriptor.cmd).map_err(tell))?;
-        let Command::CommandPreparedStatementQuery(prepared) = command else {
-            return Err(tell(metadata::unsupported(&command)));
-        };
-        let handle = self.sealer.open(&caller.asker.label(), &prepared.prepared_statement_handle).map_err(tell)?;
-        let data =
-            stream::once(async move { Ok(first) }).chain(messages).map_err(arrow_flight::error::FlightError::from);
-        let row = one_row(FlightRecordBatchStream::new_from_flight_data(data)).await.map_err(tell)?;
-        let parameters = row.map(|row| encode_parameters(&row, self.limits.parameter_bytes_max)).transpose();
-        let bound = Handle::new(handle.sql, parameters.map_err(tell)?);
-        let sealed = self.sealer.seal(&caller.asker.label(), &bound).map_err(tell)?;
-        let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(sealed.into()) };
-        let answer = PutResult { app_metadata: result.encode_to_vec().into() };
-        Ok(numbered(stream::once(async move { Ok(answer) }).boxed()))
-    }
 }
 
 fn compression(caller: &Caller, headers: &MetadataMap) -> Option<CompressionType> {
-    if !caller.asker.is_peer() {
+    if !caller.is_from_peer() {
         return None;
     }
     match headers.get(headers::COMPRESSION)?.to_str().ok()? {
@@ -214,30 +195,6 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
 pub(super) fn question(handle: &Handle) -> Result<Question> {
     let parameters = handle.parameters.as_deref().map(decode_parameters).transpose()?;
     Ok(Question { parameters, ..Question::new(handle.sql.clone()) })
-}
-
-/// The one row of parameters that a client sends; `None` when it sends none.
-async fn one_row(mut batches: FlightRecordBatchStream) -> Result<Option<RecordBatch>> {
-    let mut row: Option<RecordBatch> = None;
-    let unreadable = |error| EngineError::new(Code::Type, "the parameters cannot be read").caused_by(error);
-    while let Some(batch) = batches.try_next().await.map_err(unreadable)?.filter(|batch| batch.num_rows() > 0) {
-        if row.is_some() || batch.num_rows() > 1 {
-            return Err(EngineError::new(Code::Unsupported, "a query takes one row of parameters at a time"));
-        }
-        row = Some(batch);
-    }
-    Ok(row)
-}
-
-fn encode_parameters(row: &RecordBatch, bytes_max: usize) -> Result<String> {
-    let mut writer = StreamWriter::try_new(Vec::new(), &row.schema()).map_err(EngineError::internal)?;
-    writer.write(row).map_err(EngineError::internal)?;
-    let bytes = writer.into_inner().map_err(EngineError::internal)?;
-    if bytes.len() > bytes_max {
-        let sentence = format!("the parameters have {} bytes; at most {bytes_max} are taken", bytes.len());
-        return Err(EngineError::new(Code::Complexity, sentence));
-    }
-    Ok(STANDARD.encode(bytes))
 }
 
 fn decode_parameters(text: &str) -> Result<ParamValues> {

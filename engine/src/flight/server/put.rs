@@ -1,0 +1,143 @@
+//! DoPut: parameters for a prepared statement, and statements that change something and are answered with a count.
+
+use arrow::array::RecordBatch;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::sql::{Command, DoPutPreparedStatementResult, DoPutUpdateResult};
+use arrow_flight::{FlightData, PutResult};
+use arrow_ipc::writer::StreamWriter;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::{StreamExt, TryStreamExt, stream};
+use prost::Message;
+use tonic::metadata::MetadataMap;
+use tonic::{Response, Status, Streaming};
+
+use super::{Answers, FlightServer, decode_command, numbered, tell, with_query_id};
+use crate::error::{Code, EngineError, Result};
+use crate::flight::access::Caller;
+use crate::flight::handle::Handle;
+use crate::flight::metadata;
+use crate::flight::status::to_status;
+use crate::session::setting::Setting;
+use crate::session::statement::{Statement, parse};
+
+impl FlightServer {
+    /// DoPut, by the command in its first message.
+    pub(super) async fn put(
+        &self,
+        caller: &Caller,
+        headers: &MetadataMap,
+        mut messages: Streaming<FlightData>,
+    ) -> Result<Response<Answers<PutResult>>, Status> {
+        let first = messages
+            .message()
+            .await?
+            .ok_or_else(|| tell(EngineError::new(Code::Unsupported, "an empty DoPut means nothing here")))?;
+        let command = first
+            .flight_descriptor
+            .as_ref()
+            .ok_or_else(|| tell(EngineError::new(Code::Unsupported, "a DoPut without a command means nothing here")))
+            .and_then(|descriptor| decode_command(&descriptor.cmd).map_err(tell))?;
+        let label = caller.asker.label();
+        match command {
+            Command::CommandPreparedStatementQuery(prepared) => {
+                let handle = self.sealer.open_prepared(&label, &prepared.prepared_statement_handle).map_err(tell)?;
+                let data = stream::once(async move { Ok(first) }).chain(messages);
+                let data = FlightRecordBatchStream::new_from_flight_data(data.map_err(Into::into));
+                self.bind_parameters(caller, handle, data).await.map_err(tell)
+            }
+            Command::CommandStatementUpdate(update) => {
+                self.update(caller, headers, Handle::prepared(update.query, None)).await
+            }
+            Command::CommandPreparedStatementUpdate(prepared) => {
+                let handle = self.sealer.open_prepared(&label, &prepared.prepared_statement_handle).map_err(tell)?;
+                self.update(caller, headers, handle).await
+            }
+            other => Err(tell(metadata::unsupported(&other))),
+        }
+    }
+
+    /// Parameters are answered with a new handle that holds them.
+    async fn bind_parameters(
+        &self,
+        caller: &Caller,
+        handle: Handle,
+        data: FlightRecordBatchStream,
+    ) -> Result<Response<Answers<PutResult>>> {
+        let row = one_row(data).await?;
+        let parameters = row.map(|row| encode_parameters(&row, self.limits.parameter_bytes_max)).transpose()?;
+        let sealed = self.sealer.seal(&caller.asker.label(), &Handle::prepared(handle.sql, parameters))?;
+        let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(sealed.into()) };
+        Ok(numbered(put_result(&result)))
+    }
+
+    /// A statement that changes something: the session's purpose, or the policy. It runs like a query, and the answer is
+    /// the number of its rows.
+    async fn update(
+        &self,
+        caller: &Caller,
+        headers: &MetadataMap,
+        handle: Handle,
+    ) -> Result<Response<Answers<PutResult>>, Status> {
+        if let Some(setting) = Setting::read(&handle.sql) {
+            self.settle(caller, setting).map_err(tell)?;
+            return Ok(numbered(put_result(&DoPutUpdateResult { record_count: 0 })));
+        }
+        expect_change(&handle.sql, self.limits.statement_bytes_max).map_err(tell)?;
+        let handle = handle.ticket(caller.asker.purpose.clone());
+        let id = handle.query_id();
+        let failed = |error: EngineError| to_status(&error, Some(&id));
+        let (running, mut batches) = self.start(caller, headers, &handle, &id).await.map_err(failed)?;
+        let mut rows = 0;
+        loop {
+            match batches.try_next().await.map_err(EngineError::from) {
+                Ok(Some(batch)) => rows += batch.num_rows(),
+                Ok(None) => break,
+                Err(error) => {
+                    running.failed(error.code());
+                    return Err(failed(error));
+                }
+            }
+        }
+        running.finished();
+        let record_count = i64::try_from(rows).unwrap_or(i64::MAX);
+        Ok(with_query_id(put_result(&DoPutUpdateResult { record_count }), &id))
+    }
+}
+
+/// A query is no update.
+fn expect_change(sql: &str, bytes_max: usize) -> Result<()> {
+    match parse(sql, bytes_max)? {
+        Statement::Policy(_) => Ok(()),
+        _ => Err(EngineError::new(Code::Statement, "a statement that answers with rows is asked as a query, not an update")),
+    }
+}
+
+fn put_result(message: &impl Message) -> Answers<PutResult> {
+    let answer = PutResult { app_metadata: message.encode_to_vec().into() };
+    stream::once(async move { Ok(answer) }).boxed()
+}
+
+/// The one row of parameters that a client sends; `None` when it sends none.
+async fn one_row(mut batches: FlightRecordBatchStream) -> Result<Option<RecordBatch>> {
+    let mut row: Option<RecordBatch> = None;
+    let unreadable = |error| EngineError::new(Code::Type, "the parameters cannot be read").caused_by(error);
+    while let Some(batch) = batches.try_next().await.map_err(unreadable)?.filter(|batch| batch.num_rows() > 0) {
+        if row.is_some() || batch.num_rows() > 1 {
+            return Err(EngineError::new(Code::Unsupported, "a query takes one row of parameters at a time"));
+        }
+        row = Some(batch);
+    }
+    Ok(row)
+}
+
+fn encode_parameters(row: &RecordBatch, bytes_max: usize) -> Result<String> {
+    let mut writer = StreamWriter::try_new(Vec::new(), &row.schema()).map_err(EngineError::internal)?;
+    writer.write(row).map_err(EngineError::internal)?;
+    let bytes = writer.into_inner().map_err(EngineError::internal)?;
+    if bytes.len() > bytes_max {
+        let sentence = format!("the parameters have {} bytes; at most {bytes_max} are taken", bytes.len());
+        return Err(EngineError::new(Code::Complexity, sentence));
+    }
+    Ok(STANDARD.encode(bytes))
+}

@@ -1,0 +1,80 @@
+//! Whom this node believes about users, beside its own users file: issuers of tokens, and coordinators for their own.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use policy::subject::Subject;
+
+use super::asker::Believed;
+use super::clock::Clock;
+use super::facts::Facts;
+use super::name;
+use super::token::{TokenIssuer, named_issuer};
+use crate::config::{BelievedRoles, IssuerConfig, IssuerTrust};
+use crate::error::Result;
+
+/// Which coordinators are believed about their own users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerTrust {
+    /// Those that an `[[issuer]]` with `trust = "coordinator"` names, for its roles.
+    Listed,
+    /// Every peer, for any role: where no policy is enforced.
+    Every,
+}
+
+/// The issuers of a node.
+#[derive(Debug)]
+pub struct Issuers {
+    tokens: Vec<TokenIssuer>,
+    coordinators: BTreeMap<String, BelievedRoles>,
+    peers: PeerTrust,
+    clock: Clock,
+}
+
+impl Issuers {
+    /// Opens the issuers' keys, and warns about coordinators that are believed about their users.
+    ///
+    /// # Errors
+    /// `CONFIG` for keys that cannot be read.
+    pub fn open(config: &[IssuerConfig], peers: PeerTrust) -> Result<Self> {
+        let mut issuers = Self { tokens: Vec::new(), coordinators: BTreeMap::new(), peers, clock: Clock::default() };
+        for IssuerConfig { name, trust, roles } in config {
+            match trust {
+                IssuerTrust::Token(trust) => issuers.tokens.push(TokenIssuer::open(name, roles, trust)?),
+                IssuerTrust::Coordinator => {
+                    tracing::warn!(coordinator = name, "believed about its own users: it can name any user it likes");
+                    issuers.coordinators.insert(name.to_ascii_lowercase(), roles.clone());
+                }
+            }
+        }
+        Ok(issuers)
+    }
+
+    /// The user of a token; the error is for the log.
+    pub fn by_token(&self, token: &str) -> Result<Believed, &'static str> {
+        let name = named_issuer(token).ok_or("the token cannot be read or names no issuer")?;
+        let issuer = self.tokens.iter().find(|issuer| issuer.name == name).ok_or("the issuer is not believed here")?;
+        issuer.verify(token, self.now())
+    }
+
+    /// Now, by a clock that never goes back.
+    pub fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// The user that a coordinator with these certificate names vouches for; the error is for the log.
+    pub fn by_coordinator(&self, names: &[String], claimed: Subject) -> Result<Believed, &'static str> {
+        let listed = names.iter().find_map(|name| self.coordinators.get(name));
+        let roles = match (listed, self.peers) {
+            (Some(roles), _) => roles,
+            (None, PeerTrust::Every) => &BelievedRoles::Any,
+            (None, PeerTrust::Listed) => return Err("the coordinator is not believed about its own users"),
+        };
+        name::check_local(&claimed.name).map_err(|_| "the user's name can be none of a users file")?;
+        let Subject { name, organisation, roles: claimed_roles, attributes, purposes } = claimed;
+        let facts = Facts { organisation, roles: claimed_roles, purposes, default_purpose: None, attributes };
+        facts.check().map_err(|_| "a claim is over a limit")?;
+        let facts = Facts { roles: roles.believed(facts.roles), ..facts };
+        Ok(Believed::user(facts.into_subject(name)))
+    }
+}

@@ -1,0 +1,151 @@
+//! Tokens of issuers (JWT, RFC 7519): believed by the signature of a known issuer and nothing else in them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::Validation;
+use policy::subject::Subject;
+use serde::Deserialize;
+
+use super::asker::{Believed, Issuer};
+use super::facts::Facts;
+use super::name;
+use super::reread::Reread;
+use super::token_keys::{TokenKey, TokenKeys};
+use crate::config::{BelievedRoles, TokenTrust};
+use crate::error::Result;
+
+/// The longest token that is looked into; the largest claims, written out, are shorter.
+const TOKEN_BYTES_MAX: usize = 128 << 10;
+
+/// An issuer of tokens and its keys.
+#[derive(Debug)]
+pub(super) struct TokenIssuer {
+    pub(super) name: String,
+    audience: String,
+    clock_skew: Duration,
+    roles: BelievedRoles,
+    keys: Reread<TokenKeys>,
+}
+
+/// What a token says; what is not named here means nothing to us.
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    aud: Audience,
+    exp: f64,
+    #[serde(default)]
+    nbf: Option<f64>,
+    #[serde(flatten)]
+    facts: Facts,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(BTreeSet<String>),
+}
+
+/// Whether a bearer credential has the form of a token, and so is none of our sessions.
+pub(super) fn is_token(bearer: &str) -> bool {
+    bearer.split('.').count() == 3
+}
+
+/// The issuer that a token names, before anything of it is believed.
+pub(super) fn named_issuer(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        iss: String,
+    }
+    if token.len() > TOKEN_BYTES_MAX {
+        return None;
+    }
+    jsonwebtoken::dangerous::insecure_decode_claims::<Named>(token).ok().map(|named| named.iss)
+}
+
+impl TokenIssuer {
+    pub(super) fn open(name: &str, roles: &BelievedRoles, trust: &TokenTrust) -> Result<Self> {
+        Ok(Self {
+            name: name.to_string(),
+            audience: trust.audience.clone(),
+            clock_skew: Duration::from_secs(trust.clock_skew_s),
+            roles: roles.clone(),
+            keys: Reread::open(trust.keys.clone(), TokenKeys::read)?,
+        })
+    }
+
+    /// The user of a token; the error says for the log what is wrong with it, and repeats nothing of it.
+    pub(super) fn verify(&self, token: &str, now: SystemTime) -> Result<Believed, &'static str> {
+        let claims = self.signed_claims(token)?;
+        if claims.iss != self.name {
+            return Err("the token is another issuer's");
+        }
+        if !claims.aud.contains(&self.audience) {
+            return Err("the token is for another audience");
+        }
+        let ends = instant(claims.exp).and_then(|exp| exp.checked_add(self.clock_skew)).ok_or("exp is no time")?;
+        if ends < now {
+            return Err("the token has expired");
+        }
+        if let Some(nbf) = claims.nbf {
+            let begins = instant(nbf).ok_or("nbf is no time")?;
+            if now.checked_add(self.clock_skew).is_none_or(|now| now < begins) {
+                return Err("the token is not valid yet");
+            }
+        }
+        name::check_any(&claims.sub).map_err(|_| "sub is no user's name")?;
+        claims.facts.check().map_err(|_| "a claim is over a limit")?;
+        Ok(self.believed(claims.sub, claims.facts, ends, token))
+    }
+
+    fn believed(&self, sub: String, mut facts: Facts, ends: SystemTime, token: &str) -> Believed {
+        facts.roles = self.roles.believed(facts.roles);
+        let default_purpose = facts.default_purpose.clone();
+        let subject: Subject = facts.into_subject(sub);
+        let issuer = Issuer::Token { name: self.name.clone(), token: Arc::from(token) };
+        Believed { subject, default_purpose, issuer, ends: Some(ends) }
+    }
+
+    /// The claims, once the signature is found to be by a key of the issuer, under an algorithm of that key.
+    fn signed_claims(&self, token: &str) -> Result<Claims, &'static str> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err("the token is too long");
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| "the header is none that is believed")?;
+        if header.crit.is_some() {
+            return Err("the header asks for what is not understood");
+        }
+        let keys = self.keys.current();
+        let key = keys.find(header.kid.as_deref()).ok_or("the key is none of the issuer's")?;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &signature_only(key));
+        claims.map(|data| data.claims).map_err(|_| "the signature or a claim is not as it must be")
+    }
+}
+
+impl Audience {
+    fn contains(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Several(several) => several.contains(audience),
+        }
+    }
+}
+
+/// The crate checks the signature; the claims are checked here, at our own clock.
+fn signature_only(key: &TokenKey) -> Validation {
+    let mut validation = Validation::default();
+    validation.algorithms.clone_from(&key.algorithms);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation
+}
+
+/// A NumericDate: seconds since 1970, possibly with a fraction.
+fn instant(seconds: f64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
+}
