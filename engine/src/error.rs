@@ -47,6 +47,8 @@ pub enum Code {
     SiteProtocol,
     /// A site's view has moved on since the statement was planned.
     Stale,
+    /// Evidence cannot be written, or is not as it was written.
+    Audit,
     /// The configuration is wrong.
     Config,
     /// A defect of this program.
@@ -70,7 +72,7 @@ pub enum Kind {
 
 impl Code {
     /// Every code, so that a name can be read back.
-    pub const ALL: [Code; 18] = [
+    pub const ALL: [Code; 19] = [
         Code::Syntax,
         Code::Type,
         Code::Unsupported,
@@ -87,6 +89,7 @@ impl Code {
         Code::SiteUnavailable,
         Code::SiteProtocol,
         Code::Stale,
+        Code::Audit,
         Code::Config,
         Code::Internal,
     ];
@@ -110,6 +113,7 @@ impl Code {
             Code::SiteUnavailable => "SITE_UNAVAILABLE",
             Code::SiteProtocol => "SITE_PROTOCOL",
             Code::Stale => "STALE",
+            Code::Audit => "AUDIT",
             Code::Config => "CONFIG",
             Code::Internal => "INTERNAL",
         }
@@ -132,7 +136,7 @@ impl Code {
             Code::Memory | Code::Busy => Kind::ResourceExhausted,
             Code::Deadline => Kind::DeadlineExceeded,
             Code::Cancelled => Kind::Cancelled,
-            Code::SiteUnavailable => Kind::SiteUnavailable,
+            Code::SiteUnavailable | Code::Audit => Kind::SiteUnavailable,
             Code::SiteProtocol | Code::Stale | Code::Config | Code::Internal => Kind::Internal,
         }
     }

@@ -33,7 +33,7 @@ fn grpc_code(code: Code) -> Grpc {
         Code::Memory => Grpc::ResourceExhausted,
         Code::Deadline => Grpc::DeadlineExceeded,
         Code::Cancelled => Grpc::Cancelled,
-        Code::Busy | Code::SiteUnavailable => Grpc::Unavailable,
+        Code::Busy | Code::SiteUnavailable | Code::Audit => Grpc::Unavailable,
         Code::Stale | Code::Config => Grpc::FailedPrecondition,
         Code::SiteProtocol | Code::Internal => Grpc::Internal,
     }
