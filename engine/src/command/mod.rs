@@ -1,5 +1,6 @@
 //! The subcommands of `chancery`, one file each: arguments in, exit code out.
 
+pub mod audit;
 pub mod certs;
 pub mod check_config;
 pub mod demo;
