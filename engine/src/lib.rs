@@ -23,6 +23,7 @@
 //! **Invariant:** nothing is sent to a site that the statement check has not proven equal to the planned fragment.
 //! **Invariant:** a site's stream without its trailer is an error, never an answer.
 
+pub mod audit;
 pub mod catalog;
 pub mod command;
 pub mod config;

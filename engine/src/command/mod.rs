@@ -5,5 +5,6 @@ pub mod certs;
 pub mod check_config;
 pub mod demo;
 pub mod main;
+pub mod policy;
 pub mod serve;
 pub mod user;
