@@ -199,3 +199,31 @@ impl Caller {
         self.is_from_peer() && headers.contains_key(headers::TRAILER)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::metadata::MetadataValue;
+
+    use super::*;
+
+    fn purpose(headers: &[(&'static str, &'static str)]) -> Result<Option<String>, Code> {
+        let mut map = MetadataMap::new();
+        for (name, value) in headers {
+            map.append(*name, MetadataValue::try_from(value.as_bytes()).unwrap());
+        }
+        purpose_header(&map).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn the_headers_name_one_purpose() {
+        let care = Ok(Some("care".to_string()));
+        assert_eq!(purpose(&[]), Ok(None));
+        assert_eq!(purpose(&[("x-chancery-purpose", "care")]), care);
+        assert_eq!(purpose(&[("purpose", "care")]), care);
+        assert_eq!(purpose(&[("purpose", "care"), ("x-chancery-purpose", "care")]), care);
+        assert_eq!(purpose(&[("purpose", "疫情")]), Ok(Some("疫情".to_string())));
+        assert_eq!(purpose(&[("x-user", "eve"), ("x-purpose", "care"), ("x-chancery-subject", "eve")]), Ok(None));
+        assert_eq!(purpose(&[("purpose", "care"), ("x-chancery-purpose", "Care")]), Err(Code::Purpose));
+        assert_eq!(purpose(&[("purpose", "care"), ("purpose", "research")]), Err(Code::Purpose));
+    }
+}
