@@ -233,7 +233,8 @@ fn a_key_is_never_shown() {
     assert!(!format!("{site:?}").contains("PRIVATE KEY"));
 }
 
-const KEYS: &str = r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+const KEYS: &str =
+    r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
 #[test]
 fn issuers_are_loaded() {
@@ -246,7 +247,10 @@ fn issuers_are_loaded() {
     let site = load_site(&fixture.write("site.toml", &text)).unwrap();
     let [token, local] = site.node.issuers.as_slice() else { panic!("two issuers") };
     let IssuerTrust::Token(trust) = &token.trust else { panic!("{token:?}") };
-    assert_eq!((trust.keys.clone(), trust.audience.as_str(), trust.clock_skew_s), (fixture.path("keys.json"), "chancery", 5));
+    assert_eq!(
+        (trust.keys.clone(), trust.audience.as_str(), trust.clock_skew_s),
+        (fixture.path("keys.json"), "chancery", 5)
+    );
     assert_eq!(token.roles, BelievedRoles::These(["analyst".to_string()].into()));
     assert!(matches!(local.trust, IssuerTrust::Coordinator) && local.roles == BelievedRoles::Any);
 }

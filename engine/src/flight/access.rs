@@ -141,11 +141,14 @@ fn authorization(headers: &MetadataMap) -> Result<Option<&str>> {
 fn purpose_header(headers: &MetadataMap) -> Result<Option<String>> {
     let refused = |sentence| EngineError::new(Code::Purpose, sentence);
     let names = [headers::PURPOSE, headers::PURPOSE_ALIAS];
-    let values: BTreeSet<&[u8]> = names.iter().flat_map(|name| headers.get_all(*name)).map(|value| value.as_bytes()).collect();
+    let values: BTreeSet<&[u8]> =
+        names.iter().flat_map(|name| headers.get_all(*name)).map(|value| value.as_bytes()).collect();
     let mut values = values.into_iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(refused("the headers `x-chancery-purpose` and `purpose` name different purposes; send one of them"));
+        return Err(refused(
+            "the headers `x-chancery-purpose` and `purpose` name different purposes; send one of them",
+        ));
     }
     let text = std::str::from_utf8(value).map_err(|_| refused("the purpose in the header is not UTF-8"))?;
     Ok(Some(text.to_string()))
@@ -157,7 +160,10 @@ fn fragment(headers: &MetadataMap) -> Option<usize> {
 }
 
 fn not_delegated() -> EngineError {
-    EngineError::new(Code::Unauthenticated, "a coordinator asks here on behalf of a user, by a delegation, or not at all")
+    EngineError::new(
+        Code::Unauthenticated,
+        "a coordinator asks here on behalf of a user, by a delegation, or not at all",
+    )
 }
 
 impl Caller {

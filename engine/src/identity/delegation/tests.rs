@@ -3,6 +3,7 @@
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 
+use super::super::asker::Subject;
 use super::super::certs;
 use super::super::issuers::PeerTrust;
 use super::super::test_issuer::{ISSUER, TestKey, claims, issuer, now_s, write_keys};
@@ -189,7 +190,10 @@ fn the_signature_is_by_the_key_of_the_certificate_shown() {
     world.refused_from("spy", &header, &world.about(), "not by the certificate's key");
     let spy = world.delegator("spy").sign(&world.by_token(), &world.about()).unwrap();
     world.refused(&spy, "not by the certificate's key");
-    world.refused(&world.forged(&world.by_token(), |terms, _| terms.certificate = hex_digest(b"other")), "another certificate");
+    world.refused(
+        &world.forged(&world.by_token(), |terms, _| terms.certificate = hex_digest(b"other")),
+        "another certificate",
+    );
     let edit = |change: fn(&mut Delegation)| {
         let mut delegation: Delegation = serde_json::from_slice(&header).unwrap();
         change(&mut delegation);
@@ -197,7 +201,10 @@ fn the_signature_is_by_the_key_of_the_certificate_shown() {
     };
     world.refused(&edit(|delegation| delegation.signature.clear()), "not by the certificate's key");
     world.refused(&edit(|delegation| delegation.signature = "!".to_string()), "cannot be read");
-    world.refused(&edit(|delegation| delegation.terms = delegation.terms.replace("care", "cure")), "not by the certificate's key");
+    world.refused(
+        &edit(|delegation| delegation.terms = delegation.terms.replace("care", "cure")),
+        "not by the certificate's key",
+    );
     world.refused(&edit(|delegation| delegation.terms.push(' ')), "not by the certificate's key");
     for scheme in [0, u16::from(SignatureScheme::RSA_PKCS1_SHA1), u16::from(SignatureScheme::ECDSA_SHA1_Legacy)] {
         let mut delegation: Delegation = serde_json::from_slice(&header).unwrap();

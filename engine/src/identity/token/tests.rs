@@ -231,6 +231,7 @@ fn keys_that_are_not_for_this_are_no_keys() {
         let config = issuer(write_keys(directory.path(), &keys), &["*"]);
         Issuers::open(&[config], PeerTrust::Listed).expect_err(&format!("{keys:?}"));
     }
-    let config = issuer(write_keys(directory.path(), &[with("alg", json!("ES256")), json!({"kty": "oct", "k": "eA"})]), &["*"]);
+    let config =
+        issuer(write_keys(directory.path(), &[with("alg", json!("ES256")), json!({"kty": "oct", "k": "eA"})]), &["*"]);
     Issuers::open(&[config], PeerTrust::Listed).unwrap();
 }
