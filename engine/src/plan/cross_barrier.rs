@@ -184,7 +184,7 @@ mod tests {
     use crate::plan::barrier_fixture::{Rows, World};
 
     async fn crossed(rows: Rows, sql: &str) -> String {
-        let world = World::in_memory(rows).await;
+        let world = World::in_memory(rows);
         let state = world.ctx.state();
         let optimized = state.optimize(&world.logical(sql).await).unwrap();
         cross_barrier(&state, optimized).unwrap().display_indent().to_string()
@@ -313,7 +313,7 @@ mod tests {
 
     #[tokio::test]
     async fn while_rules_run_a_plan_shows_the_table_only() {
-        let world = World::in_memory(Rows::Filtered).await;
+        let world = World::in_memory(Rows::Filtered);
         let optimized = world.ctx.state().optimize(&world.logical("SELECT name FROM patient").await).unwrap();
         assert_snapshot!(optimized.display_indent(), @r#"
         SubqueryAlias: patient
