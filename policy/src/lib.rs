@@ -28,10 +28,10 @@
 //! **Invariant:** logical layer only. No physical plan, execution, or wire format is reachable from this crate; a test of
 //! the dependency graph holds it.
 
-mod civil;
 pub mod aggregate;
 pub mod assertion;
 pub mod barrier;
+mod civil;
 pub mod decide;
 pub mod decision;
 pub mod diff;

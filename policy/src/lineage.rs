@@ -196,7 +196,14 @@ impl Tracing<'_> {
             match part {
                 Expr::Column(column) => found.extend(scope.of(column)),
                 Expr::OuterReferenceColumn(_, column) => {
-                    found.extend(outer.iter().rev().find(|scope| scope.has(column)).map(|scope| scope.of(column)).unwrap_or_default());
+                    found.extend(
+                        outer
+                            .iter()
+                            .rev()
+                            .find(|scope| scope.has(column))
+                            .map(|scope| scope.of(column))
+                            .unwrap_or_default(),
+                    );
                 }
                 Expr::ScalarSubquery(subquery) => {
                     found.extend(self.within(&subquery.subquery, scope, outer)?.into_iter().flatten());

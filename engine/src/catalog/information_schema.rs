@@ -25,8 +25,7 @@ type ListedColumn<'a> = (&'a ListedTable, usize, &'a Arc<Field>);
 /// When the columns do not fit together: a defect.
 pub fn table(name: &ResolvedTableReference, listed: &[ListedTable]) -> Result<Option<Arc<dyn TableProvider>>> {
     let all = name.catalog.as_ref() == system::CATALOG;
-    let seen: Vec<&ListedTable> =
-        listed.iter().filter(|table| all || table.catalog == name.catalog.as_ref()).collect();
+    let seen: Vec<&ListedTable> = listed.iter().filter(|table| all || table.catalog == name.catalog.as_ref()).collect();
     if seen.is_empty() {
         return Ok(None);
     }
@@ -64,7 +63,9 @@ fn columns(seen: &[&ListedTable]) -> Result<RecordBatch> {
     let of_table = |table: &&'_ ListedTable| -> Vec<usize> { (0..table.columns.fields().len()).collect() };
     let listed: Vec<ListedColumn<'_>> = seen
         .iter()
-        .flat_map(|table| of_table(table).into_iter().zip(table.columns.fields()).map(|(at, field)| (*table, at, field)))
+        .flat_map(|table| {
+            of_table(table).into_iter().zip(table.columns.fields()).map(|(at, field)| (*table, at, field))
+        })
         .collect();
     let types: Vec<String> = listed.iter().map(|(_, _, field)| field.data_type().to_string()).collect();
     let positions = listed.iter().map(|(_, at, _)| i64::try_from(at + 1).unwrap_or(i64::MAX));

@@ -224,7 +224,8 @@ impl SiteViews {
     fn of(&self, viewer: &Viewer) -> Arc<Snapshot> {
         let mut views = self.views.lock();
         if !views.contains_key(viewer) && views.len() >= self.views_max {
-            let oldest = views.iter().min_by_key(|(_, snapshot)| *snapshot.last_used.lock()).map(|(key, _)| key.clone());
+            let oldest =
+                views.iter().min_by_key(|(_, snapshot)| *snapshot.last_used.lock()).map(|(key, _)| key.clone());
             if let Some(oldest) = oldest {
                 views.remove(&oldest);
             }

@@ -26,8 +26,8 @@ use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, TlsMa
 use crate::error::{Code, EngineError, Result};
 use crate::exec::remote_scan::RemoteAccess;
 use crate::flight::door::{Description, Door, ListedTable, Question};
-use crate::identity::{Asker, Delegator};
 use crate::identity::tls::peer_tls;
+use crate::identity::{Asker, Delegator};
 use crate::peer::{self, Peers};
 use crate::plan::pipeline::{Planned, plan};
 use crate::plan::prove::Unsent;
@@ -94,7 +94,11 @@ impl Coordinator {
             regionals: config.regionals.clone(),
             queries: Queries::new(limits.running_queries_max, limits.recent_queries_max),
             limits,
-            doors: config.sites.iter().map(|site| (SiteId::new(site.name.as_str()), site.address.to_string())).collect(),
+            doors: config
+                .sites
+                .iter()
+                .map(|site| (SiteId::new(site.name.as_str()), site.address.to_string()))
+                .collect(),
         };
         Ok(Self { core: Arc::new(core) })
     }

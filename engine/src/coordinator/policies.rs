@@ -47,7 +47,8 @@ pub(super) fn lines(plan: &LogicalPlan) -> DataFusionResult<Vec<(String, String)
 /// When the plan cannot be walked: a defect.
 pub(super) fn told(plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
     let lineage = lineage_of(plan, &|scan| SiteTable::of(scan).map(|table| full_name(&table)))?;
-    let rows = governed_tables(plan)?.into_iter().flat_map(|(name, table)| table_rows(&name, &table, &lineage)).collect();
+    let rows =
+        governed_tables(plan)?.into_iter().flat_map(|(name, table)| table_rows(&name, &table, &lineage)).collect();
     texts(&POLICY_COLUMNS, rows)
 }
 
@@ -80,15 +81,19 @@ fn table_rows(name: &str, table: &SiteTable, lineage: &Lineage) -> Vec<Told> {
 
 /// The refusal of what is said at a site's own door: with the address of the site whose table it names, or of all.
 pub(super) fn at_its_site(what: &str, text: &str, doors: &[(SiteId, String)]) -> EngineError {
-    let names = |site: &SiteId| text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '.').any(|word| {
-        word.strip_prefix(site.as_str()).is_some_and(|rest| rest.starts_with('.'))
-    });
+    let names = |site: &SiteId| {
+        text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '.')
+            .any(|word| word.strip_prefix(site.as_str()).is_some_and(|rest| rest.starts_with('.')))
+    };
     let named: Vec<_> = doors.iter().filter(|(site, _)| names(site)).collect();
     let shown = if named.is_empty() { doors.iter().collect() } else { named };
     let places: Vec<String> = shown.iter().map(|(site, address)| format!("{site} at {address}")).collect();
     EngineError::new(
         Code::Statement,
-        format!("{what} is said at the door of the site that owns the table, not at a coordinator: {}", places.join(", ")),
+        format!(
+            "{what} is said at the door of the site that owns the table, not at a coordinator: {}",
+            places.join(", ")
+        ),
     )
 }
 

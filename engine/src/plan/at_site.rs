@@ -12,6 +12,7 @@ use crate::exec::policy_barrier::PolicyBarrierPlanner;
 use crate::exec::release::ReleasePlanner;
 use crate::plan::cross_barrier::cross_barrier;
 use crate::plan::verify_barriers::{RegisteredBarriers, verify_barriers};
+use crate::sabotage::{Control, thrown};
 
 /// Plans an optimized statement to its end. (DataFusion's logical rules have run; they saw sealed barriers.)
 ///
@@ -29,6 +30,8 @@ pub async fn plan_at_site(
         DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(PolicyBarrierPlanner), Arc::new(ReleasePlanner)]);
     let physical = planner.create_physical_plan(&crossed, state).await?;
     // 3. The proof, whatever the steps before have done.
-    verify_barriers(&physical, barriers)?;
+    if !thrown(Control::Verifier) {
+        verify_barriers(&physical, barriers)?;
+    }
     Ok(physical)
 }

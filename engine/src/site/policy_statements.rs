@@ -75,4 +75,3 @@ impl Site {
         texts(&listing.columns, listing.rows)
     }
 }
-

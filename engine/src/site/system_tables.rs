@@ -42,11 +42,7 @@ fn audit_table(site: &Site, asker: &Asker, table: &str) -> Result<Option<Arc<dyn
 }
 
 fn viewer(asker: &Asker) -> Viewer {
-    if asker.subject.roles.contains(AUDITOR) {
-        Viewer::Auditor
-    } else {
-        Viewer::Subject(asker.subject.name.clone())
-    }
+    if asker.subject.roles.contains(AUDITOR) { Viewer::Auditor } else { Viewer::Subject(asker.subject.name.clone()) }
 }
 
 /// The tables of the record, as metadata calls list them.
@@ -63,7 +59,15 @@ pub(super) fn listed(site: &Site) -> Vec<ListedTable> {
         comment: Some(comment.to_string()),
     };
     vec![
-        table("queries", tables::queries_schema(), "Statements at this site, let in or refused, and what became of them"),
-        table("disclosures", tables::disclosures_schema(), "What left this site: a row for each column and destination"),
+        table(
+            "queries",
+            tables::queries_schema(),
+            "Statements at this site, let in or refused, and what became of them",
+        ),
+        table(
+            "disclosures",
+            tables::disclosures_schema(),
+            "What left this site: a row for each column and destination",
+        ),
     ]
 }

@@ -18,6 +18,7 @@ use crate::catalog::view::{View, ViewTable};
 use crate::error::{Code, Result};
 use crate::flight::door::ListedTable;
 use crate::identity::Asker;
+use crate::sabotage::{Control, thrown};
 
 /// A table as one asker is told of it.
 struct Seen {
@@ -97,6 +98,10 @@ fn is_visible(column: &ColumnDecision) -> bool {
 /// Where rows are hidden, nothing is told: a count or a bound is of all rows. Else counts, and of clear columns all.
 fn told_statistics(decision: &Decision, table: &TableDescription, schema: &SchemaRef) -> Statistics {
     let mut told = Statistics::new_unknown(schema);
+    if thrown(Control::Statistics) {
+        told.num_rows = table.statistics.num_rows;
+        return told;
+    }
     if decision.row_filter.is_some() {
         return told;
     }
@@ -128,9 +133,9 @@ fn published(decision: &Decision) -> TableTreatment {
         grant: Some(decision.grant.id.clone()),
         row_filters: decision.row_filter.as_ref().map(|filter| filter.policies.clone()).unwrap_or_default(),
         columns: decision.columns.iter().filter(|column| is_visible(column)).map(column).collect(),
-        release: decision.release.as_ref().map(|release| PublishedRelease {
-            min_group: release.min_group,
-            group_by: release.group_by.clone(),
-        }),
+        release: decision
+            .release
+            .as_ref()
+            .map(|release| PublishedRelease { min_group: release.min_group, group_by: release.group_by.clone() }),
     }
 }

@@ -6,8 +6,8 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use super::{Catalog, PolicySet, Tagged};
 use crate::error::{PolicyError, Result};
-use crate::meeting;
 use crate::mask::ColumnMask;
+use crate::meeting;
 use crate::predicate::{List, Operand, Predicate};
 use crate::resource::{Resource, TableName};
 use crate::statement::{AggregateOnly, Columns, Grant, Mode, Policy, Right, Rule};

@@ -83,9 +83,11 @@ async fn connect(address: SocketAddr, authority: &Path) -> Result<FlightSqlServi
     let tls = user_tls(&authority).domain_name("localhost");
     let endpoint = Endpoint::from_shared(format!("https://{address}")).map_err(EngineError::internal)?;
     let channel = endpoint.tls_config(tls).map_err(EngineError::internal)?.connect().await;
-    Ok(FlightSqlServiceClient::new(channel.map_err(|error| {
-        EngineError::internal(format!("the demo cannot reach its own site at {address}: {error}"))
-    })?))
+    Ok(FlightSqlServiceClient::new(
+        channel.map_err(|error| {
+            EngineError::internal(format!("the demo cannot reach its own site at {address}: {error}"))
+        })?,
+    ))
 }
 
 fn refused(site: &str, error: &dyn std::fmt::Display) -> EngineError {

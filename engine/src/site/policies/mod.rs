@@ -247,10 +247,10 @@ async fn keep(policies: Weak<Policies>, mut watch: Option<Watch>) {
         if policies.usage.is_pending() || beat.is_multiple_of(FLOOR_BEATS) {
             policies.flush().await;
         }
-        if let Some(watch) = &mut watch {
-            if let Err(error) = policies.look(watch).await {
-                tracing::error!("{}", error.chain());
-            }
+        if let Some(watch) = &mut watch
+            && let Err(error) = policies.look(watch).await
+        {
+            tracing::error!("{}", error.chain());
         }
     }
 }
