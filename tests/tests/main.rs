@@ -12,3 +12,4 @@ mod federation;
 mod random;
 mod shell;
 mod statement;
+mod twin_worlds;
