@@ -15,13 +15,15 @@
 //! - [`peer`]: the coordinator's side of the connection to a site, byte by byte.
 //! - [`coordinator`] and [`site`]: the two kinds of node, each a [`flight::door::Door`].
 //! - [`identity`], [`config`]: who asks; what an operator wrote.
-//! - [`audit`]: the record of what left a site; [`sabotage`]: controls that tests switch off.
+//! - [`audit`]: what left, for whom and why, chained so that nobody can change it unseen.
+//! - [`sabotage`]: controls that tests switch off.
 //! - [`command`], [`shell`]: the subcommands of the `chancery` binary.
 //!
 //! **Invariant:** the coordinator opens no file and no database of anyone; every row comes from a site's door.
 //! **Invariant:** nothing is sent to a site that the statement check has not proven equal to the planned fragment.
 //! **Invariant:** a site's stream without its trailer is an error, never an answer.
 
+pub mod audit;
 pub mod catalog;
 pub mod command;
 pub mod config;

@@ -29,9 +29,19 @@
 //! the dependency graph holds it.
 
 mod civil;
+pub mod aggregate;
+pub mod assertion;
+pub mod barrier;
+pub mod decide;
 pub mod decision;
+pub mod diff;
+pub mod effective;
 pub mod error;
+pub mod lineage;
+pub mod list;
 pub mod mask;
+pub mod matrix;
+pub mod meeting;
 pub mod predicate;
 pub mod pseudonym;
 pub mod resource;

@@ -32,8 +32,9 @@ pub struct Subject {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Attribute {
-    /// One value.
-    One(Value),
+    // Before `One`: a list of one text would be read as a decimal's one field.
     /// A list, for `IN attribute('…')`.
     Many(Vec<Value>),
+    /// One value.
+    One(Value),
 }

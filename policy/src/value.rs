@@ -1,6 +1,5 @@
 //! Values as people write them, in policies and as attributes, before a column gives them a type.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit, i256};
@@ -56,13 +55,14 @@ impl Value {
 }
 
 /// The value as a text, without quotes.
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Value {
+    /// The value as text, without quotes.
+    pub fn plain(&self) -> String {
         match self {
-            Value::Boolean(value) => write!(f, "{value}"),
-            Value::Integer(value) => write!(f, "{value}"),
-            Value::Decimal(decimal) => f.write_str(&decimal.digits),
-            Value::Text(text) => f.write_str(text),
+            Value::Boolean(value) => value.to_string(),
+            Value::Integer(value) => value.to_string(),
+            Value::Decimal(decimal) => decimal.digits.clone(),
+            Value::Text(text) => text.clone(),
         }
     }
 }

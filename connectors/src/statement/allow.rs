@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use datafusion_common::JoinType;
-use datafusion_expr::expr::GroupingSet;
+use arrow::datatypes::DataType;
+use datafusion_common::{JoinType, ScalarValue};
+use datafusion_expr::expr::{GroupingSet, ScalarFunction};
 use datafusion_expr::{Distinct, Expr, FetchType, Join, LogicalPlan, SkipType};
 
 use super::refusal::Refusal;
@@ -61,6 +62,25 @@ const OPERATORS: &[&str] = &[
     "values",
     "window",
 ];
+
+/// Scalar functions that make a value as large as their second argument says. It must be a small number in the statement.
+pub const SIZED_FUNCTIONS: &[&str] = &["array_repeat", "array_resize", "lpad", "repeat", "rpad"];
+
+/// The largest size for [`SIZED_FUNCTIONS`]: a batch of them stays small.
+pub const SIZE_MAX: i64 = 1000;
+
+/// Refuses a call whose size is not said, or is large.
+pub(super) fn check_size(function: &ScalarFunction) -> Result<(), Refusal> {
+    let size = match function.args.get(1).map(|size| size.as_literal()) {
+        Some(Some(size)) => size.cast_to(&DataType::Int64).ok(),
+        _ => None,
+    };
+    match size {
+        _ if !SIZED_FUNCTIONS.contains(&function.name()) => Ok(()),
+        Some(ScalarValue::Int64(Some(size))) if size <= SIZE_MAX => Ok(()),
+        _ => Err(Refusal::new(function.name(), "has a size that is not a small number")),
+    }
+}
 
 /// Scalar functions whose value depends on their arguments alone, by topic. Functions of the clock, the session, chance
 /// or the file that is read are absent: where they are legal, they are literals before a fragment is cut.

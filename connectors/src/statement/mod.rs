@@ -37,7 +37,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_expr::{Expr, LogicalPlan};
 
-pub use allow::Accepts;
+pub use allow::{Accepts, SIZE_MAX, SIZED_FUNCTIONS};
 pub use check::check;
 pub use refusal::Refusal;
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use super::{certs, check_config, demo, serve, user};
+use super::{audit, certs, check_config, demo, policy, serve, user};
 use crate::error::Result;
 use crate::identity::tls::install_crypto_provider;
 use crate::shell;
@@ -39,6 +39,12 @@ enum Command {
     /// Keep the file of users and passwords.
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Look at policies in files before they are in force; make the secret behind pseudonyms.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Read the evidence of a site, and find what was done to it.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Check configuration files and name every fault.
     CheckConfig(check_config::CheckConfigArgs),
 }
@@ -74,6 +80,8 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Sql(args) => Ok(shell::run(*args).await),
         Command::Certs(command) => certs::run(command),
         Command::User(command) => user::run(command),
+        Command::Policy(command) => policy::run(command).await,
+        Command::Audit(command) => audit::run(command),
         Command::CheckConfig(args) => check_config::run(args),
     }
 }

@@ -1,8 +1,10 @@
 //! The subcommands of `chancery`, one file each: arguments in, exit code out.
 
+pub mod audit;
 pub mod certs;
 pub mod check_config;
 pub mod demo;
 pub mod main;
+pub mod policy;
 pub mod serve;
 pub mod user;

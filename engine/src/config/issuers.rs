@@ -117,7 +117,8 @@ fn read_token(section: &mut Section<'_>) -> Option<TokenTrust> {
 fn read_roles(section: &mut Section<'_>) -> Option<BelievedRoles> {
     let roles: BTreeSet<String> = section.texts("roles")?.into_iter().collect();
     if roles.is_empty() {
-        section.fault("roles", "is missing or empty: name the roles that this issuer is believed for, or [\"*\"] for any");
+        section
+            .fault("roles", "is missing or empty: name the roles that this issuer is believed for, or [\"*\"] for any");
     }
     Some(if roles.contains("*") { BelievedRoles::Any } else { BelievedRoles::These(roles) })
 }

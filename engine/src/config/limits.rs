@@ -103,6 +103,12 @@ limits! {
     /// How often a stream that has no row yet sends an empty batch, so that no proxy takes it for dead; well below the
     /// `idle_timeout_ms` of the coordinators.
     empty_batch_interval_ms: u64 = 20_000, 10..=HOUR_MS;
+    /// The size at which a segment of the audit log is followed by a new one.
+    audit_segment_bytes: u64 = 64 * MIB, KIB..=4 * GIB;
+    /// How long a statement waits for its audit record to be on the disk; then it is refused.
+    audit_timeout_ms: u64 = 5_000, 10..=10 * MINUTE_MS;
+    /// Audit records waiting to be written; one more is refused.
+    audit_queue_max: usize = 10_000, 1..=MIB;
 }
 
 impl Limits {

@@ -232,3 +232,55 @@ fn a_key_is_never_shown() {
     let site = load_site(&fixture.write("bts.toml", &site("listen = '127.0.0.1:1'"))).unwrap();
     assert!(!format!("{site:?}").contains("PRIVATE KEY"));
 }
+
+const KEYS: &str =
+    r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+#[test]
+fn issuers_are_loaded() {
+    let fixture = Fixture::new();
+    fixture.write("keys.json", KEYS);
+    let issuers = "[[issuer]]\nname = 'https://login.example'\nkeys = 'keys.json'\naudience = 'chancery'\n\
+                   roles = ['analyst']\nclock_skew_s = 5\n\
+                   [[issuer]]\nname = 'coordinator'\ntrust = 'coordinator'\nroles = ['*']\n";
+    let text = format!("{}{issuers}", site("listen = '127.0.0.1:1'\npeers = ['coordinator']"));
+    let site = load_site(&fixture.write("site.toml", &text)).unwrap();
+    let [token, local] = site.node.issuers.as_slice() else { panic!("two issuers") };
+    let IssuerTrust::Token(trust) = &token.trust else { panic!("{token:?}") };
+    assert_eq!(
+        (trust.keys.clone(), trust.audience.as_str(), trust.clock_skew_s),
+        (fixture.path("keys.json"), "chancery", 5)
+    );
+    assert_eq!(token.roles, BelievedRoles::These(["analyst".to_string()].into()));
+    assert!(matches!(local.trust, IssuerTrust::Coordinator) && local.roles == BelievedRoles::Any);
+}
+
+#[test]
+fn every_fault_of_an_issuer_is_named() {
+    let fixture = Fixture::new();
+    fixture.write("secret.json", r#"{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}"#);
+    let issuers = "[[issuer]]\nname = 'login'\nkeys = 'none.json'\nroles = []\nclock_skew_s = 301\n\
+                   [[issuer]]\nname = 'https://a@b'\nkeys = 'secret.json'\naudience = 'x'\nroles = ['*']\n\
+                   [[issuer]]\nname = 'https://a@b'\ntrust = 'me'\n\
+                   [[issuer]]\nname = 'other'\ntrust = 'coordinator'\nroles = ['*']\nkeys = 'secret.json'\n";
+    let text = format!("{}{issuers}", site("listen = '127.0.0.1:1'\npeers = ['coordinator']"));
+    let faults = fixture.faults(&fixture.write("site.toml", &text));
+    for expected in [
+        "`issuer[0].name`: `login` is no issuer's name",
+        "`issuer[0].keys`: none.json: cannot be read",
+        "`issuer[0].audience`: is missing",
+        "`issuer[0].roles`: is missing or empty",
+        "`issuer[0].clock_skew_s`: 301 is outside 0 to 300",
+        "`issuer[1].name`: `https://a@b` is no issuer's name",
+        "`issuer[1].keys`: secret.json: has no key",
+        "`issuer[2].name`: another issuer is named",
+        "`issuer[2].trust`: unknown trust `me`",
+        "`issuer[3].keys`: is not a key of this table",
+    ] {
+        assert!(faults.contains(expected), "`{expected}` is not among\n{faults}");
+    }
+    let alone = "[[issuer]]\nname = 'coordinator'\ntrust = 'coordinator'\nroles = ['*']\n";
+    let text = format!("{}{alone}", site("listen = '127.0.0.1:1'"));
+    let faults = fixture.faults(&fixture.write("site.toml", &text));
+    assert!(faults.contains("`issuer[0].name`: a coordinator is believed at a site whose `peers`"), "{faults}");
+}

@@ -1,6 +1,8 @@
 //! The physical operators of our own, and which of DataFusion's physical rules run.
 
 pub mod filters_by_unique_names;
+pub mod policy_barrier;
+pub mod release;
 pub mod remote_scan;
 pub mod yield_in_joins;
 

@@ -141,11 +141,14 @@ fn authorization(headers: &MetadataMap) -> Result<Option<&str>> {
 fn purpose_header(headers: &MetadataMap) -> Result<Option<String>> {
     let refused = |sentence| EngineError::new(Code::Purpose, sentence);
     let names = [headers::PURPOSE, headers::PURPOSE_ALIAS];
-    let values: BTreeSet<&[u8]> = names.iter().flat_map(|name| headers.get_all(*name)).map(|value| value.as_bytes()).collect();
+    let values: BTreeSet<&[u8]> =
+        names.iter().flat_map(|name| headers.get_all(*name)).map(|value| value.as_bytes()).collect();
     let mut values = values.into_iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(refused("the headers `x-chancery-purpose` and `purpose` name different purposes; send one of them"));
+        return Err(refused(
+            "the headers `x-chancery-purpose` and `purpose` name different purposes; send one of them",
+        ));
     }
     let text = std::str::from_utf8(value).map_err(|_| refused("the purpose in the header is not UTF-8"))?;
     Ok(Some(text.to_string()))
@@ -157,7 +160,10 @@ fn fragment(headers: &MetadataMap) -> Option<usize> {
 }
 
 fn not_delegated() -> EngineError {
-    EngineError::new(Code::Unauthenticated, "a coordinator asks here on behalf of a user, by a delegation, or not at all")
+    EngineError::new(
+        Code::Unauthenticated,
+        "a coordinator asks here on behalf of a user, by a delegation, or not at all",
+    )
 }
 
 impl Caller {
@@ -197,5 +203,33 @@ impl Caller {
     /// Whether a peer asks for a trailer.
     pub fn wants_trailer(&self, headers: &MetadataMap) -> bool {
         self.is_from_peer() && headers.contains_key(headers::TRAILER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::metadata::MetadataValue;
+
+    use super::*;
+
+    fn purpose(headers: &[(&'static str, &'static str)]) -> Result<Option<String>, Code> {
+        let mut map = MetadataMap::new();
+        for (name, value) in headers {
+            map.append(*name, MetadataValue::try_from(value.as_bytes()).unwrap());
+        }
+        purpose_header(&map).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn the_headers_name_one_purpose() {
+        let care = Ok(Some("care".to_string()));
+        assert_eq!(purpose(&[]), Ok(None));
+        assert_eq!(purpose(&[("x-chancery-purpose", "care")]), care);
+        assert_eq!(purpose(&[("purpose", "care")]), care);
+        assert_eq!(purpose(&[("purpose", "care"), ("x-chancery-purpose", "care")]), care);
+        assert_eq!(purpose(&[("purpose", "疫情")]), Ok(Some("疫情".to_string())));
+        assert_eq!(purpose(&[("x-user", "eve"), ("x-purpose", "care"), ("x-chancery-subject", "eve")]), Ok(None));
+        assert_eq!(purpose(&[("purpose", "care"), ("x-chancery-purpose", "Care")]), Err(Code::Purpose));
+        assert_eq!(purpose(&[("purpose", "care"), ("purpose", "research")]), Err(Code::Purpose));
     }
 }

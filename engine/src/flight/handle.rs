@@ -117,7 +117,9 @@ impl Sealer {
     /// # Errors
     /// As [`Sealer::open`], also for a ticket.
     pub fn open_prepared(&self, subject: &str, sealed: &[u8]) -> Result<Handle> {
-        Some(self.open(subject, sealed)?).filter(|handle| handle.kind == HandleKind::Prepared).ok_or_else(no_such_handle)
+        Some(self.open(subject, sealed)?)
+            .filter(|handle| handle.kind == HandleKind::Prepared)
+            .ok_or_else(no_such_handle)
     }
 
     /// Opens a ticket that was sealed for `asker`, who has the same purpose now.
@@ -171,10 +173,8 @@ mod tests {
     fn a_ticket_is_redeemed_for_its_purpose_only() {
         let sealer = Sealer::random(60).unwrap();
         let subject = crate::identity::Subject { name: "ann".to_string(), ..Default::default() };
-        let asking = |purpose: Option<&str>| Asker {
-            purpose: purpose.map(str::to_string),
-            ..Asker::user(subject.clone())
-        };
+        let asking =
+            |purpose: Option<&str>| Asker { purpose: purpose.map(str::to_string), ..Asker::user(subject.clone()) };
         let ticket = Handle::prepared("SELECT 1", None).ticket(Some("care".to_string()));
         let sealed = sealer.seal("ann", &ticket).unwrap();
         assert_eq!(sealer.redeem(&asking(Some("care")), &sealed).unwrap().sql, "SELECT 1");

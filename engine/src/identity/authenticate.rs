@@ -128,8 +128,11 @@ impl Authenticator {
 
     fn users(&self) -> Result<&Users> {
         self.users.as_ref().ok_or_else(|| {
-            EngineError::new(Code::Unauthenticated, "this node has no users of its own; it answers to issuers' tokens \
-                                                     and to coordinators by certificate")
+            EngineError::new(
+                Code::Unauthenticated,
+                "this node has no users of its own; it answers to issuers' tokens \
+                                                     and to coordinators by certificate",
+            )
         })
     }
 

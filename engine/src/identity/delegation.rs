@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use policy::subject::Subject;
 use ring::digest::{SHA256, digest};
 use rustls::SignatureScheme;
 use rustls::crypto::ring::default_provider;
@@ -23,6 +22,7 @@ use webpki::EndEntityCert;
 
 use super::asker::{Asker, Believed, Came, Issuer};
 use super::authenticate::Peer;
+use super::facts::Claimed;
 use super::issuers::Issuers;
 use super::seen::Seen;
 use crate::config::{Limits, TlsMaterial};
@@ -109,7 +109,8 @@ impl Delegator {
     /// `CONFIG` when the key cannot sign.
     pub fn new(material: &TlsMaterial) -> Result<Self> {
         let unusable = || EngineError::new(Code::Config, "the certificate or key in [tls] cannot sign delegations");
-        let certificate = CertificateDer::from_pem_slice(material.certificate_pem.as_bytes()).map_err(|_| unusable())?;
+        let certificate =
+            CertificateDer::from_pem_slice(material.certificate_pem.as_bytes()).map_err(|_| unusable())?;
         let key = PrivateKeyDer::from_pem_slice(material.key_pem.as_bytes()).map_err(|_| unusable())?;
         let key = any_supported_type(&key).map_err(|_| unusable())?;
         Ok(Self { key, certificate: hex_digest(&certificate) })
@@ -194,12 +195,7 @@ impl DelegationVerifier {
         }
     }
 
-    fn check(
-        &self,
-        header: &[u8],
-        peer: &Peer,
-        about: &About<'_>,
-    ) -> Result<(Believed, Option<String>), &'static str> {
+    fn check(&self, header: &[u8], peer: &Peer, about: &About<'_>) -> Result<(Believed, Option<String>), &'static str> {
         let delegation: Delegation = serde_json::from_slice(header).map_err(|_| "the header cannot be read")?;
         check_signature(&delegation, &peer.certificate)?;
         let terms: Terms = serde_json::from_str(&delegation.terms).map_err(|_| "the terms cannot be read")?;
@@ -211,7 +207,7 @@ impl DelegationVerifier {
         let believed = match terms.kind {
             Kind::Token => self.issuers.by_token(&delegation.proof)?,
             Kind::Local => {
-                let claimed: Subject =
+                let claimed: Claimed =
                     serde_json::from_str(&delegation.proof).map_err(|_| "the claims about the user cannot be read")?;
                 self.issuers.by_coordinator(&peer.names, claimed)?
             }
@@ -223,7 +219,10 @@ impl DelegationVerifier {
 
 fn refused(reason: &'static str, peer: &Peer) -> EngineError {
     tracing::warn!(coordinator = peer.name, reason, "a delegation is refused");
-    EngineError::new(Code::Unauthenticated, "the delegation of this call is not believed here; this site's log says why")
+    EngineError::new(
+        Code::Unauthenticated,
+        "the delegation of this call is not believed here; this site's log says why",
+    )
 }
 
 fn check_terms(terms: &Terms, peer: &Peer, about: &About<'_>) -> Result<(), &'static str> {
@@ -258,7 +257,8 @@ fn check_signature(delegation: &Delegation, certificate: &CertificateDer<'_>) ->
     }
     let certificate = EndEntityCert::try_from(certificate).map_err(|_| "the certificate cannot be read")?;
     let known = default_provider().signature_verification_algorithms;
-    let algorithms = known.mapping.iter().find(|(name, _)| *name == scheme).map_or(&[][..], |(_, algorithms)| algorithms);
+    let algorithms =
+        known.mapping.iter().find(|(name, _)| *name == scheme).map_or(&[][..], |(_, algorithms)| algorithms);
     let message = signed_bytes(&delegation.terms);
     let good = algorithms.iter().any(|one| certificate.verify_signature(*one, &message, &signature).is_ok());
     if good { Ok(()) } else { Err("the signature is not by the certificate's key") }
@@ -276,3 +276,6 @@ fn since_1970_ms(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use policy::subject::{Attribute, Subject};
 use policy::value::Value;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The longest name of an attribute.
 pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 64;
@@ -32,8 +32,31 @@ pub struct Facts {
     #[serde(default)]
     pub default_purpose: Option<String>,
     /// Values that row filters compare with.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "read_attributes")]
     pub attributes: BTreeMap<String, Attribute>,
+}
+
+/// A user as a coordinator tells a site of one; written as a [`Subject`], read with nothing else in it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claimed {
+    /// The name.
+    pub name: String,
+    #[serde(default)]
+    organisation: Option<String>,
+    #[serde(default)]
+    roles: BTreeSet<String>,
+    #[serde(default)]
+    purposes: BTreeSet<String>,
+    #[serde(default, deserialize_with = "read_attributes")]
+    attributes: BTreeMap<String, Attribute>,
+}
+
+impl From<Claimed> for Facts {
+    fn from(claimed: Claimed) -> Self {
+        let Claimed { organisation, roles, purposes, attributes, .. } = claimed;
+        Self { organisation, roles, purposes, default_purpose: None, attributes }
+    }
 }
 
 impl From<BTreeSet<String>> for Facts {
@@ -56,7 +79,9 @@ impl Facts {
             bytes += name.len() + check_attribute(name, attribute)?;
         }
         if bytes > FACTS_BYTES_MAX {
-            return Err(format!("roles, purposes and attributes have {bytes} bytes; at most {FACTS_BYTES_MAX} are read"));
+            return Err(format!(
+                "roles, purposes and attributes have {bytes} bytes; at most {FACTS_BYTES_MAX} are read"
+            ));
         }
         match &self.default_purpose {
             Some(purpose) if !self.purposes.contains(purpose) => {
@@ -79,6 +104,47 @@ impl Facts {
     }
 }
 
+/// An attribute as it may be written: nothing but these three kinds of values, or a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenAttribute {
+    One(WrittenValue),
+    Many(Vec<WrittenValue>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenValue {
+    Boolean(bool),
+    Integer(i64),
+    Text(String),
+}
+
+/// Reads attributes for serde.
+pub(super) fn read_attributes<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Attribute>, D::Error> {
+    let written = BTreeMap::<String, WrittenAttribute>::deserialize(from)?;
+    Ok(written.into_iter().map(|(name, attribute)| (name, attribute.into())).collect())
+}
+
+impl From<WrittenAttribute> for Attribute {
+    fn from(written: WrittenAttribute) -> Self {
+        match written {
+            WrittenAttribute::One(value) => Attribute::One(value.into()),
+            WrittenAttribute::Many(values) => Attribute::Many(values.into_iter().map(Into::into).collect()),
+        }
+    }
+}
+
+impl From<WrittenValue> for Value {
+    fn from(written: WrittenValue) -> Self {
+        match written {
+            WrittenValue::Boolean(value) => Value::Boolean(value),
+            WrittenValue::Integer(value) => Value::Integer(value),
+            WrittenValue::Text(value) => Value::Text(value),
+        }
+    }
+}
+
 fn check_name(what: &str, text: &str) -> Result<(), String> {
     if text.is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
         return Err(format!("{what} has 1 to {TEXT_BYTES_MAX} bytes and no control character"));
@@ -88,7 +154,8 @@ fn check_name(what: &str, text: &str) -> Result<(), String> {
 
 fn check_attribute_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > ATTRIBUTE_NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        let sentence = format!("an attribute's name has 1 to {ATTRIBUTE_NAME_BYTES_MAX} bytes and no control character");
+        let sentence =
+            format!("an attribute's name has 1 to {ATTRIBUTE_NAME_BYTES_MAX} bytes and no control character");
         return Err(sentence);
     }
     Ok(())
@@ -139,10 +206,20 @@ mod tests {
     fn facts_within_the_limits_pass() {
         check(serde_json::json!({}), Ok(()));
         let regions = (0..LIST_LENGTH_MAX).collect::<Vec<_>>();
-        check(serde_json::json!({"attributes": {"none": [], "level": 3, "x": "x' OR 1=1 --\u{0}%_", "on": true}}), Ok(()));
+        check(
+            serde_json::json!({"attributes": {"none": [], "level": 3, "x": "x' OR 1=1 --\u{0}%_", "on": true}}),
+            Ok(()),
+        );
         check(serde_json::json!({"attributes": {"short": regions.iter().take(8_000).collect::<Vec<_>>()}}), Ok(()));
         check(serde_json::json!({"attributes": {"t": "x".repeat(TEXT_BYTES_MAX)}}), Ok(()));
         check(serde_json::json!({"purposes": ["a", "b"], "default_purpose": "b"}), Ok(()));
+    }
+
+    #[test]
+    fn a_list_of_one_text_is_a_list() {
+        let facts: Facts = serde_json::from_value(serde_json::json!({"attributes": {"regions": ["north"]}})).unwrap();
+        let north = Value::Text("north".to_string());
+        assert_eq!(facts.attributes["regions"], Attribute::Many(vec![north]));
     }
 
     #[test]
@@ -153,14 +230,15 @@ mod tests {
         check(serde_json::json!({"attributes": {"n".repeat(65): 1}}), Err("an attribute's name"));
         check(serde_json::json!({"attributes": {"": 1}}), Err("an attribute's name"));
         check(serde_json::json!({"attributes": {"mixed": [1, "a"]}}), Err("more than one kind"));
-        check(serde_json::json!({"attributes": {"f": {"digits": "1.5"}}}), Err("`f` is a text"));
+        check(serde_json::json!({"attributes": {"f": {"digits": "1.5"}}}), Err("did not match"));
         check(serde_json::json!({"attributes": {"f": 1.5}}), Err("did not match"));
         check(serde_json::json!({"attributes": {"n": null}}), Err("did not match"));
         check(serde_json::json!({"attributes": {"n": [[1]]}}), Err("did not match"));
         check(serde_json::json!({"roles": [""]}), Err("a role"));
         check(serde_json::json!({"purposes": ["a\nb"]}), Err("a purpose"));
         check(serde_json::json!({"purposes": ["a"], "default_purpose": "A"}), Err("not one of `purposes`"));
-        let many = (0..65).map(|n| (format!("a{n}"), serde_json::json!("x".repeat(1_000)))).collect::<serde_json::Map<_, _>>();
+        let many =
+            (0..66).map(|n| (format!("a{n}"), serde_json::json!("x".repeat(1_000)))).collect::<serde_json::Map<_, _>>();
         check(serde_json::json!({"attributes": many}), Err("at most 65536"));
     }
 }

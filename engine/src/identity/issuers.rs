@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use policy::subject::Subject;
-
 use super::asker::Believed;
 use super::clock::Clock;
-use super::facts::Facts;
+use super::facts::{Claimed, Facts};
 use super::name;
 use super::token::{TokenIssuer, named_issuer};
 use crate::config::{BelievedRoles, IssuerConfig, IssuerTrust};
@@ -63,7 +61,7 @@ impl Issuers {
     }
 
     /// The user that a coordinator with these certificate names vouches for; the error is for the log.
-    pub fn by_coordinator(&self, names: &[String], claimed: Subject) -> Result<Believed, &'static str> {
+    pub fn by_coordinator(&self, names: &[String], claimed: Claimed) -> Result<Believed, &'static str> {
         let listed = names.iter().find_map(|name| self.coordinators.get(name));
         let roles = match (listed, self.peers) {
             (Some(roles), _) => roles,
@@ -71,8 +69,8 @@ impl Issuers {
             (None, PeerTrust::Listed) => return Err("the coordinator is not believed about its own users"),
         };
         name::check_local(&claimed.name).map_err(|_| "the user's name can be none of a users file")?;
-        let Subject { name, organisation, roles: claimed_roles, attributes, purposes } = claimed;
-        let facts = Facts { organisation, roles: claimed_roles, purposes, default_purpose: None, attributes };
+        let name = claimed.name.clone();
+        let facts = Facts::from(claimed);
         facts.check().map_err(|_| "a claim is over a limit")?;
         let facts = Facts { roles: roles.believed(facts.roles), ..facts };
         Ok(Believed::user(facts.into_subject(name)))

@@ -27,6 +27,8 @@ pub mod password;
 mod reread;
 mod seen;
 pub mod session;
+#[cfg(test)]
+mod test_issuer;
 pub mod tls;
 mod token;
 pub mod token_keys;

@@ -149,3 +149,6 @@ fn signature_only(key: &TokenKey) -> Validation {
 fn instant(seconds: f64) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,9 @@ impl TokenKeys {
         for (index, key) in set.keys.iter().enumerate() {
             match check_key(key) {
                 Ok(key) => keys.push(key),
-                Err(message) => tracing::warn!(file = %path.display(), "the key keys[{index}] is left out: it {message}"),
+                Err(message) => {
+                    tracing::warn!(file = %path.display(), "the key keys[{index}] is left out: it {message}")
+                }
             }
         }
         let ids: BTreeSet<_> = keys.iter().map(|key| &key.id).collect();

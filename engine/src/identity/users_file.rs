@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use policy::subject::Attribute;
 
 use super::asker::Believed;
-use super::facts::Facts;
+use super::facts::{Facts, read_attributes};
 use super::password::StoredPassword;
 use super::{files, name};
 use crate::error::{Code, EngineError, Result};
@@ -82,7 +82,7 @@ struct WrittenUser {
     default_purpose: Option<String>,
     #[serde(default, skip_serializing_if = "is_false")]
     disabled: bool,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "read_attributes")]
     attributes: BTreeMap<String, Attribute>,
 }
 
@@ -321,7 +321,8 @@ mod tests {
             assert!(!told.contains("sEcReT"), "{told}");
         }
         let hash = StoredPassword::hash("x").unwrap().to_text();
-        let text = format!("[[user]]\nname = 'ana'\npassword_hash = '{hash}'\nattributes.note = '{}'", "x".repeat(1_025));
+        let text =
+            format!("[[user]]\nname = 'ana'\npassword_hash = '{hash}'\nattributes.note = '{}'", "x".repeat(1_025));
         std::fs::write(&path, text).unwrap();
         let told = UsersFile::read(&path).unwrap_err().to_string();
         assert!(told.contains("`user[0]`: `ana`: the attribute `note` has a text of more than 1024 bytes"), "{told}");

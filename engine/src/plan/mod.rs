@@ -4,7 +4,14 @@
 //! [`estimate`]'s cardinalities), DataFusion's rules again over the new shape, then [`cut_fragments`], each fragment
 //! written as a statement that [`prove`] has compared with it.
 
+pub mod aggregate_only;
+pub mod at_site;
 pub mod average;
+#[cfg(test)]
+mod barrier_attacks;
+#[cfg(test)]
+pub(crate) mod barrier_fixture;
+pub mod cross_barrier;
 pub mod cut_fragments;
 pub mod estimate;
 pub mod fragment_node;
@@ -13,3 +20,4 @@ pub mod pipeline;
 pub mod prove;
 pub mod sites;
 pub mod split_unions;
+pub mod verify_barriers;

@@ -91,9 +91,7 @@ fn explain_policy(parser: &mut Parser<'_>) -> Result<Option<ExplainedFor>> {
 
 /// Reads over these words, or over none of them.
 fn eat(parser: &mut Parser<'_>, words: &[&str]) -> bool {
-    let is = |token: Token, expected: &str| {
-        matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
-    };
+    let is = |token: Token, expected: &str| matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected));
     let there = words.iter().enumerate().all(|(index, word)| is(parser.peek_nth_token(index).token, word));
     if there {
         words.iter().for_each(|_| parser.advance_token());
@@ -211,7 +209,10 @@ mod tests {
     #[test]
     fn a_policy_is_explained_for_somebody() {
         check("explain policy SELECT 1;", "Asker SELECT 1");
-        check("EXPLAIN POLICY AS USER desk WITH a AS (SELECT 1) SELECT * FROM a", "User { name: \"desk\", purpose: None } WITH");
+        check(
+            "EXPLAIN POLICY AS USER desk WITH a AS (SELECT 1) SELECT * FROM a",
+            "User { name: \"desk\", purpose: None } WITH",
+        );
         check(
             "EXPLAIN POLICY AS USER 'An Other' PURPOSE \"Care\" SELECT 1",
             "User { name: \"An Other\", purpose: Some(\"Care\") } SELECT 1",

@@ -13,7 +13,7 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{ResolvedTableReference, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, TableType};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use parking_lot::Mutex;
 use policy::barrier::{BarrierId, Governed, PolicyBarrier};
@@ -35,8 +35,8 @@ pub(super) struct SiteNames<'a> {
     pub(super) versions: &'a BTreeMap<String, String>,
     /// By what it is decided; `None` where policy is switched off.
     pub(super) ruling: Option<&'a Ruling>,
-    /// The governed tables that were named so far.
-    pub(super) governed: Mutex<Vec<Arc<Governed>>>,
+    /// The governed tables that were named so far, each with its untreated scan.
+    pub(super) governed: Mutex<Vec<(Arc<Governed>, LogicalPlan)>>,
     /// The system tables that were named so far.
     pub(super) told: Mutex<Vec<String>>,
 }
@@ -102,8 +102,9 @@ impl SiteNames<'_> {
         let decision = decision.ok_or_else(|| unknown_table(name))?;
         self.check_version(name, &ruling.version(&table.description.version, &decision))?;
         let governed = Arc::new(Governed { table: of_site, decision, id: next_barrier() });
-        let provider = GovernedTable::new(ruling, name, table, &governed)?;
-        self.governed.lock().push(governed);
+        let scan = scan(name, table)?;
+        let provider = GovernedTable::new(ruling, scan.clone(), &governed)?;
+        self.governed.lock().push((governed, scan));
         Ok(Arc::new(provider))
     }
 
@@ -119,6 +120,13 @@ impl SiteNames<'_> {
     }
 }
 
+fn scan(name: &ResolvedTableReference, table: &Table) -> Result<LogicalPlan> {
+    let reference =
+        TableReference::full(Arc::clone(&name.catalog), Arc::clone(&name.schema), Arc::clone(&name.table));
+    let source = provider_as_source(Arc::clone(&table.provider));
+    Ok(LogicalPlanBuilder::scan(reference, source, None)?.build()?)
+}
+
 fn next_barrier() -> BarrierId {
     static LAST: AtomicU64 = AtomicU64::new(0);
     BarrierId(LAST.fetch_add(1, Ordering::Relaxed))
@@ -132,16 +140,9 @@ struct GovernedTable {
 }
 
 impl GovernedTable {
-    fn new(ruling: &Ruling, name: &ResolvedTableReference, table: &Table, governed: &Arc<Governed>) -> Result<Self> {
-        let reference = TableReference::full(
-            Arc::clone(&name.catalog),
-            Arc::clone(&name.schema),
-            Arc::clone(&name.table),
-        );
-        let scan = LogicalPlanBuilder::scan(reference, provider_as_source(Arc::clone(&table.provider)), None)?.build()?;
+    fn new(ruling: &Ruling, scan: LogicalPlan, governed: &Arc<Governed>) -> Result<Self> {
         let treated = policy::view::treat(&governed.decision, scan, ruling.keys()).map_err(EngineError::internal)?;
-        let barrier = PolicyBarrier::new(Arc::clone(governed), treated);
-        let plan = LogicalPlan::Extension(Extension { node: Arc::new(barrier) });
+        let plan = PolicyBarrier::new(Arc::clone(governed), treated).into_plan();
         Ok(Self { schema: Arc::clone(plan.schema().inner()), plan })
     }
 }

@@ -1,5 +1,6 @@
 //! A question made ready to run, in the order of the contract: admit, bind, decide, check, plan. Or refused.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::execution::session_state::SessionState;
@@ -7,7 +8,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
 use datafusion::sql::parser::Statement as ParsedStatement;
 use parking_lot::Mutex;
-use policy::barrier::Governed;
+use policy::barrier::{BarrierId, Governed};
 use policy::statement::Statement as PolicyStatement;
 
 use super::evidence::{self, Evidence};
@@ -45,6 +46,8 @@ pub(super) struct Bound {
     pub(super) plan: LogicalPlan,
     /// The decisions, one for each mention of a governed table.
     pub(super) governed: Vec<Arc<Governed>>,
+    /// The untreated tables, by barrier.
+    scans: BTreeMap<BarrierId, LogicalPlan>,
     /// The system tables that it reads.
     pub(super) told: Vec<String>,
     pub(super) ruling: Option<Ruling>,
@@ -110,13 +113,15 @@ impl Site {
         let state = bind(&self.base, &names, &query).await?;
         let plan = state.statement_to_plan(query).await?;
         let plan = analyze(&state, plan, question.parameters.as_ref())?;
-        let governed = names.governed.into_inner();
+        let named = names.governed.into_inner();
+        let scans = named.iter().map(|(governed, scan)| (governed.id, scan.clone())).collect();
+        let governed: Vec<_> = named.into_iter().map(|(governed, _)| governed).collect();
         if !governed.is_empty() {
             check_functions(&plan)?;
             aggregate_only::check(&plan)?;
         }
         let told = names.told.into_inner();
-        Ok(Bound { state, plan, governed, told, ruling })
+        Ok(Bound { state, plan, governed, scans, told, ruling })
     }
 
     /// What is decided by, from now on.
@@ -180,7 +185,7 @@ impl Site {
 async fn planned(bound: Bound) -> Result<Planned> {
     let (state, plan) = (&bound.state, &bound.plan);
     let declared = declared_schema(plan, &state.optimize(plan)?);
-    let released = aggregate_only::release(plan.clone(), bound.ruling.as_ref().and_then(Ruling::keys))?;
+    let released = aggregate_only::release(plan.clone(), &bound.scans, bound.ruling.as_ref().and_then(Ruling::keys))?;
     let optimized = state.optimize(&released)?;
     let barriers = RegisteredBarriers::new(bound.governed.iter().cloned());
     let physical = if bound.ruling.is_some() {

@@ -45,7 +45,7 @@ pub(super) fn output_type(mapping: &Generalisation, input: &DataType) -> DataTyp
 
 fn as_output(value: &Value, output: &DataType) -> Option<ScalarValue> {
     match output {
-        DataType::Utf8 => Some(ScalarValue::Utf8(Some(value.to_string()))),
+        DataType::Utf8 => Some(ScalarValue::Utf8(Some(value.plain()))),
         other => value.to_scalar(other),
     }
 }

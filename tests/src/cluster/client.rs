@@ -35,6 +35,11 @@ impl Client {
         Self { flight }
     }
 
+    /// The same client with headers of its own.
+    pub fn of(flight: FlightSqlServiceClient<Channel>) -> Self {
+        Self { flight }
+    }
+
     /// The client itself, for what has no short form here.
     pub fn flight(&self) -> FlightSqlServiceClient<Channel> {
         self.flight.clone()

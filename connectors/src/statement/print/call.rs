@@ -8,6 +8,7 @@ use datafusion_expr::expr::{
 use datafusion_expr::{Expr, Volatility, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition};
 
 use super::{Printer, join};
+use crate::statement::allow::check_size;
 use crate::statement::literal;
 use crate::statement::refusal::Refusal;
 
@@ -23,6 +24,7 @@ impl Printer<'_> {
         if function.func.signature().volatility != Volatility::Immutable {
             return Err(Refusal::new(name, "depends on more than its arguments"));
         }
+        check_size(function)?;
         let args = if TYPED_BY_A_NUMBER.contains(&name) {
             join(&function.args, |arg| self.bare_number(arg))?
         } else {

@@ -109,7 +109,10 @@ impl FlightServer {
 fn expect_change(sql: &str, bytes_max: usize) -> Result<()> {
     match parse(sql, bytes_max)? {
         Statement::Policy(_) => Ok(()),
-        _ => Err(EngineError::new(Code::Statement, "a statement that answers with rows is asked as a query, not an update")),
+        _ => Err(EngineError::new(
+            Code::Statement,
+            "a statement that answers with rows is asked as a query, not an update",
+        )),
     }
 }
 

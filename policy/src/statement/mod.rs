@@ -1,5 +1,16 @@
 //! Policy statements as written: one language for the file under review and for the live statement.
 
+mod change;
+mod cursor;
+mod filter;
+mod grant;
+pub(crate) mod moment;
+mod parse;
+mod policy;
+mod print;
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use crate::mask::ColumnMask;
@@ -7,6 +18,11 @@ use crate::predicate::Predicate;
 use crate::resource::{Resource, TableName};
 use crate::time::Instant;
 use crate::value::Value;
+
+pub use filter::{IN_LIST_MAX, PREDICATE_DEPTH_MAX, PREDICATE_OPERATORS_MAX};
+pub(crate) use parse::each;
+pub use parse::{Fault, Located, TEXT_BYTES_MAX, is_policy_statement, parse_all};
+pub use policy::GENERALISATION_PAIRS_MAX;
 
 /// A policy statement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,7 +89,7 @@ pub enum Change {
         /// The grant's id.
         id: String,
     },
-    /// `CREATE POLICY …`.
+    /// `CREATE POLICY name ON SCHEMA s|TABLE t rule TO … [EXCEPT …] [FOR PURPOSE …]`.
     CreatePolicy(Policy),
     /// `DROP POLICY name`.
     DropPolicy {
@@ -94,7 +110,8 @@ pub enum Change {
         /// The column.
         column: String,
     },
-    /// `VALID UNTIL '2027-01-01'`: nobody sees anything by this set of policies afterwards. `VALID ALWAYS` takes it back.
+    /// `VALID UNTIL '2027-01-01'`: nobody sees anything by this set of policies from the first moment of that day (UTC) on.
+    /// `VALID ALWAYS` takes it back.
     ValidUntil(Option<Instant>),
 }
 
@@ -111,7 +128,8 @@ pub struct Grant {
     pub mode: Mode,
     /// `VALID FROM`: it permits nothing before.
     pub from: Option<Instant>,
-    /// `TO`: it permits nothing from then on.
+    /// `TO`: it permits nothing from then on. `TO '2026-12-31'` includes that day and is kept as its end, midnight UTC; a
+    /// timestamp is kept as it is.
     pub to: Option<Instant>,
     /// `LIMIT ROWS n … PER DAY`, per subject.
     pub rows_per_day: Option<u64>,

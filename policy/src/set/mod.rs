@@ -1,6 +1,13 @@
 //! All that is in force at a site, at one version; and what a change makes of it.
 
+mod apply;
+mod check;
+mod files;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -8,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::resource::TableName;
 use crate::statement::{Change, Grant, Policy};
 use crate::time::Instant;
+
+pub use files::{Baselines, File, FileFault};
 
 /// The tables that policy statements are checked against, as they are now.
 pub trait Catalog {
@@ -23,6 +32,9 @@ pub trait Catalog {
 pub struct PolicySet {
     /// Counts changes, from 0 for the empty set.
     pub version: u64,
+    /// The number of the last grant id that the site gave (`g-0017`: 17); none is given again.
+    #[serde(default)]
+    pub last_grant: u64,
     /// Tags and the values that they may have.
     pub tags: BTreeMap<String, Vec<String>>,
     /// Purposes by name.
@@ -31,7 +43,7 @@ pub struct PolicySet {
     pub grants: BTreeMap<String, GrantRecord>,
     /// Policies by name.
     pub policies: BTreeMap<String, PolicyRecord>,
-    /// What is tagged with what.
+    /// What is tagged with what, sorted.
     pub tagged: Vec<Tagged>,
     /// Columns that were accepted after they came.
     pub accepted: BTreeSet<(TableName, String)>,
@@ -89,6 +101,14 @@ pub struct Tagged {
     pub value: String,
 }
 
+/// `source.table`, or `source.table.column`.
+impl fmt::Display for Tagged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.table)?;
+        self.column.iter().try_for_each(|column| write!(f, ".{column}"))
+    }
+}
+
 /// What a change makes of a set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applied {
@@ -100,4 +120,13 @@ pub struct Applied {
     pub inverse: Change,
     /// What its author should know: treatments that tags or roles may make meet, columns that are hidden for now.
     pub notes: Vec<String>,
+}
+
+/// Who makes a change, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The administrator, or the directory that files are read from.
+    pub author: String,
+    /// The site's clock.
+    pub at: Instant,
 }

@@ -1,0 +1,35 @@
+//! The site's evidence: a chain of records, one before any data leaves and one after, and who may read them.
+//!
+//! - [`entry`]: what is recorded; [`record`]: how it is written and chained; [`template`]: a statement without literals.
+//! - [`log`]: opened once, appended to by every statement; [`read`]: its records; [`key`]: the key of the hashes.
+//! - [`verify`]: the first record that is not as it was written, found without believing anything.
+//! - [`statements`] and [`tables`]: the log as `system.audit.queries` and `system.audit.disclosures`.
+//! - `writer`, `disk`, `segments`, `recover`: one thread, its files, and what is found after a crash.
+//!
+//! **Invariant:** an append that succeeds is on the disk; whatever goes wrong before is an error, and nothing leaves.
+//! **Invariant:** no literal of a statement stands in a record.
+
+mod disk;
+pub mod entry;
+pub mod key;
+pub mod log;
+pub mod read;
+pub mod record;
+mod recover;
+mod segments;
+pub mod statements;
+pub mod tables;
+pub mod template;
+#[cfg(test)]
+mod tests;
+pub mod verify;
+mod writer;
+
+pub use key::AuditKey;
+pub use log::{AuditLog, AuditOptions};
+pub use record::{Head, Record};
+
+/// Where the log stands in a site's state directory.
+pub const DIRECTORY: &str = "audit";
+/// Where the key of its hashes stands there.
+pub const KEY_FILE: &str = "audit.key";

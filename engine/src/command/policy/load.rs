@@ -1,0 +1,100 @@
+//! A directory of policies as a set: against a site's tables, or as it is written.
+
+use std::path::Path;
+
+use policy::set::{Baselines, GrantRecord, Made, PolicyRecord, PolicySet, Purpose, Tagged};
+use policy::statement::{Change, Located, Statement, parse_all};
+use policy::time::Instant;
+
+use crate::config::{self, SiteConfig};
+use crate::error::Result;
+use crate::site::policies::files::{PolicyFile, as_files, line, read};
+use crate::site::policies::machine_clock;
+use crate::site::policies::tables::{SiteTables, TableSnapshot};
+
+/// A site, as far as policies are checked against it.
+pub(super) struct SiteNow {
+    /// Its name.
+    pub(super) name: String,
+    /// Its tables.
+    pub(super) tables: TableSnapshot,
+}
+
+impl SiteNow {
+    /// Opens the sources of a configuration and lists their tables.
+    pub(super) async fn open(config: &Path) -> Result<Self> {
+        let config: SiteConfig = config::load_site(config)?;
+        let tables = SiteTables::open(&config).await?.snapshot().await;
+        Ok(Self { name: config.node.name.as_str().to_string(), tables })
+    }
+}
+
+/// The time of the check.
+pub(super) fn now() -> Instant {
+    machine_clock()()
+}
+
+/// The policies of a directory, checked against the site's tables if there is a site; or every fault, a line each.
+pub(super) fn load(directory: &Path, site: Option<&SiteNow>) -> Result<PolicySet, Vec<String>> {
+    let in_directory = |fault: String| directory.join(fault).display().to_string();
+    let files = read(directory).map_err(|faults| faults.into_iter().map(in_directory).collect::<Vec<_>>())?;
+    let loaded = match site {
+        Some(site) => checked(&files, site),
+        None => as_written(&files),
+    };
+    loaded.map_err(|faults| faults.into_iter().map(in_directory).collect())
+}
+
+fn checked(files: &[PolicyFile], site: &SiteNow) -> Result<PolicySet, Vec<String>> {
+    let made = Made { author: "check".to_string(), at: now() };
+    PolicySet::from_files(&as_files(files), &site.name, (&made, &site.tables), &Baselines::default())
+        .map_err(|faults| faults.iter().map(line).collect())
+}
+
+/// What the files say, without a look at tables: only whether it is the language.
+fn as_written(files: &[PolicyFile]) -> Result<PolicySet, Vec<String>> {
+    let mut set = PolicySet::default();
+    let mut faults = Vec::new();
+    for file in files {
+        match parse_all(&file.text, "") {
+            Ok(statements) => statements.into_iter().for_each(|located| {
+                if let Err(message) = add(&mut set, located) {
+                    faults.push(format!("{}:{message}", file.name));
+                }
+            }),
+            Err(wrong) => {
+                faults.extend(wrong.iter().map(|fault| format!("{}:{}: {}", file.name, fault.line, fault.message)))
+            }
+        }
+    }
+    if faults.is_empty() { Ok(set) } else { Err(faults) }
+}
+
+/// Adds a statement as it stands.
+fn add(set: &mut PolicySet, Located { line, statement }: Located) -> Result<(), String> {
+    let (at, author) = (Instant(0), String::new());
+    match statement {
+        Statement::Change(Change::CreateTag { name, values }) => drop(set.tags.insert(name, values)),
+        Statement::Change(Change::SetTag { table, column, tag, value }) => {
+            set.tagged.push(Tagged { table, column, tag, value });
+        }
+        Statement::Change(Change::CreatePurpose { name, under, comment }) => {
+            set.purposes.insert(name, Purpose { under, comment });
+        }
+        Statement::Change(Change::Grant(grant)) => {
+            let id = grant.id.clone().unwrap_or_else(|| format!("grant {}", set.grants.len() + 1));
+            set.grants.insert(id, GrantRecord { grant, at, author, columns: Default::default() });
+        }
+        Statement::Change(Change::CreatePolicy(policy)) => {
+            let name = policy.name.clone();
+            set.policies.insert(name, PolicyRecord { policy, at, author, uses: Default::default() });
+        }
+        Statement::Change(Change::AcceptColumn { table, column }) => drop(set.accepted.insert((table, column))),
+        Statement::Change(Change::ValidUntil(until)) => set.valid_until = until,
+        Statement::Change(_) => {
+            return Err(format!("{line}: nothing is taken back in a file: leave out what is not to be"));
+        }
+        Statement::Show(_) => return Err(format!("{line}: SHOW has no place in a file")),
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! The order of planning at a site, after a statement is bound to barriers: one list, each step with its reason.
+
+use std::sync::Arc;
+
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+
+use crate::error::Result;
+use crate::exec::policy_barrier::PolicyBarrierPlanner;
+use crate::exec::release::ReleasePlanner;
+use crate::plan::cross_barrier::cross_barrier;
+use crate::plan::verify_barriers::{RegisteredBarriers, verify_barriers};
+
+/// Plans an optimized statement to its end. (DataFusion's logical rules have run; they saw sealed barriers.)
+///
+/// # Errors
+/// As planning fails; `INTERNAL` for a plan that is not proven to keep to the barriers.
+pub async fn plan_at_site(
+    state: &SessionState,
+    optimized: LogicalPlan,
+    barriers: &RegisteredBarriers,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    // 1. Ours: what may go below a barrier goes there, from a positive list.
+    let crossed = cross_barrier(state, optimized)?;
+    // 2. Operators, and DataFusion's physical rules; a barrier forwards nothing to them that it must not.
+    let planner =
+        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(PolicyBarrierPlanner), Arc::new(ReleasePlanner)]);
+    let physical = planner.create_physical_plan(&crossed, state).await?;
+    // 3. The proof, whatever the steps before have done.
+    verify_barriers(&physical, barriers)?;
+    Ok(physical)
+}

@@ -1,0 +1,123 @@
+//! Attacks on the barrier at the level of plans (L1–L4, L10–L12; A1–A5, A7): what a statement tells must be what it tells
+//! over a table that holds the visible rows and nothing else.
+
+use datafusion::physical_plan::displayable;
+use datafusion::prelude::SessionConfig;
+
+use crate::error::Code;
+use crate::plan::barrier_fixture::{Rows, World};
+
+/// Each fails, or has other rows, when it is computed of a hidden row.
+const ATTACKS: &[&str] = &[
+    // A1, A2: casts, written and implied.
+    "SELECT name FROM patient WHERE CAST(note AS BIGINT) > 0",
+    "SELECT name FROM patient WHERE note > 5",
+    "SELECT name FROM patient WHERE note BETWEEN 1 AND 2",
+    "SELECT name FROM patient WHERE note = cost",
+    "SELECT name FROM patient JOIN (VALUES (5)) v(x) ON note = x",
+    // A3, A4: division, CASE, order of AND and OR.
+    "SELECT name FROM patient WHERE 1 / (cost - 900000007) >= 0",
+    "SELECT name FROM patient WHERE CASE WHEN cost = 900000007 THEN 1 / (cost - 900000007) ELSE 1 END = 1",
+    "SELECT name FROM patient WHERE cost < 50 OR 1 / (cost - 900000007) = 0",
+    "SELECT name FROM patient WHERE 1 / (cost - 900000007) = 0 AND coalesce(CAST(note AS INT), 1) < 5",
+    // A5: fallible functions.
+    "SELECT name FROM patient WHERE CAST(cost AS TINYINT) > 0",
+    "SELECT name FROM patient WHERE arrow_cast(note, 'Int64') > 0",
+    "SELECT name FROM patient WHERE factorial(cost - 899999990) >= 0",
+    "SELECT name FROM patient WHERE to_timestamp(note) IS NOT NULL",
+    // No column at all: an extension node of DataFusion's lets it through.
+    "SELECT name FROM patient WHERE 1 / 0 > 0",
+    "SELECT name FROM patient WHERE (SELECT count(*) FROM patient) > 5",
+    // Aggregates, joins, top rows, windows.
+    "SELECT min(cost), max(cost), count(*) FROM patient",
+    "SELECT a.name FROM patient a JOIN patient b ON a.cost = b.cost WHERE b.cost = 7",
+    "SELECT cost FROM patient ORDER BY cost DESC LIMIT 3",
+    "SELECT pid, count(DISTINCT note) FROM patient GROUP BY pid",
+    "SELECT cost, rank() OVER (ORDER BY cost DESC) AS r FROM patient ORDER BY r, cost LIMIT 20",
+    "SELECT count(*) FROM patient WHERE pid = 7",
+    "SELECT count(*) FROM patient",
+];
+
+async fn differing(world: &World, rows: Rows, attacks: &[String]) -> Vec<String> {
+    let oracle = World::oracle(rows).await;
+    let mut differing = Vec::new();
+    for attack in attacks {
+        let expected = oracle.ask(&attack.replace("unguarded", "patient")).await;
+        let answer = world.ask(attack).await;
+        if answer != expected {
+            differing.push(format!("{attack}: {answer:?} instead of {expected:?}"));
+        }
+    }
+    differing
+}
+
+fn attacks() -> Vec<String> {
+    ATTACKS.iter().map(|attack| (*attack).to_string()).collect()
+}
+
+#[tokio::test]
+async fn in_memory_no_statement_tells_of_hidden_rows() {
+    for rows in [Rows::All, Rows::Filtered, Rows::None] {
+        assert_eq!(differing(&World::in_memory(rows).await, rows, &attacks()).await, Vec::<String>::new(), "{rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn a7_in_parquet_under_sixteen_configurations() {
+    for bits in 0..16_u8 {
+        let bit = |position: u8| bits & (1 << position) != 0;
+        let mut config = SessionConfig::new()
+            .with_target_partitions(if bit(0) { 1 } else { 8 })
+            .with_batch_size(if bit(1) { 64 } else { 8192 });
+        config.options_mut().execution.parquet.pushdown_filters = bit(2);
+        config.options_mut().execution.parquet.reorder_filters = bit(3);
+        let world = World::in_parquet(Rows::Filtered, config).await;
+        assert_eq!(differing(&world, Rows::Filtered, &attacks()).await, Vec::<String>::new(), "{bits:04b}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_barrier_the_same_attacks_tell() {
+    let unguarded: Vec<String> = attacks().iter().map(|attack| attack.replace("patient", "unguarded")).collect();
+    let world = World::in_memory(Rows::Filtered).await;
+    assert!(differing(&world, Rows::Filtered, &unguarded).await.len() >= 5);
+}
+
+#[tokio::test]
+async fn an_empty_table_and_one_whose_rows_are_all_hidden_look_alike() {
+    let world = World::in_memory(Rows::None).await;
+    assert_eq!(world.ask("SELECT name FROM patient WHERE 1 / 0 > 0").await, Ok(vec![]));
+}
+
+async fn physical(rows: Rows, sql: &str) -> String {
+    let world = World::in_parquet(rows, SessionConfig::new().with_target_partitions(1)).await;
+    displayable(world.plan(sql).await.unwrap().as_ref()).indent(true).to_string()
+}
+
+#[tokio::test]
+async fn l10_a_joins_dynamic_filter_goes_below_only_where_nothing_is_hidden() {
+    let join = "SELECT v.x, name FROM (VALUES (5), (6)) v(x) JOIN patient ON cost = x";
+    assert!(physical(Rows::All, join).await.contains("DynamicFilter"));
+    assert!(!physical(Rows::Filtered, join).await.contains("DynamicFilter"));
+}
+
+#[tokio::test]
+async fn l11_l12_no_answer_and_no_plan_is_made_of_statistics() {
+    for rows in [Rows::All, Rows::Filtered] {
+        let plan = physical(rows, "SELECT min(cost), max(cost), count(*) FROM patient").await;
+        assert!(plan.contains("PolicyBarrierExec"), "{plan}");
+    }
+    let mut config = SessionConfig::new();
+    config.options_mut().explain.show_statistics = true;
+    let world = World::in_parquet(Rows::Filtered, config).await;
+    let plan = world.plan("SELECT name FROM patient WHERE cost > 3").await.unwrap();
+    let text = displayable(plan.as_ref()).set_show_statistics(true).indent(true).to_string();
+    let above: String = text.lines().take_while(|line| !line.contains("FilterExec: region")).collect();
+    assert!(!above.contains("Min=") && !above.contains("Rows=Exact"), "{text}");
+}
+
+#[tokio::test]
+async fn a_plan_around_the_barrier_is_refused() {
+    let world = World::in_parquet(Rows::Filtered, SessionConfig::new()).await;
+    assert_eq!(world.ask("SELECT name FROM unguarded").await, Err(Code::Internal));
+}

@@ -1,0 +1,185 @@
+//! A governed table for the tests of the barrier: 45 % of its rows are hidden, in every batch, and whatever is computed of
+//! a hidden row fails or shows.
+
+use std::sync::Arc;
+
+use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::catalog::TableProvider;
+use datafusion::catalog::view::ViewTable;
+use datafusion::common::ScalarValue;
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use policy::barrier::{BarrierId, Governed, PolicyBarrier};
+use policy::decision::{ColumnDecision, Decision, GrantedBy, RowFilter, Treatment};
+use policy::mask::ColumnMask;
+use policy::predicate::{Comparison, Filter, Side};
+use policy::resource::TableName;
+
+use crate::error::{Code, EngineError};
+use crate::exec::physical_rules;
+use crate::plan::at_site::plan_at_site;
+use crate::plan::verify_barriers::RegisteredBarriers;
+
+/// Which rows the subject is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// Every one: no row filter.
+    All,
+    /// `region = 'A'`: 55 %.
+    Filtered,
+    /// `region = 'Z'`: none.
+    None,
+}
+
+pub(crate) struct World {
+    pub(crate) ctx: SessionContext,
+    pub(crate) governed: Arc<Governed>,
+    _files: Option<tempfile::TempDir>,
+}
+
+const ROWS: i64 = 2000;
+
+fn is_hidden(row: i64) -> bool {
+    row % 20 < 9
+}
+
+/// `patient(pid, name, note, cost, region)`; of visible rows only when `visible_only`.
+fn batch(rows: impl Iterator<Item = i64> + Clone) -> RecordBatch {
+    let text = |of: &dyn Fn(i64) -> String| Arc::new(rows.clone().map(|row| Some(of(row))).collect::<StringArray>());
+    let number = |of: &dyn Fn(i64) -> i64| Arc::new(rows.clone().map(|row| Some(of(row))).collect::<Int64Array>());
+    let schema = Schema::new(vec![
+        Field::new("pid", DataType::Int64, true),
+        Field::new("name", DataType::Utf8, true),
+        Field::new("note", DataType::Utf8, true),
+        Field::new("cost", DataType::Int64, true),
+        Field::new("region", DataType::Utf8, true),
+    ]);
+    let note = |row: i64| if is_hidden(row) { format!("CANARY-{row}-hidden") } else { (row % 7).to_string() };
+    let cost = |row: i64| if is_hidden(row) { 900_000_000 + row } else { row % 100 + 1 };
+    let region = |row: i64| if is_hidden(row) { "B".to_string() } else { "A".to_string() };
+    RecordBatch::try_new(
+        Arc::new(schema),
+        vec![number(&|row| row), text(&|row| format!("name {row}")), text(&note), number(&cost), text(&region)],
+    )
+    .unwrap()
+}
+
+fn column(name: &str, treatment: Treatment) -> ColumnDecision {
+    ColumnDecision { name: name.into(), treatment, policies: vec![] }
+}
+
+/// `pid` is masked, `region` is hidden, the rest is clear.
+pub(crate) fn governed(rows: Rows) -> Arc<Governed> {
+    let table = TableName::new("health", "patient");
+    let equals = |region: &str| RowFilter {
+        filter: Filter::Compare(
+            Side::Column("region".into()),
+            Comparison::Equal,
+            Side::Value(ScalarValue::from(region)),
+        ),
+        policies: vec!["own_regions".into()],
+        reads: vec!["region".into()],
+    };
+    let decision = Decision {
+        table: table.clone(),
+        grant: GrantedBy { id: "g-0001".into(), until: None, rows_per_day: None, bytes_per_day: None },
+        purpose: "care".into(),
+        row_filter: match rows {
+            Rows::All => None,
+            Rows::Filtered => Some(equals("A")),
+            Rows::None => Some(equals("Z")),
+        },
+        columns: vec![
+            column("pid", Treatment::Masked(ColumnMask::ReplaceWithNull)),
+            column("name", Treatment::Clear),
+            column("note", Treatment::Clear),
+            column("cost", Treatment::Clear),
+            column("region", Treatment::Hidden),
+        ],
+        release: None,
+    };
+    Arc::new(Governed { table, decision, id: BarrierId(1) })
+}
+
+/// The treated scan: what stands inside a barrier.
+pub(crate) fn treated(table: Arc<dyn TableProvider>, rows: Rows) -> LogicalPlan {
+    let scan = LogicalPlanBuilder::scan("patient", provider_as_source(table), None).unwrap();
+    let filtered = match rows {
+        Rows::All => scan,
+        Rows::Filtered => scan.filter(col("region").eq(lit("A"))).unwrap(),
+        Rows::None => scan.filter(col("region").eq(lit("Z"))).unwrap(),
+    };
+    let pid = lit(ScalarValue::Int64(None)).alias("pid");
+    filtered.project(vec![pid, col("name"), col("note"), col("cost")]).unwrap().build().unwrap()
+}
+
+fn session(config: SessionConfig) -> SessionContext {
+    let state = SessionStateBuilder::new().with_config(config).with_default_features();
+    SessionContext::new_with_state(state.with_physical_optimizer_rules(physical_rules()).build())
+}
+
+impl World {
+    pub(crate) async fn in_memory(rows: Rows) -> Self {
+        let batch = batch(0..ROWS);
+        let table = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap());
+        Self::over(session(SessionConfig::new().with_target_partitions(2)), table, rows, None)
+    }
+
+    pub(crate) async fn in_parquet(rows: Rows, config: SessionConfig) -> Self {
+        let ctx = session(config);
+        let files = tempfile::tempdir().unwrap();
+        let path = files.path().join("patient.parquet");
+        let frame = ctx.read_batch(batch(0..ROWS)).unwrap();
+        frame.write_parquet(path.to_str().unwrap(), Default::default(), None).await.unwrap();
+        ctx.register_parquet("raw", path.to_str().unwrap(), ParquetReadOptions::default()).await.unwrap();
+        let table = ctx.table_provider("raw").await.unwrap();
+        Self::over(ctx, table, rows, Some(files))
+    }
+
+    /// The table as the subject sees it, with nothing else in it: what the answers must be.
+    pub(crate) async fn oracle(rows: Rows) -> Self {
+        let visible = |row: &i64| match rows {
+            Rows::All => true,
+            Rows::Filtered => !is_hidden(*row),
+            Rows::None => false,
+        };
+        let batch = batch((0..ROWS).filter(visible).collect::<Vec<_>>().into_iter());
+        let batches = if batch.num_rows() == 0 { vec![] } else { vec![batch.clone()] };
+        let table = Arc::new(MemTable::try_new(batch.schema(), vec![batches]).unwrap());
+        Self::over(session(SessionConfig::new().with_target_partitions(1)), table, Rows::All, None)
+    }
+
+    fn over(ctx: SessionContext, table: Arc<dyn TableProvider>, rows: Rows, files: Option<tempfile::TempDir>) -> Self {
+        let governed = governed(rows);
+        let inside = treated(table, rows);
+        let bare = ViewTable::new(inside.clone(), None);
+        ctx.register_table("unguarded", Arc::new(bare)).unwrap();
+        let barrier = PolicyBarrier::new(Arc::clone(&governed), inside).into_plan();
+        ctx.register_table("patient", Arc::new(ViewTable::new(barrier, None))).unwrap();
+        Self { ctx, governed, _files: files }
+    }
+
+    pub(crate) async fn logical(&self, sql: &str) -> LogicalPlan {
+        self.ctx.state().create_logical_plan(sql).await.unwrap()
+    }
+
+    pub(crate) async fn plan(&self, sql: &str) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
+        let state = self.ctx.state();
+        let optimized = state.optimize(&state.create_logical_plan(sql).await?)?;
+        plan_at_site(&state, optimized, &RegisteredBarriers::new([Arc::clone(&self.governed)])).await
+    }
+
+    /// The rows in any order, or the code of the error.
+    pub(crate) async fn ask(&self, sql: &str) -> Result<Vec<String>, Code> {
+        let plan = self.plan(sql).await.map_err(|error| error.code())?;
+        let answer = collect(plan, self.ctx.task_ctx()).await.map_err(|error| EngineError::from(error).code())?;
+        let text = arrow::util::pretty::pretty_format_batches(&answer).unwrap().to_string();
+        let mut lines: Vec<String> = text.lines().skip(3).map(|line| line.split_whitespace().collect()).collect();
+        lines.sort();
+        Ok(lines)
+    }
+}

@@ -1,0 +1,194 @@
+//! One policy statement at a time: a change becomes the next version, durable before it is answered; the others tell
+//! what is in force.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use policy::decision::Denial;
+use policy::effective::{Asked, Effective, effective};
+use policy::error::PolicyError;
+use policy::list::{Listing, list};
+use policy::resource::TableName;
+use policy::set::{Baselines, Catalog, Made, PolicySet};
+use policy::statement::{Change, Show, Statement};
+use policy::time::Instant;
+
+use super::store::{Entry, Kept, StoreError};
+use super::tables::TableSnapshot;
+use super::{Current, Policies, blocking, files};
+use crate::error::{Code, EngineError, Result};
+
+/// The columns of the answer to a change: one row.
+const CHANGE: [&str; 4] = ["version", "change", "inverse", "notes"];
+/// The columns of SHOW POLICY HISTORY.
+const HISTORY: [&str; 5] = ["version", "at", "author", "change", "inverse"];
+/// The columns of SHOW EFFECTIVE POLICY.
+const EFFECTIVE: [&str; 6] = ["purpose", "column", "form", "policies", "grant", "rows"];
+
+impl Policies {
+    /// Runs a policy statement of an administrator. The caller has made sure that `author` is one.
+    ///
+    /// # Errors
+    /// `SYNTAX`, `NOT_FOUND` or `STATEMENT` for a change that is refused, as a sentence for its author; `POLICY` when
+    /// the site cannot read or write its state.
+    ///
+    /// # Cancellation
+    /// A change that was begun is finished, and is in force, whether or not somebody waits for the answer.
+    pub async fn execute(self: &Arc<Self>, statement: &Statement, author: &str) -> Result<Listing> {
+        let tables = self.tables.snapshot().await;
+        let policies = Arc::clone(self);
+        let (statement, author) = (statement.clone(), author.to_string());
+        blocking(move || match statement {
+            Statement::Change(change) => policies.change(&change, &author, &tables),
+            Statement::Show(show) => policies.show(&show, &tables),
+        })
+        .await?
+    }
+
+    fn change(&self, change: &Change, author: &str, tables: &TableSnapshot) -> Result<Listing> {
+        if let Some(directory) = &self.config.directory {
+            return Err(kept_in_files(directory, change));
+        }
+        let mut turn = self.turn.lock();
+        let before = self.current();
+        let made = Made { author: author.to_string(), at: self.now() };
+        let applied = before.readable()?.apply(change, &made, tables).map_err(refused)?;
+        let entry = Entry {
+            version: applied.set.version,
+            at: made.at,
+            author: made.author,
+            statement: applied.change.to_string(),
+            inverse: applied.inverse.to_string(),
+        };
+        self.put_in_force(&entry, Kept { set: applied.set, files: None }, &Baselines::default())?;
+        *turn = None;
+        let notes = (!applied.notes.is_empty()).then(|| applied.notes.join("\n"));
+        let row = vec![Some(entry.version.to_string()), Some(entry.statement), Some(entry.inverse), notes];
+        Ok(Listing { columns: CHANGE.to_vec(), rows: vec![row] })
+    }
+
+    /// Writes the next version down, and only then lets it be in force. The caller holds the turn.
+    pub(super) fn put_in_force(&self, entry: &Entry, next: Kept, baselines: &Baselines) -> Result<()> {
+        self.store()?.commit(entry, &next, baselines).map_err(unwritten)?;
+        self.current.send_replace(Arc::new(Current { set: Arc::new(next.set), unreadable: None }));
+        tracing::info!(site = self.site, version = entry.version, author = entry.author, "policy: {}", entry.statement);
+        Ok(())
+    }
+
+    fn show(&self, show: &Show, tables: &TableSnapshot) -> Result<Listing> {
+        let current = self.current();
+        let set = current.readable()?;
+        match show {
+            Show::History => self.history(),
+            Show::Effective { table, party, purpose } => {
+                let schema = tables.schema(table).ok_or_else(|| unknown(table))?;
+                let asked = Asked { party, purpose: purpose.as_deref(), table, schema: &schema, now: self.now() };
+                tell_effective(set, &asked)
+            }
+            Show::Policies | Show::Grants | Show::Tags | Show::Purposes => list(set, show, tables, self.now())
+                .ok_or_else(|| EngineError::internal(format!("nothing is listed for {show}"))),
+        }
+    }
+
+    fn history(&self) -> Result<Listing> {
+        let entries = self.store()?.history().map_err(unreadable)?;
+        let row = |entry: Entry| {
+            let inverse = (!entry.inverse.is_empty()).then_some(entry.inverse);
+            let told = [entry.version.to_string(), written(entry.at), entry.author, entry.statement];
+            told.into_iter().map(Some).chain([inverse]).collect()
+        };
+        Ok(Listing { columns: HISTORY.to_vec(), rows: entries.into_iter().map(row).collect() })
+    }
+}
+
+/// The columns of the answer to a statement, before it is run.
+pub fn columns(statement: &Statement) -> Vec<&'static str> {
+    match statement {
+        Statement::Change(_) => CHANGE.to_vec(),
+        Statement::Show(Show::History) => HISTORY.to_vec(),
+        Statement::Show(Show::Effective { .. }) => EFFECTIVE.to_vec(),
+        Statement::Show(show) => {
+            let nothing = list(&PolicySet::default(), show, &TableSnapshot::default(), Instant(0));
+            nothing.map(|listing| listing.columns).unwrap_or_default()
+        }
+    }
+}
+
+/// What one party sees of one table. That it sees nothing is an answer too: no row.
+fn tell_effective(set: &PolicySet, asked: &Asked<'_>) -> Result<Listing> {
+    let lines = match effective(set, asked) {
+        Ok(lines) => lines,
+        Err(Denial::Policy { policy, reason }) => {
+            return Err(EngineError::new(Code::Policy, format!("the table is denied by {policy}: {reason}")));
+        }
+        Err(_) => Vec::new(),
+    };
+    let row = |line: Effective| {
+        let policies = (!line.policies.is_empty()).then(|| line.policies.join(", "));
+        let purpose = (!line.purpose.is_empty()).then_some(line.purpose);
+        vec![purpose, Some(line.column), Some(line.form), policies, Some(line.grant), Some(line.rows)]
+    };
+    Ok(Listing { columns: EFFECTIVE.to_vec(), rows: lines.into_iter().map(row).collect() })
+}
+
+fn unknown(table: &TableName) -> EngineError {
+    EngineError::new(Code::NotFound, format!("there is no table `{table}` here"))
+}
+
+/// The refusal of a live change where files say what is in force: which file to change.
+fn kept_in_files(directory: &Path, change: &Change) -> EngineError {
+    let place = directory.display();
+    let named = files::read(directory)
+        .unwrap_or_default()
+        .into_iter()
+        .find(|file| defined_before(change).is_some_and(|name| file.text.contains(name)));
+    let advice = match named {
+        Some(file) => format!("change {} there", file.name),
+        None => "write it into a *.sql file there".to_string(),
+    };
+    let sentence =
+        format!("the policies of this site are the files in {place}: {advice}; the site reads it within two seconds");
+    EngineError::new(Code::Statement, sentence)
+}
+
+/// The name that a change takes away, which some file gave.
+fn defined_before(change: &Change) -> Option<&str> {
+    match change {
+        Change::DropTag { name } | Change::DropPurpose { name } | Change::DropPolicy { name } => Some(name),
+        Change::RevokeGrant { id } => Some(id),
+        Change::UnsetTag { tag, .. } => Some(tag),
+        Change::WithdrawColumn { column, .. } => Some(column),
+        Change::ValidUntil(_) => Some("VALID"),
+        Change::CreateTag { .. }
+        | Change::SetTag { .. }
+        | Change::CreatePurpose { .. }
+        | Change::Grant(_)
+        | Change::CreatePolicy(_)
+        | Change::AcceptColumn { .. } => None,
+    }
+}
+
+fn refused(error: PolicyError) -> EngineError {
+    let code = match error {
+        PolicyError::Syntax(_) => Code::Syntax,
+        PolicyError::NotFound(_) => Code::NotFound,
+        PolicyError::Refused(_) => Code::Statement,
+    };
+    EngineError::new(code, error.to_string())
+}
+
+fn unwritten(error: StoreError) -> EngineError {
+    EngineError::new(Code::Policy, "the change could not be written to the disk and is not in force; the log says more")
+        .caused_by(error)
+}
+
+/// What a store that cannot be read means to the asker.
+pub(super) fn unreadable(error: StoreError) -> EngineError {
+    EngineError::new(Code::Policy, "the state of this site cannot be read; the log says more").caused_by(error)
+}
+
+/// A moment as people read it, UTC.
+fn written(moment: Instant) -> String {
+    let time = chrono::DateTime::from_timestamp_micros(moment.0);
+    time.map_or_else(|| moment.0.to_string(), |time| time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
+}

@@ -1,0 +1,78 @@
+//! The site's time for policy: the machine's clock, never earlier than it once was (P5).
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use policy::time::Instant;
+
+const MICROSECONDS_PER_DAY: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// Reads a clock: microseconds since 1970, UTC.
+pub type ReadClock = Arc<dyn Fn() -> Instant + Send + Sync>;
+
+/// A clock that only goes forward. The latest time it told is written down by its owner, so that this holds across
+/// restarts too.
+pub(super) struct SiteClock {
+    read: ReadClock,
+    floor: AtomicI64,
+}
+
+impl fmt::Debug for SiteClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SiteClock").field("floor", &self.floor).finish_non_exhaustive()
+    }
+}
+
+impl SiteClock {
+    /// A clock that tells nothing before `floor`.
+    pub(super) fn new(read: ReadClock, floor: Option<Instant>) -> Self {
+        Self { read, floor: AtomicI64::new(floor.map_or(i64::MIN, |floor| floor.0)) }
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Instant {
+        let read = (self.read)().0;
+        Instant(self.floor.fetch_max(read, Ordering::AcqRel).max(read))
+    }
+}
+
+/// The machine's clock.
+pub fn machine_clock() -> ReadClock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Instant(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    })
+}
+
+/// Days since 1970, UTC: what `PER DAY` means.
+pub(super) fn day_of(moment: Instant) -> i64 {
+    moment.0.div_euclid(MICROSECONDS_PER_DAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_does_not_go_back() {
+        let machine = Arc::new(AtomicI64::new(100));
+        let hands = Arc::clone(&machine);
+        let clock = SiteClock::new(Arc::new(move || Instant(hands.load(Ordering::Relaxed))), Some(Instant(50)));
+        assert_eq!(clock.now(), Instant(100));
+        machine.store(40, Ordering::Relaxed);
+        assert_eq!(clock.now(), Instant(100), "set back: it waits");
+        machine.store(101, Ordering::Relaxed);
+        assert_eq!(clock.now(), Instant(101));
+        let started_again = SiteClock::new(Arc::new(|| Instant(40)), Some(Instant(101)));
+        assert_eq!(started_again.now(), Instant(101));
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight() {
+        assert_eq!(day_of(Instant(MICROSECONDS_PER_DAY - 1)), 0);
+        assert_eq!(day_of(Instant(MICROSECONDS_PER_DAY)), 1);
+        assert_eq!(day_of(Instant(-1)), -1);
+    }
+}

@@ -1,0 +1,176 @@
+//! A directory of policies: read whole, and only once nobody is writing to it any more.
+//!
+//! Half a directory may permit more than the whole: the grant is there, the mask not yet. So a directory that is being
+//! written is left alone until it rests, a file that does not end with a finished statement was cut off, and nothing of
+//! a directory takes effect unless all of it does.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use policy::set::{File, FileFault};
+
+/// The most that is read of one directory.
+const DIRECTORY_BYTES_MAX: u64 = 16 << 20;
+
+/// One file of policies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyFile {
+    /// Its name within the directory.
+    pub name: String,
+    /// What it holds.
+    pub text: String,
+}
+
+/// What can be seen of a directory without reading it; differs when something in it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Glance(Vec<Seen>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    name: String,
+    path: PathBuf,
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+}
+
+impl Seen {
+    fn new(path: PathBuf, name: String, metadata: &Metadata) -> Self {
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        Self { name, path, inode: metadata.ino(), bytes: metadata.len(), modified }
+    }
+}
+
+/// Looks at the `*.sql` files of a directory, sorted by name. Hidden files are an editor's, and not looked at.
+///
+/// # Errors
+/// A sentence, when there is no such directory or nothing in it.
+pub(super) fn glance(directory: &Path) -> Result<Glance, String> {
+    let cannot = |error: std::io::Error| format!("{} cannot be read: {error}", directory.display());
+    let mut seen = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(cannot)? {
+        let path = entry.map_err(cannot)?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_string) else { continue };
+        if name.starts_with('.') || path.extension().is_none_or(|extension| extension != "sql") {
+            continue;
+        }
+        let metadata = std::fs::metadata(&path).map_err(|error| format!("{name} cannot be read: {error}"))?;
+        if metadata.is_file() {
+            seen.push(Seen::new(path, name, &metadata));
+        }
+    }
+    seen.sort_by(|one, other| one.name.cmp(&other.name));
+    let bytes: u64 = seen.iter().map(|file| file.bytes).sum();
+    if bytes > DIRECTORY_BYTES_MAX {
+        return Err(format!(
+            "{} holds {bytes} bytes of policies; {DIRECTORY_BYTES_MAX} are read at most",
+            directory.display()
+        ));
+    }
+    if seen.is_empty() {
+        return Err(format!("{} holds no *.sql file; to grant nothing, drop what is granted", directory.display()));
+    }
+    Ok(Glance(seen))
+}
+
+/// Reads the files of a directory.
+///
+/// # Errors
+/// Every file that cannot be read or was cut off, one line each, `file: what is wrong`; or that the directory itself
+/// cannot be read.
+pub fn read(directory: &Path) -> Result<Vec<PolicyFile>, Vec<String>> {
+    let Glance(seen) = glance(directory).map_err(|fault| vec![fault])?;
+    let mut files = Vec::with_capacity(seen.len());
+    let mut faults = Vec::new();
+    for Seen { name, path, .. } in seen {
+        match std::fs::read_to_string(&path) {
+            Err(error) => faults.push(format!("{name}: cannot be read: {error}")),
+            Ok(text) if !is_finished(&text) => {
+                faults.push(format!(
+                    "{name}: does not end with a finished statement (`;`); is it empty, or was it cut off?"
+                ));
+            }
+            Ok(text) => files.push(PolicyFile { name, text }),
+        }
+    }
+    if faults.is_empty() { Ok(files) } else { Err(faults) }
+}
+
+/// The files as policy reads them.
+pub fn as_files(files: &[PolicyFile]) -> Vec<File<'_>> {
+    files.iter().map(|file| File { name: &file.name, text: &file.text }).collect()
+}
+
+/// A fault on one line: `file:line: what is wrong`.
+pub fn line(fault: &FileFault) -> String {
+    format!("{}:{}: {}", fault.file, fault.line, fault.message)
+}
+
+/// A digest of names and contents.
+pub(super) fn digest(files: &[PolicyFile]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in files.iter().flat_map(|file| [&file.name, &file.text]) {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// Whether the last thing in the text, comments aside, is a semicolon. A text that cannot be taken apart is the parser's
+/// to complain about, with the line.
+fn is_finished(text: &str) -> bool {
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else { return true };
+    let last = tokens.into_iter().rfind(|token| !matches!(token, Token::Whitespace(_)));
+    last == Some(Token::SemiColon)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).unwrap();
+        }
+        directory
+    }
+
+    #[test]
+    fn files_are_read_in_order_and_others_left() {
+        let directory = directory(&[("b.sql", "B;"), ("a.sql", "A; -- the end\n"), (".a.sql", "x"), ("a.sql~", "x")]);
+        fs::create_dir(directory.path().join("c.sql")).unwrap();
+        let files = read(directory.path()).unwrap();
+        assert_eq!(files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["a.sql", "b.sql"]);
+        let before = digest(&files);
+        fs::rename(directory.path().join("b.sql"), directory.path().join("c2.sql")).unwrap();
+        assert_ne!(digest(&read(directory.path()).unwrap()), before);
+    }
+
+    #[test]
+    fn what_was_cut_off_is_refused() {
+        for text in ["", "\n", "-- only words;", "GRANT a; GRANT b", "GRANT a; -- b;\nGRANT c", "GRANT a; /* ; */ x"] {
+            let faults = read(directory(&[("a.sql", text)]).path()).unwrap_err();
+            assert!(faults.len() == 1 && faults[0].starts_with("a.sql: does not end"), "{text}: {faults:?}");
+        }
+        read(directory(&[("a.sql", "SELECT 'cut off ")]).path()).unwrap();
+        read(directory(&[]).path()).unwrap_err();
+        read(Path::new("/nowhere/policies")).unwrap_err();
+    }
+
+    #[test]
+    fn a_glance_sees_every_write() {
+        let directory = directory(&[("a.sql", "A;")]);
+        let before = glance(directory.path()).unwrap();
+        assert_eq!(glance(directory.path()).unwrap(), before);
+        let other = directory.path().join("other");
+        fs::write(&other, "A;").unwrap();
+        fs::rename(&other, directory.path().join("a.sql")).unwrap();
+        assert_ne!(glance(directory.path()).unwrap(), before, "another file of the same size");
+    }
+}

@@ -1,0 +1,321 @@
+//! What a site keeps of its policies: one SQLite file. A change is synced to the disk before it is answered.
+//!
+//! Every call blocks for as long as the disk takes; [`Policies`](super::Policies) makes them from threads that may.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use policy::set::{Baselines, PolicySet};
+use policy::time::Instant;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+/// The name of the file in the node's state directory.
+pub(super) const FILE: &str = "node.sqlite";
+/// Another process at the same file (a backup) is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The steps from nothing to the tables of today, one for each version of them. A release adds a step, never edits one.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE policy_history (version INTEGER PRIMARY KEY, at INTEGER NOT NULL, author TEXT NOT NULL,
+                                 statement TEXT NOT NULL, inverse TEXT NOT NULL) STRICT;
+    CREATE TABLE policy_current (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL,
+                                 set_json TEXT NOT NULL, files TEXT) STRICT;
+    CREATE TABLE baselines (grant_text TEXT PRIMARY KEY, columns_json TEXT NOT NULL) STRICT;
+    CREATE TABLE clock (id INTEGER PRIMARY KEY CHECK (id = 1), floor INTEGER NOT NULL) STRICT;
+    CREATE TABLE usage (grant_id TEXT NOT NULL, subject TEXT NOT NULL, day INTEGER NOT NULL, rows INTEGER NOT NULL,
+                        bytes INTEGER NOT NULL, PRIMARY KEY (grant_id, subject, day)) STRICT, WITHOUT ROWID;
+"];
+
+/// The file.
+#[derive(Debug)]
+pub(super) struct Store {
+    connection: Mutex<Connection>,
+}
+
+/// Why the file cannot be used. For the log and for administrators.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoreError {
+    /// SQLite says so.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file holds something that this release cannot read.
+    #[error("{0}")]
+    Content(String),
+    /// The directory of the file cannot be made.
+    #[error("the state directory cannot be made: {0}")]
+    Directory(#[from] std::io::Error),
+}
+
+type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// A version of the policies, in the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The version that the change made.
+    pub(super) version: u64,
+    /// When.
+    pub(super) at: Instant,
+    /// By whom.
+    pub(super) author: String,
+    /// The change.
+    pub(super) statement: String,
+    /// What takes it back; empty for files, which are taken back where they were written.
+    pub(super) inverse: String,
+}
+
+/// What was in force when the site last wrote it down.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// The policies.
+    pub(super) set: PolicySet,
+    /// The digest of the files that they came from; `None` for statements.
+    pub(super) files: Option<String>,
+}
+
+/// What one subject used of one grant on one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct UsageRow {
+    /// The grant's id.
+    pub(super) grant: String,
+    /// The subject.
+    pub(super) subject: String,
+    /// Days since 1970, UTC.
+    pub(super) day: i64,
+    /// Rows so far.
+    pub(super) rows: u64,
+    /// Bytes so far.
+    pub(super) bytes: u64,
+}
+
+impl Store {
+    /// Opens the file, makes it when there is none, and brings its tables up to date.
+    pub(super) fn open(directory: &Path) -> Result<Self> {
+        make_private(directory)?;
+        let mut connection = Connection::open(directory.join(FILE))?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+        let health: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if health != "ok" {
+            return Err(StoreError::Content(health));
+        }
+        migrate(&mut connection)?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// What was in force; the empty set when nothing ever was.
+    pub(super) fn kept(&self) -> Result<Kept> {
+        let sql = "SELECT version, set_json, files FROM policy_current";
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get(2)?));
+        let Some((version, json, files)) = self.connection.lock().query_row(sql, [], read).optional()? else {
+            return Ok(Kept::default());
+        };
+        let set: PolicySet = serde_json::from_str(&json).map_err(unreadable)?;
+        if integer(set.version)? != version {
+            return Err(StoreError::Content(format!("the policies say version {}, their row {version}", set.version)));
+        }
+        Ok(Kept { set, files })
+    }
+
+    /// Every change, the latest first.
+    pub(super) fn history(&self) -> Result<Vec<Entry>> {
+        let connection = self.connection.lock();
+        let sql = "SELECT version, at, author, statement, inverse FROM policy_history ORDER BY version DESC";
+        let mut statement = connection.prepare(sql)?;
+        let entries = statement.query_map([], |row| {
+            Ok(Entry {
+                version: count(row, 0)?,
+                at: Instant(row.get(1)?),
+                author: row.get(2)?,
+                statement: row.get(3)?,
+                inverse: row.get(4)?,
+            })
+        })?;
+        Ok(entries.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Writes one change: the history's next row, what is in force now, and the time. All of it or nothing.
+    pub(super) fn commit(&self, entry: &Entry, now: &Kept, baselines: &Baselines) -> Result<()> {
+        let json = serde_json::to_string(&now.set).map_err(unreadable)?;
+        let version = integer(entry.version)?;
+        let mut connection = self.connection.lock();
+        let transaction = connection.transaction()?;
+        transaction.execute(
+            "INSERT INTO policy_history (version, at, author, statement, inverse) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![version, entry.at.0, entry.author, entry.statement, entry.inverse],
+        )?;
+        transaction.execute(
+            "INSERT OR REPLACE INTO policy_current (id, version, set_json, files) VALUES (1, ?1, ?2, ?3)",
+            params![version, json, now.files],
+        )?;
+        transaction.execute("DELETE FROM baselines", [])?;
+        for (grant, columns) in &baselines.0 {
+            let sql = "INSERT INTO baselines (grant_text, columns_json) VALUES (?1, ?2)";
+            transaction.execute(sql, params![grant, serde_json::to_string(columns).map_err(unreadable)?])?;
+        }
+        write_floor(&transaction, entry.at)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// The columns that the grants of the files covered when they were first read.
+    pub(super) fn baselines(&self) -> Result<Baselines> {
+        let connection = self.connection.lock();
+        let mut statement = connection.prepare("SELECT grant_text, columns_json FROM baselines")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+        let read = rows.map(|row| {
+            let (grant, json) = row?;
+            Ok((grant, serde_json::from_str(&json).map_err(unreadable)?))
+        });
+        read.collect::<Result<_>>().map(Baselines)
+    }
+
+    /// The latest time that was written down.
+    pub(super) fn floor(&self) -> Result<Option<Instant>> {
+        let sql = "SELECT floor FROM clock";
+        let floor = self.connection.lock().query_row(sql, [], |row| row.get(0)).optional()?;
+        Ok(floor.map(Instant))
+    }
+
+    /// What was used on that day; what was used on days before it is forgotten.
+    pub(super) fn usage(&self, day: i64) -> Result<Vec<UsageRow>> {
+        let connection = self.connection.lock();
+        connection.execute("DELETE FROM usage WHERE day < ?1", [day])?;
+        let mut statement = connection.prepare("SELECT grant_id, subject, day, rows, bytes FROM usage")?;
+        let rows = statement.query_map([], |row| {
+            Ok(UsageRow {
+                grant: row.get(0)?,
+                subject: row.get(1)?,
+                day: row.get(2)?,
+                rows: count(row, 3)?,
+                bytes: count(row, 4)?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Writes the time, and what has been used since the last call.
+    pub(super) fn write(&self, floor: Instant, usage: &[UsageRow]) -> Result<()> {
+        let mut connection = self.connection.lock();
+        let transaction = connection.transaction()?;
+        write_floor(&transaction, floor)?;
+        for row in usage {
+            transaction.execute(
+                "INSERT OR REPLACE INTO usage (grant_id, subject, day, rows, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![row.grant, row.subject, row.day, integer(row.rows)?, integer(row.bytes)?],
+            )?;
+        }
+        Ok(transaction.commit()?)
+    }
+}
+
+/// The directory, for its owner only when it is made here.
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+fn migrate(connection: &mut Connection) -> Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY) STRICT;")?;
+    let latest: i64 =
+        transaction.query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))?;
+    let done = usize::try_from(latest).map_err(unreadable)?;
+    if done > MIGRATIONS.len() {
+        return Err(StoreError::Content(format!(
+            "{FILE} was written by a later release (its tables have version {done}, this release knows {})",
+            MIGRATIONS.len()
+        )));
+    }
+    for (version, step) in (1_i64..).zip(MIGRATIONS).skip(done) {
+        transaction.execute_batch(step)?;
+        transaction.execute("INSERT INTO schema_version (version) VALUES (?1)", [version])?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// The floor only rises, whoever writes it.
+fn write_floor(transaction: &Transaction<'_>, floor: Instant) -> Result<()> {
+    let sql = "INSERT INTO clock (id, floor) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET floor = max(floor, ?1)";
+    transaction.execute(sql, [floor.0])?;
+    Ok(())
+}
+
+/// SQLite's integers have a sign.
+fn integer(number: u64) -> Result<i64> {
+    i64::try_from(number).map_err(unreadable)
+}
+
+fn count(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(index)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, number))
+}
+
+fn unreadable(error: impl fmt::Display) -> StoreError {
+    StoreError::Content(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(version: u64) -> Entry {
+        let text = |word: &str| format!("{word} {version}");
+        Entry {
+            version,
+            at: Instant(i64::try_from(version).unwrap() * 1_000),
+            author: "admin".to_string(),
+            statement: text("do"),
+            inverse: text("undo"),
+        }
+    }
+
+    fn kept(version: u64) -> Kept {
+        Kept { set: PolicySet { version, ..PolicySet::default() }, files: None }
+    }
+
+    #[test]
+    fn all_of_it_is_there_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let used = UsageRow { grant: "g".into(), subject: "desk".into(), day: 5, rows: 7, bytes: u64::from(u32::MAX) };
+        let covered = [("civil.people".to_string(), ["id_no".to_string()].into())].into();
+        let baselines = Baselines([("GRANT …".to_string(), covered)].into());
+        {
+            let store = Store::open(directory.path()).unwrap();
+            assert_eq!(store.kept().unwrap().set, PolicySet::default());
+            assert_eq!(store.floor().unwrap(), None);
+            store.commit(&entry(1), &kept(1), &Baselines::default()).unwrap();
+            store.commit(&entry(2), &Kept { files: Some("digest".into()), ..kept(2) }, &baselines).unwrap();
+            store.write(Instant(5_000), std::slice::from_ref(&used)).unwrap();
+            store.write(Instant(4_000), &[]).unwrap();
+        }
+        let store = Store::open(directory.path()).unwrap();
+        assert_eq!(store.history().unwrap(), [entry(2), entry(1)]);
+        let now = store.kept().unwrap();
+        assert_eq!((now.set.version, now.files.as_deref()), (2, Some("digest")));
+        assert_eq!(store.baselines().unwrap(), baselines);
+        assert_eq!(store.floor().unwrap(), Some(Instant(5_000)), "the floor never sinks");
+        assert_eq!(store.usage(5).unwrap(), [used]);
+        assert_eq!(store.usage(6).unwrap(), [], "yesterday is forgotten");
+    }
+
+    #[test]
+    fn a_version_is_written_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        store.commit(&entry(1), &kept(1), &Baselines::default()).unwrap();
+        store.commit(&entry(1), &kept(1), &Baselines::default()).unwrap_err();
+        assert_eq!(store.history().unwrap().len(), 1, "a change that fails leaves nothing");
+    }
+
+    #[test]
+    fn a_file_of_a_later_release_is_not_touched() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Store::open(directory.path()).unwrap());
+        let connection = Connection::open(directory.path().join(FILE)).unwrap();
+        connection.execute("INSERT INTO schema_version VALUES (99)", []).unwrap();
+        drop(connection);
+        let refusal = Store::open(directory.path()).unwrap_err().to_string();
+        assert!(refusal.contains("later release"), "{refusal}");
+    }
+}

@@ -1,0 +1,379 @@
+//! The policies of a site with one table, from start to restart.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use policy::list::Listing;
+use policy::statement::Statement;
+use policy::subject::Subject;
+
+use super::*;
+use crate::config::load_site;
+
+const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+/// 2026-01-01T00:00:00Z
+const START: i64 = 1_767_225_600_000_000;
+const GOOD: &str = "CREATE PURPOSE research;\nGRANT SELECT ON SCHEMA civil TO ROLE analyst FOR PURPOSE research WITH \
+                    (id = 'g-all');\nVALID UNTIL '2026-06-30';\n";
+
+/// A site's directory, and the hands of its clock.
+struct Place {
+    directory: tempfile::TempDir,
+    hands: Arc<AtomicI64>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { directory: tempfile::tempdir().unwrap(), hands: Arc::new(AtomicI64::new(START)) };
+        fs::create_dir(place.path("data")).unwrap();
+        fs::write(place.path("data/people.csv"), "id_no,name,region\n17,Wang,north\n18,Li,south\n").unwrap();
+        fs::write(place.path("users.toml"), "").unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn config(&self, policy: &str) -> SiteConfig {
+        let text = format!(
+            "name = 'north'\nlisten = '127.0.0.1:0'\n[users]\nfile = 'users.toml'\n[[source]]\nname = 'civil'\nkind = \
+             'files'\nroot = 'data'\n[policy]\nadministrators = ['admin']\n{policy}"
+        );
+        fs::write(self.path("site.toml"), text).unwrap();
+        load_site(&self.path("site.toml")).unwrap()
+    }
+
+    async fn open(&self, policy: &str) -> Arc<Policies> {
+        let config = self.config(policy);
+        let tables = SiteTables::open(&config).await.unwrap();
+        let hands = Arc::clone(&self.hands);
+        let read: ReadClock = Arc::new(move || Instant(hands.load(Ordering::Relaxed)));
+        Policies::open_with_clock(&config, tables, read).await.unwrap()
+    }
+
+    /// A site whose policy lies in `policies/`, with one good file.
+    async fn open_directory(&self) -> Arc<Policies> {
+        fs::create_dir_all(self.path("policies")).unwrap();
+        fs::write(self.path("policies/a.sql"), GOOD).unwrap();
+        self.open("directory = 'policies'").await
+    }
+
+    /// Looks at `policies/` until it rests, and tells what was wrong with it.
+    async fn look(&self, policies: &Arc<Policies>) -> Option<String> {
+        let mut watch = Watch::new(self.path("policies"));
+        policies.look(&mut watch).await.unwrap();
+        policies.look(&mut watch).await.unwrap();
+        watch.refusal().map(str::to_string)
+    }
+}
+
+async fn run(policies: &Arc<Policies>, text: &str) -> Result<Listing> {
+    let statement = Statement::parse(text, "north").unwrap();
+    let answer = policies.execute(&statement, "admin").await?;
+    assert_eq!(answer.columns, columns(&statement), "as announced");
+    Ok(answer)
+}
+
+fn cell(listing: &Listing, row: usize, column: &str) -> String {
+    let index = listing.columns.iter().position(|name| *name == column).unwrap();
+    listing.rows[row][index].clone().unwrap()
+}
+
+const STATEMENTS: [&str; 7] = [
+    "CREATE TAG classification VALUES ('public', 'personal')",
+    "CREATE PURPOSE research COMMENT 'it''s for science'",
+    "ALTER TABLE civil.people ALTER COLUMN id_no SET TAG classification = 'personal'",
+    "GRANT SELECT ON SCHEMA civil TO ROLE analyst FOR PURPOSE research VALID FROM '2026-01-01' TO '2026-12-31' LIMIT \
+     ROWS 10 PER DAY WITH (decision_ref = 'no. 17')",
+    "CREATE POLICY names ON TABLE civil.people COLUMN MASK show_first(1) COLUMNS (name) TO ALL EXCEPT ROLE registrar",
+    "CREATE POLICY own ON TABLE civil.people ROW FILTER (region IN attribute('regions')) TO ROLE analyst",
+    "VALID UNTIL '2027-01-01'",
+];
+
+#[tokio::test]
+async fn a_restart_keeps_everything() {
+    let place = Place::new();
+    let policies = place.open("").await;
+    assert_eq!(*policies.current().set, PolicySet::default(), "nothing is granted by default");
+    for statement in STATEMENTS {
+        run(&policies, statement).await.unwrap();
+    }
+    let before = policies.current();
+    let history = run(&policies, "SHOW POLICY HISTORY").await.unwrap();
+    assert_eq!(before.set.version, 7);
+    drop(policies);
+    let policies = place.open("").await;
+    assert_eq!(policies.current().set, before.set);
+    assert_eq!(run(&policies, "SHOW POLICY HISTORY").await.unwrap().rows, history.rows);
+}
+
+#[tokio::test]
+async fn the_history_tells_who_did_what_and_how_to_take_it_back() {
+    let place = Place::new();
+    let policies = place.open("").await;
+    let answer = run(&policies, "create purpose research").await.unwrap();
+    assert_eq!((cell(&answer, 0, "version").as_str(), answer.rows.len()), ("1", 1));
+    assert_eq!(cell(&answer, 0, "change"), "CREATE PURPOSE research");
+    place.hands.fetch_add(1_500_000, Ordering::Relaxed);
+    run(&policies, &cell(&answer, 0, "inverse")).await.unwrap();
+    let history = run(&policies, "SHOW POLICY HISTORY").await.unwrap();
+    assert_eq!(history.rows.len(), 2);
+    assert_eq!((cell(&history, 0, "version").as_str(), cell(&history, 1, "version").as_str()), ("2", "1"));
+    assert_eq!(cell(&history, 0, "at"), "2026-01-01T00:00:01.500000Z");
+    assert_eq!(cell(&history, 0, "author"), "admin");
+    assert_eq!(cell(&history, 0, "change"), "DROP PURPOSE research");
+    assert_eq!(cell(&history, 0, "inverse"), "CREATE PURPOSE research");
+}
+
+#[tokio::test]
+async fn every_change_is_taken_back_by_its_inverse() {
+    let place = Place::new();
+    let policies = place.open("").await;
+    for statement in STATEMENTS {
+        let before = policies.current();
+        let answer = run(&policies, statement).await.unwrap();
+        run(&policies, &cell(&answer, 0, "inverse")).await.unwrap();
+        let expected = PolicySet { version: before.set.version + 2, ..PolicySet::clone(&before.set) };
+        assert_eq!(*policies.current().set, expected, "{statement}");
+        run(&policies, statement).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_force_is_told() {
+    let place = Place::new();
+    let policies = place.open("").await;
+    for statement in STATEMENTS {
+        run(&policies, statement).await.unwrap();
+    }
+    for (show, rows) in [("POLICIES", 2), ("GRANTS", 1), ("TAGS", 1), ("PURPOSES", 1)] {
+        let told = run(&policies, &format!("SHOW {show}")).await.unwrap();
+        assert!(told.rows.len() >= rows, "{show}: {told:?}");
+    }
+    let seen = "SHOW EFFECTIVE POLICY ON civil.people FOR ROLE analyst PURPOSE research";
+    let seen = run(&policies, seen).await.unwrap();
+    assert_eq!((0..3).map(|row| cell(&seen, row, "form")).collect::<Vec<_>>(), ["clear", "show_first(1)", "clear"]);
+    let nobody = run(&policies, "SHOW EFFECTIVE POLICY ON civil.people FOR ROLE visitor PURPOSE research").await;
+    assert_eq!(nobody.unwrap().rows.len(), 0);
+    let unknown = run(&policies, "SHOW EFFECTIVE POLICY ON civil.nosuch FOR ROLE analyst").await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_refused_change_changes_nothing() {
+    let place = Place::new();
+    let policies = place.open("").await;
+    let refused = run(&policies, "DROP PURPOSE nosuch").await.unwrap_err();
+    assert!(matches!(refused.code(), Code::NotFound | Code::Statement), "{refused}");
+    run(&policies, "GRANT SELECT ON TABLE civil.nosuch TO ALL FOR PURPOSE nosuch").await.unwrap_err();
+    assert_eq!(policies.current().set.version, 0);
+    assert_eq!(run(&policies, "SHOW POLICY HISTORY").await.unwrap().rows.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_administrators_at_once_do_not_lose_each_other_s_changes() {
+    let place = Place::new();
+    let policies = place.open("").await;
+    let tasks: Vec<_> = (0..40)
+        .map(|index| {
+            let policies = Arc::clone(&policies);
+            SpawnedTask::spawn(async move { run(&policies, &format!("CREATE PURPOSE p{index}")).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let set = Arc::clone(&policies.current().set);
+    assert_eq!((set.version, set.purposes.len()), (40, 40));
+    drop(policies);
+    assert_eq!(place.open("").await.current().set, set);
+}
+
+#[tokio::test]
+async fn a_change_wakes_those_who_wait_and_is_durable_by_then() {
+    let place = Place::new();
+    let policies = place.open("").await;
+    run(&policies, "CREATE PURPOSE research").await.unwrap();
+    run(&policies, "GRANT SELECT ON SCHEMA civil TO ALL FOR PURPOSE research WITH (id = 'g-1')").await.unwrap();
+    let mut changes = policies.subscribe();
+    run(&policies, "REVOKE GRANT 'g-1'").await.unwrap();
+    assert!(changes.has_changed().unwrap());
+    assert!(!changes.borrow_and_update().set.grants.contains_key("g-1"));
+    let other = Store::open(&place.path("state/north")).unwrap();
+    assert!(other.kept().unwrap().set.grants.is_empty());
+}
+
+#[tokio::test]
+async fn files_are_in_force_from_the_start_and_read_only() {
+    let place = Place::new();
+    let policies = place.open_directory().await;
+    let set = Arc::clone(&policies.current().set);
+    assert_eq!((set.version, set.grants.contains_key("g-all"), set.valid_until.is_some()), (1, true, true));
+    let refused = run(&policies, "REVOKE GRANT 'g-all'").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Statement);
+    assert!(refused.sentence().contains("change a.sql"), "{refused}");
+    let refused = run(&policies, "CREATE PURPOSE more").await.unwrap_err();
+    assert!(refused.sentence().contains("a *.sql file"), "{refused}");
+    drop(policies);
+    let policies = place.open_directory().await;
+    assert_eq!(policies.current().set, set, "the same files are the same version");
+    assert_eq!(run(&policies, "SHOW POLICY HISTORY").await.unwrap().rows.len(), 1);
+}
+
+#[tokio::test]
+async fn a_broken_directory_is_refused_whole_and_the_last_good_one_serves() {
+    type Break = fn(&Place);
+    let breaks: [(&str, Break); 7] = [
+        ("truncated", |place| fs::write(place.path("policies/a.sql"), &GOOD[..60]).unwrap()),
+        ("cut off at a clause", |place| fs::write(place.path("policies/a.sql"), GOOD.trim_end_matches(";\n")).unwrap()),
+        ("emptied", |place| fs::write(place.path("policies/a.sql"), "").unwrap()),
+        ("unknown mask", |place| {
+            let text = "CREATE POLICY x ON TABLE civil.people COLUMN MASK blur(3) COLUMNS (name) TO ALL;";
+            fs::write(place.path("policies/b.sql"), text).unwrap();
+        }),
+        ("unknown table", |place| {
+            let text = "GRANT SELECT ON TABLE civil.nosuch TO ALL FOR PURPOSE research;";
+            fs::write(place.path("policies/b.sql"), text).unwrap();
+        }),
+        ("empty", |place| fs::remove_file(place.path("policies/a.sql")).unwrap()),
+        ("removed", |place| fs::remove_dir_all(place.path("policies")).unwrap()),
+    ];
+    for (what, spoil) in breaks {
+        let place = Place::new();
+        let policies = place.open_directory().await;
+        let good = Arc::clone(&policies.current().set);
+        assert_eq!(place.look(&policies).await, None);
+        spoil(&place);
+        place.look(&policies).await.unwrap_or_else(|| panic!("{what} is not refused"));
+        assert_eq!(policies.current().set, good, "{what}: the last good version serves, with its own end");
+        drop(policies);
+        let policies = place.open("directory = 'policies'").await;
+        assert_eq!(policies.current().set, good, "{what}: also after a restart");
+        drop(policies);
+        drop(fs::remove_file(place.path("policies/b.sql")));
+        fs::create_dir_all(place.path("policies")).unwrap();
+        fs::write(place.path("policies/a.sql"), GOOD.replace("g-all", "g-new")).unwrap();
+        let policies = place.open("directory = 'policies'").await;
+        let set = Arc::clone(&policies.current().set);
+        assert_eq!((set.version, set.grants.contains_key("g-new")), (2, true), "{what}: mended");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_directory_at_the_very_start_permits_nothing() {
+    let place = Place::new();
+    fs::create_dir(place.path("policies")).unwrap();
+    fs::write(place.path("policies/a.sql"), "GRANT EVERYTHING;").unwrap();
+    let policies = place.open("directory = 'policies'").await;
+    assert_eq!(*policies.current().set, PolicySet::default());
+}
+
+#[tokio::test]
+async fn a_directory_that_is_being_written_is_left_alone() {
+    let place = Place::new();
+    let policies = place.open_directory().await;
+    let mut watch = Watch::new(place.path("policies"));
+    for index in 0..5 {
+        fs::write(place.path("policies/b.sql"), format!("CREATE PURPOSE p{index};")).unwrap();
+        policies.look(&mut watch).await.unwrap();
+        assert_eq!(policies.current().set.version, 1, "written since the last look");
+        // So that the file system's clock ticks.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    policies.look(&mut watch).await.unwrap();
+    assert_eq!(policies.current().set.version, 2);
+    assert!(policies.current().set.purposes.contains_key("p4"));
+}
+
+#[tokio::test]
+async fn a_changed_directory_is_in_force_within_two_seconds() {
+    let place = Place::new();
+    let policies = place.open_directory().await;
+    let mut changes = policies.subscribe();
+    fs::write(place.path("policies/a.sql"), "CREATE PURPOSE research;").unwrap();
+    tokio::time::timeout(Duration::from_secs(2), changes.changed()).await.unwrap().unwrap();
+    assert!(policies.current().set.grants.is_empty());
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_revives_nothing() {
+    let place = Place::new();
+    let policies = place.open("").await;
+    place.hands.store(START + DAY, Ordering::Relaxed);
+    run(&policies, "CREATE PURPOSE research").await.unwrap();
+    place.hands.store(START, Ordering::Relaxed);
+    assert_eq!(policies.now(), Instant(START + DAY));
+    drop(policies);
+    let policies = place.open("").await;
+    assert_eq!(policies.now(), Instant(START + DAY), "a change wrote the time down");
+    place.hands.store(START + 2 * DAY, Ordering::Relaxed);
+    policies.now();
+    policies.flush().await;
+    let crashed = std::mem::ManuallyDrop::new(policies);
+    place.hands.store(START, Ordering::Relaxed);
+    assert_eq!(place.open("").await.now(), Instant(START + 2 * DAY), "and so does time itself");
+    drop(std::mem::ManuallyDrop::into_inner(crashed));
+}
+
+#[tokio::test]
+async fn limits_per_day_survive_a_restart_and_end_at_midnight() {
+    let grant = GrantedBy { id: "g".into(), until: None, rows_per_day: Some(10), bytes_per_day: None };
+    let place = Place::new();
+    let policies = place.open("").await;
+    policies.charge(&grant, "desk", 8, 100).unwrap();
+    policies.flush().await;
+    policies.charge(&grant, "desk", 1, 100).unwrap();
+    drop(policies);
+    let policies = place.open("").await;
+    assert_eq!(policies.charge(&grant, "desk", 2, 0).unwrap_err().code(), Code::Cap);
+    policies.charge(&grant, "desk", 1, 0).unwrap();
+    place.hands.store(START + DAY, Ordering::Relaxed);
+    policies.charge(&grant, "desk", 10, 0).unwrap();
+    place.hands.store(START, Ordering::Relaxed);
+    assert_eq!(policies.charge(&grant, "desk", 1, 0).unwrap_err().code(), Code::Cap, "yesterday does not come back");
+}
+
+#[tokio::test]
+async fn state_that_cannot_be_read_permits_nothing_and_says_so() {
+    type Spoil = fn(&Place);
+    let spoils: [(&str, Spoil); 3] = [
+        ("no database", |place| fs::write(place.path("state/north").join(FILE), "not a database at all").unwrap()),
+        ("no set", |place| {
+            let connection = rusqlite::Connection::open(place.path("state/north").join(FILE)).unwrap();
+            connection.execute("UPDATE policy_current SET set_json = '{}'", []).unwrap();
+        }),
+        ("no file but a directory", |place| {
+            fs::remove_file(place.path("state/north").join(FILE)).unwrap();
+            fs::create_dir(place.path("state/north").join(FILE)).unwrap();
+        }),
+    ];
+    for (what, spoil) in spoils {
+        let place = Place::new();
+        let policies = place.open("").await;
+        for statement in STATEMENTS {
+            run(&policies, statement).await.unwrap();
+        }
+        drop(policies);
+        spoil(&place);
+        let policies = place.open("").await;
+        assert_eq!(*policies.current().set, PolicySet::default(), "{what}");
+        assert_eq!(policies.current().readable().unwrap_err().code(), Code::Policy, "{what}");
+        for statement in ["CREATE PURPOSE more", "SHOW POLICIES", "SHOW POLICY HISTORY"] {
+            assert_eq!(run(&policies, statement).await.unwrap_err().code(), Code::Policy, "{what}: {statement}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_administrator_comes_to_this_door() {
+    let place = Place::new();
+    let policies = place.open("").await;
+    let subject = |role: &str| Subject { name: "x".into(), roles: [role.to_string()].into(), ..Subject::default() };
+    let admin = Asker::user(subject("admin"));
+    assert!(policies.is_administrator(&admin));
+    assert!(!policies.is_administrator(&Asker::user(subject("analyst"))));
+    assert!(!policies.is_administrator(&Asker { came: Came::Through("coordinator".into()), ..admin.clone() }));
+    assert!(!policies.is_administrator(&Asker { came: Came::AsPeer, ..admin }));
+}
