@@ -1,11 +1,13 @@
 //! A running node: a door on a socket, with TLS or on loopback, and its health beside it.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
+use chrono::Utc;
 use datafusion::common::runtime::SpawnedTask;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -13,14 +15,17 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 
-use crate::config::{CoordinatorConfig, DoorSecurity, NodeConfig, SiteConfig};
+use crate::audit::AuditLog;
+use crate::config::{CoordinatorConfig, DoorSecurity, Enforcement, NodeConfig, SiteConfig};
 use crate::coordinator::Coordinator;
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Access;
 use crate::flight::door::Door;
 use crate::flight::server::FlightServer;
 use crate::identity::tls::server_tls;
+use crate::identity::delegation::REMEMBERED;
 use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Users};
+use crate::session::queries::QueryId;
 use crate::site::Site;
 
 /// A node that serves for as long as this lives.
@@ -43,7 +48,16 @@ impl RunningNode {
     /// `CONFIG` for what cannot be opened or listened on.
     pub async fn site(config: &SiteConfig) -> Result<Self> {
         let site = Arc::new(Site::open(config).await?);
-        Self::open(site, &config.node, config.peers.clone()).await
+        let trust = match config.policy.enforcement {
+            Enforcement::On => PeerTrust::Listed,
+            Enforcement::Off => PeerTrust::Every,
+        };
+        let issuers = Arc::new(Issuers::open(&config.node.issuers, trust)?);
+        let identities = Identities::new(&config.node, issuers, config.peers.clone())?;
+        if let Some(audit) = site.audit() {
+            identities.remember(audit)?;
+        }
+        Self::open(site, &config.node, identities).await
     }
 
     /// Opens the door of a coordinator.
@@ -52,15 +66,13 @@ impl RunningNode {
     /// `CONFIG` for what cannot be listened on.
     pub async fn coordinator(config: &CoordinatorConfig) -> Result<Self> {
         let coordinator = Arc::new(Coordinator::new(config)?);
-        Self::open(coordinator, &config.node, std::collections::BTreeSet::new()).await
+        let issuers = Arc::new(Issuers::open(&config.node.issuers, PeerTrust::Listed)?);
+        Self::open(coordinator, &config.node, Identities::new(&config.node, issuers, BTreeSet::new())?).await
     }
 
-    async fn open(door: Arc<dyn Door>, config: &NodeConfig, peers: std::collections::BTreeSet<String>) -> Result<Self> {
+    async fn open(door: Arc<dyn Door>, config: &NodeConfig, identities: Identities) -> Result<Self> {
         let limits = Arc::new(config.limits.clone());
-        let users = config.users.as_deref().map(|file| Users::open(file, &limits)).transpose()?;
-        let issuers = Arc::new(Issuers::open(&config.issuers, PeerTrust::Every)?);
-        let delegations = Arc::new(DelegationVerifier::new(config.name.as_str(), Arc::clone(&issuers), &limits));
-        let access = Access::new(Authenticator::new(users, peers, issuers, &limits), delegations);
+        let access = Access::new(identities.authenticator, identities.delegations);
         let flight = FlightServiceServer::new(FlightServer::new(door, access, Arc::clone(&limits))?)
             .max_decoding_message_size(limits.message_bytes_max)
             .max_encoding_message_size(usize::MAX);
@@ -114,6 +126,31 @@ impl RunningNode {
             Ok(ended) => ended.map_err(EngineError::internal)?,
             Err(_) => Ok(()),
         }
+    }
+}
+
+/// By what a node believes those who come to its door.
+struct Identities {
+    authenticator: Authenticator,
+    delegations: Arc<DelegationVerifier>,
+}
+
+impl Identities {
+    fn new(config: &NodeConfig, issuers: Arc<Issuers>, peers: BTreeSet<String>) -> Result<Self> {
+        let limits = &config.limits;
+        let users = config.users.as_deref().map(|file| Users::open(file, limits)).transpose()?;
+        let delegations = Arc::new(DelegationVerifier::new(config.name.as_str(), Arc::clone(&issuers), limits));
+        Ok(Self { authenticator: Authenticator::new(users, peers, issuers, limits), delegations })
+    }
+
+    /// What was accepted before this process began is not accepted again: the record says what that was.
+    fn remember(&self, audit: &AuditLog) -> Result<()> {
+        for (query, fragment) in audit.recent_fragments(Utc::now() - REMEMBERED)? {
+            if let (Some(query), Ok(fragment)) = (QueryId::parse(&query), usize::try_from(fragment)) {
+                self.delegations.remember(&query, fragment)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - [`site`], [`coordinator`], [`serve`]: the three kinds of file, one checked type each; [`node`]: what they share.
 //! - [`issuers`]: whom a node believes about users.
+//! - [`policy`]: where a site's policy comes from, and the secret behind its pseudonyms.
 //! - [`limits`]: every queue, message and buffer; [`tls`]: certificates and keys; [`checked`]: names and addresses.
 //! - `raw`: how a file is taken apart so that all its faults are found; [`fault`]: how they are told.
 //! - [`environment`]: the one place that reads the process environment.
@@ -15,6 +16,7 @@ pub mod fault;
 pub mod issuers;
 pub mod limits;
 pub mod node;
+pub mod policy;
 mod raw;
 pub mod serve;
 pub mod site;
@@ -30,6 +32,7 @@ pub use fault::{ConfigFault, ConfigFaults};
 pub use issuers::{BelievedRoles, IssuerConfig, IssuerTrust, TokenTrust};
 pub use limits::Limits;
 pub use node::{DoorSecurity, NodeConfig};
+pub use policy::{Enforcement, PolicyConfig};
 pub use serve::{FileKind, ServeConfig};
 pub use site::{SiteConfig, SourceConfig};
 pub use tls::TlsMaterial;

@@ -153,13 +153,14 @@ impl<'a> Section<'a> {
 
     /// `true` or `false`; `false` when left out.
     pub(super) fn flag(&mut self, key: &'static str) -> bool {
-        match self.take(key) {
-            None => false,
-            Some(Value::Boolean(flag)) => flag,
-            Some(other) => {
-                self.fault(key, format!("must be true or false, not {}", kind_of(&other)));
-                false
-            }
+        self.optional_flag(key).unwrap_or(false)
+    }
+
+    /// `true` or `false`, if it is there.
+    pub(super) fn optional_flag(&mut self, key: &'static str) -> Option<bool> {
+        match self.take(key)? {
+            Value::Boolean(flag) => Some(flag),
+            other => self.wrong(key, format!("must be true or false, not {}", kind_of(&other))),
         }
     }
 

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use policy::pseudonym::PseudonymKeys;
 
 use super::checked::Identifier;
 use super::issuers;
 use super::node::{NodeConfig, NodeKeys, checked};
+use super::policy::{PolicyConfig, read_pseudonyms};
 use super::raw::Section;
 
 /// A checked `site.toml`.
@@ -17,6 +21,10 @@ pub struct SiteConfig {
     pub peers: BTreeSet<String>,
     /// `[[source]]`: in the order of the file; at least one, no name twice.
     pub sources: Vec<SourceConfig>,
+    /// `[policy]`: enforced, and nothing granted, when left out.
+    pub policy: PolicyConfig,
+    /// `[pseudonyms]`: without it a column under a pseudonym is denied.
+    pub pseudonyms: Option<Arc<PseudonymKeys>>,
 }
 
 /// One `[[source]]`: a schema of the site's catalog.
@@ -46,8 +54,11 @@ pub(super) fn read(mut root: Section<'_>) -> Option<SiteConfig> {
     if !keys.knows_users() && peers.as_ref().is_some_and(BTreeSet::is_empty) {
         root.fault("peers", "nobody is believed here: name the coordinators that are, or add [users] or an [[issuer]]");
     }
+    let policy = PolicyConfig::read(root.section("policy"));
+    let pseudonyms = root.section("pseudonyms").map(read_pseudonyms);
     root.finish();
-    Some(SiteConfig { node: keys.conclude()?, peers: peers?, sources: sources? })
+    let pseudonyms = pseudonyms.map_or(Some(None), |read| read.map(Some))?;
+    Some(SiteConfig { node: keys.conclude()?, peers: peers?, sources: sources?, policy: policy?, pseudonyms })
 }
 
 fn read_peers(root: &mut Section<'_>, keys: &NodeKeys) -> Option<BTreeSet<String>> {

@@ -9,7 +9,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 
 use super::Core;
-use crate::audit::{disclosures_schema, queries_schema};
+use crate::audit::tables::{disclosures_schema, queries_schema};
 use crate::catalog::site_table::{Origin, SiteTable};
 use crate::catalog::system;
 use crate::error::Result;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::compute::{and, filter_record_batch, prep_null_mask_filter};
+use arrow::compute::{and, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
@@ -102,10 +102,11 @@ fn released(batch: &RecordBatch, columns: usize, told: &SchemaRef) -> Result<Rec
     let Some(first) = conditions.next() else {
         return Err(EngineError::internal("a release without a condition").into());
     };
-    let mut may_be_told = prep_null_mask_filter(as_boolean_array(first)?);
+    let mut may_be_told = as_boolean_array(first)?.clone();
     for condition in conditions {
-        may_be_told = and(&may_be_told, &prep_null_mask_filter(as_boolean_array(condition)?))?;
+        may_be_told = and(&may_be_told, as_boolean_array(condition)?)?;
     }
+    // A condition that is NULL suppresses the group.
     let groups = filter_record_batch(batch, &may_be_told)?;
     let arrays = groups.columns().iter().take(columns).map(Arc::clone).collect();
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(groups.num_rows()));

@@ -154,6 +154,13 @@ fn purpose_header(headers: &MetadataMap) -> Result<Option<String>> {
     Ok(Some(text.to_string()))
 }
 
+impl Caller {
+    /// Which of the query's statements a peer's call is; 0 for everybody else's.
+    pub fn fragment(&self, headers: &MetadataMap) -> u64 {
+        fragment(headers).filter(|_| self.is_from_peer()).map_or(0, |number| number as u64)
+    }
+}
+
 /// The number of the statement within its query.
 fn fragment(headers: &MetadataMap) -> Option<usize> {
     headers.get(headers::FRAGMENT)?.to_str().ok()?.parse().ok()

@@ -17,6 +17,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
+use prost::Message;
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
@@ -60,7 +61,7 @@ pub fn encode(
     egress: Egress,
 ) -> Result<BoxStream<'static, Result<FlightData, Status>>> {
     let schema = wire_schema(&batches.schema());
-    let id = running.record().id.clone();
+    let record = Arc::clone(running.record());
     let digest = Arc::new(Mutex::new(Digest::default()));
     let options = IpcWriteOptions::default().try_with_compression(egress.compression).map_err(EngineError::internal)?;
     let bytes_target = egress.limits.flight_data_bytes_target;
@@ -74,12 +75,13 @@ pub fn encode(
     let hashed = Arc::clone(&digest);
     let messages = messages.map(move |message| match message {
         Ok(data) => {
+            record.add_bytes(data.encoded_len());
             if ending == Ending::Trailer {
                 hashed.lock().message(&data);
             }
             Ok(data)
         }
-        Err(error) => Err(to_status(&describe(error), Some(&id))),
+        Err(error) => Err(to_status(&describe(error), Some(&record.id))),
     });
     Ok(match ending {
         Ending::Plain => stop_at_error(messages).boxed(),

@@ -39,7 +39,7 @@ const ATTACKS: &[&str] = &[
 ];
 
 async fn differing(world: &World, rows: Rows, attacks: &[String]) -> Vec<String> {
-    let oracle = World::oracle(rows).await;
+    let oracle = World::oracle(rows);
     let mut differing = Vec::new();
     for attack in attacks {
         let expected = oracle.ask(&attack.replace("unguarded", "patient")).await;
@@ -58,7 +58,7 @@ fn attacks() -> Vec<String> {
 #[tokio::test]
 async fn in_memory_no_statement_tells_of_hidden_rows() {
     for rows in [Rows::All, Rows::Filtered, Rows::None] {
-        assert_eq!(differing(&World::in_memory(rows).await, rows, &attacks()).await, Vec::<String>::new(), "{rows:?}");
+        assert_eq!(differing(&World::in_memory(rows), rows, &attacks()).await, Vec::<String>::new(), "{rows:?}");
     }
 }
 
@@ -79,13 +79,13 @@ async fn a7_in_parquet_under_sixteen_configurations() {
 #[tokio::test]
 async fn without_the_barrier_the_same_attacks_tell() {
     let unguarded: Vec<String> = attacks().iter().map(|attack| attack.replace("patient", "unguarded")).collect();
-    let world = World::in_memory(Rows::Filtered).await;
+    let world = World::in_memory(Rows::Filtered);
     assert!(differing(&world, Rows::Filtered, &unguarded).await.len() >= 5);
 }
 
 #[tokio::test]
 async fn an_empty_table_and_one_whose_rows_are_all_hidden_look_alike() {
-    let world = World::in_memory(Rows::None).await;
+    let world = World::in_memory(Rows::None);
     assert_eq!(world.ask("SELECT name FROM patient WHERE 1 / 0 > 0").await, Ok(vec![]));
 }
 

@@ -123,7 +123,7 @@ fn session(config: SessionConfig) -> SessionContext {
 }
 
 impl World {
-    pub(crate) async fn in_memory(rows: Rows) -> Self {
+    pub(crate) fn in_memory(rows: Rows) -> Self {
         let batch = batch(0..ROWS);
         let table = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap());
         Self::over(session(SessionConfig::new().with_target_partitions(2)), table, rows, None)
@@ -141,7 +141,7 @@ impl World {
     }
 
     /// The table as the subject sees it, with nothing else in it: what the answers must be.
-    pub(crate) async fn oracle(rows: Rows) -> Self {
+    pub(crate) fn oracle(rows: Rows) -> Self {
         let visible = |row: &i64| match rows {
             Rows::All => true,
             Rows::Filtered => !is_hidden(*row),

@@ -175,13 +175,16 @@ fn keep_row_filter(inside: LogicalPlan) -> DataFusionResult<LogicalPlan> {
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::datasource::{MemTable, provider_as_source};
+    use datafusion::logical_expr::{col, lit};
     use insta::assert_snapshot;
 
     use super::*;
     use crate::plan::barrier_fixture::{Rows, World};
 
     async fn crossed(rows: Rows, sql: &str) -> String {
-        let world = World::in_memory(rows).await;
+        let world = World::in_memory(rows);
         let state = world.ctx.state();
         let optimized = state.optimize(&world.logical(sql).await).unwrap();
         cross_barrier(&state, optimized).unwrap().display_indent().to_string()
@@ -189,16 +192,15 @@ mod tests {
 
     #[tokio::test]
     async fn it_fires() {
-        assert_snapshot!(crossed(Rows::All, "SELECT name FROM patient WHERE cost > 3 LIMIT 5").await, @r#"
+        assert_snapshot!(crossed(Rows::All, "SELECT name FROM patient WHERE cost > 3 LIMIT 5").await, @r"
         SubqueryAlias: patient
           Limit: skip=0, fetch=5
-            Projection: patient.name
-              PolicyBarrier: table=health.patient
-                Projection: patient.name, patient.cost
-                  Limit: skip=0, fetch=5
-                    Filter: patient.cost > Int64(3)
-                      TableScan: patient projection=[name, cost]
-        "#);
+            PolicyBarrier: table=health.patient
+              Projection: patient.name
+                Limit: skip=0, fetch=5
+                  Filter: patient.cost > Int64(3)
+                    TableScan: patient projection=[name, cost]
+        ");
     }
 
     #[tokio::test]
@@ -237,7 +239,42 @@ mod tests {
                    SELECT a.name FROM few a JOIN (SELECT * FROM patient WHERE cost = 4) b ON a.cost = b.cost \
                    WHERE a.cost > (SELECT min(cost) FROM patient WHERE cost > 5) \
                    UNION ALL SELECT note FROM patient WHERE cost < 6";
-        assert_snapshot!(crossed(Rows::All, sql).await, @"");
+        assert_snapshot!(crossed(Rows::All, sql).await, @r"
+        Union
+          Projection: a.name
+            Inner Join: a.cost = b.cost
+              SubqueryAlias: a
+                SubqueryAlias: few
+                  SubqueryAlias: patient
+                    Filter: patient.cost > (<subquery>)
+                      Subquery:
+                        Aggregate: groupBy=[[]], aggr=[[min(patient.cost)]]
+                          SubqueryAlias: patient
+                            PolicyBarrier: table=health.patient
+                              Filter: patient.cost > Int64(5)
+                                TableScan: patient projection=[cost]
+                      PolicyBarrier: table=health.patient
+                        Filter: patient.cost > Int64(3)
+                          TableScan: patient projection=[name, cost]
+              SubqueryAlias: b
+                SubqueryAlias: patient
+                  Filter: patient.cost > (<subquery>)
+                    Subquery:
+                      Aggregate: groupBy=[[]], aggr=[[min(patient.cost)]]
+                        SubqueryAlias: patient
+                          PolicyBarrier: table=health.patient
+                            Filter: patient.cost > Int64(5)
+                              TableScan: patient projection=[cost]
+                    PolicyBarrier: table=health.patient
+                      Filter: patient.cost = Int64(4)
+                        TableScan: patient projection=[cost]
+          Projection: patient.note AS name
+            SubqueryAlias: patient
+              PolicyBarrier: table=health.patient
+                Projection: patient.note
+                  Filter: patient.cost < Int64(6)
+                    TableScan: patient projection=[note, cost]
+        ");
     }
 
     #[tokio::test]
@@ -261,9 +298,22 @@ mod tests {
         "#);
     }
 
+    #[test]
+    fn a_row_filter_that_a_source_promises_to_apply_stays() {
+        let table = Arc::new(MemTable::try_new(Arc::new(Schema::new(vec![region()])), vec![vec![]]).unwrap());
+        let row_filter = vec![col("patient.region").eq(lit("A"))];
+        let scan = LogicalPlanBuilder::scan_with_filters("patient", provider_as_source(table), None, row_filter);
+        let kept = keep_row_filter(scan.unwrap().build().unwrap()).unwrap();
+        assert!(matches!(kept, LogicalPlan::Filter(_)), "{}", kept.display_indent());
+    }
+
+    fn region() -> Field {
+        Field::new("region", DataType::Utf8, true)
+    }
+
     #[tokio::test]
     async fn while_rules_run_a_plan_shows_the_table_only() {
-        let world = World::in_memory(Rows::Filtered).await;
+        let world = World::in_memory(Rows::Filtered);
         let optimized = world.ctx.state().optimize(&world.logical("SELECT name FROM patient").await).unwrap();
         assert_snapshot!(optimized.display_indent(), @r#"
         SubqueryAlias: patient

@@ -51,6 +51,21 @@ pub fn cut_fragments(state: &SessionState, plan: LogicalPlan) -> Result<CutPlan>
     Ok(CutPlan { plan, fragments: cutter.fragments, unsent: cutter.unsent })
 }
 
+/// One subtree of one site as a fragment, and the leaf that stands for it.
+///
+/// # Errors
+/// Why it is not sent as it is.
+pub fn whole_fragment(
+    state: &SessionState,
+    plan: &LogicalPlan,
+    site: &SiteId,
+) -> Result<(Arc<Fragment>, LogicalPlan), Unsent> {
+    let mut cutter = Cutter { state, accepts: Accepts::default(), fragments: Vec::new(), unsent: Vec::new() };
+    let node = cutter.fragment(plan, site)?;
+    let lost = || Unsent::NotWritten(Refusal::new("fragment", "was not kept"));
+    Ok((cutter.fragments.pop().ok_or_else(lost)?, node))
+}
+
 struct Cutter<'a> {
     state: &'a SessionState,
     accepts: Accepts,

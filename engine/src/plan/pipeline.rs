@@ -8,7 +8,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use crate::error::Result;
-use crate::plan::cut_fragments::{CutPlan, cut_fragments};
+use crate::plan::aggregate_only;
+use crate::plan::cut_fragments::{self, CutPlan, cut_fragments};
 use crate::plan::fragment_node::FragmentPlanner;
 use crate::plan::group_joins::{group_joins, optimizer_after};
 use crate::plan::sites::{Location, Sites};
@@ -28,6 +29,13 @@ pub struct Planned {
 /// # Errors
 /// As planning fails; a subtree that cannot be pushed is no failure.
 pub async fn plan(state: &SessionState, logical: LogicalPlan) -> Result<Planned> {
+    // 0. Aggregates over aggregate-only columns go to their site as the asker wrote them: no rule may take them apart.
+    let mut whole = Vec::new();
+    let logical = aggregate_only::send_whole(logical, &mut |aggregate, site| {
+        let (fragment, node) = cut_fragments::whole_fragment(state, aggregate, site).ok()?;
+        whole.push(fragment);
+        Some(node)
+    })?;
     // 1. DataFusion's own rules: subqueries become joins, filters sink, names are all resolved and typed.
     let optimized = state.optimize(&logical)?;
     // 2. Ours, over several sites only: what can run together at one site stands together; work sinks into the arms of
@@ -37,7 +45,8 @@ pub async fn plan(state: &SessionState, logical: LogicalPlan) -> Result<Planned>
         _ => optimized,
     };
     // 3. The cut; nothing moves over a border afterwards.
-    let cut = cut_fragments(state, arranged)?;
+    let mut cut = cut_fragments(state, arranged)?;
+    cut.fragments.extend(whole);
     // 4. Operators for what is left. DataFusion picks build sides by the fragments' expected sizes.
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(FragmentPlanner)]);
     let physical = planner.create_physical_plan(&cut.plan, state).await?;

@@ -254,7 +254,11 @@ impl Site {
             query: query.to_string(),
             fragment,
             asker: recorded(asker),
-            statement: control.audit.template(statement),
+            // Of a text that is no SQL nobody can say what of it is a literal.
+            statement: match error.code() {
+                Code::Syntax => control.audit.digest(statement),
+                _ => control.audit.template(statement),
+            },
             code: error.code().name().to_string(),
         };
         match control.audit.append(Entry::Refusal(refusal)).await {

@@ -38,7 +38,7 @@ use futures::future::join_all;
 use self::policies::Policies;
 use self::policies::tables::SiteTables;
 use self::statement::{Asked, Bound};
-use crate::audit::{AuditKey, AuditLog, AuditOptions};
+use crate::audit::{self, AuditKey, AuditLog, AuditOptions};
 use crate::catalog::system;
 use crate::catalog::view::{Directory, DirectoryTable, View};
 use crate::config::{Enforcement, Limits, SiteConfig};
@@ -146,8 +146,8 @@ impl Control {
         let state = config.node.state.clone();
         let (name, limits) = (config.node.name.as_str().to_string(), config.node.limits.clone());
         let opened = tokio::task::spawn_blocking(move || {
-            let key = AuditKey::load_or_create(&state.join("audit.key"))?;
-            AuditLog::open(&state.join("audit"), AuditOptions::new(&name, key, &limits))
+            let key = AuditKey::load_or_create(&state.join(audit::KEY_FILE))?;
+            AuditLog::open(&state.join(audit::DIRECTORY), AuditOptions::new(&name, key, &limits))
         });
         let audit = opened.await.map_err(EngineError::internal)??;
         let mut version_key = [0; 32];
@@ -188,7 +188,7 @@ impl Door for Site {
                 Asked::Rows(Bound { state, plan, .. }) => describe_plan(&state, &plan),
                 Asked::Explain(_) => Ok(Description::explanation()),
                 Asked::ExplainPolicy(_) => Ok(explain::policy_description()),
-                Asked::Policy(statement) => policy_statements::describe(&statement),
+                Asked::Policy(statement) => self.describe_policy_statement(asker, &statement).await,
             }
         };
         match described.await {

@@ -1,10 +1,13 @@
 //! What administrators of a site write and read: policy statements, answered in rows.
 
+use std::sync::Arc;
+
 use datafusion::physical_plan::SendableRecordBatchStream;
 use policy::error::PolicyError;
 use policy::statement::Statement;
 
 use super::Site;
+use super::policies::Policies;
 use crate::audit::entry::{Change as RecordedChange, Entry};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::door::Description;
@@ -26,18 +29,28 @@ pub(super) fn parse(text: &str, site: &str) -> Result<Statement> {
     })
 }
 
-/// The columns of the answer.
-///
-/// # Errors
-/// Never.
-pub(super) fn describe(statement: &Statement) -> Result<Description> {
-    Ok(match statement {
-        Statement::Change(_) => Description::told(&CHANGE_COLUMNS),
-        Statement::Show(show) => Description::told(policy::list::columns(show)),
-    })
-}
-
 impl Site {
+    /// The columns of the answer. What only tells is asked for it; a change is not made.
+    ///
+    /// # Errors
+    /// As the statement deserves.
+    pub(super) async fn describe_policy_statement(&self, asker: &Asker, statement: &Statement) -> Result<Description> {
+        match statement {
+            Statement::Change(_) => Ok(Description::told(&CHANGE_COLUMNS)),
+            Statement::Show(_) => {
+                let listing = self.policies()?.execute(statement, &asker.subject.name).await?;
+                Ok(Description::told(&listing.columns))
+            }
+        }
+    }
+
+    fn policies(&self) -> Result<&Arc<Policies>> {
+        self.control.as_ref().map(|control| &control.policies).ok_or_else(|| {
+            let sentence = "this site does not enforce policy (`enforce = false` in its configuration)";
+            EngineError::new(Code::Statement, sentence)
+        })
+    }
+
     /// Carries a statement out; a change is recorded before it is answered.
     ///
     /// # Errors
@@ -47,12 +60,9 @@ impl Site {
         asker: &Asker,
         statement: &Statement,
     ) -> Result<SendableRecordBatchStream> {
-        let control = self.control.as_ref().ok_or_else(|| {
-            EngineError::new(Code::Statement, "this site does not enforce policy (`enforce = false` in its configuration)")
-        })?;
         let author = &asker.subject.name;
-        let listing = control.policies.execute(statement, author).await?;
-        if let (Statement::Change(_), Some(row)) = (statement, listing.rows.first()) {
+        let listing = self.policies()?.execute(statement, author).await?;
+        if let (Statement::Change(_), Some(row), Some(audit)) = (statement, listing.rows.first(), self.audit()) {
             let cell = |index: usize| row.get(index).cloned().flatten().unwrap_or_default();
             let change = RecordedChange {
                 author: author.clone(),
@@ -60,7 +70,7 @@ impl Site {
                 statement: cell(1),
                 inverse: cell(2),
             };
-            control.audit.append(Entry::Change(change)).await?;
+            audit.append(Entry::Change(change)).await?;
         }
         texts(&listing.columns, listing.rows)
     }

@@ -6,7 +6,8 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::ResolvedTableReference;
 
 use super::Site;
-use crate::audit::{self, Viewer};
+use crate::audit::statements::Viewer;
+use crate::audit::tables;
 use crate::catalog::system;
 use crate::error::Result;
 use crate::flight::door::ListedTable;
@@ -34,8 +35,8 @@ pub(super) fn system_table(
 fn audit_table(site: &Site, asker: &Asker, table: &str) -> Result<Option<Arc<dyn TableProvider>>> {
     let Some(log) = site.audit() else { return Ok(None) };
     match table {
-        "queries" => audit::queries_table(log, viewer(asker)).map(Some),
-        "disclosures" => audit::disclosures_table(log, viewer(asker)).map(Some),
+        "queries" => tables::queries_table(log, viewer(asker)).map(Some),
+        "disclosures" => tables::disclosures_table(log, viewer(asker)).map(Some),
         _ => Ok(None),
     }
 }
@@ -62,7 +63,7 @@ pub(super) fn listed(site: &Site) -> Vec<ListedTable> {
         comment: Some(comment.to_string()),
     };
     vec![
-        table("queries", audit::queries_schema(), "Statements at this site, let in or refused, and what became of them"),
-        table("disclosures", audit::disclosures_schema(), "What left this site: a row for each column and destination"),
+        table("queries", tables::queries_schema(), "Statements at this site, let in or refused, and what became of them"),
+        table("disclosures", tables::disclosures_schema(), "What left this site: a row for each column and destination"),
     ]
 }

@@ -11,6 +11,7 @@ use policy::value::Value;
 use tempfile::TempDir;
 
 use super::tpch;
+use crate::command::policy::secret;
 use crate::error::{EngineError, Result};
 use crate::identity::certs::{self, NodeName};
 use crate::identity::facts::Facts;
@@ -140,7 +141,7 @@ pub(super) fn write(listen: SocketAddr, tpch_scale: Option<f64>) -> Result<Files
         }
     }
     write_identities(root, sites.iter().map(|(site, _)| *site))?;
-    secret::write(&root.join("aircraft.key"))?;
+    secret::make(&root.join("aircraft.key"))?;
     for (index, (site, tables)) in sites.iter().enumerate() {
         let door = site_door(listen, index);
         write_file(&root.join(format!("{site}.toml")), site_config(site, door, tables).as_bytes())?;

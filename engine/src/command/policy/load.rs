@@ -98,3 +98,50 @@ fn add(set: &mut PolicySet, Located { line, statement }: Located) -> Result<(), 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, Schema};
+    use policy::resource::TableName;
+
+    use super::*;
+
+    fn site() -> SiteNow {
+        let columns = ["id_no", "name"].map(|name| Field::new(name, DataType::Utf8, true));
+        let people = (TableName::new("civil", "people"), Arc::new(Schema::new(columns.to_vec())));
+        SiteNow { name: "north".to_string(), tables: [people].into_iter().collect() }
+    }
+
+    /// The faults without and with a site, less the directory.
+    fn faults(text: &str) -> [Vec<String>; 2] {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("a.sql"), text).unwrap();
+        let prefix = format!("{}/", directory.path().display());
+        [None, Some(&site())].map(|site| {
+            let faults = load(directory.path(), site).err().unwrap_or_default();
+            faults.into_iter().map(|fault| fault.strip_prefix(&prefix).unwrap().to_string()).collect()
+        })
+    }
+
+    #[test]
+    fn every_fault_has_its_line() {
+        let text = "CREATE PURPOSE research;\n\nGRANT EVERYTHING;\nDROP TAG x;\nCREATE POLICY p;\n";
+        for faults in faults(text) {
+            let lines: Vec<_> = faults.iter().filter_map(|fault| fault.split(' ').next()).collect();
+            assert!(lines.starts_with(&["a.sql:3:"]) && lines.contains(&"a.sql:5:"), "{faults:?}");
+        }
+        assert_eq!(faults("CREATE PURPOSE research").map(|faults| faults.len()), [1, 1], "cut off");
+    }
+
+    #[test]
+    fn tables_are_looked_at_only_where_there_is_a_site() {
+        let [without, with] = faults("CREATE PURPOSE p;\nGRANT SELECT ON TABLE civil.nosuch TO ALL FOR PURPOSE p;");
+        assert_eq!(without, [""; 0]);
+        assert!(with.len() == 1 && with[0].starts_with("a.sql:2: "), "{with:?}");
+        let good = "CREATE PURPOSE p;\nGRANT SELECT ON TABLE civil.people TO ALL FOR PURPOSE p;\nCREATE POLICY n ON TABLE \
+                    civil.people COLUMN MASK show_first(1) COLUMNS (name) TO ALL;";
+        assert_eq!(faults(good), [Vec::<String>::new(), Vec::new()]);
+    }
+}

@@ -3,7 +3,7 @@
 mod check;
 mod diff;
 mod load;
-mod secret;
+pub(crate) mod secret;
 mod test;
 
 use std::io::Write;

@@ -15,22 +15,30 @@ use crate::error::{Code, EngineError, Result};
 
 /// Runs `chancery policy secret`.
 pub(super) fn run(args: &SecretArgs) -> Result<ExitCode> {
+    make(&args.out)?;
+    tell([format!(
+        "{}: a new secret. Give the same file to every site whose pseudonyms are to meet, and to nobody else.",
+        args.out.display()
+    )]);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a secret in a new file.
+///
+/// # Errors
+/// `CONFIG` when there is such a file, or it cannot be written.
+pub(crate) fn make(path: &Path) -> Result<()> {
     let mut secret = [0; SECRET_BYTES_MIN];
     getrandom::fill(&mut secret).map_err(EngineError::internal)?;
-    write(&args.out, &format!("{}\n", STANDARD.encode(secret))).map_err(|error| {
+    write(path, &format!("{}\n", STANDARD.encode(secret))).map_err(|error| {
         let sentence = match error.kind() {
             ErrorKind::AlreadyExists => {
                 "is there already, and pseudonyms made with another secret would not meet its own"
             }
             _ => "cannot be written",
         };
-        EngineError::new(Code::Config, format!("{} {sentence}", args.out.display())).caused_by(error)
-    })?;
-    tell([format!(
-        "{}: a new secret. Give the same file to every site whose pseudonyms are to meet, and to nobody else.",
-        args.out.display()
-    )]);
-    Ok(ExitCode::SUCCESS)
+        EngineError::new(Code::Config, format!("{} {sentence}", path.display())).caused_by(error)
+    })
 }
 
 /// A file that was not there, for its owner only.

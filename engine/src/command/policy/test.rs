@@ -70,3 +70,25 @@ fn parse(text: String) -> Result<Assertions, String> {
         format!("{line}: {}", error.message())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_without_an_assertion_does_not_pass() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(read(directory.path()).unwrap_err()[0].contains("no assertion"));
+        std::fs::write(directory.path().join("a.test.toml"), "assert = []\n").unwrap();
+        assert!(read(directory.path()).unwrap_err()[0].contains("no assertion"));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_its_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = "[[assert]]\nname = 'x'\ntable = 'a.b'\ndenied = true\n\n[[assert]]\nname = 'y'\nnosuch = 1\n";
+        std::fs::write(directory.path().join("a.test.toml"), text).unwrap();
+        let faults = read(directory.path()).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].contains("a.test.toml:") && faults[0].contains("nosuch"), "{faults:?}");
+    }
+}

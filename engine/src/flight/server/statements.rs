@@ -123,6 +123,7 @@ impl FlightServer {
     ) -> Result<(RunningQuery, SendableRecordBatchStream)> {
         let mut question = question(handle)?;
         question.versions = caller.versions(headers)?;
+        question.fragment = caller.fragment(headers);
         let admitted = Admitted { handle: Some(&handle.id), timeout: self.statement_timeout(headers) };
         let running = self.door.queries().begin(id.clone(), &caller.asker, &handle.sql, admitted)?;
         match self.execute_within(&running, question).await {

@@ -71,7 +71,7 @@ impl Policies {
     pub(super) fn put_in_force(&self, entry: &Entry, next: Kept, baselines: &Baselines) -> Result<()> {
         self.store()?.commit(entry, &next, baselines).map_err(unwritten)?;
         self.current.send_replace(Arc::new(Current { set: Arc::new(next.set), unreadable: None }));
-        tracing::info!(site = self.site, version = entry.version, author = entry.author, "policy: {}", entry.statement);
+        tracing::info!(site = self.site, version = entry.version, author = entry.author, "policy has changed");
         Ok(())
     }
 

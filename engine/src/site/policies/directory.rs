@@ -163,7 +163,9 @@ impl Policies {
         let known = known.map_err(|error| error.to_string())?;
         let read = PolicySet::from_files(&as_files(files), &self.site, (made, tables), &known);
         let mut set = read.map_err(|faults| faults.iter().map(line).collect::<Vec<_>>().join("\n"))?;
-        set.version = self.current().set.version.saturating_add(1);
+        let before = self.current();
+        set.version = before.set.version.saturating_add(1);
+        set.last_grant = before.set.last_grant;
         Ok(set)
     }
 }
