@@ -85,7 +85,7 @@ impl Transcript {
                 KeyAndValueRef::Ascii(name, value) => (name.as_str(), value.as_encoded_bytes()),
                 KeyAndValueRef::Binary(name, value) => (name.as_str(), value.as_encoded_bytes()),
             };
-            let value = if name == headers::QUERY_ID { b"(a number of its own)" } else { value };
+            let value = if name == headers::QUERY_ID { b"a number of its own".as_slice() } else { value };
             self.tell(format!("{what} header {name}"), value);
         }
     }
@@ -350,7 +350,8 @@ fn users(pair: &Pair) -> String {
         user: [User<'a>; 1],
     }
     let user = User { password_hash: PASSWORD_HASH, default_purpose: PURPOSES[0], subject: &pair.subject };
-    toml::to_string(&File { user: [user] }).expect("a users file")
+    let file = toml::Value::try_from(File { user: [user] }).expect("a users file");
+    toml::to_string(&file).expect("a users file")
 }
 
 /// The policy of a pair as its administrator writes it.

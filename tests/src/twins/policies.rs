@@ -2,6 +2,7 @@
 //! in plain Rust by what a row filter and a mask say of themselves. Nothing here asks what a site decides.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Schema};
@@ -130,7 +131,7 @@ impl Treatment {
     /// What the asker sees of the values; `None` for nothing.
     pub fn shows(&self, values: &ArrayRef) -> Option<ArrayRef> {
         match self {
-            Treatment::Clear => Some(values.clone()),
+            Treatment::Clear => Some(Arc::clone(values)),
             Treatment::Masked(ColumnMask::Hide) => None,
             Treatment::Masked(mask) => {
                 let masked = mask.apply(values, pseudonyms(mask).as_ref());

@@ -164,8 +164,8 @@ fn one(rng: &mut StdRng, tables: &[Table], granted: &[&Table], relations: &[Rela
         2 if !released.is_empty() => Question::Plain(misused(rng, released[0])),
         3 => Question::Plain(unknown(rng, tables)),
         4 => Question::Plain(listing(rng, tables)),
-        5..=8 => Question::Plain(plain(rng, &pick(rng, granted))),
-        _ if relations.is_empty() => Question::Plain(plain(rng, &pick(rng, granted))),
+        5..=8 => Question::Plain(plain(rng, granted)),
+        _ if relations.is_empty() => Question::Plain(plain(rng, granted)),
         number => random(rng, relations, number == 19),
     };
     Asked::Statement(question, way)
@@ -258,7 +258,8 @@ fn columns(table: &Table, fits: impl Fn(Type) -> bool) -> Vec<String> {
 }
 
 /// Short statements, each with one clause in which a hidden value would be met first.
-fn plain(rng: &mut StdRng, table: &Table) -> String {
+fn plain(rng: &mut StdRng, granted: &[&Table]) -> String {
+    let table = pick(rng, granted);
     let from = name(rng, table);
     let or = |columns: Vec<String>, otherwise: &str| {
         if columns.is_empty() { vec![otherwise.to_string()] } else { columns }
@@ -348,13 +349,15 @@ fn unknown(rng: &mut StdRng, tables: &[Table]) -> String {
     let table = pick(rng, tables);
     let from = name(rng, &table);
     let columns: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
-    let hidden = table.columns.iter().filter(|column| seen(&table, column).is_none());
-    let hidden = pick(rng, &hidden.map(|column| column.name.clone()).chain([pick(rng, &columns)]).collect::<Vec<_>>());
+    let unseen = table.columns.iter().filter(|column| seen(&table, column).is_none());
+    let unseen: Vec<String> = unseen.map(|column| column.name.clone()).collect();
+    let any = pick(rng, &columns);
+    let hidden = if unseen.is_empty() { any.clone() } else { pick(rng, &unseen) };
     pick(rng, &[
         format!("SELECT {} FROM {from}", quote(&hidden)),
         format!("SELECT {} FROM {from}", quote(&format!("{hidden}s"))),
         format!("SELECT count(*) FROM {from} WHERE {} IS NULL", quote(&hidden)),
-        format!("SELECT {} FROM {from} ORDER BY {}", quote(&pick(rng, &columns)), quote(&hidden)),
+        format!("SELECT {} FROM {from} ORDER BY {}", quote(&any), quote(&hidden)),
         "SELECT nosuch FROM data.t0".to_string(),
         "SELECT * FROM data.t2".to_string(),
         "SELECT * FROM data.t9".to_string(),
