@@ -13,3 +13,4 @@ mod purpose;
 mod random;
 mod shell;
 mod statement;
+mod twin_worlds;
