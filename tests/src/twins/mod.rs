@@ -83,7 +83,11 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "the worlds of pair {0} can be told apart; CHANCERY_TWINS_SEED={0} CHANCERY_TWINS=1 repeats it", self.seed)?;
+        writeln!(
+            f,
+            "the worlds of pair {0} can be told apart; CHANCERY_TWINS_SEED={0} CHANCERY_TWINS=1 repeats it",
+            self.seed
+        )?;
         writeln!(f, "asked: {}\n{}\n", self.question, self.difference)?;
         writeln!(f, "policy:\n{}columns:\n{}", policy_text(&self.pair), treatments(&self.pair))?;
         for (number, world) in self.pair.worlds.iter().enumerate() {

@@ -177,8 +177,7 @@ impl Table {
     fn row(&self, rng: &mut StdRng, filter: &Filter, is_kept: bool) -> Option<Vec<ScalarValue>> {
         (0..TRIES).find_map(|_| {
             let temper = |column: &Column| if is_kept { column.temper } else { Temper::Wild };
-            let cells: Vec<_> =
-                self.columns.iter().map(|column| column.kind.value(rng, temper(column))).collect();
+            let cells: Vec<_> = self.columns.iter().map(|column| column.kind.value(rng, temper(column))).collect();
             (self.keeps(filter, &cells) == is_kept).then_some(cells)
         })
     }
@@ -208,8 +207,12 @@ fn other(rng: &mut StdRng, kind: Kind, value: &ScalarValue, treatment: &Treatmen
         None => true,
         Some(shown) => shown.slice(0, 1) == shown.slice(index + 1, 1),
     };
-    let shown: Vec<&ScalarValue> =
-        candidates.iter().enumerate().filter(|(index, other)| *other != value && alike(*index)).map(|(_, other)| other).collect();
+    let shown: Vec<&ScalarValue> = candidates
+        .iter()
+        .enumerate()
+        .filter(|(index, other)| *other != value && alike(*index))
+        .map(|(_, other)| other)
+        .collect();
     shown.choose(rng).map_or_else(|| value.clone(), |other| (*other).clone())
 }
 
@@ -324,8 +327,8 @@ impl Contents {
             return fs::write(path.with_extension("csv"), delimited(table, rows)).expect("a writable directory");
         }
         let columns = table.columns.iter().enumerate();
-        let arrays = columns
-            .map(|(position, column)| array(column.kind, rows.iter().map(|row| row.cells[position].clone())));
+        let arrays =
+            columns.map(|(position, column)| array(column.kind, rows.iter().map(|row| row.cells[position].clone())));
         let batch = RecordBatch::try_new(table.schema(), arrays.collect()).expect("columns of one length");
         let file = fs::File::create(path.with_extension("parquet")).expect("a writable directory");
         let mut writer =
