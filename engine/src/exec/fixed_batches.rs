@@ -18,9 +18,8 @@ use futures::{StreamExt, stream};
 pub fn fixed_batches(batches: SendableRecordBatchStream, rows: usize) -> SendableRecordBatchStream {
     let schema = batches.schema();
     let cutter = Cutter { batches, coming: BatchCoalescer::new(Arc::clone(&schema), rows), rows, ended: false };
-    let cut = stream::try_unfold(cutter, |mut cutter| async move {
-        Ok(cutter.next().await?.map(|batch| (batch, cutter)))
-    });
+    let cut =
+        stream::try_unfold(cutter, |mut cutter| async move { Ok(cutter.next().await?.map(|batch| (batch, cutter))) });
     Box::pin(RecordBatchStreamAdapter::new(schema, cut))
 }
 

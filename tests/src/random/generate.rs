@@ -13,7 +13,8 @@ const ROWS_MAX: usize = 4_000;
 
 /// A random statement over these tables.
 pub fn statement(rng: &mut StdRng, tables: &[Relation]) -> Relation {
-    Generator { rng, tables: tables.to_vec(), templates: TEMPLATES.to_vec(), is_unruly: false, expressions: 0 }.statement(4)
+    Generator { rng, tables: tables.to_vec(), templates: TEMPLATES.to_vec(), is_unruly: false, expressions: 0 }
+        .statement(4)
 }
 
 /// A random statement that may fail for one row and not for another: also of the `fallible` templates, and LIMIT may stand

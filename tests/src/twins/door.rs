@@ -103,7 +103,10 @@ impl Transcript {
         self.tell(format!("frame {number} header"), frame.data_header.as_ref());
         self.tell(format!("frame {number} body"), frame.data_body.as_ref());
         self.tell(format!("frame {number} metadata"), frame.app_metadata.as_ref());
-        self.tell(format!("frame {number} descriptor"), frame.flight_descriptor.clone().unwrap_or_default().encode_to_vec());
+        self.tell(
+            format!("frame {number} descriptor"),
+            frame.flight_descriptor.clone().unwrap_or_default().encode_to_vec(),
+        );
     }
 
     /// A FlightInfo but for its ticket, which is sealed anew each time.
@@ -239,8 +242,7 @@ impl Door {
     async fn by_coordinator(&self, sql: &str, transcript: &mut Transcript) -> Result<(), Status> {
         let admitted = Admitted { handle: None, timeout: Duration::from_secs(600) };
         let refused = |error| to_status(&error, None);
-        let running =
-            self.site.queries().begin(QueryId::random(), &self.asker, sql, admitted).map_err(refused)?;
+        let running = self.site.queries().begin(QueryId::random(), &self.asker, sql, admitted).map_err(refused)?;
         let (site, record, question) = (Arc::clone(&self.site), Arc::clone(running.record()), Question::new(sql));
         let batches = threads::run(async move { site.execute(record, question).await }).await.map_err(refused)?;
         let egress = Egress { ending: Ending::Trailer, compression: None, limits: Arc::clone(&self.limits) };
@@ -330,7 +332,10 @@ fn configuration(pair: &Pair) -> String {
     for table in &pair.tables {
         text += &format!("[[source.table]]\nname = {0:?}\npath = {0:?}\n", table.name);
         if table.is_text {
-            let columns = table.columns.iter().map(|column| format!("{:?}", format!("{}:{}", column.name, column.kind.data_type())));
+            let columns = table
+                .columns
+                .iter()
+                .map(|column| format!("{:?}", format!("{}:{}", column.name, column.kind.data_type())));
             text += &format!("null_text = [{NULL_TEXT:?}]\nschema = [{}]\n", columns.collect::<Vec<_>>().join(", "));
         }
     }

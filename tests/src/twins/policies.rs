@@ -137,6 +137,7 @@ impl Treatment {
                 let masked = mask.apply(values, pseudonyms(mask).as_ref());
                 Some(masked.unwrap_or_else(|error| panic!("{mask}: {error}")))
             }
+            Treatment::AggregateOnly(..) if values.is_empty() => Some(Arc::clone(values)),
             Treatment::AggregateOnly(low, high) => {
                 let rows = (0..values.len()).map(|row| ScalarValue::try_from_array(values, row).expect("a row"));
                 let clamped = rows.map(|value| clamp(value, low, high));
@@ -302,7 +303,8 @@ impl Author<'_> {
     }
 
     fn masks(&mut self) {
-        let kept: Vec<String> = self.made.release.iter().flat_map(|rule| rule.group_by.iter().chain([&rule.entity]).cloned()).collect();
+        let kept: Vec<String> =
+            self.made.release.iter().flat_map(|rule| rule.group_by.iter().chain([&rule.entity]).cloned()).collect();
         let mut columns: Vec<Column> = self.columns.to_vec();
         columns.retain(|column| !kept.contains(&column.name) && !self.made.treatments.contains_key(&column.name));
         columns.shuffle(self.rng);
@@ -348,8 +350,7 @@ impl Author<'_> {
             ColumnMask::Generalise(self.mapping(kind)),
             ColumnMask::Pseudonym(self.pick(&["person", "thing"]).to_string()),
         ];
-        let fitting: Vec<ColumnMask> =
-            masks.into_iter().filter(|mask| mask.check(&kind.data_type()).is_ok()).collect();
+        let fitting: Vec<ColumnMask> = masks.into_iter().filter(|mask| mask.check(&kind.data_type()).is_ok()).collect();
         self.pick(&fitting)
     }
 
@@ -385,7 +386,9 @@ fn written(value: &ScalarValue) -> Option<Value> {
         ScalarValue::Boolean(Some(value)) => Some(Value::Boolean(*value)),
         ScalarValue::Int32(Some(value)) => Some(Value::Integer((*value).into())),
         ScalarValue::Int64(Some(value)) => Some(Value::Integer(*value)),
-        ScalarValue::Decimal128(Some(value), _, _) => Some(digits(format!("{}.{:02}", value / 100, (value % 100).abs()))),
+        ScalarValue::Decimal128(Some(value), _, _) => {
+            Some(digits(format!("{}.{:02}", value / 100, (value % 100).abs())))
+        }
         ScalarValue::Float64(Some(value)) => Some(digits(format!("{:.3}", value))),
         ScalarValue::Utf8(Some(text)) => Some(Value::Text(text.clone())),
         ScalarValue::Date32(_) | ScalarValue::TimestampMicrosecond(..) => {

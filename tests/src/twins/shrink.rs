@@ -40,7 +40,8 @@ fn fewer_tables(pair: &Pair) -> Vec<Pair> {
 fn fewer_rows(pair: &Pair) -> Vec<Pair> {
     let mut smaller = vec![];
     for table in 0..pair.tables.len() {
-        let mut ids: Vec<usize> = pair.worlds.iter().flat_map(|world| world[table].rows.iter().map(|row| row.id)).collect();
+        let mut ids: Vec<usize> =
+            pair.worlds.iter().flat_map(|world| world[table].rows.iter().map(|row| row.id)).collect();
         ids.sort_unstable();
         ids.dedup();
         let mut part = ids.len().div_ceil(2);
@@ -68,10 +69,8 @@ fn smaller_statements(pair: &Pair) -> Vec<Pair> {
 fn fewer_policies(pair: &Pair) -> Vec<Pair> {
     let each = |table: usize| (0..pair.tables[table].policy.written.len()).map(move |index| (table, index));
     let all = (0..pair.tables.len()).flat_map(each);
-    all.map(|(table, index)| {
-        changed(pair, |copy| copy.tables[table].policy = copy.tables[table].policy.without(index))
-    })
-    .collect()
+    all.map(|(table, index)| changed(pair, |copy| copy.tables[table].policy = copy.tables[table].policy.without(index)))
+        .collect()
 }
 
 /// Without a column that no policy names.
@@ -98,7 +97,9 @@ fn fewer_columns(pair: &Pair) -> Vec<Pair> {
 fn plainer_files(pair: &Pair) -> Vec<Pair> {
     let plain = Layout { row_group_rows: 1_000, ..Layout::default() };
     let is_plain = |table: usize| {
-        pair.worlds.iter().all(|world| world[table].layout.cuts.is_empty() && world[table].layout.row_group_rows == 1_000)
+        pair.worlds
+            .iter()
+            .all(|world| world[table].layout.cuts.is_empty() && world[table].layout.row_group_rows == 1_000)
     };
     let others = (0..pair.tables.len()).filter(|table| !is_plain(*table));
     others

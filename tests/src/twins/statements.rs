@@ -183,7 +183,7 @@ fn random(rng: &mut StdRng, relations: &[Relation], is_explained: bool) -> Quest
     };
     let is_limited = matches!(relation, Relation::Top { .. });
     let after = match rng.random_range(0..3) {
-        0 if !is_limited => format!(" LIMIT {}", rng.random_range(0..12)),
+        0 if !is_limited => format!(" LIMIT {}", rng.random_range(1..12)),
         _ => String::new(),
     };
     Question::Random { before, relation, after }
@@ -211,11 +211,14 @@ fn relation(rng: &mut StdRng, table: &Table) -> Option<Relation> {
 /// One of the table's names.
 fn name(rng: &mut StdRng, table: &Table) -> String {
     let table = &table.name;
-    pick(rng, &[
-        format!("\"{SITE}\".\"{SOURCE}\".\"{table}\""),
-        format!("{SOURCE}.{table}"),
-        format!("{SITE}.{SOURCE}.{}", table.to_uppercase()),
-    ])
+    pick(
+        rng,
+        &[
+            format!("\"{SITE}\".\"{SOURCE}\".\"{table}\""),
+            format!("{SOURCE}.{table}"),
+            format!("{SITE}.{SOURCE}.{}", table.to_uppercase()),
+        ],
+    )
 }
 
 /// The type of a column once it is treated; `None` for one that may not be read.
@@ -269,37 +272,52 @@ fn plain(rng: &mut StdRng, granted: &[&Table]) -> String {
     let any = pick(rng, &or(columns(table, |of| of != Type::Shown), "1"));
     let limit = rng.random_range(1..8);
     let divisor = rng.random_range(-1..10);
-    pick(rng, &[
-        format!("SELECT * FROM {from}"),
-        format!("SELECT * FROM {from} LIMIT {limit} OFFSET 2"),
-        format!("SELECT {any}, CAST({text} AS BIGINT) FROM {from}"),
-        format!("SELECT CAST({text} AS BIGINT) FROM {from} LIMIT {limit}"),
-        format!("SELECT {any} FROM {from} WHERE CAST({text} AS BIGINT) > 0"),
-        format!("SELECT {any} FROM {from} WHERE {text} > 5 LIMIT {limit}"),
-        format!("SELECT {any}, 100 / ({number} - {divisor}) AS d FROM {from} ORDER BY d"),
-        format!("SELECT {any} FROM {from} WHERE 1 / ({number} - {divisor}) >= 0 OR {any} IS NULL"),
-        format!("SELECT {any} FROM {from} WHERE CASE WHEN {number} = {divisor} THEN 1 / 0 ELSE 1 END = 1"),
-        format!("SELECT count(*), sum({number}), min({any}), max({text}) FROM {from}"),
-        format!("SELECT {any}, count(*) FROM {from} GROUP BY {any}"),
-        format!("SELECT {any}, count(*) AS n FROM {from} GROUP BY {any} HAVING 10 / (count(*) - 2) > 0 ORDER BY n, {any}"),
-        format!("SELECT CAST({text} AS BIGINT) % 3 AS k, count(*) FROM {from} GROUP BY k ORDER BY k"),
-        format!("SELECT DISTINCT {any}, {number} FROM {from} ORDER BY {number} DESC LIMIT {limit}"),
-        format!("SELECT a.{any}, b.{number} FROM {from} a JOIN {from} b ON a.{number} = CAST(b.{text} AS BIGINT)"),
-        format!("SELECT a.{any} FROM {from} a LEFT JOIN {from} b ON a.{number} = b.{number} AND 10 / (b.{number} - {divisor}) > 1"),
-        format!("SELECT {any}, sum({number}) OVER (ORDER BY CAST({text} AS BIGINT)) FROM {from}"),
-        format!("SELECT {any}, row_number() OVER (), lag({any}) OVER (ORDER BY {number}) FROM {from}"),
-        format!("WITH w AS (SELECT CAST({text} AS BIGINT) AS x, {any} AS y FROM {from}) SELECT y FROM w WHERE x > 3 LIMIT {limit}"),
-        format!("SELECT {any} FROM {from} WHERE {number} IN (SELECT CAST({text} AS BIGINT) FROM {from})"),
-        format!("SELECT {any} FROM {from} o WHERE EXISTS (SELECT 1 FROM {from} i WHERE i.{number} = o.{number} AND 7 / i.{number} > 0)"),
-        format!("SELECT {any} FROM {from} UNION ALL SELECT {any} FROM {from} LIMIT {limit}"),
-        format!("SELECT (SELECT max(CAST({text} AS BIGINT)) FROM {from}), 1 / 1"),
-        format!("SELECT {any} FROM {from} WHERE 1 / 0 > 0"),
-        format!("SELECT avg({number}), stddev({number}), median({number}), approx_distinct({any}) FROM {from}"),
-        format!("SELECT string_agg({text}, ',') , array_agg({any}), first_value({any}), last_value({text}) FROM {from}"),
-        format!("SELECT sum(CAST({number} AS DOUBLE) / 7), avg(sqrt(abs({number}) + 0.1)), corr({number}, {number}) FROM {from}"),
-        format!("TABLE {from}"),
-        format!("DESCRIBE {from}"),
-    ])
+    pick(
+        rng,
+        &[
+            format!("SELECT * FROM {from}"),
+            format!("SELECT * FROM {from} LIMIT {limit} OFFSET 2"),
+            format!("SELECT {any}, CAST({text} AS BIGINT) FROM {from}"),
+            format!("SELECT CAST({text} AS BIGINT) FROM {from} LIMIT {limit}"),
+            format!("SELECT {any} FROM {from} WHERE CAST({text} AS BIGINT) > 0"),
+            format!("SELECT {any} FROM {from} WHERE {text} > 5 LIMIT {limit}"),
+            format!("SELECT {any}, 100 / ({number} - {divisor}) AS d FROM {from} ORDER BY d"),
+            format!("SELECT {any} FROM {from} WHERE 1 / ({number} - {divisor}) >= 0 OR {any} IS NULL"),
+            format!("SELECT {any} FROM {from} WHERE CASE WHEN {number} = {divisor} THEN 1 / 0 ELSE 1 END = 1"),
+            format!("SELECT count(*), sum({number}), min({any}), max({text}) FROM {from}"),
+            format!("SELECT {any}, count(*) FROM {from} GROUP BY {any}"),
+            format!(
+                "SELECT {any}, count(*) AS n FROM {from} GROUP BY {any} HAVING 10 / (count(*) - 2) > 0 ORDER BY n, {any}"
+            ),
+            format!("SELECT CAST({text} AS BIGINT) % 3 AS k, count(*) FROM {from} GROUP BY k ORDER BY k"),
+            format!("SELECT DISTINCT {any}, {number} FROM {from} ORDER BY {number} DESC LIMIT {limit}"),
+            format!("SELECT a.{any}, b.{number} FROM {from} a JOIN {from} b ON a.{number} = CAST(b.{text} AS BIGINT)"),
+            format!(
+                "SELECT a.{any} FROM {from} a LEFT JOIN {from} b ON a.{number} = b.{number} AND 10 / (b.{number} - {divisor}) > 1"
+            ),
+            format!("SELECT {any}, sum({number}) OVER (ORDER BY CAST({text} AS BIGINT)) FROM {from}"),
+            format!("SELECT {any}, row_number() OVER (), lag({any}) OVER (ORDER BY {number}) FROM {from}"),
+            format!(
+                "WITH w AS (SELECT CAST({text} AS BIGINT) AS x, {any} AS y FROM {from}) SELECT y FROM w WHERE x > 3 LIMIT {limit}"
+            ),
+            format!("SELECT {any} FROM {from} WHERE {number} IN (SELECT CAST({text} AS BIGINT) FROM {from})"),
+            format!(
+                "SELECT {any} FROM {from} o WHERE EXISTS (SELECT 1 FROM {from} i WHERE i.{number} = o.{number} AND 7 / i.{number} > 0)"
+            ),
+            format!("SELECT {any} FROM {from} UNION ALL SELECT {any} FROM {from} LIMIT {limit}"),
+            format!("SELECT (SELECT max(CAST({text} AS BIGINT)) FROM {from}), 1 / 1"),
+            format!("SELECT {any} FROM {from} WHERE 1 / 0 > 0"),
+            format!("SELECT avg({number}), stddev({number}), median({number}), approx_distinct({any}) FROM {from}"),
+            format!(
+                "SELECT string_agg({text}, ',') , array_agg({any}), first_value({any}), last_value({text}) FROM {from}"
+            ),
+            format!(
+                "SELECT sum(CAST({number} AS DOUBLE) / 7), avg(sqrt(abs({number}) + 0.1)), corr({number}, {number}) FROM {from}"
+            ),
+            format!("TABLE {from}"),
+            format!("DESCRIBE {from}"),
+        ],
+    )
 }
 
 /// Aggregates of an aggregate-only column, as they may be used.
@@ -318,9 +336,13 @@ fn aggregates(rng: &mut StdRng, table: &Table) -> String {
     let call = pick(rng, &calls);
     let items: Vec<String> = keys.iter().cloned().chain([call.clone(), pick(rng, &calls)]).collect();
     let text = columns(table, |of| of == Type::Text).into_iter().next().unwrap_or_else(|| "'4'".to_string());
-    let filter = pick(rng, &[String::new(), String::new(), format!(" WHERE CAST({text} AS BIGINT) > 3"), format!(" WHERE {text} > 'a'")]);
+    let filter = pick(
+        rng,
+        &[String::new(), String::new(), format!(" WHERE CAST({text} AS BIGINT) > 3"), format!(" WHERE {text} > 'a'")],
+    );
     let group = if keys.is_empty() { String::new() } else { format!(" GROUP BY {}", keys.join(", ")) };
-    let having = pick(rng, &[String::new(), String::new(), format!(" HAVING {call} > 3"), format!(" HAVING 100 / {call} > 3")]);
+    let having =
+        pick(rng, &[String::new(), String::new(), format!(" HAVING {call} > 3"), format!(" HAVING 100 / {call} > 3")]);
     let order = pick(rng, &[String::new(), format!(" ORDER BY {call} DESC"), " ORDER BY 1 LIMIT 2".to_string()]);
     format!("SELECT {} FROM {from}{filter}{group}{having}{order}", items.join(", "))
 }
@@ -329,19 +351,22 @@ fn aggregates(rng: &mut StdRng, table: &Table) -> String {
 fn misused(rng: &mut StdRng, table: &Table) -> String {
     let Some(rule) = &table.policy.release else { return String::new() };
     let (from, summed) = (name(rng, table), quote(&rule.bounds[0].0));
-    pick(rng, &[
-        format!("SELECT {summed} FROM {from}"),
-        format!("SELECT * FROM {from}"),
-        format!("SELECT max({summed}) FROM {from}"),
-        format!("SELECT sum({summed} + 1) FROM {from}"),
-        format!("SELECT sum(1 / {summed}) FROM {from}"),
-        format!("SELECT count(*) FROM {from} WHERE {summed} > 5"),
-        format!("SELECT sum({summed}) FILTER (WHERE {summed} > 5) FROM {from}"),
-        format!("SELECT {summed}, count(*) FROM {from} GROUP BY {summed}"),
-        format!("SELECT sum({summed}) FROM (SELECT {summed} FROM {from} UNION ALL SELECT {summed} FROM {from}) u"),
-        format!("SELECT sum(a.{summed}) FROM {from} a CROSS JOIN (VALUES (1), (2)) v"),
-        format!("SELECT sum({summed}) OVER () FROM {from}"),
-    ])
+    pick(
+        rng,
+        &[
+            format!("SELECT {summed} FROM {from}"),
+            format!("SELECT * FROM {from}"),
+            format!("SELECT max({summed}) FROM {from}"),
+            format!("SELECT sum({summed} + 1) FROM {from}"),
+            format!("SELECT sum(1 / {summed}) FROM {from}"),
+            format!("SELECT count(*) FROM {from} WHERE {summed} > 5"),
+            format!("SELECT sum({summed}) FILTER (WHERE {summed} > 5) FROM {from}"),
+            format!("SELECT {summed}, count(*) FROM {from} GROUP BY {summed}"),
+            format!("SELECT sum({summed}) FROM (SELECT {summed} FROM {from} UNION ALL SELECT {summed} FROM {from}) u"),
+            format!("SELECT sum(a.{summed}) FROM {from} a CROSS JOIN (VALUES (1), (2)) v"),
+            format!("SELECT sum({summed}) OVER () FROM {from}"),
+        ],
+    )
 }
 
 /// Names that are not there, or not for the asker; some of them near those that are.
@@ -353,38 +378,44 @@ fn unknown(rng: &mut StdRng, tables: &[Table]) -> String {
     let unseen: Vec<String> = unseen.map(|column| column.name.clone()).collect();
     let any = pick(rng, &columns);
     let hidden = if unseen.is_empty() { any.clone() } else { pick(rng, &unseen) };
-    pick(rng, &[
-        format!("SELECT {} FROM {from}", quote(&hidden)),
-        format!("SELECT {} FROM {from}", quote(&format!("{hidden}s"))),
-        format!("SELECT count(*) FROM {from} WHERE {} IS NULL", quote(&hidden)),
-        format!("SELECT {} FROM {from} ORDER BY {}", quote(&any), quote(&hidden)),
-        "SELECT nosuch FROM data.t0".to_string(),
-        "SELECT * FROM data.t2".to_string(),
-        "SELECT * FROM data.t9".to_string(),
-        "SELECT count(*) FROM nodata.t0".to_string(),
-        format!("SELECT nosuch({}) FROM {from}", quote(&hidden)),
-        format!("SELECT * FROM {from} x JOIN {from} y USING ({})", quote(&hidden)),
-    ])
+    pick(
+        rng,
+        &[
+            format!("SELECT {} FROM {from}", quote(&hidden)),
+            format!("SELECT {} FROM {from}", quote(&format!("{hidden}s"))),
+            format!("SELECT count(*) FROM {from} WHERE {} IS NULL", quote(&hidden)),
+            format!("SELECT {} FROM {from} ORDER BY {}", quote(&any), quote(&hidden)),
+            "SELECT nosuch FROM data.t0".to_string(),
+            "SELECT * FROM data.t2".to_string(),
+            "SELECT * FROM data.t9".to_string(),
+            "SELECT count(*) FROM nodata.t0".to_string(),
+            format!("SELECT nosuch({}) FROM {from}", quote(&hidden)),
+            format!("SELECT * FROM {from} x JOIN {from} y USING ({})", quote(&hidden)),
+        ],
+    )
 }
 
 /// Statements about tables, and statements that are refused.
 fn listing(rng: &mut StdRng, tables: &[Table]) -> String {
     let table = pick(rng, tables);
     let from = name(rng, &table);
-    pick(rng, &[
-        "SELECT * FROM information_schema.columns ORDER BY 1, 2, 3, 4".to_string(),
-        "SELECT table_name, count(*) FROM information_schema.columns GROUP BY table_name".to_string(),
-        "SELECT * FROM information_schema.tables".to_string(),
-        "SHOW TABLES".to_string(),
-        format!("SHOW COLUMNS FROM {from}"),
-        format!("EXPLAIN SELECT * FROM {from}"),
-        format!("EXPLAIN POLICY SELECT * FROM {from}"),
-        format!("EXPLAIN VERBOSE SELECT count(*) FROM {from}"),
-        format!("EXPLAIN ANALYZE SELECT count(*) FROM {from}"),
-        format!("SHOW EFFECTIVE POLICY ON {SOURCE}.{} FOR ROLE analyst", table.name),
-        "SHOW POLICIES".to_string(),
-        format!("COPY {from} TO '/tmp/x'"),
-        format!("SELECT input_file_name() FROM {from}"),
-        format!("INSERT INTO {from} SELECT * FROM {from}"),
-    ])
+    pick(
+        rng,
+        &[
+            "SELECT * FROM information_schema.columns ORDER BY 1, 2, 3, 4".to_string(),
+            "SELECT table_name, count(*) FROM information_schema.columns GROUP BY table_name".to_string(),
+            "SELECT * FROM information_schema.tables".to_string(),
+            "SHOW TABLES".to_string(),
+            format!("SHOW COLUMNS FROM {from}"),
+            format!("EXPLAIN SELECT * FROM {from}"),
+            format!("EXPLAIN POLICY SELECT * FROM {from}"),
+            format!("EXPLAIN VERBOSE SELECT count(*) FROM {from}"),
+            format!("EXPLAIN ANALYZE SELECT count(*) FROM {from}"),
+            format!("SHOW EFFECTIVE POLICY ON {SOURCE}.{} FOR ROLE analyst", table.name),
+            "SHOW POLICIES".to_string(),
+            format!("COPY {from} TO '/tmp/x'"),
+            format!("SELECT input_file_name() FROM {from}"),
+            format!("INSERT INTO {from} SELECT * FROM {from}"),
+        ],
+    )
 }

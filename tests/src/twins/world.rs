@@ -47,6 +47,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Kept as delimited text; else as Parquet.
     pub is_text: bool,
+    /// Whether Parquet files tell of each column what is in it: where no row is hidden, a coordinator is told so.
+    pub has_statistics: bool,
     /// Who may see what of it.
     pub policy: TablePolicy,
 }
@@ -76,7 +78,7 @@ pub struct Layout {
     pub cuts: Vec<usize>,
     /// Rows of a row group.
     pub row_group_rows: usize,
-    /// Whether values stand in dictionaries, compressed, with statistics.
+    /// Whether values stand as they are, not in dictionaries and not compressed.
     pub is_plain: bool,
     /// What the writer noted in the file.
     pub note: String,
@@ -177,8 +179,7 @@ impl Table {
     fn row(&self, rng: &mut StdRng, filter: &Filter, is_kept: bool) -> Option<Vec<ScalarValue>> {
         (0..TRIES).find_map(|_| {
             let temper = |column: &Column| if is_kept { column.temper } else { Temper::Wild };
-            let cells: Vec<_> =
-                self.columns.iter().map(|column| column.kind.value(rng, temper(column))).collect();
+            let cells: Vec<_> = self.columns.iter().map(|column| column.kind.value(rng, temper(column))).collect();
             (self.keeps(filter, &cells) == is_kept).then_some(cells)
         })
     }
@@ -208,8 +209,12 @@ fn other(rng: &mut StdRng, kind: Kind, value: &ScalarValue, treatment: &Treatmen
         None => true,
         Some(shown) => shown.slice(0, 1) == shown.slice(index + 1, 1),
     };
-    let shown: Vec<&ScalarValue> =
-        candidates.iter().enumerate().filter(|(index, other)| *other != value && alike(*index)).map(|(_, other)| other).collect();
+    let shown: Vec<&ScalarValue> = candidates
+        .iter()
+        .enumerate()
+        .filter(|(index, other)| *other != value && alike(*index))
+        .map(|(_, other)| other)
+        .collect();
     shown.choose(rng).map_or_else(|| value.clone(), |other| (*other).clone())
 }
 
@@ -223,7 +228,13 @@ pub fn array(kind: Kind, values: impl IntoIterator<Item = ScalarValue>) -> Array
 
 /// A table with its policy, and what it holds in both worlds.
 fn table(rng: &mut StdRng, name: &str, subject: &Subject) -> (Table, [Contents; 2]) {
-    let mut table = Table { name: name.to_string(), columns: columns(rng), is_text: false, policy: no_policy() };
+    let mut table = Table {
+        name: name.to_string(),
+        columns: columns(rng),
+        is_text: false,
+        has_statistics: rng.random(),
+        policy: no_policy(),
+    };
     table.is_text = rng.random_range(0..4) == 0 && !table.columns.iter().any(|column| column.kind.is_nested());
     for _ in 0..8 {
         table.policy = policies::policy(rng, name, &table.columns);
@@ -324,8 +335,8 @@ impl Contents {
             return fs::write(path.with_extension("csv"), delimited(table, rows)).expect("a writable directory");
         }
         let columns = table.columns.iter().enumerate();
-        let arrays = columns
-            .map(|(position, column)| array(column.kind, rows.iter().map(|row| row.cells[position].clone())));
+        let arrays =
+            columns.map(|(position, column)| array(column.kind, rows.iter().map(|row| row.cells[position].clone())));
         let batch = RecordBatch::try_new(table.schema(), arrays.collect()).expect("columns of one length");
         let file = fs::File::create(path.with_extension("parquet")).expect("a writable directory");
         let mut writer =
@@ -342,7 +353,7 @@ impl Layout {
             .set_dictionary_enabled(!self.is_plain)
             .set_compression(if self.is_plain { Compression::UNCOMPRESSED } else { Compression::SNAPPY })
             .set_key_value_metadata(Some(vec![KeyValue::new("writer".to_string(), self.note.clone())]));
-        for column in table.columns.iter().filter(|column| self.is_plain || column.kind == Kind::Float) {
+        for column in table.columns.iter().filter(|column| !table.has_statistics || column.kind == Kind::Float) {
             let path = parquet::schema::types::ColumnPath::from(column.name.as_str());
             properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
         }
