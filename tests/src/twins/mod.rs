@@ -70,9 +70,9 @@ pub struct Summary {
     pub errors: std::collections::BTreeMap<String, usize>,
     /// Those that one world answers in several ways, as the order of two arms of a union hangs on who is first.
     pub by_chance: usize,
-    /// Hidden rows, of both worlds.
+    /// Hidden rows of tables with a row filter, of both worlds.
     pub hidden_rows: usize,
-    /// All rows, of both worlds.
+    /// All rows of these tables.
     pub rows: usize,
 }
 
@@ -153,7 +153,10 @@ async fn ask(plan: Plan, told_apart_max: usize) -> (Summary, Vec<Pair>) {
     while let Some(done) = pairs.next().await {
         match done.unwrap_or_else(|panic| panic!("a pair: {panic}")) {
             Ok(one) => summary.add(one),
-            Err(pair) => told_apart.push(*pair),
+            Err(pair) => {
+                println!("twin worlds: those of pair {} can be told apart by {}", pair.seed, pair.asked[0]);
+                told_apart.push(*pair);
+            }
         }
         if told_apart.len() >= told_apart_max {
             break;
@@ -265,9 +268,6 @@ async fn smallest(mut pair: Pair) -> Report {
         }
         break;
     }
-    let question = match &pair.asked[0] {
-        Asked::Statement(question, way) => format!("{} ({way:?})", question.sql()),
-        other => format!("{other:?}"),
-    };
+    let question = pair.asked[0].to_string();
     Report { seed: pair.seed, pair: Box::new(pair), question, difference: found }
 }

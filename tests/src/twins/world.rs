@@ -146,10 +146,11 @@ impl Pair {
         shown.collect()
     }
 
-    /// How many rows a world hides, and how many it has.
+    /// How many rows a world hides of the tables that have a row filter, and how many these have.
     pub fn hidden(&self, world: usize) -> (usize, usize) {
         let tables = self.tables.iter().zip(&self.worlds[world]);
-        tables.fold((0, 0), |(hidden, all), (table, contents)| {
+        let filtered = tables.filter(|(table, _)| !table.policy.filters.is_empty());
+        filtered.fold((0, 0), |(hidden, all), (table, contents)| {
             let filter = table.filter(&self.subject);
             let kept = contents.rows.iter().filter(|row| table.keeps(&filter, &row.cells)).count();
             (hidden + contents.rows.len() - kept, all + contents.rows.len())
