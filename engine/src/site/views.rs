@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use connectors::connector::TableDescription;
-use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Statistics};
 use policy::decision::{ColumnDecision, Decision, Treatment};
 use policy::resource::TableName;
@@ -95,7 +94,8 @@ fn is_visible(column: &ColumnDecision) -> bool {
     column.treatment != Treatment::Hidden
 }
 
-/// Where rows are hidden, nothing is told: a count or a bound is of all rows. Else counts, and of clear columns all.
+/// Where rows are hidden, nothing is told: a count or a bound is of all rows. Else counts, and of clear columns all. Never a
+/// size in bytes, which is the files' own.
 fn told_statistics(decision: &Decision, table: &TableDescription, schema: &SchemaRef) -> Statistics {
     let mut told = Statistics::new_unknown(schema);
     if thrown(Control::Statistics) {
@@ -114,11 +114,6 @@ fn told_statistics(decision: &Decision, table: &TableDescription, schema: &Schem
             _ => ColumnStatistics::new_unknown(),
         })
         .collect();
-    if decision.columns.iter().all(|column| column.treatment == Treatment::Clear) {
-        told.total_byte_size = table.statistics.total_byte_size;
-    } else {
-        told.total_byte_size = Precision::Absent;
-    }
     told
 }
 

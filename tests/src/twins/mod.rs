@@ -28,12 +28,16 @@ use std::fmt;
 use futures::{StreamExt, stream};
 
 use self::door::{Door, Transcript, policy_text, treatments};
-use self::statements::Asked;
+use self::statements::{Asked, Way};
 use self::world::Pair;
 use crate::environment::number;
 
 /// Statements of one pair: opening two sites costs as much as asking both a few times.
 const STATEMENTS: usize = 6;
+/// How often a question is asked again before its answers are said to differ.
+const TIMES_ASKED: usize = 6;
+/// So many differences are made small and shown.
+const REPORTS_MAX: usize = 4;
 /// Pairs at once; most of a site's opening is waiting for its policies' directory to be at rest.
 const AT_ONCE: usize = 8;
 
@@ -58,13 +62,17 @@ impl Plan {
 pub struct Summary {
     /// Questions that both worlds answered alike.
     pub asked: usize,
-    /// Those whose answer had rows.
+    /// Those for rows.
+    pub for_rows: usize,
+    /// Those of them whose answer had rows.
     pub with_rows: usize,
     /// Those whose answer was an error, by its first word.
     pub errors: std::collections::BTreeMap<String, usize>,
-    /// Hidden rows, of both worlds.
+    /// Those that one world answers in several ways, as the order of two arms of a union hangs on who is first.
+    pub by_chance: usize,
+    /// Hidden rows of tables with a row filter, of both worlds.
     pub hidden_rows: usize,
-    /// All rows, of both worlds.
+    /// All rows of these tables.
     pub rows: usize,
 }
 
@@ -79,6 +87,16 @@ pub struct Report {
     pub question: String,
     /// The first difference.
     pub difference: String,
+}
+
+/// Some of them.
+#[derive(Debug, Clone)]
+pub struct Reports(pub Vec<Report>);
+
+impl fmt::Display for Reports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|report| writeln!(f, "{report}"))
+    }
 }
 
 impl fmt::Display for Report {
@@ -106,33 +124,52 @@ impl fmt::Display for Report {
 /// Asks all pairs.
 ///
 /// # Errors
-/// The first pair, by number, whose worlds can be told apart, made small.
-pub async fn run(plan: Plan) -> Result<Summary, Box<Report>> {
+/// Pairs whose worlds can be told apart, made small: the first few, by number.
+pub async fn run(plan: Plan) -> Result<Summary, Reports> {
     println!("twin worlds: {plan:?}");
-    let seeds = stream::iter(plan.seed..plan.seed + plan.pairs);
-    let mut pairs = seeds.map(|seed| tokio::spawn(pair(seed))).buffered(AT_ONCE);
-    let mut summary = Summary::default();
-    while let Some(done) = pairs.next().await {
-        match done.unwrap_or_else(|panic| panic!("a pair: {panic}")) {
-            Ok(one) => summary.add(one),
-            Err(pair) => {
-                drop(pairs);
-                return Err(Box::new(smallest(*pair).await));
-            }
-        }
-    }
+    let (summary, told_apart) = ask(plan, REPORTS_MAX).await;
     println!("twin worlds: {summary:?}");
-    Ok(summary)
+    let mut reports = vec![];
+    for pair in told_apart {
+        reports.push(smallest(pair).await);
+    }
+    if reports.is_empty() { Ok(summary) } else { Err(Reports(reports)) }
 }
 
 /// The first difference among these pairs, made small.
 pub async fn first_difference(plan: Plan) -> Option<Report> {
-    run(plan).await.err().map(|report| *report)
+    match ask(plan, 1).await.1.pop() {
+        Some(pair) => Some(smallest(pair).await),
+        None => None,
+    }
+}
+
+/// Asks pairs until so many can be told apart.
+async fn ask(plan: Plan, told_apart_max: usize) -> (Summary, Vec<Pair>) {
+    let seeds = stream::iter(plan.seed..plan.seed + plan.pairs);
+    let mut pairs = seeds.map(|seed| tokio::spawn(pair(seed))).buffered(AT_ONCE);
+    let mut summary = Summary::default();
+    let mut told_apart = vec![];
+    while let Some(done) = pairs.next().await {
+        match done.unwrap_or_else(|panic| panic!("a pair: {panic}")) {
+            Ok(one) => summary.add(one),
+            Err(pair) => {
+                println!("twin worlds: those of pair {} can be told apart by {}", pair.seed, pair.asked[0]);
+                told_apart.push(*pair);
+            }
+        }
+        if told_apart.len() >= told_apart_max {
+            break;
+        }
+    }
+    (summary, told_apart)
 }
 
 impl Summary {
     fn add(&mut self, other: Summary) {
         self.asked += other.asked;
+        self.for_rows += other.for_rows;
+        self.by_chance += other.by_chance;
         self.with_rows += other.with_rows;
         self.hidden_rows += other.hidden_rows;
         self.rows += other.rows;
@@ -141,9 +178,11 @@ impl Summary {
         }
     }
 
-    fn count(&mut self, answer: &Transcript) {
+    fn count(&mut self, asked: &Asked, answer: &Transcript) {
         self.asked += 1;
-        self.with_rows += usize::from(!answer.failed && answer.frames > 0);
+        let is_for_rows = matches!(asked, Asked::Statement(_, way) if *way != Way::Schema);
+        self.for_rows += usize::from(is_for_rows);
+        self.with_rows += usize::from(is_for_rows && !answer.failed && answer.frames > 0);
         if let Some(message) = answer.told.iter().find(|told| told.what == "refusal message") {
             let text = String::from_utf8_lossy(&message.bytes);
             let code = text.split(':').next().unwrap_or_default().to_string();
@@ -161,22 +200,56 @@ async fn pair(seed: u64) -> Result<Summary, Box<Pair>> {
         summary.hidden_rows += hidden;
         summary.rows += rows;
     }
-    let (one, other) = tokio::join!(Door::open(&pair, 0), Door::open(&pair, 1));
+    let doors = open(&pair).await;
     for asked in &pair.asked {
-        let (first, second) = (one.ask(asked).await, other.ask(asked).await);
-        if first != second {
-            return Err(Box::new(Pair { asked: vec![asked.clone()], ..pair }));
+        match compare(&doors, asked).await {
+            Compared::Alike(answer) => summary.count(asked, &answer),
+            Compared::ByChance(answer) => {
+                summary.count(asked, &answer);
+                summary.by_chance += 1;
+            }
+            Compared::Apart(_) => return Err(Box::new(Pair { asked: vec![asked.clone()], ..pair })),
         }
-        summary.count(&first);
     }
     Ok(summary)
 }
 
+/// What came of asking two worlds the same.
+enum Compared {
+    /// One answer.
+    Alike(Transcript),
+    /// Several, and one of them from both worlds.
+    ByChance(Transcript),
+    /// No answer of one is one of the other; the first difference between the first two.
+    Apart(String),
+}
+
+async fn open(pair: &Pair) -> [Door; 2] {
+    let (one, other) = tokio::join!(Door::open(pair, 0), Door::open(pair, 1));
+    [one, other]
+}
+
+/// An answer may hang on timing, which is no secret: it is asked again, and worlds are alike if they have an answer in
+/// common.
+async fn compare([one, other]: &[Door; 2], asked: &Asked) -> Compared {
+    let (mut ones, mut others) = (vec![one.ask(asked).await], vec![other.ask(asked).await]);
+    let Some(difference) = ones[0].difference(&others[0]) else { return Compared::Alike(ones.remove(0)) };
+    for _ in 0..TIMES_ASKED {
+        ones.push(one.ask(asked).await);
+        others.push(other.ask(asked).await);
+        if let Some(common) = ones.iter().find(|answer| others.contains(answer)) {
+            return Compared::ByChance(common.clone());
+        }
+    }
+    Compared::Apart(difference)
+}
+
 /// What tells the worlds of a pair of one question apart.
 async fn difference(pair: &Pair) -> Option<String> {
-    let asked = pair.asked.first()?;
-    let (one, other) = tokio::join!(Door::open(pair, 0), Door::open(pair, 1));
-    one.ask(asked).await.difference(&other.ask(asked).await)
+    match compare(&open(pair).await, pair.asked.first()?).await {
+        Compared::Apart(difference) => Some(difference),
+        Compared::Alike(_) | Compared::ByChance(_) => None,
+    }
 }
 
 async fn smallest(mut pair: Pair) -> Report {
@@ -195,9 +268,6 @@ async fn smallest(mut pair: Pair) -> Report {
         }
         break;
     }
-    let question = match &pair.asked[0] {
-        Asked::Statement(question, way) => format!("{} ({way:?})", question.sql()),
-        other => format!("{other:?}"),
-    };
+    let question = pair.asked[0].to_string();
     Report { seed: pair.seed, pair: Box::new(pair), question, difference: found }
 }

@@ -137,6 +137,7 @@ impl Treatment {
                 let masked = mask.apply(values, pseudonyms(mask).as_ref());
                 Some(masked.unwrap_or_else(|error| panic!("{mask}: {error}")))
             }
+            Treatment::AggregateOnly(..) if values.is_empty() => Some(Arc::clone(values)),
             Treatment::AggregateOnly(low, high) => {
                 let rows = (0..values.len()).map(|row| ScalarValue::try_from_array(values, row).expect("a row"));
                 let clamped = rows.map(|value| clamp(value, low, high));

@@ -47,6 +47,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Kept as delimited text; else as Parquet.
     pub is_text: bool,
+    /// Whether Parquet files tell of each column what is in it: where no row is hidden, a coordinator is told so.
+    pub has_statistics: bool,
     /// Who may see what of it.
     pub policy: TablePolicy,
 }
@@ -76,7 +78,7 @@ pub struct Layout {
     pub cuts: Vec<usize>,
     /// Rows of a row group.
     pub row_group_rows: usize,
-    /// Whether values stand in dictionaries, compressed, with statistics.
+    /// Whether values stand as they are, not in dictionaries and not compressed.
     pub is_plain: bool,
     /// What the writer noted in the file.
     pub note: String,
@@ -144,10 +146,11 @@ impl Pair {
         shown.collect()
     }
 
-    /// How many rows a world hides, and how many it has.
+    /// How many rows a world hides of the tables that have a row filter, and how many these have.
     pub fn hidden(&self, world: usize) -> (usize, usize) {
         let tables = self.tables.iter().zip(&self.worlds[world]);
-        tables.fold((0, 0), |(hidden, all), (table, contents)| {
+        let filtered = tables.filter(|(table, _)| !table.policy.filters.is_empty());
+        filtered.fold((0, 0), |(hidden, all), (table, contents)| {
             let filter = table.filter(&self.subject);
             let kept = contents.rows.iter().filter(|row| table.keeps(&filter, &row.cells)).count();
             (hidden + contents.rows.len() - kept, all + contents.rows.len())
@@ -226,7 +229,13 @@ pub fn array(kind: Kind, values: impl IntoIterator<Item = ScalarValue>) -> Array
 
 /// A table with its policy, and what it holds in both worlds.
 fn table(rng: &mut StdRng, name: &str, subject: &Subject) -> (Table, [Contents; 2]) {
-    let mut table = Table { name: name.to_string(), columns: columns(rng), is_text: false, policy: no_policy() };
+    let mut table = Table {
+        name: name.to_string(),
+        columns: columns(rng),
+        is_text: false,
+        has_statistics: rng.random(),
+        policy: no_policy(),
+    };
     table.is_text = rng.random_range(0..4) == 0 && !table.columns.iter().any(|column| column.kind.is_nested());
     for _ in 0..8 {
         table.policy = policies::policy(rng, name, &table.columns);
@@ -345,7 +354,7 @@ impl Layout {
             .set_dictionary_enabled(!self.is_plain)
             .set_compression(if self.is_plain { Compression::UNCOMPRESSED } else { Compression::SNAPPY })
             .set_key_value_metadata(Some(vec![KeyValue::new("writer".to_string(), self.note.clone())]));
-        for column in table.columns.iter().filter(|column| self.is_plain || column.kind == Kind::Float) {
+        for column in table.columns.iter().filter(|column| !table.has_statistics || column.kind == Kind::Float) {
             let path = parquet::schema::types::ColumnPath::from(column.name.as_str());
             properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
         }
