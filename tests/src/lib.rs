@@ -8,6 +8,7 @@
 //! oracle      answers compared: exact but for floats, as multisets unless the order is total; a readable difference
 //!   └─ value      one value of an answer, free of how Arrow lays it out
 //! environment how much of it: what CI takes, unless a longer run asks for more
+//! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
 //! twins       pairs of sites that differ only in what an asker may not see: every byte that leaves is compared
 //! ```
@@ -21,6 +22,7 @@ pub mod dataset;
 pub mod edge;
 pub mod environment;
 pub mod oracle;
+pub mod policy;
 pub mod random;
 pub mod statements;
 pub mod tpch;
