@@ -1,5 +1,6 @@
 //! Every test that drives Chancery from outside, in one binary: one module a subject.
 
+mod attacks;
 mod borders;
 mod cli;
 mod conformance;
