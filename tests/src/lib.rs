@@ -9,6 +9,7 @@
 //!   └─ value      one value of an answer, free of how Arrow lays it out
 //! environment how much of it: what CI takes, unless a longer run asks for more
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
+//! twins       pairs of sites that differ only in what an asker may not see: every byte that leaves is compared
 //! ```
 //!
 //! **Invariant:** an expected answer comes from one DataFusion process over all the data, or from DuckDB: never from Chancery.
@@ -23,4 +24,5 @@ pub mod oracle;
 pub mod random;
 pub mod statements;
 pub mod tpch;
+pub mod twins;
 pub mod value;

@@ -14,3 +14,4 @@ mod purpose;
 mod random;
 mod shell;
 mod statement;
+mod twin_worlds;

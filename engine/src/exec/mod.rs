@@ -1,6 +1,7 @@
 //! The physical operators of our own, and which of DataFusion's physical rules run.
 
 pub mod filters_by_unique_names;
+pub mod fixed_batches;
 pub mod policy_barrier;
 pub mod release;
 pub mod remote_scan;

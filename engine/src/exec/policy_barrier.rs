@@ -26,11 +26,12 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, SendableRecordBatchStream,
 };
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
-use futures::{TryStreamExt, future};
+use futures::TryStreamExt;
 use policy::barrier::{Governed, PolicyBarrier};
 use policy::resource::TableName;
 
 use crate::error::{Code, EngineError};
+use crate::exec::fixed_batches::fixed_batches;
 
 /// Keeps a treated table apart from what reads it.
 #[derive(Debug)]
@@ -103,15 +104,15 @@ impl ExecutionPlan for PolicyBarrierExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let rows = context.session_config().batch_size();
         let batches = self.input.execute(partition, context)?;
         if self.governed.shows_all_rows() {
-            return Ok(batches);
+            return Ok(fixed_batches(batches, rows));
         }
         let table = self.governed.table.clone();
         let batches = batches.map_err(move |error| without_its_words(&table, error));
-        // A batch without rows is no batch: an expression without columns would be computed for it, and might fail.
-        let batches = batches.try_filter(|batch| future::ready(batch.num_rows() > 0));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+        // No batch is without rows: an expression without columns would be computed for it, and might fail.
+        Ok(fixed_batches(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)), rows))
     }
 
     fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {

@@ -1,14 +1,12 @@
-//! The way out: a result's batches made plain, re-cut, encoded, bounded in time, and closed with a trailer for peers.
+//! The way out: a result's batches re-cut, built anew, encoded, bounded in time, and closed with a trailer for peers.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
-use arrow_flight::encode::FlightDataEncoderBuilder;
-use arrow_flight::error::FlightError;
 use arrow_flight::utils::batches_to_flight_data;
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::IpcWriteOptions;
@@ -23,8 +21,10 @@ use tonic::Status;
 
 use crate::config::limits::Limits;
 use crate::error::{EngineError, Result};
+use crate::flight::messages::Messages;
+use crate::flight::rebuild::rebuild;
 use crate::flight::status::to_status;
-use crate::flight::wire_types::{conform, wire_schema};
+use crate::flight::wire_types::wire_schema;
 use crate::peer::trailer::Digest;
 use crate::session::queries::RunningQuery;
 
@@ -64,16 +64,16 @@ pub fn encode(
     let record = Arc::clone(running.record());
     let digest = Arc::new(Mutex::new(Digest::default()));
     let options = IpcWriteOptions::default().try_with_compression(egress.compression).map_err(EngineError::internal)?;
-    let bytes_target = egress.limits.flight_data_bytes_target;
+    let mut messages = Messages::new(options, egress.limits.flight_data_bytes_target);
+    let first = messages.schema(&schema);
     let ending = egress.ending;
     let outlet = Outlet::new(batches, running, Arc::clone(&schema), egress, Arc::clone(&digest));
-    let messages = FlightDataEncoderBuilder::new()
-        .with_schema(Arc::clone(&schema))
-        .with_options(options)
-        .with_max_flight_data_size(bytes_target)
-        .build(outlet.into_stream());
+    let following = outlet.into_stream().flat_map(move |batch| {
+        let encoded = batch.and_then(|batch| messages.batch(&batch).map_err(EngineError::internal));
+        stream::iter(encoded.map_or_else(|error| vec![Err(error)], |sent| sent.into_iter().map(Ok).collect()))
+    });
     let hashed = Arc::clone(&digest);
-    let messages = messages.map(move |message| match message {
+    let messages = stream::iter([Ok(first)]).chain(following).map(move |message| match message {
         Ok(data) => {
             record.add_bytes(data.encoded_len());
             if ending == Ending::Trailer {
@@ -81,7 +81,7 @@ pub fn encode(
             }
             Ok(data)
         }
-        Err(error) => Err(to_status(&describe(error), Some(&record.id))),
+        Err(error) => Err(to_status(&error, Some(&record.id))),
     });
     Ok(match ending {
         Ending::Plain => stop_at_error(messages).boxed(),
@@ -90,16 +90,6 @@ pub fn encode(
             stop_at_error(messages.chain(trailer)).boxed()
         }
     })
-}
-
-fn describe(error: FlightError) -> EngineError {
-    match error {
-        FlightError::ExternalError(inner) => match inner.downcast::<EngineError>() {
-            Ok(ours) => *ours,
-            Err(other) => EngineError::internal(other),
-        },
-        other => EngineError::internal(other),
-    }
 }
 
 /// Nothing follows an error: not a batch, and above all no trailer.
@@ -134,7 +124,7 @@ struct Outlet {
     limits: Arc<Limits>,
     last_sent: Instant,
     target_rows: usize,
-    waiting: Vec<RecordBatch>,
+    waiting: VecDeque<RecordBatch>,
     waiting_rows: usize,
     ended: bool,
 }
@@ -155,13 +145,13 @@ impl Outlet {
             last_sent: Instant::now(),
             target_rows: egress.limits.first_batch_rows.max(1),
             limits: egress.limits,
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
             waiting_rows: 0,
             ended: false,
         }
     }
 
-    fn into_stream(self) -> impl Stream<Item = Result<RecordBatch, FlightError>> + Send {
+    fn into_stream(self) -> impl Stream<Item = Result<RecordBatch>> + Send {
         stream::unfold(Some(self), |outlet| async move {
             let mut outlet = outlet?;
             match outlet.next().await {
@@ -176,7 +166,7 @@ impl Outlet {
                 }
                 Err(error) => {
                     outlet.running.failed(error.code());
-                    Some((Err(FlightError::ExternalError(Box::new(error))), None))
+                    Some((Err(error), None))
                 }
             }
         })
@@ -196,7 +186,7 @@ impl Outlet {
                 biased;
                 reason = record.stopped() => return Err(reason),
                 batch = self.batches.next() => match batch {
-                    Some(batch) => self.take(&batch?)?,
+                    Some(batch) => self.take(batch?),
                     None => self.ended = true,
                 },
                 () = sleep_until(silence) => {
@@ -207,30 +197,39 @@ impl Outlet {
         }
     }
 
-    fn take(&mut self, batch: &RecordBatch) -> Result<()> {
-        if batch.num_rows() == 0 {
-            return Ok(());
+    fn take(&mut self, batch: RecordBatch) {
+        if batch.num_rows() > 0 {
+            self.waiting_rows += batch.num_rows();
+            self.waiting.push_back(batch);
         }
-        self.waiting_rows += batch.num_rows();
-        self.waiting.push(conform(batch, &self.schema).map_err(EngineError::internal)?);
-        Ok(())
     }
 
     /// Cuts the next batch off what waits, and lets the next one be larger.
+    ///
+    /// What is cut is built anew last, so that the sizes by which the encoder cuts again are those of shown values.
     fn cut(&mut self) -> Result<RecordBatch> {
-        let whole = match self.waiting.as_slice() {
-            [only] => only.clone(),
-            many => concat_batches(&self.schema, many).map_err(EngineError::internal)?,
-        };
-        let rows = self.target_rows.min(whole.num_rows());
-        let rest = whole.slice(rows, whole.num_rows() - rows);
+        let pieces = self.take_rows(self.target_rows.min(self.waiting_rows));
         self.last_sent = Instant::now();
-        self.waiting.clear();
-        self.waiting_rows = rest.num_rows();
-        if self.waiting_rows > 0 {
-            self.waiting.push(rest);
-        }
         self.target_rows = (self.target_rows * 2).min(self.limits.batch_rows.max(1));
-        Ok(whole.slice(0, rows))
+        rebuild(&pieces, &self.schema).map_err(EngineError::internal)
+    }
+
+    /// Takes this many rows from the front of what waits.
+    fn take_rows(&mut self, rows: usize) -> Vec<RecordBatch> {
+        let mut pieces = Vec::new();
+        let mut missing = rows;
+        while let Some(batch) = self.waiting.pop_front() {
+            let taken = missing.min(batch.num_rows());
+            if taken < batch.num_rows() {
+                self.waiting.push_front(batch.slice(taken, batch.num_rows() - taken));
+            }
+            pieces.push(batch.slice(0, taken));
+            missing -= taken;
+            if missing == 0 {
+                break;
+            }
+        }
+        self.waiting_rows -= rows;
+        pieces
     }
 }

@@ -33,6 +33,9 @@ pub fn wire_type(data_type: &DataType) -> DataType {
         DataType::LargeList(item) | DataType::LargeListView(item) => DataType::LargeList(wire_field(item)),
         DataType::FixedSizeList(item, size) => DataType::FixedSizeList(wire_field(item), *size),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(wire_field).collect::<Fields>()),
+        DataType::Union(fields, mode) => {
+            DataType::Union(fields.iter().map(|(id, field)| (id, wire_field(field))).collect(), *mode)
+        }
         DataType::Map(entries, sorted) => DataType::Map(wire_field(entries), *sorted),
         plain => plain.clone(),
     }
@@ -67,6 +70,8 @@ fn wire_field(field: &FieldRef) -> FieldRef {
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::{UnionFields, UnionMode};
+
     use super::*;
 
     #[test]
@@ -77,5 +82,21 @@ mod tests {
         let plain = Arc::new(Field::new("item", DataType::Utf8, true));
         assert_eq!(wire_type(&DataType::ListView(item)), DataType::List(plain));
         assert_eq!(wire_type(&DataType::Decimal64(10, 2)), DataType::Decimal128(10, 2));
+    }
+
+    #[test]
+    fn no_metadata_leaves_at_any_depth() {
+        let noted =
+            |name: &str, of| Field::new(name, of, true).with_metadata([("note".into(), "SECRET".into())].into());
+        let inner = Arc::new(noted("inner", DataType::Utf8View));
+        let union = UnionFields::try_new([1], [Arc::clone(&inner)]).unwrap();
+        let fields = [
+            noted("struct", DataType::Struct(vec![Arc::clone(&inner)].into())),
+            noted("list", DataType::FixedSizeList(inner, 2)),
+            noted("union", DataType::Union(union, UnionMode::Sparse)),
+        ];
+        let schema = Schema::new(fields.to_vec()).with_metadata([("pandas".into(), "SECRET".into())].into());
+        let wire = format!("{:?}", wire_schema(&schema));
+        assert!(!wire.contains("SECRET") && !wire.contains("Utf8View"), "{wire}");
     }
 }

@@ -1,11 +1,11 @@
 //! Random statements that are well typed, and whose answer is determined by the data: what a LIMIT or a window sees is
-//! always in total order, and no expression fails for one row and not for another.
+//! always in total order, and no expression fails for one row and not for another. Or, on request, unruly ones.
 
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-use super::expression::{COMPARABLE, COMPARISONS, Expression, TEMPLATES, Type, aggregates};
+use super::expression::{COMPARABLE, COMPARISONS, Expression, TEMPLATES, Template, Type, aggregates};
 use super::relation::{JoinKind, Relation, Test};
 
 /// A join expected to have more rows than this is not made: the oracle, not the engine, would be slow.
@@ -13,21 +13,35 @@ const ROWS_MAX: usize = 4_000;
 
 /// A random statement over these tables.
 pub fn statement(rng: &mut StdRng, tables: &[Relation]) -> Relation {
-    let depth = rng.random_range(1..=4);
-    let mut generator = Generator { rng, tables: tables.to_vec(), expressions: 0 };
-    let relation = generator.relation(depth);
-    if generator.one_in(3) { generator.top(relation) } else { relation }
+    Generator { rng, tables: tables.to_vec(), templates: TEMPLATES.to_vec(), is_unruly: false, expressions: 0 }.statement(4)
+}
+
+/// A random statement that may fail for one row and not for another: also of the `fallible` templates, and LIMIT may stand
+/// without an order.
+pub fn unruly(rng: &mut StdRng, tables: &[Relation], fallible: &[Template]) -> Relation {
+    let templates = [TEMPLATES, fallible].concat();
+    Generator { rng, tables: tables.to_vec(), templates, is_unruly: true, expressions: 0 }.statement(3)
 }
 
 struct Generator<'a> {
     rng: &'a mut StdRng,
     /// Tables, and the common table expressions that can be seen here.
     tables: Vec<Relation>,
+    /// What expressions are made of.
+    templates: Vec<Template>,
+    /// Whether an answer may hang on more than the data says.
+    is_unruly: bool,
     /// How many common table expressions there are, so that each has a name of its own.
     expressions: usize,
 }
 
 impl Generator<'_> {
+    fn statement(mut self, depth_max: usize) -> Relation {
+        let depth = self.rng.random_range(1..=depth_max);
+        let relation = self.relation(depth);
+        if self.one_in(3) { self.top(relation) } else { relation }
+    }
+
     fn one_in(&mut self, n: usize) -> bool {
         self.rng.random_range(0..n) == 0
     }
@@ -158,6 +172,10 @@ impl Generator<'_> {
             calls.push(Expression::Atom(Box::new(call("grouping({})", vec![key], Type::Integer))));
         }
         let having = self.one_in(4).then(|| {
+            if self.is_unruly && self.one_in(2) {
+                let literals = vec![self.literal(Type::Integer), self.literal(Type::Integer)];
+                return call("(100 / (count(*) - {}) > {})", literals, Type::Boolean);
+            }
             let counted = call("count(*)", vec![], Type::Integer);
             call("({} > {})", vec![counted, self.literal(Type::Integer)], Type::Boolean)
         });
@@ -261,6 +279,9 @@ impl Generator<'_> {
         let input = self.comparable(input);
         let mut order: Vec<usize> = (0..input.types().len()).collect();
         order.shuffle(self.rng);
+        if self.is_unruly && self.one_in(2) {
+            order.truncate(self.rng.random_range(0..=1));
+        }
         let how = ["ASC", "DESC", "ASC NULLS FIRST", "DESC NULLS LAST"];
         let keys = order.into_iter().map(|key| (key, self.pick(&how))).collect();
         let (limit, offset) = (self.rng.random_range(0..25), self.rng.random_range(0..12));
@@ -352,7 +373,7 @@ impl Generator<'_> {
         if of == Type::Boolean && !self.one_in(3) {
             return self.comparison(scope, depth);
         }
-        let fitting: Vec<_> = TEMPLATES.iter().filter(|(_, _, result)| *result == of).collect();
+        let fitting: Vec<_> = self.templates.iter().filter(|(_, _, result)| *result == of).collect();
         let (template, arguments, _) = **fitting.choose(self.rng).expect("each type has templates");
         let arguments = arguments.iter().map(|of| self.value(scope, *of, depth - 1)).collect();
         call(template, arguments, of)

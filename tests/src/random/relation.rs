@@ -87,11 +87,11 @@ pub enum Relation {
         /// Second input, of the same types.
         right: Box<Relation>,
     },
-    /// `ORDER BY` all columns, beginning with `first`, and `LIMIT`.
+    /// `ORDER BY` and `LIMIT`.
     Top {
         /// What is sorted.
         input: Box<Relation>,
-        /// All columns of the input in some order, with `ASC`, `DESC`, and the place of NULLs.
+        /// All columns of the input in some order, with `ASC`, `DESC`, and the place of NULLs; of an unruly statement fewer.
         keys: Vec<(usize, &'static str)>,
         /// `LIMIT … OFFSET …` as it is written.
         limit: String,
@@ -221,7 +221,8 @@ impl Relation {
                 let item = input.item();
                 let order: Vec<String> =
                     keys.iter().map(|(key, how)| format!("{} {how}", item.columns[*key])).collect();
-                format!("SELECT {} FROM {} ORDER BY {} {limit}", named(&item.columns), item.text, order.join(", "))
+                let order = if order.is_empty() { String::new() } else { format!("ORDER BY {} ", order.join(", ")) };
+                format!("SELECT {} FROM {} {order}{limit}", named(&item.columns), item.text)
             }
             Relation::With { name, definition, body } => {
                 format!("WITH {name} AS ({}) {}", definition.select(), body.select())

@@ -209,7 +209,7 @@ fn the_signature_is_by_the_key_of_the_certificate_shown() {
     for scheme in [0, u16::from(SignatureScheme::RSA_PKCS1_SHA1), u16::from(SignatureScheme::ECDSA_SHA1_Legacy)] {
         let mut delegation: Delegation = serde_json::from_slice(&header).unwrap();
         delegation.scheme = scheme;
-        world.refused(&serde_json::to_vec(&delegation).unwrap(), "not believed");
+        world.refused(&serde_json::to_vec(&delegation).unwrap(), "of a kind that");
     }
     world.refused(b"", "cannot be read");
     world.refused(b"{}", "cannot be read");

@@ -164,13 +164,13 @@ fn only_the_issuers_own_keys_and_algorithms_count() {
     let other_claims = encoded(&claims(json!({"roles": ["analyst", "clerk"]})));
     refused(format!("{header}.{other_claims}.{signature}"), bad_signature);
     refused(format!("{header}.{payload}."), bad_signature);
-    refused(format!("{header}.{payload}.{}", &signature[..signature.len() - 2]), bad_signature);
+    refused(format!("{header}.{payload}.{}", signature.chars().skip(4).collect::<String>()), bad_signature);
     for none in ["none", "None", "NONE", ""] {
         refused(format!("{}.{payload}.", encoded(&json!({"alg": none, "kid": "one"}))), "the header is none");
     }
     refused(format!("{}.{payload}.{signature}", encoded(&json!({"kid": "one"}))), "the header is none");
     let jwk = fixture.key.jwk().to_string();
-    for secret in [fixture.key.public.as_slice(), jwk.as_bytes(), jwk.as_str()[..20].as_bytes(), b""] {
+    for secret in [fixture.key.public.as_slice(), jwk.as_bytes(), &jwk.as_bytes()[..20], b""] {
         let header = Header { kid: Some("one".to_string()), ..Header::new(Algorithm::HS256) };
         let token = jsonwebtoken::encode(&header, &claims(json!({})), &EncodingKey::from_secret(secret)).unwrap();
         refused(token, bad_signature);
