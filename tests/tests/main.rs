@@ -10,6 +10,7 @@ mod dependencies;
 mod door;
 mod failures;
 mod federation;
+mod governed;
 mod purpose;
 mod random;
 mod shell;

@@ -1,0 +1,147 @@
+//! A governed federation from outside: who administers it, whom it believes, for how long, and what it records.
+
+mod administration;
+mod evidence;
+mod identity;
+mod lifetimes;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arrow::array::RecordBatch;
+use arrow::util::display::array_value_to_string;
+use harness::cluster::{Client, Cluster, Governance, Options, Person, Written};
+use harness::edge::edge;
+use harness::oracle::Answer;
+use harness::tpch::tpch;
+
+/// 200 rows, of which 134 have a note and 40 are `sent`.
+const COUNT_ORDERS: &str = "SELECT count(*) FROM north.trade.orders";
+/// What `north` grants in most tests.
+const NORTH: &str = "CREATE PURPOSE care; CREATE PURPOSE ward UNDER care;
+    GRANT SELECT ON TABLE trade.orders TO ROLE analyst FOR PURPOSE care WITH (id = 'orders');
+    CREATE POLICY notes ON TABLE trade.orders COLUMN MASK replace_with_null COLUMNS (note) TO ROLE analyst;";
+/// What `logistics` grants where streams are long.
+const LOGISTICS: &str = "CREATE PURPOSE care;
+    GRANT SELECT ON TABLE tpch.lineitem TO ROLE analyst FOR PURPOSE care WITH (id = 'lines');";
+/// All of lineitem's rows leave the site.
+const LARGE: &str = "SELECT l_orderkey, l_partkey, l_suppkey, l_comment FROM logistics.tpch.lineitem";
+/// Rows of lineitem at scale 0.1.
+const LARGE_ROWS: usize = 600_572;
+/// A change of policy is seen through a coordinator within this.
+const SEEN_WITHIN: Duration = Duration::from_secs(10);
+
+fn people() -> Vec<Person> {
+    vec![
+        Person::new("ana", "analyst").holding("care").holding("audit_work").holding("ward"),
+        Person::new("bea", "analyst").holding("Care"),
+        Person::new("kim", "analyst"),
+        Person::new("visitor", "visitor"),
+        Person::new("auditor", "auditor"),
+        Person::administrator(),
+    ]
+}
+
+fn governed(policies: &[(&str, &str)], written: Written) -> Governance {
+    let policies = policies.iter().map(|(site, text)| (site.to_string(), text.to_string()));
+    Governance { users: people(), policies: policies.collect::<BTreeMap<_, _>>(), written, ..Governance::default() }
+}
+
+async fn start(governance: Governance) -> Cluster {
+    let options = Options { governance: Some(governance), ..Options::default() };
+    Cluster::start_with(&edge().await.unwrap(), options).await
+}
+
+/// `north` under these statements, said at its door.
+async fn north(policy: &str) -> Cluster {
+    start(governed(&[("north", policy)], Written::AtTheDoor)).await
+}
+
+/// TPC-H, large enough for a stream to be met in its middle.
+async fn streams() -> Cluster {
+    let options = Options {
+        governance: Some(governed(&[("logistics", LOGISTICS)], Written::AtTheDoor)),
+        coordinator_limits: "stream_window_bytes = 65536".to_string(),
+        ..Options::default()
+    };
+    Cluster::start_with(&tpch(0.1).unwrap(), options).await
+}
+
+fn rows(answer: &Answer) -> usize {
+    answer.batches.iter().map(RecordBatch::num_rows).sum()
+}
+
+/// The error of a statement that must not be answered.
+async fn refusal(client: &Client, sql: &str) -> String {
+    match client.query(sql).await {
+        Ok(answer) => panic!("{sql} is answered with {} rows", rows(&answer)),
+        Err(error) => error,
+    }
+}
+
+/// The statement is refused with this code.
+async fn assert_refused(client: &Client, sql: &str, code: &str) {
+    let error = refusal(client, sql).await;
+    assert!(error.starts_with(&format!("{code}: ")), "{sql}: {code} is expected, and this was told: {error}");
+}
+
+/// These columns of an answer as text, NULL as nothing, the rows sorted.
+async fn table(client: &Client, sql: &str, columns: &[&str]) -> Vec<Vec<String>> {
+    let answer = client.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let mut rows = Vec::new();
+    for batch in &answer.batches {
+        let arrays: Vec<_> = columns.iter().map(|column| batch.column_by_name(column).expect(column)).collect();
+        for row in 0..batch.num_rows() {
+            rows.push(arrays.iter().map(|array| array_value_to_string(array, row).unwrap()).collect());
+        }
+    }
+    rows.sort();
+    rows
+}
+
+/// Waits until `happened` is true, no longer than a change may take to be seen.
+async fn eventually<F: Future<Output = Result<(), String>>>(mut happened: impl FnMut() -> F) {
+    let began = Instant::now();
+    while let Err(seen) = happened().await {
+        assert!(began.elapsed() < SEEN_WITHIN, "after {SEEN_WITHIN:?} still: {seen}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Waits until a statement has this one value.
+async fn eventually_value(client: &Client, sql: &str, expected: &str) {
+    eventually(|| async {
+        match client.query(sql).await {
+            Ok(answer) => {
+                let seen = answer.batches.iter().find(|batch| batch.num_rows() > 0);
+                let seen = seen.map(|batch| array_value_to_string(batch.column(0), 0).unwrap());
+                if seen.as_deref() == Some(expected) { Ok(()) } else { Err(format!("{sql}: {seen:?}")) }
+            }
+            Err(error) => Err(format!("{sql}: {error}")),
+        }
+    })
+    .await;
+}
+
+/// Waits until a statement is refused with this code.
+async fn eventually_refused(client: &Client, sql: &str, code: &str) {
+    eventually(|| async {
+        match client.query(sql).await {
+            Ok(answer) => Err(format!("{sql}: {} rows", rows(&answer))),
+            Err(error) if error.starts_with(&format!("{code}: ")) => Ok(()),
+            Err(error) => Err(format!("{sql}: {error}")),
+        }
+    })
+    .await;
+}
+
+/// The seconds since 1970.
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A moment as policy statements write it.
+fn written(seconds: u64) -> String {
+    arrow::temporal_conversions::timestamp_s_to_datetime(seconds.cast_signed()).unwrap().to_string()
+}

@@ -1,0 +1,300 @@
+//! What a site records of every statement, who may read it, and that nothing leaves where it cannot be recorded.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use arrow_flight::Ticket;
+use harness::cluster::binary::chancery;
+use harness::cluster::{Client, Cluster, Options, Written};
+use harness::edge::edge;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+use tonic::Request;
+
+use super::{COUNT_ORDERS, LARGE, NORTH, assert_refused, eventually, eventually_value, governed, north, refusal, rows};
+use super::{streams, table};
+
+const ASKED: &str = "SELECT id, note FROM north.trade.orders WHERE status = 'sent' AND id < 4711";
+
+/// The records of a site, in order, read from its files.
+fn records(state: &Path) -> Vec<Value> {
+    let mut files: Vec<PathBuf> = fs::read_dir(state.join("audit")).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
+    files.sort();
+    let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    // The last line may be one that is being written.
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn of_kind<'a>(records: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    records.iter().filter(|record| record["kind"] == kind).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_statement_has_an_intent_and_a_completion_or_a_refusal() {
+    let cluster = north(NORTH).await;
+    let ana = cluster.user("ana").await;
+    let ana_at_site = cluster.user_of_site("ana", "north").await;
+    let visitor = cluster.user_of_site("visitor", "north").await;
+    eventually_value(&ana, COUNT_ORDERS, "200").await;
+    assert_eq!(rows(&ana.query(ASKED).await.unwrap()), 40);
+    assert_eq!(rows(&ana_at_site.query(ASKED).await.unwrap()), 40);
+    assert_refused(&ana_at_site, "SELECT nonsuch FROM trade.orders WHERE note = 'canary-4712'", "NOT_FOUND").await;
+    assert_refused(&ana_at_site, "DROP TABLE trade.orders", "STATEMENT").await;
+    assert_refused(&ana_at_site, "SELECT 'canary-4712", "SYNTAX").await;
+    assert_refused(&visitor, COUNT_ORDERS, "PURPOSE").await;
+
+    let state = cluster.state_of("north");
+    eventually(|| async {
+        let records = records(&state);
+        let (intents, completions) = (of_kind(&records, "intent"), of_kind(&records, "completion"));
+        if intents.len() == completions.len() { Ok(()) } else { Err(format!("{intents:#?} {completions:#?}")) }
+    })
+    .await;
+    let records = records(&state);
+    let mut completed = BTreeMap::new();
+    for completion in of_kind(&records, "completion") {
+        let again = completed.insert(completion["intent_seq"].as_u64().unwrap(), completion);
+        assert!(again.is_none(), "an intent is completed twice: {completion}");
+    }
+    for intent in of_kind(&records, "intent") {
+        let seq = intent["seq"].as_u64().unwrap();
+        let completion = completed.get(&seq).unwrap_or_else(|| panic!("{intent} is not completed"));
+        assert!(completion["seq"].as_u64().unwrap() > seq);
+        assert_eq!((&completion["query"], &completion["fragment"]), (&intent["query"], &intent["fragment"]));
+    }
+    // Of the policy each change, in the words of its author.
+    let changes: Vec<_> = of_kind(&records, "change").iter().map(|change| change["author"].clone()).collect();
+    assert_eq!(changes, ["admin"; 4]);
+    // Literals are nowhere.
+    let text = records.iter().map(Value::to_string).collect::<String>();
+    for literal in ["4711", "'sent'", "canary-4712"] {
+        assert!(!text.contains(literal), "the literal {literal} is in the record");
+    }
+    let of_ana = of_kind(&records, "intent").into_iter().filter(|intent| intent["asker"]["subject"] == "ana");
+    let asked: Vec<_> = of_ana.filter(|intent| intent["tables"].to_string().contains("\"note\"")).collect();
+    assert_eq!(asked.len(), 2, "{asked:#?}");
+    for intent in asked {
+        assert_eq!(intent["grants"], serde_json::json!(["orders"]));
+        assert_eq!(intent["asker"]["purpose"], "care");
+        assert_eq!(completed[&intent["seq"].as_u64().unwrap()]["rows"], 40);
+        assert_eq!(completed[&intent["seq"].as_u64().unwrap()]["outcome"], "finished");
+    }
+    let refusals = of_kind(&records, "refusal");
+    for code in ["NOT_FOUND", "STATEMENT", "SYNTAX", "PURPOSE"] {
+        assert!(refusals.iter().any(|refusal| refusal["code"] == code), "{code}: {refusals:#?}");
+    }
+    read_by(&cluster, &ana, &ana_at_site, &visitor).await;
+}
+
+/// The auditor reads everything, at the site and through the coordinator, and that is recorded; others their own.
+async fn read_by(cluster: &Cluster, ana: &Client, ana_at_site: &Client, visitor: &Client) {
+    let at_site = cluster.user_of_site("auditor", "north").await;
+    let through = cluster.user("auditor").await;
+    let queries = "SELECT site, query_id, subject, actor, outcome, rows FROM system.audit.queries \
+                   WHERE subject IN ('ana', 'visitor') AND site = 'north'";
+    let columns = ["site", "query_id", "subject", "actor", "outcome", "rows"];
+    let told = table(&at_site, queries, &columns).await;
+    assert_eq!(table(&through, queries, &columns).await, told);
+    for (subject, outcome) in [
+        ("ana", "finished"),
+        ("ana", "refused: NOT_FOUND"),
+        ("ana", "refused: SYNTAX"),
+        ("visitor", "refused: PURPOSE"),
+    ] {
+        assert!(told.iter().any(|row| row[2] == subject && row[4] == outcome), "{subject}, {outcome}: {told:?}");
+    }
+    let forms = "SELECT DISTINCT \"column\", form, destination FROM system.audit.disclosures \
+                 WHERE \"table\" = 'trade.orders' AND \"column\" IN ('id', 'note')";
+    let columns = ["column", "form", "destination"];
+    let told = table(&at_site, forms, &columns).await;
+    assert_eq!(table(&through, forms, &columns).await, told);
+    let expected = [
+        ["id", "clear", "ana"],
+        ["id", "clear", "ana through coordinator"],
+        ["note", "replace_with_null", "ana"],
+        ["note", "replace_with_null", "ana through coordinator"],
+    ];
+    assert_eq!(told, expected.map(|row| row.map(String::from).to_vec()));
+
+    // To read the record is recorded.
+    let own = "SELECT count(*) > 0 FROM system.audit.queries WHERE subject = 'auditor' AND tables LIKE '%system.audit.queries%'";
+    eventually_value(&at_site, own, "true").await;
+    eventually_value(&through, own, "true").await;
+
+    // A subject sees their own statements and no others'.
+    let own = |name: &str| format!("SELECT count(*) > 0 FROM system.audit.queries WHERE subject = '{name}'");
+    let others =
+        |name: &str| format!("SELECT count(*) FROM system.audit.queries WHERE subject <> '{name}' OR subject IS NULL");
+    for (client, name) in [(ana, "ana"), (ana_at_site, "ana"), (visitor, "visitor")] {
+        assert_eq!(client.value(&own(name)).await, "true", "{name}");
+        assert_eq!(client.value(&others(name)).await, "0", "{name}");
+        let disclosed = format!("SELECT count(*) FROM system.audit.disclosures WHERE subject <> '{name}'");
+        assert_eq!(client.value(&disclosed).await, "0", "{name}");
+    }
+}
+
+fn audit(arguments: &[&str], state: &Path) -> Output {
+    Command::new(chancery()).arg("audit").args(arguments).arg("--state").arg(state).output().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).trim().to_string()
+}
+
+/// A copy of a site's state, to be tampered with.
+fn copied(state: &Path) -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let copied = Command::new("cp").arg("-r").arg(state).arg(directory.path()).status().unwrap();
+    assert!(copied.success());
+    let copy = directory.path().join(state.file_name().unwrap());
+    (directory, copy)
+}
+
+/// The one segment of a log.
+fn segment(state: &Path) -> PathBuf {
+    let files = fs::read_dir(state.join("audit")).unwrap().map(|file| file.unwrap().path());
+    let mut segments: Vec<_> = files.filter(|file| file.extension().is_some_and(|one| one == "jsonl")).collect();
+    assert_eq!(segments.len(), 1, "{segments:?}");
+    segments.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a108_tampering_with_the_record_is_found() {
+    let cluster = north(NORTH).await;
+    let ana = cluster.user_of_site("ana", "north").await;
+    for _ in 0..5 {
+        assert_eq!(ana.value(COUNT_ORDERS).await, "200");
+    }
+    let state = cluster.state_of("north");
+    // While the site runs and writes.
+    let (_, verified) = tokio::join!(ana.query(ASKED), async { audit(&["verify"], &state) });
+    assert!(verified.status.success() && told(&verified).starts_with("ok: "), "{verified:?}");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let head = told(&audit(&["head"], &state)).replace(' ', ":");
+
+    let (_directory, copy) = copied(&state);
+    let segment = segment(&copy);
+    let good = fs::read_to_string(&segment).unwrap();
+    let lines: Vec<&str> = good.lines().collect();
+    let all = lines.len();
+    assert!(audit(&["verify", "--head", &head], &copy).status.success());
+
+    let edited = good.replacen("\"subject\":\"ana\"", "\"subject\":\"eve\"", 1);
+    let edited_at = 1 + lines.iter().position(|line| line.contains("\"subject\":\"ana\"")).unwrap();
+    let mut swapped = lines.clone();
+    swapped.swap(3, 4);
+    let without: Vec<_> = lines.iter().enumerate().filter(|(index, _)| *index != 5).map(|(_, line)| *line).collect();
+    for (what, text, first_bad) in [
+        ("edited", edited, edited_at),
+        ("swapped", swapped.join("\n") + "\n", 4),
+        ("one left out", without.join("\n") + "\n", 6),
+    ] {
+        fs::write(&segment, text).unwrap();
+        let verified = audit(&["verify"], &copy);
+        assert_eq!(verified.status.code(), Some(1), "{what}");
+        assert!(told(&verified).starts_with(&format!("BAD: record {first_bad} ")), "{what}: {}", told(&verified));
+    }
+    // A tail that was cut off at a record's end is found by the head that was kept, and by nothing else.
+    fs::write(&segment, lines[..all - 2].join("\n") + "\n").unwrap();
+    assert!(audit(&["verify"], &copy).status.success());
+    let verified = audit(&["verify", "--head", &head], &copy);
+    assert_eq!(verified.status.code(), Some(1));
+    assert!(told(&verified).starts_with("BAD: "), "{}", told(&verified));
+    // The live one is as it was.
+    assert!(audit(&["verify", "--head", &head], &state).status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a109_what_cannot_be_recorded_is_not_answered() {
+    let options = Options {
+        governance: Some(governed(&[("north", NORTH)], Written::AtTheDoor)),
+        // A segment holds a record or two, so that the next statement needs a new file.
+        site_limits: "audit_segment_bytes = 1024".to_string(),
+        ..Options::default()
+    };
+    let mut cluster = Cluster::start_with(&edge().await.unwrap(), options).await;
+    let clients = [cluster.user("ana").await, cluster.user_of_site("ana", "north").await];
+    for client in &clients {
+        eventually_value(client, COUNT_ORDERS, "200").await;
+    }
+    let directory = cluster.state_of("north").join("audit");
+    let aside = directory.with_extension("aside");
+    fs::rename(&directory, &aside).unwrap();
+    // What still fits into the open segment may be answered; then nothing is.
+    let mut recorded = 0;
+    while let Ok(answer) = clients[1].query(ASKED).await {
+        assert_eq!(rows(&answer), 40);
+        recorded += 1;
+        assert!(recorded < 5, "statements are answered and recorded nowhere");
+    }
+    for client in &clients {
+        assert_refused(client, ASKED, "AUDIT").await;
+        assert_refused(client, COUNT_ORDERS, "AUDIT").await;
+    }
+    assert_refused(&clients[1], "SELECT nonsuch FROM trade.orders", "AUDIT").await;
+    let admin = cluster.user_of_site("admin", "north").await;
+    let _ = refusal(&admin, "CREATE PURPOSE other").await;
+
+    // With the directory back the site serves again, at the latest when it is started again, and the chain is whole.
+    fs::rename(&aside, &directory).unwrap();
+    cluster.kill_site("north");
+    cluster.restart_site("north");
+    let ana = cluster.user_of_site("ana", "north").await;
+    assert_eq!(rows(&ana.query(ASKED).await.unwrap()), 40);
+    let verified = audit(&["verify"], &cluster.state_of("north"));
+    assert!(verified.status.success(), "{}", told(&verified));
+}
+
+/// Begins a stream at the site and reads it until it breaks; the queries of which anything arrived.
+async fn read_until_cut(client: Client) -> Option<String> {
+    let ticket = client.info(LARGE).await.ok()?.endpoint[0].ticket.clone()?;
+    let mut request = Request::new(Ticket { ticket: ticket.ticket });
+    let token = format!("Bearer {}", client.flight().token().unwrap());
+    request.metadata_mut().insert("authorization", token.parse().unwrap());
+    let answer = client.flight().inner_mut().do_get(request).await.ok()?;
+    let query = answer.metadata().get("x-chancery-query-id").expect("an identity").to_str().unwrap().to_string();
+    let mut stream = answer.into_inner();
+    let mut frames = 0;
+    while let Ok(Some(_)) = stream.message().await {
+        frames += 1;
+    }
+    (frames > 0).then_some(query)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a110_every_frame_that_left_has_a_durable_intent() {
+    let mut cluster = streams().await;
+    let mut random = StdRng::seed_from_u64(110);
+    let mut answered = Vec::new();
+    for _ in 0..10 {
+        let mut readers = Vec::new();
+        for _ in 0..3 {
+            let client = cluster.user_of_site("ana", "logistics").await;
+            readers.push(tokio::spawn(read_until_cut(client)));
+        }
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..400))).await;
+        cluster.kill_site("logistics");
+        for reader in readers {
+            answered.extend(reader.await.unwrap());
+        }
+        let recorded = records(&cluster.state_of("logistics"));
+        let intents: Vec<_> = of_kind(&recorded, "intent").iter().map(|intent| intent["query"].clone()).collect();
+        for query in &answered {
+            assert!(intents.iter().any(|intent| intent == query.as_str()), "frames of {query} left without an intent");
+        }
+        cluster.restart_site("logistics");
+    }
+    assert!(answered.len() >= 3, "too few streams had begun for this to say anything: {}", answered.len());
+    let verified = audit(&["verify"], &cluster.state_of("logistics"));
+    assert!(verified.status.success(), "{}", told(&verified));
+    // Those that the power cuts ended are told so.
+    let auditor = cluster.user_of_site("auditor", "logistics").await;
+    let interrupted = "SELECT count(*) > 0 FROM system.audit.queries WHERE outcome = 'interrupted'";
+    assert_eq!(auditor.value(interrupted).await, "true");
+}

@@ -1,0 +1,334 @@
+//! Whom a site believes: users' tokens by their issuer's key, and a coordinator only on behalf of a user, once.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::sql::client::FlightSqlServiceClient;
+use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
+use arrow_flight::{Action, Criteria, Empty, Ticket};
+use engine::identity::tls::peer_tls;
+use engine::identity::{About, Asker, Believed, Came, Delegator, Issuer, Subject};
+use engine::session::queries::QueryId;
+use harness::cluster::client::channel;
+use harness::cluster::{Client, Cluster, Written};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use prost::Message;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use super::{COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, north, now_s, refusal, start, table};
+
+const ALL_ORDERS: &str = "SELECT id FROM north.trade.orders";
+const ISSUER: &str = "https://login.example";
+/// What stands before the 32 bytes of an Ed25519 key in PKCS #8.
+const ED25519_PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+/// The key of the issuer is 32 times this byte, and its public key this.
+const ISSUER_KEY: (u8, &str) = (1, "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w");
+
+/// A token of the issuer, with these claims laid over good ones, signed by the key made of this byte.
+fn signed(key: u8, change: &Value) -> String {
+    let mut claims = json!({
+        "iss": ISSUER, "sub": "jo", "aud": "chancery", "exp": now_s() + 600,
+        "roles": ["analyst", "registrar"], "purposes": ["care"], "default_purpose": "care",
+    });
+    for (name, value) in change.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    let key = EncodingKey::from_ed_der(&[&ED25519_PKCS8[..], &[key; 32]].concat());
+    let header = Header { kid: Some("one".to_string()), ..Header::new(Algorithm::EdDSA) };
+    jsonwebtoken::encode(&header, &claims, &key).unwrap()
+}
+
+fn token(change: &Value) -> String {
+    signed(ISSUER_KEY.0, change)
+}
+
+/// A cluster whose nodes believe the issuer, for the role `analyst`.
+async fn with_issuer(keys: &Path) -> Cluster {
+    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": ISSUER_KEY.1});
+    std::fs::write(keys, json!({"keys": [jwk]}).to_string()).unwrap();
+    let lines = format!(
+        "[[issuer]]\nname = {ISSUER:?}\nkeys = {:?}\naudience = \"chancery\"\nroles = [\"analyst\"]\n",
+        keys.to_str().unwrap()
+    );
+    let mut governance = governed(&[("north", NORTH)], Written::AtTheDoor);
+    governance.site_lines.clone_from(&lines);
+    governance.coordinator_lines = lines;
+    start(governance).await
+}
+
+async fn bearing(address: &str, authority: Option<&Path>, token: &str) -> Client {
+    let mut flight = FlightSqlServiceClient::new(channel(address, authority).await);
+    flight.set_token(token.to_string());
+    Client::of(flight)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a87_an_issuers_token_is_believed_by_its_signature_and_within_its_terms() {
+    let directory = tempfile::tempdir().unwrap();
+    let cluster = with_issuer(&directory.path().join("issuer.jwks.json")).await;
+    let authority = cluster.authority();
+    let doors = [(cluster.address(), None), (cluster.site("north").address(), Some(authority.as_path()))];
+    for (address, authority) in doors {
+        let good = bearing(address, authority, &token(&json!({}))).await;
+        eventually_value(&good, COUNT_ORDERS, "200").await;
+        assert_eq!(good.value("SELECT count(note) FROM north.trade.orders").await, "0", "the mask is for analysts");
+        // An expiry within the clocks' difference is none.
+        eventually_value(
+            &bearing(address, authority, &token(&json!({"exp": now_s() - 30}))).await,
+            COUNT_ORDERS,
+            "200",
+        )
+        .await;
+        let wrong = [
+            ("expired by 61 s", token(&json!({"exp": now_s() - 61}))),
+            ("not yet", token(&json!({"nbf": now_s() + 90}))),
+            ("another audience", token(&json!({"aud": "elsewhere"}))),
+            ("another issuer", token(&json!({"iss": "https://other.example"}))),
+            ("no user's name", token(&json!({"sub": ""}))),
+            ("another key", signed(2, &json!({}))),
+            ("no signature", unsigned()),
+        ];
+        for (what, token) in wrong {
+            let error = refusal(&bearing(address, authority, &token).await, COUNT_ORDERS).await;
+            assert!(error.starts_with("UNAUTHENTICATED: "), "{what}: {error}");
+            assert!(!error.contains(&token), "{what}: the error repeats the token");
+        }
+        let other_role =
+            bearing(address, authority, &token(&json!({"roles": ["registrar", "admin", "auditor"]}))).await;
+        assert_refused(&other_role, COUNT_ORDERS, "NOT_FOUND").await;
+        assert_refused(&other_role, "SHOW GRANTS", "STATEMENT").await;
+        let none = bearing(address, authority, &token(&json!({"purposes": [], "default_purpose": null}))).await;
+        assert_refused(&none, COUNT_ORDERS, "PURPOSE").await;
+    }
+    // Recorded with the issuer who vouches, through the coordinator and directly.
+    let auditor = cluster.user_of_site("auditor", "north").await;
+    let of_jo = "SELECT DISTINCT issuer, coalesce(actor, '') AS actor FROM system.audit.queries \
+                 WHERE subject = 'jo' AND outcome = 'finished'";
+    let told = table(&auditor, of_jo, &["issuer", "actor"]).await;
+    assert_eq!(told, [[ISSUER, ""], [ISSUER, "coordinator"]].map(|row| row.map(String::from).to_vec()));
+}
+
+/// A good token under the algorithm `none`.
+fn unsigned() -> String {
+    use base64::Engine;
+    let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let good = token(&json!({}));
+    let claims = good.split('.').nth(1).unwrap();
+    format!("{}.{claims}.", engine.encode(r#"{"alg":"none","kid":"one"}"#))
+}
+
+/// Somebody who holds the coordinator's certificate and key.
+struct Impostor {
+    flight: FlightServiceClient<Channel>,
+    delegator: Delegator,
+}
+
+/// How an impostor's call ended: how many messages came with data, and the error if there was one.
+#[derive(Debug)]
+struct Outcome {
+    data: usize,
+    error: Option<Status>,
+}
+
+impl Outcome {
+    fn assert_unauthenticated(&self, what: &str) {
+        assert_eq!(self.data, 0, "{what}: data left the site");
+        let error = self.error.as_ref().unwrap_or_else(|| panic!("{what}: it is answered"));
+        assert_eq!(error.code(), Code::Unauthenticated, "{what}: {error:?}");
+        assert!(error.message().starts_with("UNAUTHENTICATED: "), "{what}: {error:?}");
+    }
+}
+
+impl Impostor {
+    async fn connect(cluster: &Cluster) -> Self {
+        let coordinator = engine::config::load_coordinator(&cluster.root().join("coordinator.toml")).unwrap();
+        let tls = coordinator.node.tls.unwrap();
+        let endpoint = Endpoint::from_shared(format!("https://{}", cluster.site("north").address())).unwrap();
+        let channel = endpoint.tls_config(peer_tls(&tls, "north")).unwrap().connect().await.unwrap();
+        Self { flight: FlightServiceClient::new(channel), delegator: Delegator::new(&tls).unwrap() }
+    }
+
+    fn sign(&self, asker: &Asker, (site, query, fragment): (&str, &QueryId, usize), statement: &str) -> Vec<u8> {
+        let about = About { site, query, fragment, statement: Some(statement) };
+        self.delegator.sign(asker, &about).unwrap()
+    }
+
+    async fn ask(&self, sql: &str, call: (&QueryId, usize), delegation: Option<&[u8]>) -> Outcome {
+        let command = CommandStatementQuery { query: sql.to_string(), transaction_id: None };
+        self.redeem(command.as_any().encode_to_vec(), call, delegation).await
+    }
+
+    async fn redeem(
+        &self,
+        ticket: Vec<u8>,
+        (query, fragment): (&QueryId, usize),
+        delegation: Option<&[u8]>,
+    ) -> Outcome {
+        let mut request = Request::new(Ticket { ticket: ticket.into() });
+        let metadata = request.metadata_mut();
+        metadata.insert("x-chancery-query-id", query.as_str().parse().unwrap());
+        metadata.insert("x-chancery-fragment", fragment.into());
+        if let Some(delegation) = delegation {
+            metadata.insert_bin("x-chancery-delegation-bin", MetadataValue::from_bytes(delegation));
+        }
+        let mut data = 0;
+        let mut stream = match self.flight.clone().do_get(request).await {
+            Err(error) => return Outcome { data, error: Some(error) },
+            Ok(answer) => answer.into_inner(),
+        };
+        loop {
+            match stream.message().await {
+                Ok(Some(message)) => data += usize::from(!message.data_body.is_empty()),
+                Ok(None) => return Outcome { data, error: None },
+                Err(error) => return Outcome { data, error: Some(error) },
+            }
+        }
+    }
+}
+
+fn set(texts: &[&str]) -> BTreeSet<String> {
+    texts.iter().map(ToString::to_string).collect()
+}
+
+/// Ana, as the coordinator's users file has her.
+fn ana() -> Asker {
+    let subject =
+        Subject { name: "ana".to_string(), roles: set(&["analyst"]), purposes: set(&["care"]), ..Subject::default() };
+    Believed::user(subject).asking(Some("care".to_string()), Came::Directly).unwrap()
+}
+
+/// Jo, by the issuer's token.
+fn jo(token: &str) -> Asker {
+    let issuer = Issuer::Token { name: ISSUER.to_string(), token: token.into() };
+    Asker { issuer, ..ana() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a86_a_certificate_without_a_delegation_is_worth_nothing() {
+    let cluster = north(NORTH).await;
+    let impostor = Impostor::connect(&cluster).await;
+    let query = QueryId::random();
+    impostor.ask(ALL_ORDERS, (&query, 0), None).await.assert_unauthenticated("no delegation");
+    for garbled in [&b""[..], b"{}", b"\xff\x00", b"[[[[", &[b'['; 4000]] {
+        impostor.ask(ALL_ORDERS, (&query, 0), Some(garbled)).await.assert_unauthenticated("a garbled one");
+    }
+    let asker = ana();
+    for (what, header) in [
+        ("of another site", impostor.sign(&asker, ("south", &query, 0), ALL_ORDERS)),
+        ("of another query", impostor.sign(&asker, ("north", &QueryId::random(), 0), ALL_ORDERS)),
+        ("of another fragment", impostor.sign(&asker, ("north", &query, 1), ALL_ORDERS)),
+        ("of another statement", impostor.sign(&asker, ("north", &query, 0), COUNT_ORDERS)),
+    ] {
+        impostor.ask(ALL_ORDERS, (&query, 0), Some(&header)).await.assert_unauthenticated(what);
+    }
+    // A delegated statement is none of the site's administrator, whatever roles the coordinator claims.
+    let mut admin = ana();
+    admin.subject.roles = set(&["admin"]);
+    let header = impostor.sign(&admin, ("north", &query, 2), "SHOW GRANTS");
+    let outcome = impostor.ask("SHOW GRANTS", (&query, 2), Some(&header)).await;
+    assert!(outcome.data == 0 && outcome.error.is_some(), "{outcome:?}");
+
+    // A94: what is not asked on behalf of a user is refused, whatever call it is.
+    let mut flight = impostor.flight.clone();
+    let unknown = Action { r#type: "nonsuch".to_string(), body: Vec::new().into() };
+    assert!(flight.do_action(unknown).await.is_err());
+    assert!(flight.list_flights(Criteria::default()).await.is_err());
+    assert!(
+        flight.list_actions(Empty {}).await.is_err() || impostor.ask(ALL_ORDERS, (&query, 9), None).await.data == 0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a93_a_delegation_is_accepted_once_and_also_after_a_restart() {
+    let mut cluster = north(NORTH).await;
+    let impostor = Impostor::connect(&cluster).await;
+    let query = QueryId::random();
+    let header = impostor.sign(&ana(), ("north", &query, 0), ALL_ORDERS);
+    let first = impostor.ask(ALL_ORDERS, (&query, 0), Some(&header)).await;
+    assert!(first.data > 0 && first.error.is_none(), "the first time it is believed: {first:?}");
+    for what in ["replayed", "replayed again"] {
+        impostor.ask(ALL_ORDERS, (&query, 0), Some(&header)).await.assert_unauthenticated(what);
+    }
+    cluster.kill_site("north");
+    cluster.restart_site("north");
+    let impostor = Impostor::connect(&cluster).await;
+    impostor.ask(ALL_ORDERS, (&query, 0), Some(&header)).await.assert_unauthenticated("replayed after a restart");
+    let fresh = impostor.sign(&ana(), ("north", &query, 1), ALL_ORDERS);
+    let next = impostor.ask(ALL_ORDERS, (&query, 1), Some(&fresh)).await;
+    assert!(next.data > 0, "a fresh one is believed: {next:?}");
+}
+
+/// Takes the coordinator from the issuers that a site believes: only tokens are left.
+fn believe_tokens_only(cluster: &mut Cluster, site: &str) {
+    let path = cluster.root().join(format!("{site}.toml"));
+    let mut config: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+    let issuers = config["issuer"].as_array_mut().unwrap();
+    issuers.retain(|issuer| issuer.get("trust").and_then(toml::Value::as_str) != Some("coordinator"));
+    assert_eq!(issuers.len(), 1);
+    std::fs::write(&path, toml::to_string(&config).unwrap()).unwrap();
+    cluster.kill_site(site);
+    cluster.restart_site(site);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a95_a_captured_coordinator_gets_no_row_without_a_fresh_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut cluster = with_issuer(&directory.path().join("issuer.jwks.json")).await;
+    believe_tokens_only(&mut cluster, "north");
+    let impostor = Impostor::connect(&cluster).await;
+    let query = QueryId::random();
+    let sign = |asker: &Asker, fragment| impostor.sign(asker, ("north", &query, fragment), ALL_ORDERS);
+
+    // Users that it makes up, old tokens, tokens of its own making.
+    let stale = [
+        ana(),
+        jo(&token(&json!({"exp": now_s() - 61}))),
+        jo(&signed(2, &json!({}))),
+        jo(&token(&json!({"aud": "elsewhere"}))),
+        jo(&unsigned()),
+    ];
+    for (fragment, asker) in stale.iter().enumerate() {
+        let header = sign(asker, fragment);
+        let outcome = impostor.ask(ALL_ORDERS, (&query, fragment), Some(&header)).await;
+        outcome.assert_unauthenticated(&format!("{asker:?}"));
+    }
+    // Random and mutated messages around a delegation that would be believed as it is.
+    let mut random = StdRng::seed_from_u64(95);
+    let good = jo(&token(&json!({})));
+    for number in 100..2_100 {
+        let mut header = sign(&good, number);
+        let mut ticket =
+            CommandStatementQuery { query: ALL_ORDERS.to_string(), transaction_id: None }.as_any().encode_to_vec();
+        let mut fragment = number;
+        match number % 5 {
+            0 => header = (0..random.random_range(0..600)).map(|_| random.random()).collect(),
+            1 => {
+                let place = random.random_range(0..header.len());
+                header[place] ^= random.random_range(1..=255_u8);
+            }
+            2 => header.truncate(random.random_range(0..header.len())),
+            3 => {
+                let place = random.random_range(0..ticket.len());
+                ticket[place] ^= 1 << random.random_range(0..8);
+            }
+            _ => fragment += 10_000,
+        }
+        let outcome = impostor.redeem(ticket, (&query, fragment), Some(&header)).await;
+        assert_eq!(outcome.data, 0, "message {number}: data left the site");
+        assert!(outcome.error.is_some(), "message {number} is answered");
+    }
+    // As it is, it is believed: the mutations were what was refused.
+    let header = sign(&good, 5_000);
+    let outcome = impostor.ask(ALL_ORDERS, (&query, 5_000), Some(&header)).await;
+    assert!(outcome.data > 0 && outcome.error.is_none(), "{outcome:?}");
+    // And so the coordinator serves users with tokens, and no users of its own.
+    let through = bearing(cluster.address(), None, &token(&json!({}))).await;
+    eventually_value(&through, COUNT_ORDERS, "200").await;
+    assert!(cluster.user("ana").await.query(COUNT_ORDERS).await.is_err());
+}
