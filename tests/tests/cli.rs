@@ -69,7 +69,7 @@ fn federation() -> tempfile::TempDir {
             "[tls]\ncertificate = 'certs/{node}.crt'\nkey = 'certs/{node}.key'\nauthority = 'certs/authority.crt'\n"
         )
     };
-    let source = "[[source]]\nname = 'ontime'\nkind = 'files'\nroot = 'data'\n";
+    let source = "[policy]\nenforce = false\n[[source]]\nname = 'ontime'\nkind = 'files'\nroot = 'data'\n";
     let site = "[[site]]\nname = 'bts'\naddress = 'https://127.0.0.1:0'\n";
     let head = "name = 'bts'\nlisten = '127.0.0.1:0'\npeers = ['coordinator']\n";
     write(path, "bts.toml", &format!("{head}{}{source}", tls("bts")));

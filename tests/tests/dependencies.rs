@@ -29,7 +29,6 @@ const FORBIDDEN: [(&str, &[&str], &str); 2] = [
             "datafusion-session",
             "tonic",
             "arrow-flight",
-            "tokio",
         ],
         "policy decides and does nothing: no execution, no wire, no clock, file or socket",
     ),
