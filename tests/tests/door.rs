@@ -67,7 +67,7 @@ async fn metadata_lists_catalogs_schemas_and_tables() {
     let client = cluster.client().await;
     let catalogs = client.collect(client.flight().get_catalogs().await.unwrap()).await;
     let catalogs: Vec<_> = texts(&catalogs, 0);
-    assert_eq!(catalogs, ["east", "national", "north", "south", "system"]);
+    assert_eq!(catalogs, ["east", "national", "north", "south", "system"], "{}", cluster.coordinator().log());
 
     let all = CommandGetDbSchemas { catalog: None, db_schema_filter_pattern: None };
     let schemas = client.collect(client.flight().get_db_schemas(all).await.unwrap()).await;

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use engine::identity::certs;
 use engine::identity::users_file;
 use toml::{Table, Value};
@@ -97,7 +99,7 @@ pub(super) fn write_coordinator(
 /// A secret of a cluster's sites, the same in every run.
 fn write_secret(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    fs::write(path, [7_u8; 32]).expect("a writable directory");
+    fs::write(path, STANDARD.encode([7_u8; 32])).expect("a writable directory");
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("a file of ours");
 }
 
