@@ -21,6 +21,7 @@ pub const SITE: &str = "site";
 
 /// One question.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a few questions at a time")]
 pub enum Asked {
     /// A statement, and how it is asked.
     Statement(Question, Way),
