@@ -50,7 +50,9 @@ fn governed(policies: &[(&str, &str)], written: Written) -> Governance {
 
 async fn start(governance: Governance) -> Cluster {
     let options = Options { governance: Some(governance), ..Options::default() };
-    Cluster::start_with(&edge().await.unwrap(), options).await
+    // Kept to the end of the process: sites are asked for their tables when somebody wants them.
+    let data = Box::leak(Box::new(edge().await.unwrap()));
+    Cluster::start_with(data, options).await
 }
 
 /// `north` under these statements, said at its door.

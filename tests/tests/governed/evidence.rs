@@ -218,7 +218,8 @@ async fn a109_what_cannot_be_recorded_is_not_answered() {
         site_limits: "audit_segment_bytes = 1024".to_string(),
         ..Options::default()
     };
-    let mut cluster = Cluster::start_with(&edge().await.unwrap(), options).await;
+    let data = edge().await.unwrap();
+    let mut cluster = Cluster::start_with(&data, options).await;
     let clients = [cluster.user("ana").await, cluster.user_of_site("ana", "north").await];
     for client in &clients {
         eventually_value(client, COUNT_ORDERS, "200").await;
