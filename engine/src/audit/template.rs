@@ -132,7 +132,7 @@ mod tests {
                 format!("B'{secret}'"),
                 format!("R'{secret}'"),
                 format!("DATE '{secret}'"),
-                format!("{digits}"),
+                digits.to_string(),
                 format!("-{digits}.{digits}"),
                 format!("{digits}e5"),
                 format!("1_{digits}"),
