@@ -309,7 +309,8 @@ fn describe(error: DataFusionError) -> EngineError {
         DataFusionError::ArrowError(arrow, _) => {
             EngineError::new(Code::Eval, evaluation_sentence(arrow)).caused_by(error)
         }
-        DataFusionError::Execution(_) => {
+        // What functions make of the libraries below them, such as a pattern that is none, is external.
+        DataFusionError::Execution(_) | DataFusionError::External(_) => {
             EngineError::new(Code::Eval, "an expression could not be computed for some row").caused_by(error)
         }
         _ => EngineError::internal(error),

@@ -149,7 +149,7 @@ impl Door for Coordinator {
             Wanted::Rows => Ok(answer(Arc::clone(&self.core), record, asked, run)),
             Wanted::Explanation | Wanted::Policy => explain::explanation(&run),
             Wanted::Analysis => match explain::analysis(&run, &record).await {
-                Err(error) if error.code() == Code::Stale => {
+                Err(error) if has_moved_on(&error) => {
                     let run = plan_again(&self.core, &record, &asked, &run).await?;
                     explain::analysis(&run, &record).await
                 }
@@ -291,7 +291,7 @@ fn answer(core: Arc<Core>, record: Arc<QueryRecord>, asked: Arc<Asked>, run: Run
         match first {
             Some(Err(error)) => {
                 let error = EngineError::from(error);
-                if error.code() != Code::Stale {
+                if !has_moved_on(&error) {
                     return Err(error);
                 }
                 drop(batches);
@@ -306,6 +306,12 @@ fn answer(core: Arc<Core>, record: Arc<QueryRecord>, asked: Arc<Asked>, run: Run
     .map_err(datafusion::error::DataFusionError::from)
     .try_flatten();
     Box::pin(RecordBatchStreamAdapter::new(declared, batches))
+}
+
+/// Whether a site knows a table otherwise than its view told, or no longer: planning again finds an answer or tells what
+/// everybody is told of a table that is not there.
+fn has_moved_on(error: &EngineError) -> bool {
+    matches!(error.code(), Code::Stale | Code::NotFound)
 }
 
 async fn plan_again(core: &Core, record: &Arc<QueryRecord>, asked: &Asked, stale: &Run) -> Result<Run> {

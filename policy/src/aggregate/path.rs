@@ -249,12 +249,18 @@ fn unaliased(expr: &Expr) -> &Expr {
     }
 }
 
-/// Without the widening of numbers that types ask for before a sum; it cannot fail, so it tells nothing.
+/// Without the widening of numbers that types ask for before a sum; it cannot fail, so it tells nothing. A coordinator that
+/// has typed the statement writes it as a call of `arrow_cast`.
 fn uncast<'a>(expr: &'a Expr, schema: &DFSchema) -> &'a Expr {
-    let Expr::Cast(cast) = expr else {
-        return expr;
+    let inner = match expr {
+        Expr::Cast(cast) => cast.expr.as_ref(),
+        Expr::ScalarFunction(call) if call.name() == "arrow_cast" => match call.args.as_slice() {
+            [inner, Expr::Literal(..)] => inner,
+            _ => return expr,
+        },
+        _ => return expr,
     };
-    let widens = |from: DataType| match (&from, cast.field.data_type()) {
+    let widens = |from: &DataType, to: &DataType| match (from, to) {
         (from, DataType::Float64) => from.is_numeric(),
         (from, DataType::Int64) => from.is_signed_integer(),
         (from, DataType::UInt64) => from.is_unsigned_integer(),
@@ -263,7 +269,10 @@ fn uncast<'a>(expr: &'a Expr, schema: &DFSchema) -> &'a Expr {
         }
         _ => false,
     };
-    if cast.expr.get_type(schema).is_ok_and(widens) { &cast.expr } else { expr }
+    match (inner.get_type(schema), expr.get_type(schema)) {
+        (Ok(from), Ok(to)) if widens(&from, &to) => inner,
+        _ => expr,
+    }
 }
 
 fn refuse_uses(expr: &Expr, below: &Seen) -> Result<(), AggregateFault> {

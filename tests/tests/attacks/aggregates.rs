@@ -23,8 +23,8 @@ const AGGREGATES: &[Row] = &[
     (
         "A31",
         "u1",
-        As("SELECT bracket, avg(income) FROM TAXPAYER WHERE bracket <> 'dominated' GROUP BY bracket \
-            HAVING count(DISTINCT pid) >= 5"),
+        // Over both regions two share what one has in each, and six have no bracket.
+        As("SELECT bracket, avg(income) FROM TAXPAYER GROUP BY bracket HAVING count(DISTINCT pid) >= 5"),
         "SELECT bracket, avg(income) FROM TAXPAYER GROUP BY bracket",
     ),
     ("A31", "u1", Shown, "SELECT region, sum(income), count(income) FROM TAXPAYER GROUP BY region"),
@@ -88,7 +88,12 @@ const AGGREGATES: &[Row] = &[
     ),
     ("A33", "u1", Refused("AGGREGATE"), "SELECT pid, sum(income) FROM TAXPAYER GROUP BY pid"),
     ("A34", "u1", Nothing, "SELECT sum(income) FROM TAXPAYER WHERE pid = '110105194900000000'"),
-    ("A34", "u1", Nothing, "SELECT sum(income) FROM TAXPAYER WHERE pid = (SELECT min(pid) FROM TAXPAYER)"),
+    (
+        "A34",
+        "u1",
+        NothingOr("AGGREGATE"),
+        "SELECT sum(income) FROM TAXPAYER WHERE pid = (SELECT min(pid) FROM TAXPAYER)",
+    ),
     ("A34", "u1", Nothing, "SELECT sum(income) FROM TAXPAYER WHERE bracket LIKE 'of 02%'"),
     ("A34", "u1", Refused("AGGREGATE"), "SELECT sum(income) FROM TAXPAYER WHERE income > 50000"),
     ("A34", "u1", Refused("AGGREGATE"), "SELECT count(*) FROM TAXPAYER WHERE income BETWEEN 20000 AND 20100"),
@@ -101,8 +106,7 @@ const AGGREGATES: &[Row] = &[
     (
         "A34",
         "u1",
-        As("SELECT bracket FROM TAXPAYER WHERE bracket <> 'dominated' GROUP BY bracket \
-            HAVING count(DISTINCT pid) >= 5 AND sum(income) > 300000"),
+        As("SELECT bracket FROM TAXPAYER GROUP BY bracket HAVING count(DISTINCT pid) >= 5 AND sum(income) > 300000"),
         "SELECT bracket FROM TAXPAYER GROUP BY bracket HAVING sum(income) > 300000",
     ),
     (

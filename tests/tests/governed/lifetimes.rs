@@ -171,7 +171,7 @@ async fn stream_ends(cluster: &Cluster, through_coordinator: bool, end: End, sta
             None => panic!("{case}: the stream ended as if it were whole, with {arrived} rows"),
         }
         if !stalled {
-            tokio::time::sleep(Duration::from_millis(120)).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
         }
     };
     let (code, outcome) = match end {
