@@ -25,10 +25,12 @@ const NORTH: &str = "CREATE PURPOSE care; CREATE PURPOSE ward UNDER care;
 /// What `logistics` grants where streams are long.
 const LOGISTICS: &str = "CREATE PURPOSE care;
     GRANT SELECT ON TABLE tpch.lineitem TO ROLE analyst FOR PURPOSE care WITH (id = 'lines');";
-/// All of lineitem's rows leave the site.
-const LARGE: &str = "SELECT l_orderkey, l_partkey, l_suppkey, l_comment FROM logistics.tpch.lineitem";
-/// Rows of lineitem at scale 0.1.
-const LARGE_ROWS: usize = 600_572;
+/// A hundred times all of lineitem's rows leave the site: more than anybody reads before a right of some seconds ends.
+const LARGE: &str = "SELECT l_orderkey, l_partkey, l_suppkey, l_comment FROM logistics.tpch.lineitem \
+                     CROSS JOIN (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS tens (n) \
+                     CROSS JOIN (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS ones (n)";
+/// Rows of lineitem at scale 0.1, a hundred times.
+const LARGE_ROWS: usize = 100 * 600_572;
 /// A change of policy is seen through a coordinator within this.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 

@@ -126,7 +126,7 @@ async fn a91_a_running_stream_ends_with_its_grant() {
     }
 }
 
-/// Reads a stream slowly or not at all, lets the right end, and looks at what arrives and at what the site recorded.
+/// Reads a stream as fast as it comes or not at all, lets the right end, and looks at what arrives and at what the site recorded.
 async fn stream_ends(cluster: &Cluster, through_coordinator: bool, end: End, stalled: bool) {
     let case = format!("through coordinator: {through_coordinator}, {end:?}, stalled: {stalled}");
     let admin = cluster.user_of_site("admin", "logistics").await;
@@ -169,9 +169,6 @@ async fn stream_ends(cluster: &Cluster, through_coordinator: bool, end: End, sta
             }
             Some(Err(error)) => break told(&error),
             None => panic!("{case}: the stream ended as if it were whole, with {arrived} rows"),
-        }
-        if !stalled {
-            tokio::time::sleep(Duration::from_millis(300)).await;
         }
     };
     let (code, outcome) = match end {
