@@ -251,7 +251,10 @@ impl Cell {
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Cell::Value(value) => write!(f, "{value}"),
+            Cell::Value(value) => match value.try_as_str() {
+                Some(Some(text)) => write!(f, "'{}'", text.replace('\'', "''")),
+                _ => write!(f, "{value}"),
+            },
             Cell::Pseudonym => write!(f, "a pseudonym"),
         }
     }

@@ -96,6 +96,8 @@ impl Tracing<'_> {
                 let input = self.outputs(&node.input, outer)?;
                 let scope = (node.input.schema().as_ref(), input.as_slice());
                 let groups = self.computed(&node.group_expr, scope, outer)?;
+                // Groups decide which rows there are, whether their keys are told or not.
+                self.used.extend(groups.iter().flatten().cloned());
                 let aggregates = self.computed(&node.aggr_expr, scope, outer)?;
                 let fields = plan.schema().fields().len();
                 if groups.len() + aggregates.len() == fields {
@@ -249,4 +251,76 @@ fn merged(sources: impl Iterator<Item = Sources>) -> Sources {
 fn named(table: &str, schema: &DFSchema) -> Vec<Sources> {
     let column = |name: &String| Sources::from([(table.to_string(), name.clone())]);
     schema.fields().iter().map(|field| column(field.name())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion_expr::{LogicalPlanBuilder, Subquery, col, lit, table_scan};
+
+    use super::*;
+
+    fn scan(table: &str) -> LogicalPlanBuilder {
+        let columns = ["id", "name", "region"].map(|name| Field::new(name, DataType::Utf8, true));
+        table_scan(Some(table), &Schema::new(columns.to_vec()), None).unwrap()
+    }
+
+    /// Selected and used columns of a table, each list as a text.
+    fn traced(plan: LogicalPlanBuilder, table: &str) -> [String; 2] {
+        let plan = plan.build().unwrap();
+        let lineage = lineage_of(&plan, &|scan| Some(scan.table_name.to_string())).unwrap();
+        let columns = lineage.of(table);
+        [columns.selected, columns.used].map(|columns| columns.into_iter().collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn what_stands_in_the_answer_is_selected_and_what_decides_rows_is_used() {
+        let plan = scan("t").filter(col("region").eq(lit("north"))).unwrap();
+        let plan = plan.sort([col("name").sort(true, true)]).unwrap().project([col("id").alias("x")]).unwrap();
+        assert_eq!(traced(plan, "t"), ["id", "name region"]);
+    }
+
+    #[test]
+    fn a_projection_that_is_not_told_selects_nothing() {
+        let inner = scan("t").project([col("id"), col("name")]).unwrap().alias("s").unwrap();
+        assert_eq!(traced(inner.project([col("s.id")]).unwrap(), "t"), ["id", ""]);
+    }
+
+    #[test]
+    fn groups_are_used_also_where_their_keys_are_not_told() {
+        let grouped = scan("t").aggregate([col("region")], Vec::<Expr>::new()).unwrap();
+        assert_eq!(traced(grouped.project([lit(1)]).unwrap(), "t"), ["", "region"]);
+    }
+
+    #[test]
+    fn the_keys_of_a_join_are_used_on_both_sides() {
+        let right = scan("u").build().unwrap();
+        let joined = scan("t").join(right, JoinType::Left, (vec!["t.id"], vec!["u.id"]), None).unwrap();
+        let plan = joined.project([col("t.name"), col("u.region")]).unwrap();
+        assert_eq!(traced(plan.clone(), "t"), ["name", "id"]);
+        assert_eq!(traced(plan, "u"), ["region", "id"]);
+    }
+
+    #[test]
+    fn the_arms_of_a_union_meet_by_position() {
+        let right = scan("u").project([col("name")]).unwrap().build().unwrap();
+        let plan = scan("t").project([col("id")]).unwrap().union(right).unwrap();
+        assert_eq!(traced(plan.clone(), "t"), ["id", ""]);
+        assert_eq!(traced(plan, "u"), ["name", ""]);
+    }
+
+    #[test]
+    fn a_subquery_is_selected_where_its_value_is() {
+        let inner = scan("u").project([col("name")]).unwrap().build().unwrap();
+        let value = Expr::ScalarSubquery(Subquery {
+            subquery: inner.into(),
+            outer_ref_columns: vec![],
+            spans: datafusion_common::Spans::default(),
+        });
+        let told = scan("t").project([col("id"), value.clone()]).unwrap();
+        assert_eq!(traced(told, "u"), ["name", ""]);
+        let filtered = scan("t").filter(col("id").eq(value)).unwrap().project([col("region")]).unwrap();
+        assert_eq!(traced(filtered.clone(), "u"), ["", "name"]);
+        assert_eq!(traced(filtered, "t"), ["region", "id"]);
+    }
 }

@@ -89,8 +89,6 @@ enum Expected {
     NothingOr(&'static str),
     /// This code.
     Refused(&'static str),
-    /// This code at the site. The coordinator may evaluate it over what it was given, or refuse.
-    RefusedBySite(&'static str),
 }
 
 /// Number, user, what it must meet, statement.
@@ -233,8 +231,6 @@ impl Attacks {
         let told = match expected {
             Expected::Alike => return self.closed(what, error),
             Expected::Refused(code) => return self.refused(what, code, error),
-            Expected::RefusedBySite(_) if door == COORDINATOR => return self.closed(what, error),
-            Expected::RefusedBySite(code) => return self.refused(what, code, error),
             Expected::NothingOr(code) if error.is_some() => return self.refused(what, code, error),
             Expected::Nothing | Expected::NothingOr(_) => Ok(vec![]),
             Expected::Shown => self.shown(user, sql).await,

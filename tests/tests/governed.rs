@@ -1,9 +1,11 @@
 //! A governed federation from outside: who administers it, whom it believes, for how long, and what it records.
 
 mod administration;
+mod drift;
 mod evidence;
 mod identity;
 mod lifetimes;
+mod regional;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -18,52 +18,67 @@ use crate::config::{RegionalArm, RegionalTable, TableName};
 use crate::error::{Code, EngineError, Result};
 use crate::identity::Asker;
 
-/// The view over all arms of `regional`. The region column stands where the arms have one of that name, else last; an
-/// arm that has one gives only its rows of that region.
+/// The view over all arms of `regional`; `None` when the asker may see none of them. The region column stands where the arms
+/// have one of that name, else last; an arm that has one gives only its rows of that region.
+///
+/// Of arms that a policy governs the view has the columns that every arm shows to this asker.
 ///
 /// # Errors
-/// `NOT_FOUND`, `SITE_UNAVAILABLE` for an arm that is missing; `TYPE` for arms that are not alike: columns of the same
-/// names, with types that have one in common.
+/// `NOT_FOUND`, `SITE_UNAVAILABLE` for an arm that is missing; `TYPE` for ungoverned arms that are not alike, and for
+/// columns whose types have none in common.
 pub async fn regional_table(
     snapshots: &Snapshots,
     state: &SessionState,
     asker: &Arc<Asker>,
     regional: &RegionalTable,
-) -> Result<Arc<dyn TableProvider>> {
-    let mut union: Option<(LogicalPlan, SchemaRef)> = None;
+) -> Result<Option<Arc<dyn TableProvider>>> {
+    let mut arms = Vec::new();
     for arm in &regional.arms {
-        let table = arm_table(snapshots, asker, regional, arm).await?;
-        let schema = table.schema();
-        let columns = union.as_ref().map_or(&schema, |(_, columns)| columns);
-        let columns = Arc::clone(columns);
-        same_columns(regional, arm, &columns, &schema)?;
+        let TableName { catalog, schema, table } = &arm.table;
+        arms.push((arm, snapshots.table(asker, (catalog, schema, table)).await?));
+    }
+    if arms.iter().all(|(_, table)| table.is_none()) {
+        return Ok(None);
+    }
+    let arms: Vec<(&RegionalArm, SiteTable)> = arms
+        .into_iter()
+        .map(|(arm, table)| Ok((arm, table.ok_or_else(|| missing(regional, arm))?)))
+        .collect::<Result<_>>()?;
+    let columns = common_columns(regional, &arms)?;
+    let mut union: Option<LogicalPlan> = None;
+    for (arm, table) in arms {
         let plan = arm_plan(regional, arm, table, &columns)?;
         union = Some(match union {
-            None => (plan, columns),
-            Some((left, columns)) => (LogicalPlanBuilder::from(left).union(plan)?.build()?, columns),
+            None => plan,
+            Some(left) => LogicalPlanBuilder::from(left).union(plan)?.build()?,
         });
     }
-    let (plan, _) = union.ok_or_else(|| EngineError::internal("a regional table without arms"))?;
+    let plan = union.ok_or_else(|| EngineError::internal("a regional table without arms"))?;
     let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(|error| {
         let sentence = format!("the arms of the regional table `{}` have types without one in common", regional.name);
         EngineError::new(Code::Type, sentence).caused_by(error)
     })?;
-    Ok(Arc::new(ViewTable::new(plan, None)))
+    Ok(Some(Arc::new(ViewTable::new(plan, None))))
 }
 
-async fn arm_table(
-    snapshots: &Snapshots,
-    asker: &Arc<Asker>,
-    regional: &RegionalTable,
-    arm: &RegionalArm,
-) -> Result<SiteTable> {
-    let TableName { catalog, schema, table } = &arm.table;
-    snapshots.table(asker, (catalog, schema, table)).await?.ok_or_else(|| {
-        EngineError::new(
-            Code::NotFound,
-            format!("the regional table `{}` has an arm `{}` that its site does not have", regional.name, arm.table),
-        )
-    })
+fn missing(regional: &RegionalTable, arm: &RegionalArm) -> EngineError {
+    EngineError::new(
+        Code::NotFound,
+        format!("the regional table `{}` has an arm `{}` that its site does not have", regional.name, arm.table),
+    )
+}
+
+/// The names of the columns of a regional table, in the order of its first arm.
+fn common_columns(regional: &RegionalTable, arms: &[(&RegionalArm, SiteTable)]) -> Result<Vec<String>> {
+    let Some((_, first)) = arms.first() else { return Ok(Vec::new()) };
+    let expected = first.schema();
+    if !arms.iter().any(|(_, table)| table.treatment().governed) {
+        for (arm, table) in arms {
+            same_columns(regional, arm, &expected, &table.schema())?;
+        }
+    }
+    let is_shown = |name: &str| arms.iter().all(|(_, table)| table.schema().field_with_name(name).is_ok());
+    Ok(expected.fields().iter().map(|field| field.name().clone()).filter(|name| is_shown(name)).collect())
 }
 
 fn same_columns(regional: &RegionalTable, arm: &RegionalArm, expected: &SchemaRef, found: &SchemaRef) -> Result<()> {
@@ -82,24 +97,18 @@ fn same_columns(regional: &RegionalTable, arm: &RegionalArm, expected: &SchemaRe
     Ok(())
 }
 
-fn arm_plan(regional: &RegionalTable, arm: &RegionalArm, table: SiteTable, columns: &SchemaRef) -> Result<LogicalPlan> {
+fn arm_plan(regional: &RegionalTable, arm: &RegionalArm, table: SiteTable, columns: &[String]) -> Result<LogicalPlan> {
     let name = arm.table.to_reference();
     let region = || lit(arm.region.as_str());
     let column = |column: &str| Expr::Column(Column::new(Some(name.clone()), column));
-    let has_own = columns.field_with_name(&regional.column).is_ok();
+    let has_own = table.schema().field_with_name(&regional.column).is_ok();
     let mut scan = LogicalPlanBuilder::scan(name.clone(), provider_as_source(Arc::new(table)), None)?;
     if has_own {
         scan = scan.filter(column(&regional.column).eq(region()))?;
     }
-    let mut outputs: Vec<Expr> = columns
-        .fields()
-        .iter()
-        .map(|field| match field.name() {
-            own if *own == regional.column => region().alias(own),
-            other => column(other).alias(other),
-        })
-        .collect();
-    if !has_own {
+    let output = |name: &String| if *name == regional.column { region().alias(name) } else { column(name).alias(name) };
+    let mut outputs: Vec<Expr> = columns.iter().map(output).collect();
+    if !columns.contains(&regional.column) {
         outputs.push(region().alias(&regional.column));
     }
     Ok(scan.project(outputs)?.build()?)

@@ -32,6 +32,7 @@ use crate::peer::{self, Peers};
 use crate::plan::pipeline::{Planned, plan};
 use crate::plan::prove::Unsent;
 use crate::session::declared::{analyze, declare, declared_schema, describe_plan};
+use crate::session::functions::check_pure;
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
 use crate::session::statement::{ExplainedFor, Statement, parse};
@@ -168,7 +169,7 @@ impl Door for Coordinator {
         let views = self.core.snapshots.all(asker).await?;
         let seen = views.iter().filter(|(_, view)| !view.tables.is_empty());
         let mut catalogs: Vec<String> = seen.map(|(site, _)| site.to_string()).collect();
-        catalogs.extend(self.core.regionals.iter().map(|regional| regional.name.catalog.clone()));
+        catalogs.extend(self.core.regional_tables(asker).await.into_iter().map(|table| table.catalog));
         catalogs.push(system::CATALOG.to_string());
         catalogs.sort();
         catalogs.dedup();
@@ -212,6 +213,9 @@ impl Core {
         let state = bind(&self.base, &names::Subjects { core: self, asker }, &asked.statement).await?;
         let plan = state.statement_to_plan(asked.statement.clone()).await?;
         let plan = analyze(&state, plan, asked.question.parameters.as_ref())?;
+        if !policies::governed_tables(&plan)?.is_empty() {
+            check_pure(&plan)?;
+        }
         Ok((state, plan))
     }
 
@@ -255,12 +259,14 @@ impl Core {
         Ok(tables.collect())
     }
 
-    /// A regional table whose arms cannot all be described is not listed; asking for it says why.
+    /// A regional table whose arms cannot all be described is not listed; asking for it says why. One of whose arms the asker
+    /// may see none is not there.
     async fn regional_tables(&self, asker: &Arc<Asker>) -> Vec<ListedTable> {
         let mut listed = Vec::new();
         for regional in &self.regionals {
             match regional_table(&self.snapshots, &self.base, asker, regional).await {
-                Ok(table) => listed.push(ListedTable {
+                Ok(None) => {}
+                Ok(Some(table)) => listed.push(ListedTable {
                     catalog: regional.name.catalog.clone(),
                     schema: regional.name.schema.clone(),
                     table: regional.name.table.clone(),

@@ -39,7 +39,8 @@ impl Names for Subjects<'_> {
             regional.name.catalog == catalog && regional.name.schema == schema && regional.name.table == table
         });
         if let Some(regional) = regional {
-            return regional_table(&self.core.snapshots, &self.core.base, self.asker, regional).await;
+            let found = regional_table(&self.core.snapshots, &self.core.base, self.asker, regional).await?;
+            return found.ok_or_else(|| unknown_table(name));
         }
         match self.core.snapshots.table(self.asker, (catalog, schema, table)).await? {
             Some(table) => Ok(Arc::new(table)),

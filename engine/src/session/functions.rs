@@ -82,6 +82,35 @@ pub fn check_functions(plan: &LogicalPlan) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a statement that uses a function that is not pure, or that tells of files or of the program: all that a coordinator
+/// refuses over what sites have released.
+///
+/// # Errors
+/// `FUNCTION` with the function's name and the reason.
+pub fn check_pure(plan: &LogicalPlan) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| match expr {
+                Expr::ScalarFunction(call) => {
+                    check_known(call.name()).map(|()| TreeNodeRecursion::Continue).map_err(Into::into)
+                }
+                _ => Ok(TreeNodeRecursion::Continue),
+            })
+        })
+    })?;
+    Ok(())
+}
+
+/// Refuses a scalar function that is not pure, or that tells of files or of the program.
+fn check_known(name: &str) -> Result<()> {
+    let is_of = |list: &str| names(list).any(|listed| listed == name);
+    match () {
+        () if is_of(METADATA) => Err(refused(name, "tells of where rows are kept")),
+        () if is_of(VOLATILE) => Err(refused(name, "has another value each time")),
+        () => Ok(()),
+    }
+}
+
 fn check_call(expr: &Expr) -> Result<()> {
     match expr {
         Expr::ScalarFunction(call) => check_scalar(call),
@@ -100,7 +129,7 @@ fn check_call(expr: &Expr) -> Result<()> {
 fn listed(name: &str, list: &str) -> Result<()> {
     match names(list).any(|listed| listed == name) {
         true => Ok(()),
-        false => Err(refused(name, "is not on the list of this site")),
+        false => Err(refused(name, "is not on the list of functions that are allowed")),
     }
 }
 
@@ -119,9 +148,8 @@ fn check_scalar(call: &ScalarFunction) -> Result<()> {
             _ => Err(refused(name, "needs a type without a size")),
         };
     }
+    check_known(name)?;
     match () {
-        () if is_of(METADATA) => Err(refused(name, "tells of where rows are kept")),
-        () if is_of(VOLATILE) => Err(refused(name, "has another value each time")),
         () if is_of(UNBOUNDED) => Err(refused(name, "may be of any size")),
         () if is_of(CLOCK) => Ok(()),
         () => listed(name, SCALAR),
@@ -129,7 +157,7 @@ fn check_scalar(call: &ScalarFunction) -> Result<()> {
 }
 
 fn refused(name: &str, reason: &str) -> EngineError {
-    EngineError::new(Code::Function, format!("the function `{name}` is refused at a site: it {reason}"))
+    EngineError::new(Code::Function, format!("the function `{name}` is refused over governed tables: it {reason}"))
 }
 
 /// A size as it is written: a number, or one that a coordinator wrote with its type.

@@ -83,11 +83,11 @@ fn what_does_not_hold_is_told() {
         { "given": { "region": 7 }, "seen": {} },
         { "given": { "gone": 7 }, "seen": {} },
     ])), @"
-    a: expected row 1 seen as: name Wang, region north, found seen as: name W, region north
-    a: expected row 2 not seen, found seen as: name W, region north
-    a: expected row 3 seen as: region south, found not seen
-    a: expected row 4 seen as: pay 7, region north, found seen as: region north
-    a: expected row 5 seen as: region north, found seen as: id_no a pseudonym, region north
+    a: expected row 1 seen as: name 'Wang', region 'north', found seen as: name 'W', region 'north'
+    a: expected row 2 not seen, found seen as: name 'W', region 'north'
+    a: expected row 3 seen as: region 'south', found not seen
+    a: expected row 4 seen as: pay 7, region 'north', found seen as: region 'north'
+    a: expected row 5 seen as: region 'north', found seen as: id_no a pseudonym, region 'north'
     a: expected row 6 a row of the table, found the value given for `region` is not a Utf8
     a: expected row 7 a row of the table, found column `gone` is not in the table
     ");

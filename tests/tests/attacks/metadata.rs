@@ -6,7 +6,7 @@ use arrow_flight::sql::{
 };
 use datafusion::config::ConfigOptions;
 
-use super::Expected::{Alike, As, Refused, RefusedBySite, Shown};
+use super::Expected::{Alike, As, Refused, Shown};
 use super::{Attacks, COORDINATOR, Row, named, rows};
 
 const METADATA: &[Row] = &[
@@ -23,12 +23,12 @@ const METADATA: &[Row] = &[
     ("A65", "u1", Alike, "SELECT uppr(name) FROM PATIENT"),
     ("A65", "u1", Refused("SYNTAX"), "SELEC name FROM PATIENT"),
     ("A65", "u1", Alike, "SELECT name + 1, name FROM PATIENT GROUP BY note"),
-    ("A77", "u1", RefusedBySite("FUNCTION"), "SELECT input_file_name() FROM PATIENT"),
-    ("A77", "u1", RefusedBySite("FUNCTION"), "SELECT file_row_index() FROM PATIENT"),
-    ("A77", "u1", RefusedBySite("FUNCTION"), "SELECT version() FROM PATIENT LIMIT 1"),
-    ("A77", "u1", RefusedBySite("FUNCTION"), "SELECT arrow_metadata(name) FROM PATIENT LIMIT 1"),
-    ("A77", "u1", RefusedBySite("FUNCTION"), "SELECT note FROM PATIENT WHERE input_file_name() LIKE '%'"),
-    ("A77", "u1", RefusedBySite("FUNCTION"), "SELECT note FROM PATIENT ORDER BY file_row_index() LIMIT 3"),
+    ("A77", "u1", Refused("FUNCTION"), "SELECT input_file_name() FROM PATIENT"),
+    ("A77", "u1", Refused("FUNCTION"), "SELECT file_row_index() FROM PATIENT"),
+    ("A77", "u1", Refused("FUNCTION"), "SELECT version() FROM PATIENT LIMIT 1"),
+    ("A77", "u1", Refused("FUNCTION"), "SELECT arrow_metadata(name) FROM PATIENT LIMIT 1"),
+    ("A77", "u1", Refused("FUNCTION"), "SELECT note FROM PATIENT WHERE input_file_name() LIKE '%'"),
+    ("A77", "u1", Refused("FUNCTION"), "SELECT note FROM PATIENT ORDER BY file_row_index() LIMIT 3"),
     ("A77", "u1", Shown, "SELECT count(*) FROM PATIENT WHERE now() > TIMESTAMP '2020-01-01'"),
     ("A77", "u1", Shown, "SELECT note FROM PATIENT WHERE dob < current_date ORDER BY now(), dob LIMIT 3"),
     ("A77", "u1", Shown, "SELECT count(*) FROM PATIENT GROUP BY now() > TIMESTAMP '2200-01-01'"),

@@ -7,7 +7,7 @@ use policy::subject::Attribute;
 use policy::value::Value;
 use tempfile::TempDir;
 
-use super::Expected::{Alike, As, Nothing, Refused, RefusedBySite, Shown};
+use super::Expected::{Alike, As, Nothing, Refused, Shown};
 use super::{Attacks, COORDINATOR, HOSTILE, Row};
 
 /// Statements that fail, or would fail, on a hidden row; and others that tell it apart.
@@ -111,14 +111,9 @@ const RIGHT_ROWS: &[Row] = &[
     ("A12", "u1", Alike, "EXPLAIN SELECT min(cost), max(dob), count(*) FROM PATIENT"),
     ("A12", "u1", Alike, "SELECT note, dob, name FROM PATIENT"),
     ("A12", "u1", Alike, "TABLE PATIENT"),
-    ("A13", "u1", RefusedBySite("FUNCTION"), "SELECT count(*) FROM PATIENT WHERE random() >= 0"),
-    ("A13", "u1", RefusedBySite("FUNCTION"), "SELECT count(*) FROM PATIENT WHERE uuid() IS NOT NULL"),
-    (
-        "A13",
-        "u1",
-        RefusedBySite("FUNCTION"),
-        "SELECT count(*) FROM PATIENT WHERE CASE WHEN note = '5' THEN random() < 2 END",
-    ),
+    ("A13", "u1", Refused("FUNCTION"), "SELECT count(*) FROM PATIENT WHERE random() >= 0"),
+    ("A13", "u1", Refused("FUNCTION"), "SELECT count(*) FROM PATIENT WHERE uuid() IS NOT NULL"),
+    ("A13", "u1", Refused("FUNCTION"), "SELECT count(*) FROM PATIENT WHERE CASE WHEN note = '5' THEN random() < 2 END"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
