@@ -1,7 +1,8 @@
 //! Controls that tests may switch off, one at a time, to see that the attacks then succeed: a test that stays green
 //! without the control it is about shows nothing.
 //!
-//! Only a build with the feature `sabotage` has the switches; without it [`thrown`] is a constant `false`.
+//! Only a build with the feature `sabotage` has the switches; without it [`thrown`] is a constant `false`. `tests/sabotage`
+//! throws each of them and says which test goes red.
 
 /// A control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +75,8 @@ pub fn thrown(control: Control) -> bool {
     use std::sync::LazyLock;
     static WORDS: LazyLock<Vec<String>> = LazyLock::new(|| {
         let words = crate::config::environment::variable("CHANCERY_SABOTAGE").unwrap_or_default();
-        let words: Vec<String> = words.split(',').map(ToString::to_string).collect();
-        tracing::warn!(?words, "controls of this build are switched off: it must serve nobody's data");
+        let words: Vec<String> = words.split(',').filter(|word| !word.is_empty()).map(ToString::to_string).collect();
+        tracing::warn!(?words, "this build has switches that turn its controls off: it must serve nobody's data");
         words
     });
     WORDS.iter().any(|word| word == control.name())

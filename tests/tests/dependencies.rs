@@ -75,6 +75,16 @@ const DRIVERS: [&str; 9] = [
 const ONE_VERSION: [&str; 6] =
     ["arrow-array", "arrow-flight", "datafusion-common", "object_store", "sqlparser", "tonic"];
 
+fn metadata() -> Value {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--manifest-path", manifest])
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("cargo writes JSON")
+}
+
 /// Normal dependencies, by name; the tests of a crate may use what they like.
 #[derive(Debug, Default, Clone)]
 struct Graph {
@@ -91,13 +101,7 @@ impl Graph {
     }
 
     fn ask_cargo() -> Self {
-        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-        let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--locked", "--manifest-path", manifest])
-            .output()
-            .expect("cargo runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Self::parse(&serde_json::from_slice(&output.stdout).expect("cargo writes JSON"))
+        Self::parse(&metadata())
     }
 
     fn parse(metadata: &Value) -> Self {
@@ -203,4 +207,22 @@ fn two_versions_of_a_crate_at_our_seams_are_found() {
     let mut graph = Graph::read();
     graph.versions.entry("tonic".to_string()).or_default().insert("0.1.0".to_string());
     assert!(graph.faults().iter().any(|fault| fault.starts_with("tonic must have one version")));
+}
+
+/// The switches that turn controls off are in no build but one that asks for them by name.
+#[test]
+fn only_a_feature_of_the_tests_asks_for_sabotage() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let mut asking = vec![];
+    for package in packages.filter(|package| package["source"].is_null()) {
+        let name = package["name"].as_str().unwrap();
+        let dependencies = package["dependencies"].as_array().unwrap().iter();
+        let with_it = dependencies.filter(|known| known["features"].to_string().contains("sabotage"));
+        asking.extend(with_it.map(|known| format!("{name} of {}", known["name"])));
+        let features = package["features"].as_object().unwrap().iter();
+        let of_it = features.filter(|(_, asked)| asked.to_string().contains("sabotage"));
+        asking.extend(of_it.map(|(feature, asked)| format!("{name} by its feature {feature}: {asked}")));
+    }
+    assert_eq!(asking, [r#"chancery-tests by its feature sabotage: ["chancery-engine/sabotage"]"#]);
 }

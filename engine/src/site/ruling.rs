@@ -1,5 +1,6 @@
 //! What is decided by, for one statement: the policies in force when it came, and the moment of its coming.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
@@ -51,7 +52,11 @@ impl Ruling {
     /// What the asker may see of a table; `None` for nothing, which the log explains.
     pub(super) fn decide(&self, asker: &Asker, table: &TableName, schema: &Schema) -> Option<Decision> {
         let purpose = asker.purpose.as_deref();
-        let question = Question { subject: &asker.subject, purpose, table, schema, now: self.now };
+        let mut subject = Cow::Borrowed(&asker.subject);
+        if thrown(Control::Purpose) {
+            subject.to_mut().purposes.extend(asker.purpose.clone());
+        }
+        let question = Question { subject: &subject, purpose, table, schema, now: self.now };
         match decide(&self.set, &question) {
             Ok(decision) => Some(decision),
             Err(denial) => {

@@ -4,19 +4,24 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
+/// Names another binary to test in its place, by its full path.
+const OTHER: &str = "CHANCERY_BINARY";
+
 /// The binary's path. The first caller has cargo build it, which does nothing when it is up to date.
 pub fn chancery() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "chancery-engine", "--bin", "chancery"])
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-            .status()
-            .expect("cargo runs");
-        assert!(built.success(), "cargo cannot build the chancery binary");
-        let test = std::env::current_exe().expect("a test is a program");
-        let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
-        profile.join("chancery")
-    })
+    BINARY.get_or_init(|| std::env::var_os(OTHER).map_or_else(built, PathBuf::from))
+}
+
+fn built() -> PathBuf {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "chancery-engine", "--bin", "chancery"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .status()
+        .expect("cargo runs");
+    assert!(built.success(), "cargo cannot build the chancery binary");
+    let test = std::env::current_exe().expect("a test is a program");
+    let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
+    profile.join("chancery")
 }

@@ -136,12 +136,9 @@ pub async fn run(plan: Plan) -> Result<Summary, Reports> {
     if reports.is_empty() { Ok(summary) } else { Err(Reports(reports)) }
 }
 
-/// The first difference among these pairs, made small.
-pub async fn first_difference(plan: Plan) -> Option<Report> {
-    match ask(plan, 1).await.1.pop() {
-        Some(pair) => Some(smallest(pair).await),
-        None => None,
-    }
+/// The first of these pairs whose worlds can be told apart, as it was made, with the one question that tells.
+pub async fn first_told_apart(plan: Plan) -> Option<Pair> {
+    ask(plan, 1).await.1.pop()
 }
 
 /// Asks pairs until so many can be told apart.
