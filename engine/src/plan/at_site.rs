@@ -8,6 +8,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use crate::error::Result;
+use crate::exec::in_order::in_order;
 use crate::exec::policy_barrier::PolicyBarrierPlanner;
 use crate::exec::release::ReleasePlanner;
 use crate::plan::cross_barrier::cross_barrier;
@@ -29,7 +30,9 @@ pub async fn plan_at_site(
     let planner =
         DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(PolicyBarrierPlanner), Arc::new(ReleasePlanner)]);
     let physical = planner.create_physical_plan(&crossed, state).await?;
-    // 3. The proof, whatever the steps before have done.
+    // 3. Given one thread, a statement has its rows in one order, whichever arm of a union is ready first.
+    let physical = if state.config().target_partitions() == 1 { in_order(physical)? } else { physical };
+    // 4. The proof, whatever the steps before have done.
     if !thrown(Control::Verifier) {
         verify_barriers(&physical, barriers)?;
     }

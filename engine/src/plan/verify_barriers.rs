@@ -32,6 +32,7 @@ use policy::decision::{RowFilter, Treatment};
 use policy::predicate::Filter;
 
 use crate::error::{EngineError, Result};
+use crate::exec::in_order::InOrderExec;
 use crate::exec::policy_barrier::PolicyBarrierExec;
 use crate::exec::release::ReleaseExec;
 
@@ -197,6 +198,7 @@ fn may_stand_below(node: &dyn ExecutionPlan) -> bool {
         || node.is::<EmptyExec>()
         || node.is::<RepartitionExec>()
         || node.is::<CoalescePartitionsExec>()
+        || node.is::<InOrderExec>()
         || node.is::<CooperativeExec>()
         || limits(node)
 }
@@ -222,6 +224,7 @@ fn leads_to_release(node: &dyn ExecutionPlan) -> bool {
         || node.is::<AggregateExec>()
         || node.is::<RepartitionExec>()
         || node.is::<CoalescePartitionsExec>()
+        || node.is::<InOrderExec>()
         || node.is::<CooperativeExec>()
 }
 
