@@ -12,7 +12,7 @@ use harness::statements::{Statement, corpus, tpch_queries};
 use harness::tpch::tpch;
 
 /// Set to write the reviewed file anew; the test fails all the same, so that nobody forgets to read it.
-const REWRITE: &str = "CHANCERY_REWRITE_EXPECTED";
+pub(crate) const REWRITE: &str = "CHANCERY_REWRITE_EXPECTED";
 /// Where rows arrive in another order, batches are padded otherwise: this much of the bytes may differ, and 512 bytes.
 const BYTES_TOLERANCE: f64 = 0.005;
 

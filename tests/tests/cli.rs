@@ -1,5 +1,7 @@
 //! The binary as an operator meets it: certificates, users, configuration files, and the refusal to start with faults.
 
+mod policies;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -11,6 +11,7 @@ mod door;
 mod failures;
 mod federation;
 mod governed;
+mod policy_matrix;
 mod purpose;
 mod random;
 mod shell;

@@ -284,3 +284,124 @@ fn every_fault_of_an_issuer_is_named() {
     let faults = fixture.faults(&fixture.write("site.toml", &text));
     assert!(faults.contains("`issuer[0].name`: a coordinator is believed at a site whose `peers`"), "{faults}");
 }
+
+/// Writes a secret of so many bytes, readable by its owner only.
+fn write_secret(fixture: &Fixture, name: &str, bytes: usize) {
+    use std::os::unix::fs::PermissionsExt;
+
+    use base64::Engine as _;
+    let path = fixture.write(name, &base64::engine::general_purpose::STANDARD.encode(vec![7; bytes]));
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn governed(fixture: &Fixture, sections: &str) -> PathBuf {
+    fixture.write("site.toml", &format!("{}{sections}", site("listen = '127.0.0.1:1'")))
+}
+
+#[test]
+fn policy_is_enforced_unless_it_is_written_otherwise() {
+    let fixture = Fixture::new();
+    let policy = |sections: &str| load_site(&governed(&fixture, sections)).unwrap().policy;
+    assert_eq!(policy(""), PolicyConfig::default());
+    assert_eq!(policy("[policy]\n"), PolicyConfig::default());
+    assert_eq!(policy("[policy]\nenforce = true\n"), PolicyConfig::default());
+    let off = PolicyConfig { enforcement: Enforcement::Off, ..PolicyConfig::default() };
+    assert_eq!(policy("[policy]\nenforce = false\n"), off);
+}
+
+#[test]
+fn policy_and_pseudonyms_are_loaded() {
+    let fixture = Fixture::new();
+    write_secret(&fixture, "keys.b64", 32);
+    std::fs::create_dir(fixture.path("policies")).unwrap();
+    let sections = "[policy]\nadministrators = ['admin', 'officer']\ndirectory = 'policies'\n\
+                    [pseudonyms]\nsecret = 'keys.b64'\nepoch = 3\nhash = 'sm3'\n";
+    let site = load_site(&governed(&fixture, sections)).unwrap();
+    let expected = PolicyConfig {
+        enforcement: Enforcement::On,
+        administrators: ["admin".to_string(), "officer".to_string()].into(),
+        directory: Some(fixture.path("policies")),
+    };
+    assert_eq!(site.policy, expected, "paths start from the file; who administers may read what files say");
+    let keys = site.pseudonyms.as_ref().unwrap();
+    assert_eq!(format!("{keys:?}"), "PseudonymKeys { epoch: 3, .. }");
+    assert!(!format!("{site:?}").contains("BwcHBwcH"), "the secret is not shown");
+}
+
+/// A site whose directory of policies is gone serves what it read last; it must start.
+#[test]
+fn a_directory_of_policies_may_come_later() {
+    let fixture = Fixture::new();
+    let site = load_site(&governed(&fixture, "[policy]\ndirectory = 'later'\n")).unwrap();
+    assert_eq!(site.policy.directory, Some(fixture.path("later")));
+}
+
+#[test]
+fn every_fault_of_policy_and_pseudonyms_is_named() {
+    let fixture = Fixture::new();
+    write_secret(&fixture, "short.key", 31);
+    let short = "`pseudonyms.secret`: short.key is no secret: it must hold at least 32 bytes in base64";
+    let cases: [(&str, &[&str]); 5] = [
+        (
+            "[policy]\nenforced = true\nenforce = 'no'\nadministrators = 'admin'\ndirectory = 'users.toml'\n\
+             [pseudonyms]\nsecret = 'short.key'\nepoch = 0\nhash = 'md5'\npepper = 'x'\n",
+            &[
+                "`policy.enforced`: is not a key of this table; did you mean `enforce`?",
+                "`policy.enforce`: must be true or false, not a text",
+                "`policy.administrators`: must be a list of texts, not a text",
+                "`policy.directory`: users.toml is not a directory",
+                short,
+                "`pseudonyms.epoch`: 0 is outside 1 to 4294967295",
+                "`pseudonyms.hash`: unknown hash `md5`; known: sha256, sm3",
+                "`pseudonyms.pepper`: is not a key of this table",
+            ],
+        ),
+        (
+            "[policy]\nadministrators = [1]\ndirectory = ''\n[pseudonyms]\n",
+            &[
+                "`policy.administrators[0]`: must be a text, not a whole number",
+                "`policy.directory`: is empty",
+                "`pseudonyms.secret`: is missing",
+            ],
+        ),
+        ("[pseudonyms]\nsecret = 'none.key'\n", &["`pseudonyms.secret`: none.key cannot be read"]),
+        ("[[policy]]\nenforce = true\n", &["`policy`: must be a table `[policy]`, not a list"]),
+        ("[issuer]\nname = 'x'\n", &["`issuer`: must be written as `[[issuer]]`, once for each; this is a table"]),
+    ];
+    for (sections, expected) in cases {
+        let faults = fixture.faults(&governed(&fixture, sections));
+        assert_eq!(faults.lines().count(), expected.len(), "{faults}");
+        for expected in expected {
+            assert!(faults.contains(&format!("site.toml: {expected}")), "`{expected}` is not among\n{faults}");
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_is_not_base64_is_refused_and_not_repeated() {
+    let fixture = Fixture::new();
+    write_secret(&fixture, "broken.key", 32);
+    fixture.write("broken.key", "kept-on-a-sticker,-and-long-enough-to-be-one");
+    let faults = fixture.faults(&governed(&fixture, "[pseudonyms]\nsecret = 'broken.key'\n"));
+    assert!(faults.contains("`pseudonyms.secret`: broken.key is no secret"), "{faults}");
+    assert!(!faults.contains("sticker"), "{faults}");
+}
+
+#[test]
+fn a_coordinator_has_no_policy_of_its_own() {
+    let fixture = Fixture::new();
+    let text = coordinator("listen = '127.0.0.1:1'", &format!("{BTS}[policy]\nenforce = false\n"));
+    let faults = fixture.faults(&fixture.write("c.toml", &text));
+    assert!(faults.starts_with("c.toml: `policy`: is not a key of this table"), "{faults}");
+}
+
+#[test]
+fn keys_of_an_issuer_that_are_no_keys_are_refused() {
+    let fixture = Fixture::new();
+    fixture.write("broken.json", "{\"keys\": ");
+    let issuer = "[[issuer]]\nname = 'https://login.example'\nkeys = 'broken.json'\naudience = 'x'\nroles = ['*']\n\
+                  audiences = ['y']\n";
+    let faults = fixture.faults(&governed(&fixture, issuer));
+    assert!(faults.contains("`issuer[0].keys`: broken.json"), "{faults}");
+    assert!(faults.contains("`issuer[0].audiences`: is not a key of this table; did you mean `audience`?"), "{faults}");
+}

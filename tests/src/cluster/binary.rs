@@ -15,13 +15,17 @@ pub fn chancery() -> &'static PathBuf {
 
 fn built() -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
+    let program = std::env::current_exe().expect("a test is a program");
+    let directory = program.parent().expect("a program lies in a directory");
+    // Tests lie in target/<profile>/deps, programs that measure one above.
+    let profile = if directory.ends_with("deps") { directory.parent().expect("target/<profile>") } else { directory };
+    let release: &[&str] = if profile.ends_with("release") { &["--release"] } else { &[] };
     let built = Command::new(cargo)
         .args(["build", "--quiet", "--package", "chancery-engine", "--bin", "chancery"])
+        .args(release)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .status()
         .expect("cargo runs");
     assert!(built.success(), "cargo cannot build the chancery binary");
-    let test = std::env::current_exe().expect("a test is a program");
-    let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/<profile>/deps");
     profile.join("chancery")
 }

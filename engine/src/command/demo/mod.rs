@@ -1,7 +1,7 @@
 //! `chancery demo`: three agencies with real data in one process, asked a few questions across their borders.
 
 mod federation;
-mod policies;
+pub mod policies;
 mod questions;
 pub mod tpch;
 

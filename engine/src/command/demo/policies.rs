@@ -51,7 +51,7 @@ const TPCH: [&str; 2] = [
 ];
 
 /// The statements of a site, purposes first.
-fn statements(site: &str) -> impl Iterator<Item = &'static str> {
+pub fn statements(site: &str) -> impl Iterator<Item = &'static str> {
     let own: &[&str] = match site {
         "bts" => &BTS,
         "faa" => &FAA,

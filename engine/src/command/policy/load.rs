@@ -8,7 +8,7 @@ use policy::time::Instant;
 
 use crate::config::{self, SiteConfig};
 use crate::error::Result;
-use crate::site::policies::files::{PolicyFile, as_files, line, read};
+use crate::site::policies::files::{PolicyFile, as_files, glance, line, read_seen};
 use crate::site::policies::machine_clock;
 use crate::site::policies::tables::{SiteTables, TableSnapshot};
 
@@ -36,13 +36,13 @@ pub(super) fn now() -> Instant {
 
 /// The policies of a directory, checked against the site's tables if there is a site; or every fault, a line each.
 pub(super) fn load(directory: &Path, site: Option<&SiteNow>) -> Result<PolicySet, Vec<String>> {
-    let in_directory = |fault: String| directory.join(fault).display().to_string();
-    let files = read(directory).map_err(|faults| faults.into_iter().map(in_directory).collect::<Vec<_>>())?;
-    let loaded = match site {
+    let seen = glance(directory).map_err(|fault| vec![fault])?;
+    let loaded = read_seen(seen).and_then(|files| match site {
         Some(site) => checked(&files, site),
         None => as_written(&files),
-    };
-    loaded.map_err(|faults| faults.into_iter().map(in_directory).collect())
+    });
+    // These begin with the file's name.
+    loaded.map_err(|faults| faults.iter().map(|fault| directory.join(fault).display().to_string()).collect())
 }
 
 fn checked(files: &[PolicyFile], site: &SiteNow) -> Result<PolicySet, Vec<String>> {
@@ -70,10 +70,20 @@ fn as_written(files: &[PolicyFile]) -> Result<PolicySet, Vec<String>> {
     if faults.is_empty() { Ok(set) } else { Err(faults) }
 }
 
-/// Adds a statement as it stands.
+/// Adds a statement as it stands; what a name stands for is said once.
 fn add(set: &mut PolicySet, Located { line, statement }: Located) -> Result<(), String> {
     let (at, author) = (Instant(0), String::new());
+    let taken = |what: &str, name: &str| Err(format!("{line}: there is a {what} `{name}` already"));
     match statement {
+        Statement::Change(Change::CreateTag { name, .. }) if set.tags.contains_key(&name) => {
+            return taken("tag", &name);
+        }
+        Statement::Change(Change::CreatePurpose { name, .. }) if set.purposes.contains_key(&name) => {
+            return taken("purpose", &name);
+        }
+        Statement::Change(Change::CreatePolicy(policy)) if set.policies.contains_key(&policy.name) => {
+            return taken("policy", &policy.name);
+        }
         Statement::Change(Change::CreateTag { name, values }) => drop(set.tags.insert(name, values)),
         Statement::Change(Change::SetTag { table, column, tag, value }) => {
             set.tagged.push(Tagged { table, column, tag, value });
@@ -83,6 +93,9 @@ fn add(set: &mut PolicySet, Located { line, statement }: Located) -> Result<(), 
         }
         Statement::Change(Change::Grant(grant)) => {
             let id = grant.id.clone().unwrap_or_else(|| format!("grant {}", set.grants.len() + 1));
+            if set.grants.contains_key(&id) {
+                return taken("grant", &id);
+            }
             set.grants.insert(id, GrantRecord { grant, at, author, columns: Default::default() });
         }
         Statement::Change(Change::CreatePolicy(policy)) => {
@@ -133,6 +146,22 @@ mod tests {
             assert!(lines.starts_with(&["a.sql:3:"]) && lines.contains(&"a.sql:5:"), "{faults:?}");
         }
         assert_eq!(faults("CREATE PURPOSE research").map(|faults| faults.len()), [1, 1], "cut off");
+    }
+
+    #[test]
+    fn a_name_is_given_once() {
+        let twice = "CREATE PURPOSE p;\nCREATE PURPOSE p;\nCREATE POLICY n ON TABLE civil.people COLUMN MASK hide COLUMNS \
+                     (name) TO ALL;\nCREATE POLICY n ON TABLE civil.people COLUMN MASK show_first(1) COLUMNS (name) TO ALL;";
+        for faults in faults(twice) {
+            assert!(faults.len() == 2 && faults.iter().all(|fault| fault.ends_with("already")), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_named_once() {
+        let faults = load(std::path::Path::new("/nowhere/policies"), None).unwrap_err();
+        assert_eq!(faults.len(), 1);
+        assert!(faults[0].starts_with("/nowhere/policies cannot be read"), "{faults:?}");
     }
 
     #[test]

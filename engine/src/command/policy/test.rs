@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use policy::assertion::{Assertions, failures};
+use policy::assertion::{Assertion, Assertions, failures};
+use toml::Spanned;
 
 use super::load::{SiteNow, load, now};
 use super::{TestArgs, tell};
@@ -16,42 +17,65 @@ const ENDING: &str = ".test.toml";
 pub(super) async fn run(args: TestArgs) -> Result<ExitCode> {
     let site = SiteNow::open(&args.site).await?;
     let loaded = load(&args.directory, Some(&site));
-    let (set, files) = match (loaded, read(&args.directory)) {
-        (Ok(set), Ok(files)) => (set, files),
-        (set, files) => {
-            tell(set.err().into_iter().chain(files.err()).flatten());
+    let (set, asserted) = match (loaded, read(&args.directory)) {
+        (Ok(set), Ok(asserted)) => (set, asserted),
+        (set, asserted) => {
+            let mut faults: Vec<String> = set.err().into_iter().chain(asserted.err()).flatten().collect();
+            // A directory that cannot be read is so for both.
+            faults.dedup();
+            tell(faults);
             return Ok(ExitCode::FAILURE);
         }
     };
-    let now = now();
+    let (now, count) = (now(), asserted.len());
     let mut failed = 0;
-    for (name, assertions) in &files {
-        let failures = failures(&set, assertions, &site.tables, now);
-        let mut names: Vec<&str> = failures.iter().map(|failure| failure.name.as_str()).collect();
-        names.dedup();
-        failed += names.len();
-        tell(failures.iter().map(|failure| format!("{name}: {failure}")));
+    for Asserted { place, assertion } in asserted {
+        let failures = failures(&set, &Assertions { assert: vec![assertion] }, &site.tables, now);
+        failed += usize::from(!failures.is_empty());
+        tell(failures.iter().map(|failure| format!("{place}: {failure}")));
     }
-    let asserted: usize = files.iter().map(|(_, assertions)| assertions.assert.len()).sum();
-    tell([format!("{}: {} of {asserted} assertions hold", args.directory.display(), asserted - failed)]);
+    tell([format!("{}: {} of {count} assertions hold", args.directory.display(), count - failed)]);
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The files of assertions in a directory, by name; or what is wrong with them, a line each. None at all is wrong too:
-/// a test that finds nothing must not pass.
-fn read(directory: &Path) -> Result<Vec<(String, Assertions)>, Vec<String>> {
-    let (mut files, mut faults) = (Vec::new(), Vec::new());
+/// An assertion, and where it is written: `file:line`.
+#[derive(Debug)]
+struct Asserted {
+    place: String,
+    assertion: Assertion,
+}
+
+/// A file of assertions, each with its place in the text.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    assert: Vec<Spanned<Assertion>>,
+}
+
+/// The assertions of a directory, by file; or what is wrong with them, a line each. None at all is wrong too: a test that
+/// finds nothing must not pass.
+fn read(directory: &Path) -> Result<Vec<Asserted>, Vec<String>> {
+    let (mut asserted, mut faults) = (Vec::new(), Vec::new());
     for path in paths(directory).map_err(|error| vec![format!("{} cannot be read: {error}", directory.display())])? {
         let name = path.display().to_string();
-        match std::fs::read_to_string(&path).map_err(|error| format!(" cannot be read: {error}")).and_then(parse) {
-            Ok(assertions) => files.push((name, assertions)),
-            Err(fault) => faults.push(format!("{name}:{fault}")),
+        match std::fs::read_to_string(&path) {
+            Err(error) => faults.push(format!("{name}: cannot be read: {error}")),
+            Ok(text) => match toml::from_str::<Written>(&text) {
+                Err(error) => {
+                    let start = error.span().map_or(0, |span| span.start);
+                    faults.push(format!("{name}:{}: {}", line(&text, start), error.message()));
+                }
+                Ok(written) => asserted.extend(written.assert.into_iter().map(|assertion| Asserted {
+                    place: format!("{name}:{}", line(&text, assertion.span().start)),
+                    assertion: assertion.into_inner(),
+                })),
+            },
         }
     }
-    if files.iter().all(|(_, assertions)| assertions.assert.is_empty()) && faults.is_empty() {
+    if asserted.is_empty() && faults.is_empty() {
         faults.push(format!("{}: no assertion (*{ENDING})", directory.display()));
     }
-    if faults.is_empty() { Ok(files) } else { Err(faults) }
+    if faults.is_empty() { Ok(asserted) } else { Err(faults) }
 }
 
 fn paths(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
@@ -62,13 +86,9 @@ fn paths(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The assertions of a file, or the line and what is wrong on it.
-fn parse(text: String) -> Result<Assertions, String> {
-    toml::from_str(&text).map_err(|error| {
-        let start = error.span().map_or(0, |span| span.start);
-        let line = text.get(..start).unwrap_or_default().matches('\n').count() + 1;
-        format!("{line}: {}", error.message())
-    })
+/// The line, from one, of a byte of the text.
+fn line(text: &str, offset: usize) -> usize {
+    text.get(..offset).unwrap_or_default().matches('\n').count() + 1
 }
 
 #[cfg(test)]
@@ -81,6 +101,16 @@ mod tests {
         assert!(read(directory.path()).unwrap_err()[0].contains("no assertion"));
         std::fs::write(directory.path().join("a.test.toml"), "assert = []\n").unwrap();
         assert!(read(directory.path()).unwrap_err()[0].contains("no assertion"));
+    }
+
+    #[test]
+    fn an_assertion_knows_its_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let one = "[[assert]]\nname = 'x'\ntable = 'a.b'\ndenied = true\n";
+        std::fs::write(directory.path().join("a.test.toml"), format!("# Of a.b.\n{one}\n{one}")).unwrap();
+        let asserted = read(directory.path()).unwrap();
+        let lines: Vec<_> = asserted.iter().filter_map(|asserted| asserted.place.rsplit(':').next()).collect();
+        assert_eq!(lines, ["2", "7"]);
     }
 
     #[test]

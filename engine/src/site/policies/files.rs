@@ -26,7 +26,7 @@ pub struct PolicyFile {
 
 /// What can be seen of a directory without reading it; differs when something in it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Glance(Vec<Seen>);
+pub(crate) struct Glance(Vec<Seen>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Seen {
@@ -47,8 +47,8 @@ impl Seen {
 /// Looks at the `*.sql` files of a directory, sorted by name. Hidden files are an editor's, and not looked at.
 ///
 /// # Errors
-/// A sentence, when there is no such directory or nothing in it.
-pub(super) fn glance(directory: &Path) -> Result<Glance, String> {
+/// A sentence that names the directory or the file: there is none, it cannot be read, nothing is in it, or too much.
+pub(crate) fn glance(directory: &Path) -> Result<Glance, String> {
     let cannot = |error: std::io::Error| format!("{} cannot be read: {error}", directory.display());
     let mut seen = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(cannot)? {
@@ -57,7 +57,8 @@ pub(super) fn glance(directory: &Path) -> Result<Glance, String> {
         if name.starts_with('.') || path.extension().is_none_or(|extension| extension != "sql") {
             continue;
         }
-        let metadata = std::fs::metadata(&path).map_err(|error| format!("{name} cannot be read: {error}"))?;
+        let metadata =
+            std::fs::metadata(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
         if metadata.is_file() {
             seen.push(Seen::new(path, name, &metadata));
         }
@@ -82,7 +83,14 @@ pub(super) fn glance(directory: &Path) -> Result<Glance, String> {
 /// Every file that cannot be read or was cut off, one line each, `file: what is wrong`; or that the directory itself
 /// cannot be read.
 pub fn read(directory: &Path) -> Result<Vec<PolicyFile>, Vec<String>> {
-    let Glance(seen) = glance(directory).map_err(|fault| vec![fault])?;
+    read_seen(glance(directory).map_err(|fault| vec![fault])?)
+}
+
+/// Reads the files that a glance saw.
+///
+/// # Errors
+/// Every file that cannot be read or was cut off, one line each, `file: what is wrong`.
+pub(crate) fn read_seen(Glance(seen): Glance) -> Result<Vec<PolicyFile>, Vec<String>> {
     let mut files = Vec::with_capacity(seen.len());
     let mut faults = Vec::new();
     for Seen { name, path, .. } in seen {
