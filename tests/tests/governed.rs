@@ -6,6 +6,7 @@ mod drift;
 mod evidence;
 mod identity;
 mod lifetimes;
+mod openness;
 mod regional;
 
 use std::collections::BTreeMap;

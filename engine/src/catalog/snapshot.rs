@@ -179,7 +179,7 @@ impl Snapshots {
     ///
     /// # Errors
     /// `SITE_UNAVAILABLE` when the site has never answered the asker and does not answer now; `PURPOSE` when the site
-    /// shows the asker nothing without another purpose, whatever table is asked for.
+    /// shows the asker nothing else without another purpose, whatever table is asked for.
     pub async fn table(&self, asker: &Arc<Asker>, name: (&str, &str, &str)) -> Result<Option<SiteTable>> {
         let (site, source, table) = name;
         let id = SiteId::new(site);
@@ -191,7 +191,7 @@ impl Snapshots {
             // It may be new; when the site does not answer, what is known stands.
             view = snapshot.ask_again(asker, Instant::now()).await.unwrap_or(view);
         }
-        if let Some(refusal) = &view.purpose {
+        if let Some(refusal) = view.purpose.as_ref().filter(|_| !view.tables.contains_key(&key)) {
             return Err(EngineError::new(Code::Purpose, format!("site {id} says: {refusal}")));
         }
         Ok(view.tables.get(&key).map(|known| {
@@ -201,6 +201,23 @@ impl Snapshots {
                 .with_origin(origin)
                 .with_treatment(Arc::clone(&known.treatment))
         }))
+    }
+
+    /// Asks these sites again where what is known of them is not of just now, because a name was not found; whether any of
+    /// them has been asked.
+    ///
+    /// # Errors
+    /// When the asker cannot be told from others: a defect.
+    pub async fn look_again(&self, asker: &Arc<Asker>, sites: Vec<SiteId>) -> Result<bool> {
+        let viewer = Viewer::of(asker)?;
+        let mut has_looked = false;
+        for snapshot in sites.iter().filter_map(|site| self.sites.get(site)).map(|views| views.of(&viewer)) {
+            let is_old = |view: &Arc<KnownView>| view.taken.elapsed() > SECOND_LOOK_AFTER;
+            if snapshot.known.read().as_ref().is_some_and(is_old) {
+                has_looked |= snapshot.ask_again(asker, Instant::now()).await.is_ok();
+            }
+        }
+        Ok(has_looked)
     }
 
     /// Asks these sites again, because one of them said that its view has moved on.

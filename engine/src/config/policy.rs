@@ -57,6 +57,10 @@ impl PolicyConfig {
         if let Some(path) = directory.as_deref().filter(|path| path.exists() && !path.is_dir()) {
             section.fault("directory", format!("{} is not a directory", path.display()));
         }
+        let is_written = directory.is_some() || administrators.as_ref().is_some_and(|roles| !roles.is_empty());
+        if enforcement == Enforcement::Off && is_written {
+            section.fault("enforce", "is false, so `administrators` and `directory` do nothing; leave them out");
+        }
         section.finish();
         Some(Self { enforcement, administrators: administrators?, directory })
     }

@@ -15,6 +15,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::sql::parser::Statement as ParsedStatement;
 use futures::{StreamExt, TryStreamExt, stream};
+use parking_lot::Mutex;
 
 use crate::catalog::binder::bind;
 use crate::catalog::regional::regional_table;
@@ -210,12 +211,28 @@ impl Core {
     }
 
     async fn bind(&self, asker: &Arc<Asker>, asked: &Asked) -> Result<(SessionState, LogicalPlan)> {
-        let state = bind(&self.base, &names::Subjects { core: self, asker }, &asked.statement).await?;
-        let plan = state.statement_to_plan(asked.statement.clone()).await?;
-        let plan = analyze(&state, plan, asked.question.parameters.as_ref())?;
+        let names = names::Subjects { core: self, asker, sites: Mutex::default() };
+        let (state, plan) = match self.bind_once(&names, asked).await {
+            Err(error) if error.code() == Code::NotFound => {
+                // What is not found may be new.
+                let sites = names.sites.lock().iter().cloned().collect();
+                if !self.snapshots.look_again(asker, sites).await? {
+                    return Err(error);
+                }
+                self.bind_once(&names, asked).await?
+            }
+            bound => bound?,
+        };
         if !policies::governed_tables(&plan)?.is_empty() {
             check_pure(&plan)?;
         }
+        Ok((state, plan))
+    }
+
+    async fn bind_once(&self, names: &names::Subjects<'_>, asked: &Asked) -> Result<(SessionState, LogicalPlan)> {
+        let state = bind(&self.base, names, &asked.statement).await?;
+        let plan = state.statement_to_plan(asked.statement.clone()).await?;
+        let plan = analyze(&state, plan, asked.question.parameters.as_ref())?;
         Ok((state, plan))
     }
 
@@ -331,5 +348,8 @@ async fn plan_again(core: &Core, record: &Arc<QueryRecord>, asked: &Asked, stale
     if told(&run) == told(stale) {
         return Ok(run);
     }
-    Err(EngineError::new(Code::Stale, "a table that the statement reads has other columns now; prepare it again"))
+    Err(EngineError::new(
+        Code::Stale,
+        "a table that the statement reads has other columns now; ask it again, or prepare it again",
+    ))
 }

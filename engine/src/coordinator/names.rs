@@ -1,15 +1,18 @@
 //! The names that a subject may use at a coordinator: sites' tables, regional tables, system tables.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::ResolvedTableReference;
+use parking_lot::Mutex;
 
 use super::{Core, records};
 use crate::catalog::binder::{Names, unknown_table};
 use crate::catalog::information_schema;
 use crate::catalog::regional::regional_table;
+use crate::catalog::site_table::SiteId;
 use crate::catalog::system;
 use crate::error::Result;
 use crate::identity::Asker;
@@ -18,6 +21,8 @@ use crate::identity::Asker;
 pub(super) struct Subjects<'a> {
     pub(super) core: &'a Core,
     pub(super) asker: &'a Arc<Asker>,
+    /// The sites of the tables that were named so far.
+    pub(super) sites: Mutex<BTreeSet<SiteId>>,
 }
 
 #[async_trait]
@@ -39,9 +44,11 @@ impl Names for Subjects<'_> {
             regional.name.catalog == catalog && regional.name.schema == schema && regional.name.table == table
         });
         if let Some(regional) = regional {
+            self.sites.lock().extend(regional.arms.iter().map(|arm| SiteId::new(&arm.table.catalog)));
             let found = regional_table(&self.core.snapshots, &self.core.base, self.asker, regional).await?;
             return found.ok_or_else(|| unknown_table(name));
         }
+        self.sites.lock().insert(SiteId::new(catalog));
         match self.core.snapshots.table(self.asker, (catalog, schema, table)).await? {
             Some(table) => Ok(Arc::new(table)),
             None => Err(unknown_table(name)),

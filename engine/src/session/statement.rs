@@ -168,7 +168,10 @@ fn class_name(statement: &SqlStatement) -> String {
 fn refused(class: &str) -> EngineError {
     EngineError::new(
         Code::Statement,
-        format!("{class} is refused here; this door answers SELECT, VALUES, WITH, EXPLAIN and EXPLAIN ANALYZE"),
+        format!(
+            "{class} is refused here; this door answers SELECT, VALUES, WITH, EXPLAIN, EXPLAIN ANALYZE, EXPLAIN POLICY and \
+             SET purpose"
+        ),
     )
 }
 

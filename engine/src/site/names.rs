@@ -17,10 +17,11 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType}
 use datafusion::physical_plan::ExecutionPlan;
 use parking_lot::Mutex;
 use policy::barrier::{BarrierId, Governed, PolicyBarrier};
+use policy::decision::{Decision, Denial};
 use policy::resource::TableName;
 
 use super::Site;
-use super::ruling::Ruling;
+use super::ruling::{Admitted, Ruling};
 use super::system_tables::system_table;
 use crate::catalog::binder::{Names, unknown_table};
 use crate::catalog::{information_schema, system};
@@ -40,6 +41,8 @@ pub(super) struct SiteNames<'a> {
     pub(super) governed: Mutex<Vec<(Arc<Governed>, LogicalPlan)>>,
     /// The system tables that were named so far.
     pub(super) told: Mutex<Vec<String>>,
+    /// Why tables were denied: for administrators alone.
+    pub(super) denials: Mutex<Vec<String>>,
 }
 
 #[async_trait]
@@ -56,18 +59,20 @@ impl Names for SiteNames<'_> {
         if name.catalog.as_ref() != self.site.name {
             return Err(unknown_table(name));
         }
-        // Before the table is looked up: without a purpose, one that exists is told exactly like one that does not.
-        if let Some(ruling) = self.ruling {
-            ruling.purpose(self.asker)?;
-        }
-        let table = self.found(name).await?;
-        match self.ruling {
-            None => {
-                self.check_version(name, &table.description.version)?;
-                Ok(table.provider)
-            }
-            Some(ruling) => self.governed_table(ruling, name, &table),
-        }
+        let Some(ruling) = self.ruling else {
+            let table = self.found(name).await?;
+            self.check_version(name, &table.description.version)?;
+            return Ok(table.provider);
+        };
+        let found = match ruling.admit(self.asker)? {
+            Admitted::ForPurpose => self.found(name).await,
+            // Without a purpose, a table that exists is told exactly like one that does not.
+            Admitted::ToWhatIsOpen(refusal) => match self.found(name).await {
+                Ok(table) if self.decided(ruling, name, &table).is_ok() => Ok(table),
+                _ => Err(refusal),
+            },
+        };
+        self.governed_table(ruling, name, &found?)
     }
 
     fn defaults(&self) -> (String, String) {
@@ -92,6 +97,25 @@ impl SiteNames<'_> {
         }
     }
 
+    /// The error with the reasons of all denials.
+    pub(super) fn with_denials(&self, error: EngineError) -> EngineError {
+        let denials = self.denials.lock();
+        if denials.is_empty() {
+            return error;
+        }
+        EngineError::new(error.code(), format!("{}; {}", error.sentence(), denials.join("; ")))
+    }
+
+    fn decided(
+        &self,
+        ruling: &Ruling,
+        name: &ResolvedTableReference,
+        table: &Table,
+    ) -> std::result::Result<Decision, Denial> {
+        let of_site = TableName::new(name.schema.as_ref(), name.table.as_ref());
+        ruling.decide(self.asker, &of_site, &table.description.schema)
+    }
+
     fn governed_table(
         &self,
         ruling: &Ruling,
@@ -99,8 +123,10 @@ impl SiteNames<'_> {
         table: &Table,
     ) -> Result<Arc<dyn TableProvider>> {
         let of_site = TableName::new(name.schema.as_ref(), name.table.as_ref());
-        let decision = ruling.decide(self.asker, &of_site, &table.description.schema);
-        let decision = decision.ok_or_else(|| unknown_table(name))?;
+        let decision = self.decided(ruling, name, table).map_err(|denial| {
+            self.denials.lock().push(format!("{of_site} is denied: {denial}"));
+            unknown_table(name)
+        })?;
         self.check_version(name, &ruling.version(&table.description.version, &decision))?;
         let governed = Arc::new(Governed { table: of_site, decision, id: next_barrier() });
         let scan = scan(name, table)?;

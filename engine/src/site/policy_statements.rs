@@ -44,7 +44,11 @@ impl Site {
         }
     }
 
-    fn policies(&self) -> Result<&Arc<Policies>> {
+    /// The policies.
+    ///
+    /// # Errors
+    /// `STATEMENT` where the site enforces none.
+    pub(super) fn policies(&self) -> Result<&Arc<Policies>> {
         self.control.as_ref().map(|control| &control.policies).ok_or_else(|| {
             let sentence = "this site does not enforce policy (`enforce = false` in its configuration)";
             EngineError::new(Code::Statement, sentence)

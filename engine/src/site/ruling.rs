@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use policy::decide::{Question, decide};
-use policy::decision::{Decision, Denial};
+use policy::decision::{ColumnDecision, Decision, Denial, Treatment};
+use policy::mask::ColumnMask;
 use policy::pseudonym::PseudonymKeys;
 use policy::resource::TableName;
 use policy::set::PolicySet;
@@ -25,48 +26,78 @@ pub(super) struct Ruling {
     pub(super) version_key: [u8; 32],
 }
 
+/// To what an asker is let in.
+pub(super) enum Admitted {
+    /// To what is granted for their purpose.
+    ForPurpose,
+    /// To tables that are open to everyone. All others, existing or not, are told like this.
+    ToWhatIsOpen(EngineError),
+}
+
 impl Ruling {
     /// The keys of pseudonyms, where the site has any.
     pub(super) fn keys(&self) -> Option<&PseudonymKeys> {
         self.keys.as_deref()
     }
 
-    /// The purpose that the asker has chosen, if the site knows it and they hold it.
+    /// Whether the asker may ask at all: under a purpose that the site knows and they hold, or, for what is open to
+    /// everyone, under none.
     ///
     /// # Errors
     /// `PURPOSE`, whatever is asked.
-    pub(super) fn purpose<'a>(&self, asker: &'a Asker) -> Result<&'a str> {
+    pub(super) fn admit(&self, asker: &Asker) -> Result<Admitted> {
         let refused = |sentence: String| EngineError::new(Code::Purpose, sentence);
         let Some(purpose) = asker.purpose.as_deref() else {
-            return Err(refused("no purpose was chosen; say SET purpose = '…', or ask for a default purpose".into()));
+            let sentence = "no purpose was chosen; say SET purpose = '…', send the header x-chancery-purpose, or ask for a \
+                            default purpose";
+            return Ok(Admitted::ToWhatIsOpen(refused(sentence.to_string())));
         };
         if thrown(Control::Purpose) {
-            return Ok(purpose);
+            return Ok(Admitted::ForPurpose);
         }
         if !asker.subject.purposes.contains(purpose) || !self.set.purposes.contains_key(purpose) {
             return Err(refused(format!("the purpose `{purpose}` is not one that you hold here")));
         }
-        Ok(purpose)
+        Ok(Admitted::ForPurpose)
     }
 
-    /// What the asker may see of a table; `None` for nothing, which the log explains.
-    pub(super) fn decide(&self, asker: &Asker, table: &TableName, schema: &Schema) -> Option<Decision> {
+    /// What the asker may see of a table; nothing where the log explains why.
+    ///
+    /// # Errors
+    /// Why they may see nothing.
+    pub(super) fn decide(
+        &self,
+        asker: &Asker,
+        table: &TableName,
+        schema: &Schema,
+    ) -> std::result::Result<Decision, Denial> {
         let purpose = asker.purpose.as_deref();
         let mut subject = Cow::Borrowed(&asker.subject);
         if thrown(Control::Purpose) {
             subject.to_mut().purposes.extend(asker.purpose.clone());
         }
         let question = Question { subject: &subject, purpose, table, schema, now: self.now };
-        match decide(&self.set, &question) {
-            Ok(decision) => Some(decision),
-            Err(denial) => {
-                let subject = asker.label();
-                match denial {
-                    Denial::Policy { .. } => tracing::warn!(%table, subject, "denied: {denial}"),
-                    _ => tracing::debug!(%table, subject, "denied: {denial}"),
-                }
-                None
+        let decided = decide(&self.set, &question).and_then(|decision| self.with_keys(decision));
+        if let Err(denial) = &decided {
+            let subject = asker.label();
+            match denial {
+                Denial::Policy { .. } => tracing::warn!(%table, subject, "denied: {denial}"),
+                _ => tracing::debug!(%table, subject, "denied: {denial}"),
             }
+        }
+        decided
+    }
+
+    /// A pseudonym that cannot be made denies its table.
+    fn with_keys(&self, decision: Decision) -> std::result::Result<Decision, Denial> {
+        let is_pseudonym =
+            |column: &&ColumnDecision| matches!(column.treatment, Treatment::Masked(ColumnMask::Pseudonym(_)));
+        match decision.columns.iter().find(is_pseudonym) {
+            Some(column) if self.keys.is_none() => Err(Denial::Policy {
+                policy: column.policies.join(", "),
+                reason: format!("this site has no secret for the pseudonyms of `{}` ([pseudonyms])", column.name),
+            }),
+            _ => Ok(decision),
         }
     }
 

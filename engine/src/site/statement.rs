@@ -54,6 +54,13 @@ pub(super) struct Bound {
     pub(super) ruling: Option<Ruling>,
 }
 
+/// Whether a denial tells its reason: only to an administrator who asks what another would be told.
+#[derive(Debug, Clone, Copy)]
+enum Reasons {
+    Told,
+    Kept,
+}
+
 /// What can be run at once.
 pub(super) enum Ready {
     Rows(Box<Planned>),
@@ -79,20 +86,21 @@ impl Site {
             return Err(EngineError::new(Code::Unauthenticated, sentence));
         }
         match parse(&question.sql, self.limits.statement_bytes_max)? {
-            Statement::Query(query) => Ok(Asked::Rows(self.bind(asker, question, query).await?)),
-            Statement::Explain(query) => Ok(Asked::Explain(self.bind(asker, question, query).await?)),
+            Statement::Query(query) => Ok(Asked::Rows(self.bind(asker, question, query, Reasons::Kept).await?)),
+            Statement::Explain(query) => Ok(Asked::Explain(self.bind(asker, question, query, Reasons::Kept).await?)),
             Statement::ExplainAnalyze(_) => Err(EngineError::new(
                 Code::Unsupported,
                 "EXPLAIN ANALYZE is answered by a coordinator, which sees the borders; at a site use EXPLAIN",
             )),
             Statement::ExplainPolicy { who: ExplainedFor::Asker, query } => {
-                Ok(Asked::ExplainPolicy(self.bind(asker, question, query).await?))
+                Ok(Asked::ExplainPolicy(self.bind(asker, question, query, Reasons::Kept).await?))
             }
             Statement::ExplainPolicy { who: ExplainedFor::User { name, purpose }, query } => {
                 let other = self.simulated(asker, &name, purpose)?;
-                Ok(Asked::ExplainPolicy(self.bind(&other, question, query).await?))
+                Ok(Asked::ExplainPolicy(self.bind(&other, question, query, Reasons::Told).await?))
             }
             Statement::Policy(text) => {
+                self.policies()?;
                 if !self.is_administrator(asker) {
                     return Err(for_administrators("a policy statement"));
                 }
@@ -101,7 +109,13 @@ impl Site {
         }
     }
 
-    async fn bind(&self, asker: &Asker, question: &Question, query: ParsedStatement) -> Result<Bound> {
+    async fn bind(
+        &self,
+        asker: &Asker,
+        question: &Question,
+        query: ParsedStatement,
+        reasons: Reasons,
+    ) -> Result<Bound> {
         let ruling = self.ruling();
         let names = SiteNames {
             site: self,
@@ -110,8 +124,12 @@ impl Site {
             ruling: ruling.as_ref(),
             governed: Mutex::default(),
             told: Mutex::default(),
+            denials: Mutex::default(),
         };
-        let state = bind(&self.base, &names, &query).await?;
+        let state = bind(&self.base, &names, &query).await.map_err(|error| match reasons {
+            Reasons::Told => names.with_denials(error),
+            Reasons::Kept => error,
+        })?;
         let plan = state.statement_to_plan(query).await?;
         let plan = analyze(&state, plan, question.parameters.as_ref())?;
         let named = names.governed.into_inner();

@@ -11,7 +11,7 @@ use policy::resource::TableName;
 
 use super::Site;
 use super::evidence::form;
-use super::ruling::Ruling;
+use super::ruling::{Admitted, Ruling};
 use crate::catalog::treatment::{ColumnTreatment, PublishedRelease, TableTreatment};
 use crate::catalog::view::{View, ViewTable};
 use crate::error::{Code, Result};
@@ -33,7 +33,10 @@ impl Site {
     /// When a schema cannot be encoded: a defect.
     pub(super) async fn view_of(&self, asker: &Asker) -> Result<View> {
         let ruling = self.ruling();
-        let refusal = ruling.as_ref().and_then(|ruling| ruling.purpose(asker).err());
+        let refusal = ruling.as_ref().and_then(|ruling| match ruling.admit(asker) {
+            Ok(Admitted::ForPurpose) => None,
+            Ok(Admitted::ToWhatIsOpen(refusal)) | Err(refusal) => Some(refusal),
+        });
         let tables = self.seen(asker, ruling.as_ref()).await;
         let tables = tables.into_iter().map(|seen| ViewTable::new(&seen.source, &seen.table, seen.treatment));
         Ok(View {
@@ -62,7 +65,7 @@ impl Site {
     }
 
     async fn seen(&self, asker: &Asker, ruling: Option<&Ruling>) -> Vec<Seen> {
-        if ruling.is_some_and(|ruling| ruling.purpose(asker).is_err()) {
+        if ruling.is_some_and(|ruling| ruling.admit(asker).is_err()) {
             return Vec::new();
         }
         let described = self.described().await;
@@ -78,7 +81,7 @@ impl Site {
 
 fn governed(ruling: &Ruling, asker: &Asker, source: String, table: &Arc<TableDescription>) -> Option<Seen> {
     let name = TableName::new(&source, &table.name);
-    let decision = ruling.decide(asker, &name, &table.schema)?;
+    let decision = ruling.decide(asker, &name, &table.schema).ok()?;
     let schema = policy::view::treated_schema(&decision, &table.schema);
     let told = TableDescription {
         name: table.name.clone(),

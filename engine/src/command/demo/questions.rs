@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use arrow::array::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use arrow_flight::FlightInfo;
+use arrow_flight::error::FlightError;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::TryStreamExt;
 use tonic::transport::{Channel, Endpoint};
@@ -172,6 +173,11 @@ fn table(batches: &[RecordBatch]) -> Result<String> {
     Ok(pretty_format_batches(batches).map_err(EngineError::internal)?.to_string())
 }
 
-fn unanswered(error: impl std::fmt::Display) -> EngineError {
-    EngineError::new(Code::Internal, format!("not answered: {error}"))
+/// The server's own words, as any client shows them.
+fn unanswered(error: FlightError) -> EngineError {
+    let words = match &error {
+        FlightError::Tonic(status) => status.message().to_string(),
+        other => format!("not answered: {other}"),
+    };
+    EngineError::new(Code::Internal, words)
 }
