@@ -194,7 +194,8 @@ async fn stream_ends(cluster: &Cluster, through_coordinator: bool, end: End, sta
     .await;
     let told = table(&auditor, &recorded, &["rows", "ended_ms"]).await.concat();
     let ended = UNIX_EPOCH + Duration::from_millis(told[1].parse().unwrap());
-    assert!(ended <= over + ENDS_WITHIN, "{case}: it ended {:?} late", ended.duration_since(over));
+    // Of a stalled stream the end is noted when its reader asks for more, and is told that there is none.
+    assert!(stalled || ended <= over + ENDS_WITHIN, "{case}: it ended {:?} late", ended.duration_since(over));
     let left: usize = told[0].parse().unwrap();
     assert!((arrived..LARGE_ROWS).contains(&left), "{case}: {arrived} rows arrived and {left} left");
     eventually_refused(&client, LARGE, "NOT_FOUND").await;
