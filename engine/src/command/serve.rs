@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{self, ConfigFaults, ServeConfig, SiteUrl};
+use crate::config::{self, ConfigFaults, CoordinatorConfig, ServeConfig, SiteUrl};
 use crate::error::{Code, EngineError, Result};
 use crate::node::RunningNode;
 
@@ -27,8 +27,9 @@ pub struct NodeArgs {
 /// # Errors
 /// `CONFIG`, or the server's own failure.
 pub async fn site(args: NodeArgs) -> Result<ExitCode> {
+    let mut stop = StopSignal::listen()?;
     let config = config::load_site(&args.config).map_err(faults)?;
-    announce_and_run(vec![RunningNode::site(&config).await?]).await
+    announce_and_run(vec![RunningNode::site(&config).await?], &mut stop).await
 }
 
 /// `chancery coordinator`
@@ -36,8 +37,9 @@ pub async fn site(args: NodeArgs) -> Result<ExitCode> {
 /// # Errors
 /// `CONFIG`, or the server's own failure.
 pub async fn coordinator(args: NodeArgs) -> Result<ExitCode> {
+    let mut stop = StopSignal::listen()?;
     let config = config::load_coordinator(&args.config).map_err(faults)?;
-    announce_and_run(vec![RunningNode::coordinator(&config).await?]).await
+    announce_and_run(vec![RunningNode::coordinator(&config).await?], &mut stop).await
 }
 
 /// `chancery serve`: coordinator and sites in one process, over real connections.
@@ -45,36 +47,37 @@ pub async fn coordinator(args: NodeArgs) -> Result<ExitCode> {
 /// # Errors
 /// `CONFIG`, or a server's own failure.
 pub async fn serve(args: NodeArgs) -> Result<ExitCode> {
+    let mut stop = StopSignal::listen()?;
     let config = config::load_serve(&args.config).map_err(faults)?;
-    let Federation { coordinator, sites } = Federation::start(config).await?;
-    let mut nodes = vec![coordinator];
-    nodes.extend(sites);
-    announce_and_run(nodes).await
+    let Sites { coordinator, running } = Sites::start(config).await?;
+    let mut nodes = vec![RunningNode::coordinator(&coordinator).await?];
+    nodes.extend(running);
+    announce_and_run(nodes, &mut stop).await
 }
 
-/// The nodes of one process.
+/// The sites of one process, before its coordinator opens a door to users.
 #[derive(Debug)]
-pub struct Federation {
-    /// The coordinator.
-    pub coordinator: RunningNode,
+pub struct Sites {
+    /// The configuration of the coordinator, which reaches each site where it came to listen.
+    pub coordinator: CoordinatorConfig,
     /// The sites, in the order of the configuration.
-    pub sites: Vec<RunningNode>,
+    pub running: Vec<RunningNode>,
 }
 
-impl Federation {
-    /// Starts the sites, then the coordinator. A site that listens on port 0 is reached where it came to listen, when
-    /// the coordinator's address for it has port 0 too.
+impl Sites {
+    /// Starts the sites. A site that listens on port 0 is reached where it came to listen, when the coordinator's address
+    /// for it has port 0 too.
     ///
     /// # Errors
     /// `CONFIG` for what cannot be opened or listened on.
     pub async fn start(config: ServeConfig) -> Result<Self> {
-        let ServeConfig { mut coordinator, sites: site_configs } = config;
-        let mut sites = Vec::new();
+        let ServeConfig { mut coordinator, sites } = config;
+        let mut running = Vec::new();
         let mut addresses: BTreeMap<String, SocketAddr> = BTreeMap::new();
-        for site in &site_configs {
+        for site in &sites {
             let node = RunningNode::site(site).await?;
             addresses.insert(site.node.name.as_str().to_string(), node.address);
-            sites.push(node);
+            running.push(node);
         }
         for site in &mut coordinator.sites {
             if site.address.uri().port_u16() == Some(0)
@@ -84,7 +87,7 @@ impl Federation {
                 site.address = SiteUrl::parse(&format!("{scheme}://{address}")).map_err(EngineError::internal)?;
             }
         }
-        Ok(Self { coordinator: RunningNode::coordinator(&coordinator).await?, sites })
+        Ok(Self { coordinator, running })
     }
 }
 
@@ -94,7 +97,7 @@ pub(crate) fn faults(faults: ConfigFaults) -> EngineError {
 }
 
 /// Says where every node listens, one line each, and serves.
-async fn announce_and_run(nodes: Vec<RunningNode>) -> Result<ExitCode> {
+async fn announce_and_run(nodes: Vec<RunningNode>, stop: &mut StopSignal) -> Result<ExitCode> {
     {
         let mut out = std::io::stdout().lock();
         for node in &nodes {
@@ -103,11 +106,11 @@ async fn announce_and_run(nodes: Vec<RunningNode>) -> Result<ExitCode> {
         }
         let _ = out.flush();
     }
-    run_until_signal(nodes).await
+    run_until_signal(nodes, stop).await
 }
 
 /// Serves until SIGINT or SIGTERM; ends with the first node that fails.
-pub(crate) async fn run_until_signal(nodes: Vec<RunningNode>) -> Result<ExitCode> {
+pub(crate) async fn run_until_signal(nodes: Vec<RunningNode>, signal: &mut StopSignal) -> Result<ExitCode> {
     let (stop, _) = tokio::sync::watch::channel(false);
     let mut served: FuturesUnordered<_> = nodes
         .into_iter()
@@ -120,7 +123,7 @@ pub(crate) async fn run_until_signal(nodes: Vec<RunningNode>) -> Result<ExitCode
         })
         .collect();
     let first = tokio::select! {
-        signalled = wait_for_signal() => signalled,
+        () = signal.received() => Ok(()),
         Some(ended) = served.next() => ended,
     };
     stop.send_replace(true);
@@ -130,10 +133,29 @@ pub(crate) async fn run_until_signal(nodes: Vec<RunningNode>) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-async fn wait_for_signal() -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(EngineError::internal)?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result.map_err(EngineError::internal),
-        _ = terminate.recv() => Ok(()),
+/// SIGINT and SIGTERM, heard from the moment this is made: also by a process that was started with SIGINT ignored, as a
+/// shell starts what it puts in the background.
+#[derive(Debug)]
+pub(crate) struct StopSignal {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignal {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the system does not let it.
+    pub(crate) fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(EngineError::internal);
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Waits for one of them; one that came before is not forgotten.
+    pub(crate) async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }

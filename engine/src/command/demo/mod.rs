@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
-use self::federation::ADMINISTRATOR;
-use crate::command::serve::{Federation, run_until_signal};
+use self::federation::{ADMINISTRATOR, Files};
+use crate::command::serve::{Sites, StopSignal, run_until_signal};
 use crate::error::{EngineError, Result};
 use crate::node::RunningNode;
 
@@ -52,25 +52,36 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 /// # Errors
 /// When the federation cannot be started or a question is not answered.
 pub async fn run(args: DemoArgs) -> Result<ExitCode> {
+    let mut stop = StopSignal::listen()?;
     let files = federation::write(args.listen, args.tpch)?;
-    let config = crate::config::load_serve(&files.serve_config()).map_err(crate::command::serve::faults)?;
-    let Federation { coordinator, sites } = Federation::start(config).await?;
-    for site in &sites {
-        policies::write(&site.name, site.address, &files.authority(), ADMINISTRATOR).await?;
-    }
-    let address = coordinator.address;
-    questions::ask_all(address).await?;
+    let nodes = tokio::select! {
+        started = start_and_ask(&args, &files) => started?,
+        () = stop.received() => return Ok(ExitCode::SUCCESS),
+    };
     if args.exit {
         return Ok(ExitCode::SUCCESS);
     }
-    say(&how_to_connect(address, args.tpch.is_some()))?;
-    say(&how_to_administrate(&sites, &files.authority()))?;
-    let mut nodes = vec![coordinator];
-    nodes.extend(sites);
-    let ended = run_until_signal(nodes).await;
+    let ended = run_until_signal(nodes, &mut stop).await;
     // Only now may the data go: the sites read it until their doors are closed.
     drop(files);
     ended
+}
+
+/// The nodes, once all questions are answered. No user is let in before every agency has its policy.
+async fn start_and_ask(args: &DemoArgs, files: &Files) -> Result<Vec<RunningNode>> {
+    let config = crate::config::load_serve(&files.serve_config()).map_err(crate::command::serve::faults)?;
+    let Sites { coordinator, running: sites } = Sites::start(config).await?;
+    for site in &sites {
+        policies::write(&site.name, site.address, &files.authority(), ADMINISTRATOR).await?;
+    }
+    let coordinator = RunningNode::coordinator(&coordinator).await?;
+    let address = coordinator.address;
+    questions::ask_all(address).await?;
+    if !args.exit {
+        say(&how_to_connect(address, args.tpch.is_some()))?;
+        say(&how_to_administrate(&sites, &files.authority()))?;
+    }
+    Ok(std::iter::once(coordinator).chain(sites).collect())
 }
 
 fn how_to_connect(address: SocketAddr, with_tpch: bool) -> String {
