@@ -10,7 +10,7 @@ use crate::error::Code;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Entry {
-    /// Data is about to leave; durable before the first byte does.
+    /// Data, or what is told of a plan or of the policy, is about to leave; durable before the first byte does.
     Intent(Intent),
     /// What an intent came to.
     Completion(Completion),
@@ -43,7 +43,8 @@ pub struct Intent {
     pub tables: Vec<TableUse>,
     /// What leaves, and where to.
     pub disclosures: Vec<Disclosure>,
-    /// The level of the answer, where levels are declared.
+    /// The highest level of what is read, where levels are declared: the value of the tag `classification`, of which the
+    /// later ones in `CREATE TAG classification VALUES (…)` are the higher.
     pub level: Option<String>,
 }
 
@@ -62,6 +63,17 @@ pub struct Asker {
     pub purpose: Option<String>,
 }
 
+impl Asker {
+    /// Whether both are one person: the same name by the word of the same issuer, however they come; or in the same users
+    /// file, which is this site's own for those who come directly and the coordinator's for those who come through one.
+    pub fn is_same_person(&self, other: &Self) -> bool {
+        self.subject.is_some()
+            && self.subject == other.subject
+            && self.issuer == other.issuer
+            && (self.issuer.is_some() || self.actor == other.actor)
+    }
+}
+
 /// What a statement reads of one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableUse {
@@ -71,8 +83,11 @@ pub struct TableUse {
     pub selected: Vec<String>,
     /// Columns the statement uses otherwise: in filters, joins, groups, orders.
     pub used: Vec<String>,
-    /// Columns that only the policy's own filters and masks read.
+    /// Columns that the policy itself reads: for row filters, and to tell apart the entities of groups.
     pub read_by_policy: Vec<String>,
+    /// Whether only its plan or its policy was told: then no row of it was read.
+    #[serde(default)]
+    pub only_explained: bool,
 }
 
 /// One column that leaves the site.
@@ -91,7 +106,7 @@ pub struct Disclosure {
 /// What an intent came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completion {
-    /// The sequence number of the intent.
+    /// The sequence number of the intent; filled in when it is written.
     pub intent_seq: u64,
     /// The query's identity.
     pub query: String,
@@ -178,18 +193,23 @@ pub struct Refusal {
     pub statement: String,
     /// The code that the asker was told.
     pub code: String,
+    /// Refusals since the last record of one that were only counted: calls that nobody was believed for, beyond what is
+    /// recorded of them in a minute.
+    #[serde(default)]
+    pub only_counted: u64,
 }
 
-/// A statement that changed the policy.
+/// A change of the policy, durable before it is in force. What was recorded and then could not be put in force has its
+/// version recorded again by the next change: of two with one version the later counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// Who changed it.
+    /// Who changed it; `(files)` for a directory of policies.
     pub author: String,
     /// The version that the change made.
     pub version: u64,
-    /// The statement.
+    /// The statement as its author wrote it, with its literals; of a directory the names of its files and their digest.
     pub statement: String,
-    /// The statement that undoes it.
+    /// The statement that undoes it; empty for a directory.
     pub inverse: String,
 }
 

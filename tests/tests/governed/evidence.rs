@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use arrow_flight::Ticket;
+use arrow_flight::sql::{ActionCreatePreparedStatementRequest, CommandStatementQuery, ProstMessageExt};
+use arrow_flight::{Action, FlightDescriptor, Ticket};
 use harness::cluster::binary::chancery;
 use harness::cluster::{Client, Cluster, Options, Written};
 use harness::edge::edge;
+use prost::Message;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
@@ -21,7 +23,7 @@ use super::{streams, table};
 const ASKED: &str = "SELECT id, note FROM north.trade.orders WHERE status = 'sent' AND id < 4711";
 
 /// The records of a site, in order, read from its files.
-fn records(state: &Path) -> Vec<Value> {
+pub(super) fn records(state: &Path) -> Vec<Value> {
     let mut files: Vec<PathBuf> = fs::read_dir(state.join("audit")).unwrap().map(|file| file.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
     files.sort();
@@ -31,7 +33,7 @@ fn records(state: &Path) -> Vec<Value> {
     whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn of_kind<'a>(records: &'a [Value], kind: &str) -> Vec<&'a Value> {
+pub(super) fn of_kind<'a>(records: &'a [Value], kind: &str) -> Vec<&'a Value> {
     records.iter().filter(|record| record["kind"] == kind).collect()
 }
 
@@ -48,6 +50,9 @@ async fn every_statement_has_an_intent_and_a_completion_or_a_refusal() {
     assert_refused(&ana_at_site, "DROP TABLE trade.orders", "STATEMENT").await;
     assert_refused(&ana_at_site, "SELECT 'canary-4712", "SYNTAX").await;
     assert_refused(&visitor, COUNT_ORDERS, "PURPOSE").await;
+    let told = told_refusals(&ana_at_site).await;
+    let admin = cluster.user_of_site("admin", "north").await;
+    explained(&ana_at_site, &admin).await;
 
     let state = cluster.state_of("north");
     eventually(|| async {
@@ -89,7 +94,74 @@ async fn every_statement_has_an_intent_and_a_completion_or_a_refusal() {
     for code in ["NOT_FOUND", "STATEMENT", "SYNTAX", "PURPOSE"] {
         assert!(refusals.iter().any(|refusal| refusal["code"] == code), "{code}: {refusals:#?}");
     }
+    for id in told {
+        let of_id = refusals.iter().filter(|refusal| refusal["query"] == id.as_str()).count();
+        assert_eq!(of_id, 1, "{id} is told, and recorded so: {refusals:#?}");
+    }
+    assert_explanations_are_recorded(&records);
     read_by(&cluster, &ana, &ana_at_site, &visitor).await;
+    with_a_site_down(cluster).await;
+}
+
+/// The ids of what is refused, as a client is told them: planned, prepared, and asked at once.
+async fn told_refusals(client: &Client) -> [String; 3] {
+    let sql = "SELECT nonsuch FROM trade.orders".to_string();
+    let token = format!("Bearer {}", client.flight().token().unwrap());
+    let command = CommandStatementQuery { query: sql.clone(), transaction_id: None }.as_any().encode_to_vec();
+    let prepare = ActionCreatePreparedStatementRequest { query: sql, transaction_id: None }.as_any().encode_to_vec();
+    let mut client = client.flight();
+    let flight = client.inner_mut();
+    let info = flight.get_flight_info(bearing(&token, FlightDescriptor::new_cmd(command.clone()))).await.unwrap_err();
+    let action = Action { r#type: "CreatePreparedStatement".to_string(), body: prepare.into() };
+    let prepared = flight.do_action(bearing(&token, action)).await.unwrap_err();
+    let asked = flight.do_get(bearing(&token, Ticket { ticket: command.into() })).await.unwrap_err();
+    [info, prepared, asked].map(|refusal| {
+        assert!(refusal.message().starts_with("NOT_FOUND: "), "{refusal:?}");
+        refusal.metadata().get("x-chancery-query-id").expect("an identity").to_str().unwrap().to_string()
+    })
+}
+
+fn bearing<T>(token: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", token.parse().unwrap());
+    request
+}
+
+/// Explanations and the policy itself are told, and no row.
+async fn explained(ana: &Client, admin: &Client) {
+    ana.query("EXPLAIN SELECT id FROM trade.orders").await.unwrap();
+    ana.query("EXPLAIN POLICY SELECT id FROM trade.orders").await.unwrap();
+    admin.query("EXPLAIN POLICY AS USER ana PURPOSE care SELECT id FROM trade.orders").await.unwrap();
+    admin.query("SHOW GRANTS").await.unwrap();
+}
+
+fn assert_explanations_are_recorded(records: &[Value]) {
+    let intents = of_kind(records, "intent");
+    let of = |words: &str| intents.iter().find(|intent| intent["statement"].as_str().unwrap().starts_with(words));
+    for (words, asker) in [
+        ("EXPLAIN SELECT", "ana"),
+        ("EXPLAIN POLICY SELECT", "ana"),
+        ("EXPLAIN POLICY AS USER ana", "admin"),
+        ("SHOW GRANTS", "admin"),
+    ] {
+        let intent = of(words).unwrap_or_else(|| panic!("{words} is not recorded: {intents:#?}"));
+        assert_eq!(intent["asker"]["subject"], asker, "{words}");
+        assert_eq!(intent["disclosures"], serde_json::json!([]), "{words}: no row left");
+        let tables: Vec<_> = intent["tables"].as_array().unwrap().iter().map(|read| &read["only_explained"]).collect();
+        let expected = if words == "SHOW GRANTS" { vec![] } else { vec![&Value::Bool(true)] };
+        assert_eq!(tables, expected, "{words}");
+    }
+}
+
+/// Who asks for the record of one site needs no other; who asks for all is told which one is missing.
+async fn with_a_site_down(mut cluster: Cluster) {
+    cluster.kill_site("south");
+    // Kim has not asked before, so the coordinator knows of no site what she sees there.
+    let kim = cluster.user("kim").await;
+    let of_north = "SELECT count(*) >= 0 FROM system.audit.queries WHERE site = 'north'";
+    assert_eq!(kim.value(of_north).await, "true");
+    let all = refusal(&kim, "SELECT count(*) FROM system.audit.queries").await;
+    assert!(all.starts_with("SITE_UNAVAILABLE: ") && all.contains("south"), "{all}");
 }
 
 /// The auditor reads everything, at the site and through the coordinator, and that is recorded; others their own.
@@ -239,14 +311,24 @@ async fn a109_what_cannot_be_recorded_is_not_answered() {
         assert_refused(client, COUNT_ORDERS, "AUDIT").await;
     }
     assert_refused(&clients[1], "SELECT nonsuch FROM trade.orders", "AUDIT").await;
+    // A change is not in force before it is recorded; what only takes rights away does not wait.
     let admin = cluster.user_of_site("admin", "north").await;
-    let _ = refusal(&admin, "CREATE PURPOSE other").await;
+    assert_refused(&admin, "CREATE PURPOSE other", "AUDIT").await;
+    let revoked = refusal(&admin, "REVOKE GRANT 'orders'").await;
+    assert!(revoked.starts_with("AUDIT: the change is in force"), "{revoked}");
 
     // With the directory back the site serves again, at the latest when it is started again, and the chain is whole.
     fs::rename(&aside, &directory).unwrap();
     cluster.kill_site("north");
     cluster.restart_site("north");
     let ana = cluster.user_of_site("ana", "north").await;
+    assert_refused(&ana, ASKED, "NOT_FOUND").await;
+    cluster
+        .write_policy(
+            "north",
+            "CREATE PURPOSE other; GRANT SELECT ON TABLE trade.orders TO ROLE analyst FOR PURPOSE care",
+        )
+        .await;
     assert_eq!(rows(&ana.query(ASKED).await.unwrap()), 40);
     let verified = audit(&["verify"], &cluster.state_of("north"));
     assert!(verified.status.success(), "{}", told(&verified));

@@ -21,6 +21,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
+use super::evidence::{of_kind, records};
 use super::{COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, north, now_s, refusal, start, table};
 
 const ALL_ORDERS: &str = "SELECT id FROM north.trade.orders";
@@ -112,6 +113,16 @@ async fn a87_an_issuers_token_is_believed_by_its_signature_and_within_its_terms(
                  WHERE subject = 'jo' AND outcome = 'finished'";
     let told = table(&auditor, of_jo, &["issuer", "actor"]).await;
     assert_eq!(told, [[ISSUER, ""], [ISSUER, "coordinator"]].map(|row| row.map(String::from).to_vec()));
+
+    // An issuer may name somebody as a users file does: that is another person, who reads other records.
+    cluster.user_of_site("ana", "north").await.query(COUNT_ORDERS).await.unwrap();
+    cluster.user("ana").await.query(COUNT_ORDERS).await.unwrap();
+    for (address, authority) in doors {
+        let other_ana = bearing(address, authority, &token(&json!({"sub": "ana"}))).await;
+        other_ana.query(COUNT_ORDERS).await.unwrap();
+        let read = "SELECT DISTINCT coalesce(issuer, 'a users file') AS issuer FROM system.audit.queries";
+        assert_eq!(table(&other_ana, read, &["issuer"]).await, [[ISSUER]], "{address}");
+    }
 }
 
 /// A good token under the algorithm `none`.
@@ -234,6 +245,17 @@ async fn a86_a_certificate_without_a_delegation_is_worth_nothing() {
     let outcome = impostor.ask("SHOW GRANTS", (&query, 2), Some(&header)).await;
     assert!(outcome.data == 0 && outcome.error.is_some(), "{outcome:?}");
 
+    // Each that came without a delegation that is believed is in the record: nobody by way of the coordinator.
+    let recorded = records(&cluster.state_of("north"));
+    let of_query = of_kind(&recorded, "refusal").into_iter().filter(|refusal| refusal["query"] == query.as_str());
+    let strangers: Vec<_> = of_query.filter(|refusal| refusal["code"] == "UNAUTHENTICATED").collect();
+    assert_eq!(strangers.len(), 10, "{strangers:#?}");
+    for refusal in strangers {
+        assert_eq!(refusal["asker"]["subject"], Value::Null);
+        assert_eq!(refusal["asker"]["actor"], "coordinator");
+        assert!(refusal["statement"].as_str().unwrap().starts_with("'h:"), "{refusal}: nobody read it");
+    }
+
     // A94: what is not asked on behalf of a user is refused, whatever call it is.
     let mut flight = impostor.flight.clone();
     let unknown = Action { r#type: "nonsuch".to_string(), body: Vec::new().into() };
@@ -255,10 +277,19 @@ async fn a93_a_delegation_is_accepted_once_and_also_after_a_restart() {
     for what in ["replayed", "replayed again"] {
         impostor.ask(ALL_ORDERS, (&query, 0), Some(&header)).await.assert_unauthenticated(what);
     }
+    let recorded = records(&cluster.state_of("north"));
+    let replayed = of_kind(&recorded, "refusal").into_iter().filter(|refusal| refusal["query"] == query.as_str());
+    assert_eq!(replayed.map(|refusal| &refusal["code"]).collect::<Vec<_>>(), ["UNAUTHENTICATED"; 2]);
+    // What only explains is recorded, and so remembered, like what reads.
+    let explain = format!("EXPLAIN {ALL_ORDERS}");
+    let explained = impostor.sign(&ana(), ("north", &query, 7), &explain);
+    let outcome = impostor.ask(&explain, (&query, 7), Some(&explained)).await;
+    assert!(outcome.data > 0 && outcome.error.is_none(), "{outcome:?}");
     cluster.kill_site("north");
     cluster.restart_site("north");
     let impostor = Impostor::connect(&cluster).await;
     impostor.ask(ALL_ORDERS, (&query, 0), Some(&header)).await.assert_unauthenticated("replayed after a restart");
+    impostor.ask(&explain, (&query, 7), Some(&explained)).await.assert_unauthenticated("an explanation, replayed");
     let fresh = impostor.sign(&ana(), ("north", &query, 1), ALL_ORDERS);
     let next = impostor.ask(ALL_ORDERS, (&query, 1), Some(&fresh)).await;
     assert!(next.data > 0, "a fresh one is believed: {next:?}");
