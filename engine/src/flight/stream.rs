@@ -189,7 +189,7 @@ impl Outlet {
                 biased;
                 reason = record.stopped() => return Err(reason),
                 batch = self.batches.next() => match batch {
-                    Some(batch) => self.take(batch?),
+                    Some(batch) => self.take(batch.map_err(EngineError::of_running)?),
                     None => self.ended = true,
                 },
                 () = sleep_until(silence) => {

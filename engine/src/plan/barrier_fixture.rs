@@ -176,7 +176,7 @@ impl World {
     /// The rows in any order, or the code of the error.
     pub(crate) async fn ask(&self, sql: &str) -> Result<Vec<String>, Code> {
         let plan = self.plan(sql).await.map_err(|error| error.code())?;
-        let answer = collect(plan, self.ctx.task_ctx()).await.map_err(|error| EngineError::from(error).code())?;
+        let answer = collect(plan, self.ctx.task_ctx()).await.map_err(|error| EngineError::of_running(error).code())?;
         let text = arrow::util::pretty::pretty_format_batches(&answer).unwrap().to_string();
         let mut lines: Vec<String> = text.lines().skip(3).map(|line| line.split_whitespace().collect()).collect();
         lines.sort();

@@ -22,6 +22,8 @@ pub(super) struct Ruling {
     pub(super) set: Arc<PolicySet>,
     pub(super) now: Instant,
     pub(super) keys: Option<Arc<PseudonymKeys>>,
+    /// Whether the policies cannot be read: `set` is then empty, and nobody sees anything.
+    pub(super) unreadable: bool,
     /// Keys the versions that askers are told, so that they tell nothing of what changed.
     pub(super) version_key: [u8; 32],
 }
@@ -41,11 +43,14 @@ impl Ruling {
     }
 
     /// Whether the asker may ask at all: under a purpose that the site knows and they hold, or, for what is open to
-    /// everyone, under none.
+    /// everyone, under none. Of policies that cannot be read nothing is told: each table is then unknown.
     ///
     /// # Errors
     /// `PURPOSE`, whatever is asked.
     pub(super) fn admit(&self, asker: &Asker) -> Result<Admitted> {
+        if self.unreadable {
+            return Ok(Admitted::ForPurpose);
+        }
         let refused = |sentence: String| EngineError::new(Code::Purpose, sentence);
         let Some(purpose) = asker.purpose.as_deref() else {
             let sentence = "no purpose was chosen; say SET purpose = '…', send the header x-chancery-purpose, or ask for a \
