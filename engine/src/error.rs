@@ -6,7 +6,7 @@
 use std::fmt;
 
 use connectors::error::ConnectorError;
-use datafusion::common::SchemaError;
+use datafusion::common::{SchemaError, Span};
 use datafusion::error::DataFusionError;
 
 /// The result of everything in this crate that can fail.
@@ -206,6 +206,24 @@ impl EngineError {
             .caused_by(detail)
     }
 
+    /// What DataFusion says of a statement before it runs, and of which part of it, as the asker wrote it.
+    pub fn in_statement(error: DataFusionError, statement: &str) -> Self {
+        let place = error.diagnostic().and_then(|diagnostic| written(statement, diagnostic.span?));
+        let told = Self::from(error);
+        match place {
+            Some(place) if !told.sentence.contains(&place) => {
+                Self { sentence: format!("{} (at `{place}`)", told.sentence), ..told }
+            }
+            _ => told,
+        }
+    }
+
+    /// What went wrong while a statement ran. Whatever kind of error DataFusion makes of it, its text may repeat a value:
+    /// an option of a function may be computed from rows.
+    pub fn of_running(error: DataFusionError) -> Self {
+        ours(error).unwrap_or_else(describe_running)
+    }
+
     /// Keeps the cause for the log.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -252,18 +270,21 @@ impl From<EngineError> for DataFusionError {
     }
 }
 
+/// What DataFusion says before a statement runs.
 impl From<DataFusionError> for EngineError {
     fn from(error: DataFusionError) -> Self {
-        match error {
-            DataFusionError::External(inner) => match inner.downcast::<EngineError>() {
-                Ok(ours) => *ours,
-                Err(other) => describe(DataFusionError::External(other)),
-            },
-            other => match find_engine_error(&other) {
-                Some(ours) => ours.duplicate(),
-                None => describe(other),
-            },
-        }
+        ours(error).unwrap_or_else(describe)
+    }
+}
+
+/// Our own error below DataFusion's wrappers, or the error as it was.
+fn ours(error: DataFusionError) -> std::result::Result<EngineError, DataFusionError> {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast::<EngineError>() {
+            Ok(ours) => Ok(*ours),
+            Err(other) => Err(DataFusionError::External(other)),
+        },
+        other => find_engine_error(&other).map(EngineError::duplicate).ok_or(other),
     }
 }
 
@@ -287,34 +308,46 @@ fn find_engine_error(error: &DataFusionError) -> Option<&EngineError> {
     }
 }
 
-/// DataFusion's own errors in our codes. Texts of planning errors repeat the asker's own statement and may be shown;
-/// texts of execution errors may repeat values and are not.
+/// DataFusion's own errors in our codes, before anything runs. Texts of the parser and of a list of the planner's repeat
+/// the asker's own statement and may be shown; all others stay in the log.
 fn describe(error: DataFusionError) -> EngineError {
-    if let Some(connector) = ConnectorError::find(&error) {
-        let (code, sentence) = describe_connector_error(connector);
-        return EngineError::new(code, sentence).caused_by(error);
-    }
-    match innermost(&error) {
+    let told = match innermost(&error) {
         DataFusionError::SQL(parser, _) => {
             EngineError::new(Code::Syntax, parser.to_string().trim_start_matches("sql parser error: ").to_string())
         }
         DataFusionError::SchemaError(schema, _) => describe_schema_error(schema),
         DataFusionError::Plan(text) => describe_plan_error(text),
-        DataFusionError::NotImplemented(text) => EngineError::new(Code::Unsupported, first_line(text)),
-        DataFusionError::ResourcesExhausted(_) => EngineError::new(
+        DataFusionError::NotImplemented(_) => {
+            EngineError::new(Code::Unsupported, "a construct of the statement is not offered")
+        }
+        _ => return describe_running(error),
+    };
+    told.caused_by(error)
+}
+
+/// DataFusion's own errors in our codes and sentences, with no word of theirs.
+fn describe_running(error: DataFusionError) -> EngineError {
+    if let Some(connector) = ConnectorError::find(&error) {
+        let (code, sentence) = describe_connector_error(connector);
+        return EngineError::new(code, sentence).caused_by(error);
+    }
+    let (code, sentence) = match innermost(&error) {
+        DataFusionError::ResourcesExhausted(_) => (
             Code::Memory,
             "the query needs more memory than this node gives it; aggregate or filter earlier, or ask for less at once",
-        )
-        .caused_by(error),
-        DataFusionError::ArrowError(arrow, _) => {
-            EngineError::new(Code::Eval, evaluation_sentence(arrow)).caused_by(error)
-        }
-        // What functions make of the libraries below them, such as a pattern that is none, is external.
-        DataFusionError::Execution(_) | DataFusionError::External(_) => {
-            EngineError::new(Code::Eval, "an expression could not be computed for some row").caused_by(error)
-        }
-        _ => EngineError::internal(error),
-    }
+        ),
+        DataFusionError::ArrowError(arrow, _) => (Code::Eval, evaluation_sentence(arrow)),
+        // What functions make of the libraries below them, such as a pattern that is none, is external; what they make of
+        // an option that a row gives is an error of planning or parsing.
+        DataFusionError::Execution(_)
+        | DataFusionError::External(_)
+        | DataFusionError::Plan(_)
+        | DataFusionError::NotImplemented(_)
+        | DataFusionError::SQL(..)
+        | DataFusionError::SchemaError(..) => (Code::Eval, "an expression could not be computed for some row"),
+        _ => return EngineError::internal(error),
+    };
+    EngineError::new(code, sentence).caused_by(error)
 }
 
 /// What a source did while it was read; its own words stay in the log.
@@ -325,6 +358,17 @@ fn describe_connector_error(error: &ConnectorError) -> (Code, &'static str) {
         ConnectorError::TableNotFound { .. } => (Code::NotFound, "a table is no longer there"),
         _ => (Code::SiteUnavailable, "the source of a table cannot be read; its owner's log says why"),
     }
+}
+
+/// The beginning of a part of a statement, on its first line.
+fn written(statement: &str, part: Span) -> Option<String> {
+    const SHOWN_MAX: usize = 80;
+    let position = |number: u64| usize::try_from(number.saturating_sub(1)).ok();
+    let line = statement.lines().nth(position(part.start.line)?)?;
+    let (start, end) = (position(part.start.column)?, position(part.end.column)?);
+    let length = if part.start.line == part.end.line { end.saturating_sub(start).min(SHOWN_MAX) } else { SHOWN_MAX };
+    let shown: String = line.chars().skip(start).take(length).collect();
+    Some(shown.trim().to_string()).filter(|shown| !shown.is_empty())
 }
 
 fn innermost(error: &DataFusionError) -> &DataFusionError {
@@ -353,16 +397,81 @@ fn describe_schema_error(error: &SchemaError) -> EngineError {
     }
 }
 
+/// How the planner's sentences begin that name nothing but types, functions, clauses and the asker's own words.
+const PLANNER_SAYS: [&str; 57] = [
+    "Aggregate functions are not allowed",
+    "Argument ",
+    "Can not find compatible types",
+    "Cannot automatically convert",
+    "Cannot coerce ",
+    "Cannot create filter with non-boolean predicate",
+    "Cannot find column with position",
+    "Cannot get result type",
+    "Cannot infer common",
+    "CASE expression",
+    "Column in ",
+    "Correlated scalar subquery",
+    "Decimal(precision",
+    "EXCEPT queries",
+    "Expected identifier",
+    "expr type",
+    "Failed to coerce",
+    "FILTER clause",
+    "For function '",
+    "For SELECT DISTINCT",
+    "Function '",
+    "HAVING clause",
+    "In/Exist/SetComparison subquery",
+    "Incompatible inputs for Union",
+    "Inconsistent data length across values",
+    "Inconsistent data type across values",
+    "InSubquery should",
+    "INTERSECT queries",
+    "INTERSECT/EXCEPT query",
+    "Invalid placeholder",
+    "Invalid window frame",
+    "LIMIT must be",
+    "Mismatch: ",
+    "Negation only supports",
+    "OFFSET must be",
+    "Order by column out of bounds",
+    "Order by index",
+    "OVER and WITHIN GROUP",
+    "Placeholder $",
+    "Projections require unique expression names",
+    "QUALIFY clause",
+    "RANGE requires",
+    "Scalar subquery should",
+    "SELECT * with no tables",
+    "SELECT DISTINCT ON",
+    "SELECT list is empty",
+    "Set comparison subquery",
+    "The function ",
+    "The window ",
+    "There is no window",
+    "There isn't a common type",
+    "Unary operator",
+    "UNION ",
+    "Union schemas have different number of fields",
+    "Unknown placeholder",
+    "Values list cannot",
+    "WITH query name",
+];
+
 fn describe_plan_error(text: &str) -> EngineError {
     let line = first_line(text);
     let lower = line.to_ascii_lowercase();
-    if lower.starts_with("table '") || lower.starts_with("failed to resolve") || lower.contains("table not found") {
+    let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| lower.starts_with(beginning));
+    if begins(&["table '", "table function '", "table not found", "failed to resolve"]) {
         return EngineError::new(Code::NotFound, line);
     }
-    if lower.starts_with("invalid function") {
+    if begins(&["invalid function"]) {
         return EngineError::new(Code::Function, line);
     }
-    EngineError::new(Code::Type, line)
+    if PLANNER_SAYS.iter().any(|beginning| line.starts_with(beginning)) {
+        return EngineError::new(Code::Type, line);
+    }
+    EngineError::new(Code::Type, "the types, names or options of the statement do not fit together")
 }
 
 fn evaluation_sentence(error: &arrow::error::ArrowError) -> &'static str {
@@ -420,5 +529,43 @@ mod tests {
         assert_eq!(told.code(), Code::Eval);
         assert!(!told.to_string().contains("SECRET"));
         assert!(told.chain().contains("SECRET"), "the log keeps the cause");
+    }
+
+    #[test]
+    fn whatever_kind_of_error_a_running_statement_makes_its_words_stay() {
+        let encoding =
+            || "There is no built-in encoding named 'SECRET', currently supported encodings are: base64".into();
+        for error in [
+            DataFusionError::Plan(encoding()),
+            DataFusionError::NotImplemented("Date part 'SECRET' not supported".into()),
+            DataFusionError::Execution("SECRET".into()),
+            DataFusionError::Context("SECRET".into(), Box::new(DataFusionError::Plan("Function 'SECRET'".into()))),
+        ] {
+            let told = EngineError::of_running(error);
+            assert_eq!(told.to_string(), "EVAL: an expression could not be computed for some row");
+            assert!(told.chain().contains("SECRET"), "the log keeps the cause");
+        }
+        let planned = EngineError::from(DataFusionError::Plan(encoding()));
+        assert_eq!(planned.code(), Code::Type);
+        assert!(!planned.to_string().contains("SECRET"), "a folded literal may come from anywhere: {planned}");
+    }
+
+    #[tokio::test]
+    async fn the_part_of_the_statement_is_told_that_does_not_fit() {
+        let state = crate::session::options::base_state(&crate::config::Limits::default()).unwrap();
+        let told = async |sql: &str| {
+            let error = state.create_logical_plan(sql).await.unwrap_err();
+            EngineError::in_statement(error, sql).to_string()
+        };
+        let type_error = told("SELECT a,\n  a + b\nFROM (VALUES ('x', DATE '2020-01-01')) t(a, b)").await;
+        assert!(type_error.starts_with("TYPE: Cannot ") && type_error.ends_with(" (at `a + b`)"), "{type_error}");
+        let column = told("SELECT nosuch FROM (VALUES ('x')) t(a)").await;
+        assert_eq!(column, "NOT_FOUND: there is no column `nosuch` here", "it is named once");
+    }
+
+    #[test]
+    fn the_planner_s_words_about_types_are_told() {
+        let words = "Cannot coerce arithmetic expression Utf8 + Date32 to valid types";
+        assert_eq!(EngineError::from(DataFusionError::Plan(words.into())).to_string(), format!("TYPE: {words}"));
     }
 }

@@ -5,6 +5,7 @@
 //! rows        what is hidden by a row filter stays so: errors, order, coercion, every path to a table
 //! masks       what is masked stays so: comparison, order, derivation, statements that write
 //! aggregates  what is told as aggregates only
+//! error_text  what is shown is told as rows, and not in an error
 //! metadata    names, options, counts, functions that tell of files; joins across sites
 //! ```
 //!
@@ -13,6 +14,7 @@
 //! others. A test runs all its attacks and then tells every one that succeeded.
 
 mod aggregates;
+mod error_text;
 mod masks;
 mod metadata;
 mod rows;

@@ -28,7 +28,7 @@ pub(super) fn explanation(run: &Run) -> Result<SendableRecordBatchStream> {
 pub(super) async fn analysis(run: &Run, record: &Arc<QueryRecord>) -> Result<SendableRecordBatchStream> {
     let mut rows_out = 0;
     let mut batches = run.start()?;
-    while let Some(batch) = batches.try_next().await.map_err(EngineError::from)? {
+    while let Some(batch) = batches.try_next().await.map_err(EngineError::of_running)? {
         rows_out += batch.num_rows();
     }
     drop(batches);

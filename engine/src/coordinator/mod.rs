@@ -231,7 +231,8 @@ impl Core {
 
     async fn bind_once(&self, names: &names::Subjects<'_>, asked: &Asked) -> Result<(SessionState, LogicalPlan)> {
         let state = bind(&self.base, names, &asked.statement).await?;
-        let plan = state.statement_to_plan(asked.statement.clone()).await?;
+        let in_statement = |error| EngineError::in_statement(error, &asked.question.sql);
+        let plan = state.statement_to_plan(asked.statement.clone()).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, asked.question.parameters.as_ref())?;
         Ok((state, plan))
     }
@@ -313,7 +314,7 @@ fn answer(core: Arc<Core>, record: Arc<QueryRecord>, asked: Arc<Asked>, run: Run
         let first = batches.next().await;
         match first {
             Some(Err(error)) => {
-                let error = EngineError::from(error);
+                let error = EngineError::of_running(error);
                 if !has_moved_on(&error) {
                     return Err(error);
                 }

@@ -157,7 +157,7 @@ impl ExecutionPlan for PolicyBarrierExec {
 
 /// A failure below the barrier, for whoever is above: that some value could not be read tells of a row that may be hidden.
 fn without_its_words(table: &TableName, error: DataFusionError) -> DataFusionError {
-    let error = EngineError::from(error);
+    let error = EngineError::of_running(error);
     match error.code() {
         Code::Memory | Code::Deadline | Code::Cancelled | Code::Busy | Code::Stale | Code::SiteUnavailable => {
             error.into()

@@ -37,6 +37,8 @@ fn pinned(target_partitions: usize) -> SessionConfig {
     let options = config.options_mut();
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // Errors say where in the statement.
+    options.sql_parser.collect_spans = true;
     options.execution.time_zone = Some("+00:00".to_string());
     // DataFusion 55.2 loses rows of a top-N over UNION ALL: it sorts each arm without the keys that are constant in it,
     // while all arms share one bound of what is still needed; and pushed into a scan, the bound skips row groups by

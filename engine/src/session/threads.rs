@@ -134,7 +134,7 @@ mod tests {
             Queries::new(1, 1).begin(QueryId::random(), &Arc::new(Asker::peer("ann")), "SELECT 1", admitted).unwrap();
         let batches = Box::pin(RecordBatchStreamAdapter::new(schema, panics));
         let mut read = super::stream(batches, Arc::clone(running.record())).unwrap();
-        let error = EngineError::from(read.next().await.unwrap().unwrap_err());
+        let error = EngineError::of_running(read.next().await.unwrap().unwrap_err());
         assert_eq!(error.code(), Code::Internal);
         assert!(read.next().await.is_none());
         assert_eq!(run::<(), _>(async { panic!("a defect") }).await.unwrap_err().code(), Code::Internal);

@@ -64,6 +64,9 @@ impl Names for SiteNames<'_> {
             self.check_version(name, &table.description.version)?;
             return Ok(table.provider);
         };
+        if self.site.is_administrator(self.asker) {
+            self.site.policies()?.current().readable()?;
+        }
         let found = match ruling.admit(self.asker)? {
             Admitted::ForPurpose => self.found(name).await,
             // Without a purpose, a table that exists is told exactly like one that does not.

@@ -1,6 +1,5 @@
 //! What is decided by, for one statement: the policies in force when it came, and the moment of its coming.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
@@ -22,6 +21,8 @@ pub(super) struct Ruling {
     pub(super) set: Arc<PolicySet>,
     pub(super) now: Instant,
     pub(super) keys: Option<Arc<PseudonymKeys>>,
+    /// Whether the policies cannot be read: `set` is then empty, and nobody sees anything.
+    pub(super) unreadable: bool,
     /// Keys the versions that askers are told, so that they tell nothing of what changed.
     pub(super) version_key: [u8; 32],
 }
@@ -41,11 +42,14 @@ impl Ruling {
     }
 
     /// Whether the asker may ask at all: under a purpose that the site knows and they hold, or, for what is open to
-    /// everyone, under none.
+    /// everyone, under none. Of policies that cannot be read nothing is told: each table is then unknown.
     ///
     /// # Errors
     /// `PURPOSE`, whatever is asked.
     pub(super) fn admit(&self, asker: &Asker) -> Result<Admitted> {
+        if self.unreadable {
+            return Ok(Admitted::ForPurpose);
+        }
         let refused = |sentence: String| EngineError::new(Code::Purpose, sentence);
         let Some(purpose) = asker.purpose.as_deref() else {
             let sentence = "no purpose was chosen; say SET purpose = '…', send the header x-chancery-purpose, or ask for a \
@@ -72,7 +76,7 @@ impl Ruling {
         schema: &Schema,
     ) -> std::result::Result<Decision, Denial> {
         let purpose = asker.purpose.as_deref();
-        let mut subject = Cow::Borrowed(&asker.subject);
+        let mut subject = asker.known();
         if thrown(Control::Purpose) {
             subject.to_mut().purposes.extend(asker.purpose.clone());
         }

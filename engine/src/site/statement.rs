@@ -134,7 +134,8 @@ impl Site {
             Reasons::Told => names.with_denials(error),
             Reasons::Kept => error,
         })?;
-        let plan = state.statement_to_plan(query).await?;
+        let in_statement = |error| EngineError::in_statement(error, &question.sql);
+        let plan = state.statement_to_plan(query).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, question.parameters.as_ref())?;
         let named = names.governed.into_inner();
         let scans = named.iter().map(|(governed, scan)| (governed.id, scan.clone())).collect();
@@ -151,8 +152,11 @@ impl Site {
 
     /// What is decided by, from now on.
     pub(super) fn ruling(&self) -> Option<Ruling> {
-        self.control.as_ref().map(|control| Ruling {
-            set: Arc::clone(&control.policies.current().set),
+        let control = self.control.as_ref()?;
+        let current = control.policies.current();
+        Some(Ruling {
+            set: Arc::clone(&current.set),
+            unreadable: current.unreadable.is_some(),
             now: control.policies.now(),
             keys: control.policies.keys(),
             version_key: control.version_key,

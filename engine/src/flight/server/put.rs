@@ -90,7 +90,7 @@ impl FlightServer {
         let (running, mut batches) = self.start(caller, headers, &handle, &id).await.map_err(failed)?;
         let mut rows = 0;
         loop {
-            match batches.try_next().await.map_err(EngineError::from) {
+            match batches.try_next().await.map_err(EngineError::of_running) {
                 Ok(Some(batch)) => rows += batch.num_rows(),
                 Ok(None) => break,
                 Err(error) => {
