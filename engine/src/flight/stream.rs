@@ -76,15 +76,15 @@ pub fn encode(
         stream::iter(encoded.map_or_else(|error| vec![Err(error)], |sent| sent.into_iter().map(Ok).collect()))
     });
     let hashed = Arc::clone(&digest);
-    let messages = stream::iter([Ok(first)]).chain(following).map(move |message| match message {
-        Ok(data) => {
-            record.add_bytes(data.encoded_len());
+    let messages = stream::iter([Ok(first)]).chain(following).map(move |message| {
+        let handed_over = message.and_then(|data: FlightData| {
+            record.hand_over(data.encoded_len())?;
             if ending == Ending::Trailer {
                 hashed.lock().message(&data);
             }
             Ok(data)
-        }
-        Err(error) => Err(to_status(&error, Some(&record.id))),
+        });
+        handed_over.map_err(|error| to_status(&error, Some(&record.id)))
     });
     Ok(match ending {
         Ending::Plain => stop_at_error(messages).boxed(),

@@ -53,6 +53,15 @@ pub enum Progress {
     Cancelled,
 }
 
+impl Progress {
+    fn ended_by(code: Code) -> Self {
+        match code {
+            Code::Cancelled => Progress::Cancelled,
+            code => Progress::Failed(code),
+        }
+    }
+}
+
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -168,6 +177,8 @@ pub struct QueryRecord {
     ledger: Mutex<Vec<Arc<LedgerEntry>>>,
     stop: watch::Sender<Option<Stop>>,
     warrant: OnceLock<Box<dyn Warrant>>,
+    /// INVARIANT: once true, the warrant has been told the end, and no message is handed over any more.
+    closed: Mutex<bool>,
 }
 
 /// Why a query is stopped before its end.
@@ -204,7 +215,7 @@ pub trait Warrant: fmt::Debug + Send + Sync {
     /// The reason to stop the query now, if there is one.
     fn lapsed(&self) -> Option<Stop>;
 
-    /// The query has ended; comes once, after its last message has been handed over or its stream was dropped.
+    /// The query has ended; comes once, and no message is handed over after it.
     fn ended(&self, record: &QueryRecord);
 }
 
@@ -215,11 +226,33 @@ impl QueryRecord {
         let _ = self.warrant.set(warrant);
     }
 
-    /// Stops the query if its warrant has lapsed.
-    pub fn stop_if_lapsed(&self) {
+    /// Ends the query here and now if its right has lapsed, somebody cancelled it or its time is over: its reader may never
+    /// ask for more, and would never be told.
+    pub fn end_if_over(&self) {
         if let Some(stop) = self.warrant.get().and_then(|warrant| warrant.lapsed()) {
             self.stop(stop);
         }
+        if let Some(error) = self.over() {
+            self.close(Progress::ended_by(error.code()));
+        }
+    }
+
+    /// The query's end, unless it had one: nothing is handed over from now on, and the warrant is told.
+    fn close(&self, progress: Progress) {
+        let was_closed = std::mem::replace(&mut *self.closed.lock(), true);
+        if was_closed {
+            return;
+        }
+        self.course.end(progress);
+        if let Some(warrant) = self.warrant.get() {
+            warrant.ended(self);
+        }
+    }
+
+    /// Why the query must not go on, if it must not.
+    fn over(&self) -> Option<EngineError> {
+        let stop = *self.stop.borrow();
+        stop.map(Stop::error).or_else(|| (Instant::now() >= self.deadline).then(|| self.out_of_time()))
     }
 
     /// Stops the query; the first reason counts.
@@ -231,9 +264,17 @@ impl QueryRecord {
         });
     }
 
-    /// Adds bytes that were handed to the connection.
-    pub fn add_bytes(&self, bytes: usize) {
+    /// Counts a message that is now handed to the connection.
+    ///
+    /// # Errors
+    /// The reason of the query's end, when that has come: the message must not leave.
+    pub fn hand_over(&self, bytes: usize) -> Result<()> {
+        let closed = self.closed.lock();
+        if *closed {
+            return Err(self.over().unwrap_or_else(|| Stop::Cancelled.error()));
+        }
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Bytes handed to the connection.
@@ -386,6 +427,7 @@ impl Queries {
             ledger: Mutex::default(),
             stop: watch::Sender::new(None),
             warrant: OnceLock::new(),
+            closed: Mutex::new(false),
         });
         let mut state = self.state.lock();
         if state.running.len() >= self.running_max {
@@ -463,21 +505,15 @@ impl RunningQuery {
 
     /// An error ended it.
     pub fn failed(&self, code: Code) {
-        self.record.course.end(match code {
-            Code::Cancelled => Progress::Cancelled,
-            code => Progress::Failed(code),
-        });
+        self.record.course.end(Progress::ended_by(code));
     }
 }
 
 impl Drop for RunningQuery {
     fn drop(&mut self) {
-        self.record.course.end(Progress::Cancelled);
+        self.record.close(Progress::Cancelled);
         for entry in self.record.ledger() {
             entry.end(Progress::Cancelled);
-        }
-        if let Some(warrant) = self.record.warrant.get() {
-            warrant.ended(&self.record);
         }
         self.queries.finish(&self.key);
     }
@@ -501,6 +537,48 @@ mod tests {
         drop(running);
         assert!(queries.running().is_empty());
         assert_eq!(queries.recent()[0].progress(), Progress::Cancelled);
+    }
+
+    /// A right that has ended, and the ends that it was told of.
+    #[derive(Debug, Default)]
+    struct Ended(Arc<Mutex<Vec<(Progress, u64)>>>);
+
+    impl Warrant for Ended {
+        fn lapsed(&self) -> Option<Stop> {
+            Some(Stop::Revoked)
+        }
+
+        fn ended(&self, record: &QueryRecord) {
+            self.0.lock().push((record.progress(), record.bytes()));
+        }
+    }
+
+    #[test]
+    fn a_query_without_a_reader_ends_with_its_right_and_hands_nothing_over_any_more() {
+        let queries = Queries::new(1, 1);
+        let admitted = Admitted { handle: None, timeout: Duration::from_secs(60) };
+        let running = queries.begin(QueryId::random(), &Arc::new(Asker::peer("ann")), "SELECT 1", admitted).unwrap();
+        let ended = Ended::default();
+        let told = Arc::clone(&ended.0);
+        running.record().warrant(Box::new(ended));
+        running.record().hand_over(7).unwrap();
+        running.record().end_if_over();
+        let end = vec![(Progress::Failed(Code::Revoked), 7)];
+        assert_eq!(*told.lock(), end, "nobody has asked for more");
+        assert_eq!(running.record().hand_over(7).unwrap_err().code(), Code::Revoked);
+        running.finished();
+        drop(running);
+        assert_eq!(*told.lock(), end, "an end comes once");
+    }
+
+    #[test]
+    fn a_query_without_a_reader_ends_when_its_time_is_over() {
+        let queries = Queries::new(1, 1);
+        let admitted = Admitted { handle: None, timeout: Duration::ZERO };
+        let running = queries.begin(QueryId::random(), &Arc::new(Asker::peer("ann")), "SELECT 1", admitted).unwrap();
+        running.record().end_if_over();
+        assert_eq!(running.record().progress(), Progress::Failed(Code::Deadline));
+        assert_eq!(running.record().hand_over(7).unwrap_err().code(), Code::Deadline);
     }
 
     #[tokio::test]
