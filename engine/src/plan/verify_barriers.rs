@@ -64,7 +64,7 @@ pub fn verify_barriers(physical: &Arc<dyn ExecutionPlan>, request: &RegisteredBa
 }
 
 fn refusal(reason: impl Into<String>) -> EngineError {
-    EngineError::internal(format!("the plan was refused by the verifier of barriers: {}", reason.into()))
+    EngineError::defect(format!("the plan was refused by the verifier of barriers: {}", reason.into()))
 }
 
 /// Whether rows hold an aggregate-only column that was not aggregated and released.
