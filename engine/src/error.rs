@@ -3,6 +3,9 @@
 //! Inside DataFusion an [`EngineError`] travels as `DataFusionError::External`; [`EngineError::from`] finds it again.
 //! Only `flight/status.rs` turns a code into a gRPC status.
 
+mod cause;
+
+use std::borrow::Cow;
 use std::fmt;
 
 use connectors::error::ConnectorError;
@@ -224,6 +227,11 @@ impl EngineError {
         ours(error).unwrap_or_else(describe_running)
     }
 
+    /// A defect of ours in words of ours, which the log repeats: names and numbers of this program, never a value.
+    pub fn defect(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::internal(cause::Defect(detail.into()))
+    }
+
     /// Keeps the cause for the log.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -246,7 +254,12 @@ impl EngineError {
         &self.sentence
     }
 
-    /// The error and its causes on one line, for the log only.
+    /// The code and the kinds of the causes on one line, for a log: sentences and the causes' texts may hold values.
+    pub fn for_log(&self) -> String {
+        format!("{}{}", self.code, cause::kinds(self))
+    }
+
+    /// The error and its causes on one line, for those who read the data and the configuration themselves.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
@@ -336,6 +349,8 @@ fn describe_running(error: DataFusionError) -> EngineError {
             Code::Memory,
             "the query needs more memory than this node gives it; aggregate or filter earlier, or ask for less at once",
         ),
+        DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) => (Code::SiteUnavailable, UNREADABLE),
+        DataFusionError::ArrowError(arrow, _) if is_of_a_file(arrow) => (Code::SiteUnavailable, UNREADABLE),
         DataFusionError::ArrowError(arrow, _) => (Code::Eval, evaluation_sentence(arrow)),
         // What functions make of the libraries below them, such as a pattern that is none, is external; what they make of
         // an option that a row gives is an error of planning or parsing.
@@ -356,7 +371,7 @@ fn describe_connector_error(error: &ConnectorError) -> (Code, &'static str) {
         ConnectorError::Changed { .. } => (Code::Stale, "a table has changed while it was read; ask again"),
         ConnectorError::Unsupported { .. } => (Code::Unsupported, "the source of a table does not offer this"),
         ConnectorError::TableNotFound { .. } => (Code::NotFound, "a table is no longer there"),
-        _ => (Code::SiteUnavailable, "the source of a table cannot be read; its owner's log says why"),
+        _ => (Code::SiteUnavailable, UNREADABLE),
     }
 }
 
@@ -369,6 +384,14 @@ fn written(statement: &str, part: Span) -> Option<String> {
     let length = if part.start.line == part.end.line { end.saturating_sub(start).min(SHOWN_MAX) } else { SHOWN_MAX };
     let shown: String = line.chars().skip(start).take(length).collect();
     Some(shown.trim().to_string()).filter(|shown| !shown.is_empty())
+}
+
+const UNREADABLE: &str = "the source of a table cannot be read; its owner's log says why";
+
+/// Whether a reader of files says it, and not the computation over what was read.
+fn is_of_a_file(error: &arrow::error::ArrowError) -> bool {
+    use arrow::error::ArrowError as E;
+    matches!(error, E::ParquetError(_) | E::CsvError(_) | E::JsonError(_) | E::AvroError(_))
 }
 
 fn innermost(error: &DataFusionError) -> &DataFusionError {
@@ -528,7 +551,73 @@ mod tests {
         let told = EngineError::from(error);
         assert_eq!(told.code(), Code::Eval);
         assert!(!told.to_string().contains("SECRET"));
-        assert!(told.chain().contains("SECRET"), "the log keeps the cause");
+        assert_eq!(told.for_log(), "EVAL <- DataFusion ArrowError <- Arrow CastError");
+    }
+
+    /// What may go wrong while rows are read and computed, in all the ways that an engine and a source have to say it.
+    fn failures() -> Vec<DataFusionError> {
+        use arrow::error::ArrowError as E;
+        use datafusion::error::DataFusionError as D;
+        let text = || "SECRET in /srv/data.parquet, thread 'query' panicked".to_string();
+        let box_of = || -> Box<dyn std::error::Error + Send + Sync> { text().into() };
+        let arrow = [
+            E::NotYetImplemented(text()),
+            E::ExternalError(box_of()),
+            E::CastError(text()),
+            E::MemoryError(text()),
+            E::ParseError(text()),
+            E::SchemaError(text()),
+            E::ComputeError(text()),
+            E::DivideByZero,
+            E::ArithmeticOverflow(text()),
+            E::CsvError(text()),
+            E::JsonError(text()),
+            E::AvroError(text()),
+            E::IoError(text(), std::io::Error::other(text())),
+            E::IpcError(text()),
+            E::InvalidArgumentError(text()),
+            E::ParquetError(text()),
+            E::CDataInterface(text()),
+            E::DictionaryKeyOverflowError,
+            E::RunEndIndexOverflowError,
+            E::OffsetOverflowError(7),
+        ];
+        let connector = [
+            ConnectorError::Configuration { source_name: text(), faults: vec![] },
+            ConnectorError::TableNotFound { table: text() },
+            ConnectorError::invalid_data(text(), text(), text()),
+            ConnectorError::Changed { location: text() },
+            ConnectorError::unavailable(text(), box_of()),
+            ConnectorError::Unsupported { feature: text(), advice: text() },
+            ConnectorError::Internal { step: "SECRET", cause: D::Execution(text()) },
+        ];
+        let of_engine = [
+            D::ParquetError(Box::new(parquet::errors::ParquetError::General(text()))),
+            D::IoError(std::io::Error::other(text())),
+            D::Internal(text()),
+            D::Configuration(text()),
+            D::Execution(text()),
+            D::ResourcesExhausted(text()),
+            D::External(box_of()),
+            D::Substrait(text()),
+            D::Context(text(), Box::new(D::Execution(text()))),
+            D::Shared(std::sync::Arc::new(D::Execution(text()))),
+            D::Collection(vec![D::Execution(text()), D::Internal(text())]),
+        ];
+        let arrow = arrow.into_iter().map(|error| D::ArrowError(Box::new(error), Some(text())));
+        of_engine.into_iter().chain(arrow).chain(connector.into_iter().map(D::from)).collect()
+    }
+
+    #[test]
+    fn a69_no_word_of_an_engine_or_a_source_leaves() {
+        for failure in failures() {
+            let what = format!("{failure:?}");
+            let told = EngineError::from(failure);
+            for foreign in ["SECRET", "/srv", "panicked"] {
+                assert!(!told.to_string().contains(foreign), "{what}: {told}");
+            }
+            assert!(!told.to_string().contains('\n'), "{what}: {told}");
+        }
     }
 
     #[test]
@@ -543,7 +632,7 @@ mod tests {
         ] {
             let told = EngineError::of_running(error);
             assert_eq!(told.to_string(), "EVAL: an expression could not be computed for some row");
-            assert!(told.chain().contains("SECRET"), "the log keeps the cause");
+            assert!(!told.for_log().contains("SECRET"), "nor does the log keep them");
         }
         let planned = EngineError::from(DataFusionError::Plan(encoding()));
         assert_eq!(planned.code(), Code::Type);

@@ -88,7 +88,7 @@ impl RunningNode {
             .http2_max_header_list_size(limits.metadata_bytes_max);
         if config.door == DoorSecurity::Tls {
             let material =
-                config.tls.as_ref().ok_or_else(|| EngineError::internal("a TLS door without a certificate"))?;
+                config.tls.as_ref().ok_or_else(|| EngineError::defect("a TLS door without a certificate"))?;
             server = server.tls_config(server_tls(material, &limits)).map_err(|error| {
                 EngineError::new(Code::Config, "the node's certificate, key or authority cannot be used")
                     .caused_by(error)

@@ -53,7 +53,7 @@ pub async fn regional_table(
             Some(left) => LogicalPlanBuilder::from(left).union(plan)?.build()?,
         });
     }
-    let plan = union.ok_or_else(|| EngineError::internal("a regional table without arms"))?;
+    let plan = union.ok_or_else(|| EngineError::defect("a regional table without arms"))?;
     let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(|error| {
         let sentence = format!("the arms of the regional table `{}` have types without one in common", regional.name);
         EngineError::new(Code::Type, sentence).caused_by(error)

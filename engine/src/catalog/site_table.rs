@@ -130,7 +130,6 @@ impl TableProvider for SiteTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        Err(EngineError::internal(format!("a scan of a table of site {} was not cut into a fragment", self.site))
-            .into())
+        Err(EngineError::defect(format!("a scan of a table of site {} was not cut into a fragment", self.site)).into())
     }
 }

@@ -171,7 +171,7 @@ impl Snapshots {
     /// # Errors
     /// `SITE_UNAVAILABLE` when the site has never answered the asker and does not answer now.
     pub async fn view(&self, asker: &Arc<Asker>, site: &SiteId) -> Result<Arc<KnownView>> {
-        let views = self.sites.get(site).ok_or_else(|| EngineError::internal("a site that is not configured"))?;
+        let views = self.sites.get(site).ok_or_else(|| EngineError::defect("a site that is not configured"))?;
         views.of(&Viewer::of(asker)?).view(asker).await
     }
 

@@ -3,7 +3,11 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use super::{audit, certs, check_config, demo, policy, serve, user};
 use crate::error::Result;
@@ -12,6 +16,9 @@ use crate::shell;
 
 /// Deep plans recurse; a worker's stack has room for what the statement budgets let through.
 const STACK_BYTES: usize = 16 << 20;
+
+/// The libraries of this workspace, which log no literal and no value.
+const OURS: [&str; 4] = ["chancery", "engine", "connectors", "policy"];
 
 /// A federated SQL engine for data that may be used but not taken.
 #[derive(Debug, Parser)]
@@ -52,13 +59,7 @@ enum Command {
 /// Runs the command line of this process to its end.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // The log goes to standard error, so that standard output is the command's own.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_writer(std::io::stderr)
-        .init();
+    log_to_standard_error();
     install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
     let ended = match runtime {
@@ -75,6 +76,23 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// The log goes to standard error, so that standard output is the command's own. `RUST_LOG` says how much of it.
+fn log_to_standard_error() {
+    let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let kept = filter_fn(|metadata| may_be_logged(metadata.target(), *metadata.level()));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(std::io::stderr)
+        .with_filter(asked.and(kept));
+    tracing_subscriber::registry().with(lines).init();
+}
+
+/// Whatever `RUST_LOG` asks for: below a warning, other libraries write down statements, plans and their literals.
+fn may_be_logged(target: &str, level: Level) -> bool {
+    let library = target.split("::").next().unwrap_or_default();
+    level <= Level::WARN || OURS.contains(&library)
+}
+
 async fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Site(args) => serve::site(args).await,
@@ -87,5 +105,19 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Policy(command) => policy::run(command).await,
         Command::Audit(command) => audit::run(command),
         Command::CheckConfig(args) => check_config::run(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_other_libraries_warnings_are_logged_and_no_more() {
+        assert!(may_be_logged("engine::flight::status", Level::TRACE));
+        assert!(may_be_logged("datafusion_optimizer::optimizer", Level::WARN));
+        for library in ["sqlparser::parser", "datafusion::physical_planner", "log", "engineering", ""] {
+            assert!(!may_be_logged(library, Level::INFO), "{library}");
+        }
     }
 }

@@ -243,9 +243,14 @@ impl Core {
         let policies = policies::lines(&logical)?;
         let declared = declared_schema(&logical, &planned.cut.plan);
         for (site, unsent) in &planned.cut.unsent {
+            // The reason may quote the statement; EXPLAIN tells it to the asker.
             match unsent {
-                Unsent::NotWritten(_) => tracing::debug!(query = %record.id, %site, "cut smaller: {unsent}"),
-                Unsent::NotProven(_) => tracing::warn!(query = %record.id, %site, "cut smaller: {unsent}"),
+                Unsent::NotWritten(what) => {
+                    tracing::debug!(query = %record.id, %site, "cut smaller: {}", what.operator)
+                }
+                Unsent::NotProven(what) => {
+                    tracing::warn!(query = %record.id, %site, "cut smaller, not proven: {}", what.operator);
+                }
             }
         }
         let access = RemoteAccess { peers: Arc::clone(&self.peers), record: Arc::clone(record) };

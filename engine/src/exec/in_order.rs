@@ -85,7 +85,7 @@ impl ExecutionPlan for InOrderExec {
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match children.pop() {
             Some(input) if children.is_empty() => Ok(Arc::new(Self::new(input, self.fetch))),
-            _ => Err(EngineError::internal("partitions in order have one input").into()),
+            _ => Err(EngineError::defect("partitions in order have one input").into()),
         }
     }
 
@@ -98,7 +98,7 @@ impl ExecutionPlan for InOrderExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         if partition != 0 {
-            return Err(EngineError::internal("partitions in order are one").into());
+            return Err(EngineError::defect("partitions in order are one").into());
         }
         let input = Arc::clone(&self.input);
         let partitions = 0..input.output_partitioning().partition_count();

@@ -88,7 +88,7 @@ impl ExecutionPlan for PolicyBarrierExec {
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match children.pop() {
             Some(input) if children.is_empty() => Ok(Arc::new(Self::new(Arc::clone(&self.governed), input))),
-            _ => Err(EngineError::internal("a barrier has one input").into()),
+            _ => Err(EngineError::defect("a barrier has one input").into()),
         }
     }
 
@@ -191,7 +191,7 @@ impl ExtensionPlanner for PolicyBarrierPlanner {
         };
         match physical_inputs {
             [input] => Ok(Some(Arc::new(PolicyBarrierExec::new(Arc::clone(barrier.governed()), Arc::clone(input))))),
-            _ => Err(EngineError::internal("a sealed barrier reached the physical planner").into()),
+            _ => Err(EngineError::defect("a sealed barrier reached the physical planner").into()),
         }
     }
 }

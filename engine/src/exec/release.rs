@@ -72,7 +72,7 @@ impl ExecutionPlan for ReleaseExec {
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match children.pop() {
             Some(input) if children.is_empty() => Ok(Arc::new(Self::new(self.columns, input)?)),
-            _ => Err(EngineError::internal("a release has one input").into()),
+            _ => Err(EngineError::defect("a release has one input").into()),
         }
     }
 
@@ -100,7 +100,7 @@ impl ExecutionPlan for ReleaseExec {
 fn released(batch: &RecordBatch, columns: usize, told: &SchemaRef) -> Result<RecordBatch> {
     let mut conditions = batch.columns().iter().skip(columns);
     let Some(first) = conditions.next() else {
-        return Err(EngineError::internal("a release without a condition").into());
+        return Err(EngineError::defect("a release without a condition").into());
     };
     let mut may_be_told = as_boolean_array(first)?.clone();
     for condition in conditions {
@@ -133,7 +133,7 @@ impl ExtensionPlanner for ReleasePlanner {
         };
         match physical_inputs {
             [input] => Ok(Some(Arc::new(ReleaseExec::new(release.columns(), Arc::clone(input))?))),
-            _ => Err(EngineError::internal("a sealed release reached the physical planner").into()),
+            _ => Err(EngineError::defect("a sealed release reached the physical planner").into()),
         }
     }
 }

@@ -110,12 +110,12 @@ impl ExecutionPlan for RemoteScanExec {
     /// The statement is sent when the stream is first polled, not here: a scan that nobody reads asks nothing.
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DataFusionResult<SendableRecordBatchStream> {
         if partition != 0 {
-            return Err(EngineError::internal(format!("a remote scan has no partition {partition}")).into());
+            return Err(EngineError::defect(format!("a remote scan has no partition {partition}")).into());
         }
         let access = context
             .session_config()
             .get_extension::<RemoteAccess>()
-            .ok_or_else(|| EngineError::internal("a remote scan was executed outside a coordinator's query"))?;
+            .ok_or_else(|| EngineError::defect("a remote scan was executed outside a coordinator's query"))?;
         let fragment = Arc::clone(&self.fragment);
         let schema = Arc::clone(&fragment.schema);
         let batches = stream::once(async move { send(&access, &fragment).await }).try_flatten();
@@ -133,7 +133,7 @@ impl ExecutionPlan for RemoteScanExec {
 
 async fn send(access: &RemoteAccess, fragment: &Fragment) -> Result<SendableRecordBatchStream, DataFusionError> {
     let peer = access.peers.get(&fragment.site).ok_or_else(|| {
-        EngineError::internal(format!("a fragment for site {}, which is not configured", fragment.site))
+        EngineError::defect(format!("a fragment for site {}, which is not configured", fragment.site))
     })?;
     let record = &access.record;
     let left = record.deadline.saturating_duration_since(Instant::now());

@@ -83,7 +83,7 @@ impl Sealer {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).map_err(EngineError::internal)?;
         let key =
-            UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| EngineError::internal("the sealing key is unusable"))?;
+            UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| EngineError::defect("the sealing key is unusable"))?;
         Ok(Arc::new(Self { key: LessSafeKey::new(key), lifetime_s }))
     }
 
@@ -98,7 +98,7 @@ impl Sealer {
         getrandom::fill(&mut nonce).map_err(EngineError::internal)?;
         self.key
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(subject.as_bytes()), &mut bytes)
-            .map_err(|_| EngineError::internal("a handle could not be sealed"))?;
+            .map_err(|_| EngineError::defect("a handle could not be sealed"))?;
         let mut sealed = nonce.to_vec();
         sealed.append(&mut bytes);
         Ok(sealed)

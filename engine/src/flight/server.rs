@@ -156,7 +156,7 @@ impl FlightService for FlightServer {
             Ok(token) => token,
             Err(error) => return Err(self.turn_away(error).await),
         };
-        let bearer = format!("Bearer {token}").parse().map_err(|_| tell(EngineError::internal("an unusable token")))?;
+        let bearer = format!("Bearer {token}").parse().map_err(|_| tell(EngineError::defect("an unusable token")))?;
         let payload = HandshakeResponse { protocol_version: 0, payload: token.into_bytes().into() };
         let mut response = Response::new(stream::once(async move { Ok(payload) }).boxed());
         response.metadata_mut().insert("authorization", bearer);

@@ -11,9 +11,9 @@ use crate::session::queries::QueryId;
 /// An error as a client sees it: `CODE: sentence`, the query's id among the headers, and nothing of its causes.
 pub fn to_status(error: &EngineError, query: Option<&QueryId>) -> Status {
     if matches!(error.code(), Code::Internal | Code::SiteProtocol) {
-        tracing::error!(query = query.map_or("-", QueryId::as_str), "{}", error.chain());
+        tracing::error!(query = query.map_or("-", QueryId::as_str), "{}", error.for_log());
     } else {
-        tracing::debug!(query = query.map_or("-", QueryId::as_str), "{}", error.chain());
+        tracing::debug!(query = query.map_or("-", QueryId::as_str), "{}", error.for_log());
     }
     let mut headers = MetadataMap::new();
     if let Some(Ok(id)) = query.map(|id| id.as_str().parse()) {
@@ -104,5 +104,62 @@ mod tests {
         assert_eq!(status.code(), Grpc::InvalidArgument);
         assert!(!format!("{status:?}").contains("SECRET"));
         assert!(status.metadata().get(headers::QUERY_ID).is_some());
+    }
+
+    /// The table of codes that the paper on policy has, and the two that are told before there is a policy.
+    const TABLE: [(Code, Grpc); 27] = [
+        (Code::Syntax, Grpc::InvalidArgument),
+        (Code::Type, Grpc::InvalidArgument),
+        (Code::Unsupported, Grpc::Unimplemented),
+        (Code::Statement, Grpc::InvalidArgument),
+        (Code::Function, Grpc::InvalidArgument),
+        (Code::Complexity, Grpc::InvalidArgument),
+        (Code::Cost, Grpc::ResourceExhausted),
+        (Code::NotFound, Grpc::NotFound),
+        (Code::Unauthenticated, Grpc::Unauthenticated),
+        (Code::Purpose, Grpc::PermissionDenied),
+        (Code::Revoked, Grpc::PermissionDenied),
+        (Code::Expired, Grpc::PermissionDenied),
+        (Code::Cap, Grpc::ResourceExhausted),
+        (Code::Aggregate, Grpc::PermissionDenied),
+        (Code::Disclosure, Grpc::PermissionDenied),
+        (Code::Eval, Grpc::InvalidArgument),
+        (Code::Memory, Grpc::ResourceExhausted),
+        (Code::Deadline, Grpc::DeadlineExceeded),
+        (Code::Cancelled, Grpc::Cancelled),
+        (Code::Busy, Grpc::Unavailable),
+        (Code::SiteUnavailable, Grpc::Unavailable),
+        (Code::SiteProtocol, Grpc::Internal),
+        (Code::Stale, Grpc::FailedPrecondition),
+        (Code::Audit, Grpc::Unavailable),
+        (Code::Policy, Grpc::FailedPrecondition),
+        (Code::Config, Grpc::FailedPrecondition),
+        (Code::Internal, Grpc::Internal),
+    ];
+
+    #[test]
+    fn a69_every_code_leaves_as_its_sentence_and_nothing_else() {
+        assert_eq!(TABLE.map(|(code, _)| code), Code::ALL);
+        for (code, grpc) in TABLE {
+            let cause = EngineError::internal("thread 'query' panicked at /srv/data: SECRET\nstack backtrace:");
+            let error = EngineError::new(code, "a sentence").caused_by(cause);
+            let status = to_status(&error, Some(&QueryId::random()));
+            assert_eq!((status.code(), status.message()), (grpc, format!("{}: a sentence", code.name()).as_str()));
+            assert!(status.details().is_empty(), "{code}");
+            let names: Vec<_> = status.metadata().keys().map(|name| format!("{name:?}")).collect();
+            assert_eq!(names, [format!("Ascii({:?})", headers::QUERY_ID)], "{code}");
+        }
+    }
+
+    #[test]
+    fn a69_what_no_site_of_ours_says_is_not_repeated() {
+        let site = SiteId::new("bts");
+        let codes = (0..=16).map(Grpc::from_i32);
+        for status in codes.map(|code| Status::new(code, "panicked at /srv/data: SECRET")) {
+            let told = from_site(&site, "ontime.flights", status);
+            assert!(matches!(told.code(), Code::SiteUnavailable | Code::SiteProtocol), "{told}");
+            let status = to_status(&told, Some(&QueryId::random()));
+            assert!(!format!("{status:?}").contains("SECRET") && !status.message().contains("/srv"), "{status:?}");
+        }
     }
 }

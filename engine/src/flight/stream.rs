@@ -77,21 +77,20 @@ pub fn encode(
     });
     let hashed = Arc::clone(&digest);
     // One batch is many messages, and a reader may take them slowly: each is let out by itself.
-    let let_out = move |message: Result<(usize, FlightData)>| match message.and_then(|it| record.go_on().map(|()| it)) {
-        Ok((rows, data)) => {
-            record.add_rows(rows);
-            record.add_bytes(data.encoded_len());
+    let let_out = move |message: Result<(usize, FlightData)>| {
+        let handed_over = message.and_then(|(rows, data)| {
+            record.hand_over(rows, data.encoded_len())?;
             let mut digest = hashed.lock();
             digest.rows(rows);
             if ending == Ending::Trailer {
                 digest.message(&data);
             }
             Ok(data)
-        }
-        Err(error) => {
+        });
+        handed_over.map_err(|error| {
             record.failed(error.code());
-            Err(to_status(&error, Some(&record.id)))
-        }
+            to_status(&error, Some(&record.id))
+        })
     };
     let messages = stream::iter([Ok(first)]).chain(following).map(let_out);
     Ok(match ending {

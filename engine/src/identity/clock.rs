@@ -1,4 +1,4 @@
-//! The time that identities are checked at: setting the machine's clock back revives nothing.
+//! The machine's time, by which identities and grants end: setting the machine's clock back revives nothing.
 
 use std::time::{Instant, SystemTime};
 
@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 /// A clock that never goes back while the process lives, nor behind the time that it begins with.
 #[derive(Debug)]
-pub(super) struct Clock(Mutex<(SystemTime, Instant)>);
+pub(crate) struct Clock(Mutex<(SystemTime, Instant)>);
 
 impl Default for Clock {
     fn default() -> Self {
@@ -21,7 +21,7 @@ impl Clock {
     }
 
     /// The machine's time, or what has passed since the latest time told if that is later.
-    pub(super) fn now(&self) -> SystemTime {
+    pub(crate) fn now(&self) -> SystemTime {
         let mut latest = self.0.lock();
         let (told, at) = *latest;
         let since_told = told.checked_add(at.elapsed()).unwrap_or(told);
@@ -37,7 +37,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_goes_on_from_the_latest_time() {
+    fn a92_it_goes_on_from_the_latest_time() {
+        // As if the machine's clock had been set back by an hour since, or stood still.
         let ahead = SystemTime::now() + Duration::from_secs(3_600);
         let clock = Clock::not_before(ahead);
         let first = clock.now();

@@ -147,7 +147,7 @@ impl Delegator {
     }
 
     fn signed(&self, terms: String, proof: String) -> Result<Delegation> {
-        let signer = self.key.choose_scheme(&SCHEMES).ok_or_else(|| EngineError::internal("a key without a scheme"))?;
+        let signer = self.key.choose_scheme(&SCHEMES).ok_or_else(|| EngineError::defect("a key without a scheme"))?;
         let signature = signer.sign(&signed_bytes(&terms)).map_err(EngineError::internal)?;
         Ok(Delegation { terms, scheme: signer.scheme().into(), signature: STANDARD.encode(signature), proof })
     }

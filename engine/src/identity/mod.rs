@@ -38,6 +38,7 @@ pub mod users_file;
 pub use asker::{Asker, Believed, Came, Issuer, Subject};
 pub use authenticate::{Authenticator, Caller, Peer, SignIn};
 pub use certificate::peer_names;
+pub(crate) use clock::Clock;
 pub use credentials::Credentials;
 pub use delegation::{About, DelegationVerifier, Delegator};
 pub use issuers::{Issuers, PeerTrust};

@@ -169,7 +169,7 @@ fn make_room_for(user: &str, open: &mut HashMap<SessionId, Entry>, share: usize)
 
 fn random_token() -> Result<String> {
     let mut bytes = [0_u8; TOKEN_BYTES];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| EngineError::internal("the system has no randomness"))?;
+    SystemRandom::new().fill(&mut bytes).map_err(|_| EngineError::defect("the system has no randomness"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 

@@ -115,7 +115,7 @@ impl std::fmt::Debug for Proofs {
 impl Proofs {
     fn new(limits: &Limits) -> Result<Self> {
         let mut key = [0; 32];
-        SystemRandom::new().fill(&mut key).map_err(|_| EngineError::internal("the system has no randomness"))?;
+        SystemRandom::new().fill(&mut key).map_err(|_| EngineError::defect("the system has no randomness"))?;
         Ok(Self {
             key,
             until: Mutex::default(),

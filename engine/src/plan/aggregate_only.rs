@@ -37,7 +37,7 @@ pub fn release(
         return Ok(analyzed);
     }
     let controlled = aggregate::control(analyzed, &|governed| {
-        let scan = scans.get(&governed.id).ok_or_else(|| DataFusionError::from(EngineError::internal("no scan")))?;
+        let scan = scans.get(&governed.id).ok_or_else(|| DataFusionError::from(EngineError::defect("no scan")))?;
         let treated = policy::view::treat_with_entity(&governed.decision, scan.clone(), keys);
         treated.map_err(|error| DataFusionError::from(EngineError::internal(error)))
     })?;

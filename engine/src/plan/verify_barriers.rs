@@ -67,7 +67,7 @@ pub fn verify_barriers(physical: &Arc<dyn ExecutionPlan>, request: &RegisteredBa
 }
 
 fn refusal(reason: impl Into<String>) -> EngineError {
-    EngineError::internal(format!("the plan was refused by the verifier of barriers: {}", reason.into()))
+    EngineError::defect(format!("the plan was refused by the verifier of barriers: {}", reason.into()))
 }
 
 /// The positions of a node's columns that are aggregate-only and were not aggregated and released.

@@ -53,6 +53,15 @@ pub enum Progress {
     Cancelled,
 }
 
+impl Progress {
+    fn ended_by(code: Code) -> Self {
+        match code {
+            Code::Cancelled => Progress::Cancelled,
+            code => Progress::Failed(code),
+        }
+    }
+}
+
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -168,6 +177,8 @@ pub struct QueryRecord {
     ledger: Mutex<Vec<Arc<LedgerEntry>>>,
     stop: watch::Sender<Option<Stop>>,
     warranted: Mutex<Warranted>,
+    /// INVARIANT: once true, the warrant has been told the end, and no message is handed over any more.
+    closed: Mutex<bool>,
     standing: OnceLock<Box<dyn Standing>>,
 }
 
@@ -215,7 +226,7 @@ pub trait Warrant: fmt::Debug + Send + Sync {
     /// The reason to stop the query now, if there is one.
     fn lapsed(&self) -> Option<Stop>;
 
-    /// The query has ended; comes once, after its last message has been handed over or its stream was dropped.
+    /// The query has ended; comes once, and no message is handed over after it.
     fn ended(&self, record: &QueryRecord);
 }
 
@@ -250,8 +261,8 @@ impl QueryRecord {
     /// Those of `make`; `CANCELLED`, and nothing is made, for a query that has ended.
     pub fn warrant<T>(&self, make: impl FnOnce() -> Result<(Arc<dyn Warrant>, T)>) -> Result<T> {
         let mut warranted = self.warranted.lock();
-        if !matches!(*warranted, Warranted::NotYet) {
-            return Err(Stop::Cancelled.error());
+        if *self.closed.lock() || !matches!(*warranted, Warranted::NotYet) {
+            return Err(self.go_on().err().unwrap_or_else(|| Stop::Cancelled.error()));
         }
         let (warrant, made) = make()?;
         *warranted = Warranted::By(warrant);
@@ -270,23 +281,40 @@ impl QueryRecord {
 
     /// The warrant, and none from now on.
     fn end_warrant(&self) -> Option<Arc<dyn Warrant>> {
-        match std::mem::replace(&mut *self.warranted.lock(), Warranted::Over) {
-            Warranted::By(warrant) => Some(warrant),
-            Warranted::NotYet | Warranted::Over => None,
-        }
+        let mut warranted = self.warranted.lock();
+        let Warranted::By(warrant) = &*warranted else { return None };
+        let warrant = Arc::clone(warrant);
+        *warranted = Warranted::Over;
+        Some(warrant)
     }
 
-    /// Stops the query if its warrant has lapsed, or its asker is signed in no more.
-    pub fn stop_if_lapsed(&self) {
+    /// Ends the query here and now if its right has lapsed, its asker is signed in no more, somebody cancelled it or its time
+    /// is over: its reader may never ask for more, and would never be told.
+    pub fn end_if_over(&self) {
         if self.standing.get().is_some_and(|standing| !standing.holds()) {
             self.stop(Stop::Expired);
         }
-        let warrant = match &*self.warranted.lock() {
-            Warranted::By(warrant) => Arc::clone(warrant),
-            Warranted::NotYet | Warranted::Over => return,
+        let lapsed = match &*self.warranted.lock() {
+            Warranted::By(warrant) => warrant.lapsed(),
+            Warranted::NotYet | Warranted::Over => None,
         };
-        if let Some(stop) = warrant.lapsed() {
+        if let Some(stop) = lapsed {
             self.stop(stop);
+        }
+        if let Err(over) = self.go_on() {
+            self.close(Progress::ended_by(over.code()));
+        }
+    }
+
+    /// The query's end, unless it had one: nothing is handed over from now on, and the warrant is told.
+    fn close(&self, progress: Progress) {
+        let was_closed = std::mem::replace(&mut *self.closed.lock(), true);
+        if was_closed {
+            return;
+        }
+        self.course.end(progress);
+        if let Some(warrant) = self.end_warrant() {
+            warrant.ended(self);
         }
     }
 
@@ -299,9 +327,19 @@ impl QueryRecord {
         });
     }
 
-    /// Adds bytes that were handed to the connection.
-    pub fn add_bytes(&self, bytes: usize) {
+    /// Counts a message that is now handed to the connection, and the rows in it.
+    ///
+    /// # Errors
+    /// The reason of the query's end, when that has come: the message must not leave.
+    pub fn hand_over(&self, rows: usize, bytes: usize) -> Result<()> {
+        let closed = self.closed.lock();
+        self.go_on()?;
+        if *closed {
+            return Err(Stop::Cancelled.error());
+        }
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Bytes handed to the connection.
@@ -329,11 +367,6 @@ impl QueryRecord {
     /// The ledger so far.
     pub fn ledger(&self) -> Vec<Arc<LedgerEntry>> {
         self.ledger.lock().clone()
-    }
-
-    /// Adds rows that were sent to the client.
-    pub fn add_rows(&self, rows: usize) {
-        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
     }
 
     /// Rows sent to the client.
@@ -374,10 +407,7 @@ impl QueryRecord {
 
     /// An error ended it; the first end counts.
     pub fn failed(&self, code: Code) {
-        self.course.end(match code {
-            Code::Cancelled => Progress::Cancelled,
-            code => Progress::Failed(code),
-        });
+        self.course.end(Progress::ended_by(code));
     }
 
     /// Resolves with the reason when the query must stop: somebody cancelled it, its right has lapsed, or its time is over.
@@ -479,6 +509,7 @@ impl Queries {
             ledger: Mutex::default(),
             stop: watch::Sender::new(None),
             warranted: Mutex::new(Warranted::NotYet),
+            closed: Mutex::new(false),
             standing: OnceLock::new(),
         });
         let mut state = self.state.lock();
@@ -510,7 +541,7 @@ impl Queries {
     /// Stops those that rest on nothing any more.
     pub fn stop_lapsed(&self) {
         for record in self.running() {
-            record.stop_if_lapsed();
+            record.end_if_over();
         }
     }
 
@@ -570,12 +601,9 @@ impl RunningQuery {
 
 impl Drop for RunningQuery {
     fn drop(&mut self) {
-        self.record.course.end(Progress::Cancelled);
+        self.record.close(Progress::Cancelled);
         for entry in self.record.ledger() {
             entry.end(Progress::Cancelled);
-        }
-        if let Some(warrant) = self.record.end_warrant() {
-            warrant.ended(&self.record);
         }
         self.queries.finish(&self.key);
     }
@@ -612,6 +640,20 @@ mod tests {
 
         fn ended(&self, _record: &QueryRecord) {
             self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A right that has ended, and the ends that it was told of.
+    #[derive(Debug, Default)]
+    struct Ended(Arc<Mutex<Vec<(Progress, u64)>>>);
+
+    impl Warrant for Ended {
+        fn lapsed(&self) -> Option<Stop> {
+            Some(Stop::Revoked)
+        }
+
+        fn ended(&self, record: &QueryRecord) {
+            self.0.lock().push((record.progress(), record.bytes()));
         }
     }
 
@@ -658,6 +700,34 @@ mod tests {
         let reason = tokio::time::timeout(Duration::from_secs(10), running.record().stopped()).await.unwrap();
         watched.abort();
         assert_eq!((reason.code(), running.record().go_on().unwrap_err().code()), (Code::Expired, Code::Expired));
+    }
+
+    #[test]
+    fn a_query_without_a_reader_ends_with_its_right_and_hands_nothing_over_any_more() {
+        let queries = Queries::new(1, 1);
+        let admitted = Admitted { handle: None, timeout: Duration::from_secs(60) };
+        let running = queries.begin(QueryId::random(), &Arc::new(Asker::peer("ann")), "SELECT 1", admitted).unwrap();
+        let ended = Ended::default();
+        let told = Arc::clone(&ended.0);
+        running.record().warrant(|| Ok((Arc::new(ended) as Arc<dyn Warrant>, ()))).unwrap();
+        running.record().hand_over(1, 7).unwrap();
+        running.record().end_if_over();
+        let end = vec![(Progress::Failed(Code::Revoked), 7)];
+        assert_eq!(*told.lock(), end, "nobody has asked for more");
+        assert_eq!(running.record().hand_over(1, 7).unwrap_err().code(), Code::Revoked);
+        running.finished();
+        drop(running);
+        assert_eq!(*told.lock(), end, "an end comes once");
+    }
+
+    #[test]
+    fn a_query_without_a_reader_ends_when_its_time_is_over() {
+        let queries = Queries::new(1, 1);
+        let admitted = Admitted { handle: None, timeout: Duration::ZERO };
+        let running = queries.begin(QueryId::random(), &Arc::new(Asker::peer("ann")), "SELECT 1", admitted).unwrap();
+        running.record().end_if_over();
+        assert_eq!(running.record().progress(), Progress::Failed(Code::Deadline));
+        assert_eq!(running.record().hand_over(1, 7).unwrap_err().code(), Code::Deadline);
     }
 
     #[tokio::test]

@@ -36,7 +36,7 @@ fn threads() -> Result<&'static Handle> {
     });
     match started {
         Ok(runtime) => Ok(runtime.handle()),
-        Err(error) => Err(EngineError::internal(format!("no threads for queries: {error}"))),
+        Err(error) => Err(EngineError::defect(format!("no threads for queries: {error}"))),
     }
 }
 
@@ -57,7 +57,7 @@ where
     match tasks.join_next().await {
         Some(Ok(done)) => done,
         Some(Err(error)) => Err(stopped(error)),
-        None => Err(EngineError::internal("a task that was spawned is not there")),
+        None => Err(EngineError::defect("a task that was spawned is not there")),
     }
 }
 

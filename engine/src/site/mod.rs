@@ -172,7 +172,8 @@ async fn open_audit(config: &SiteConfig) -> Result<Arc<AuditLog>> {
     opened.await.map_err(EngineError::internal)?
 }
 
-/// Stops statements whose right has lapsed: at each change of policy at once, and else every half second.
+/// Ends statements whose right has lapsed, whether anybody reads them or not: at each change of policy at once, and else
+/// every half second.
 async fn watch_warrants(queries: Arc<Queries>, policies: Arc<Policies>) {
     let mut changes = policies.subscribe();
     drop(policies);
@@ -182,7 +183,7 @@ async fn watch_warrants(queries: Arc<Queries>, policies: Arc<Policies>) {
             () = tokio::time::sleep(WARRANT_CHECK) => {}
         }
         for record in queries.running() {
-            record.stop_if_lapsed();
+            record.end_if_over();
         }
     }
 }

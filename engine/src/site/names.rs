@@ -201,6 +201,6 @@ impl TableProvider for GovernedTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        Err(EngineError::internal("a governed table was scanned beside its barrier").into())
+        Err(EngineError::defect("a governed table was scanned beside its barrier").into())
     }
 }

@@ -160,8 +160,8 @@ async fn a87_an_issuers_token_is_believed_by_its_signature_and_within_its_terms(
     // An issuer may name somebody as a users file does: that is another person, who reads other records.
     cluster.user_of_site("ana", "north").await.query(COUNT_ORDERS).await.unwrap();
     cluster.user("ana").await.query(COUNT_ORDERS).await.unwrap();
-    for (address, authority) in doors {
-        let other_ana = bearing(address, authority, &token(&json!({"sub": "ana"}))).await;
+    for (address, authority, audience) in doors {
+        let other_ana = bearing(address, authority, &token(&json!({"sub": "ana", "aud": audience}))).await;
         other_ana.query(COUNT_ORDERS).await.unwrap();
         let read = "SELECT DISTINCT coalesce(issuer, 'a users file') AS issuer FROM system.audit.queries";
         assert_eq!(table(&other_ana, read, &["issuer"]).await, [[ISSUER]], "{address}");

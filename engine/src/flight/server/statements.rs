@@ -239,7 +239,7 @@ fn decode_parameters(text: &str) -> Result<ParamValues> {
     let mut reader = StreamReader::try_new(std::io::Cursor::new(bytes), None).map_err(EngineError::internal)?;
     let batch = reader
         .next()
-        .ok_or_else(|| EngineError::internal("sealed parameters without a row"))?
+        .ok_or_else(|| EngineError::defect("sealed parameters without a row"))?
         .map_err(EngineError::internal)?;
     let values = batch
         .columns()

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use policy::time::Instant;
+
+use crate::identity::Clock;
 
 const MICROSECONDS_PER_DAY: i64 = 24 * 60 * 60 * 1_000_000;
 
@@ -38,10 +40,11 @@ impl SiteClock {
     }
 }
 
-/// The machine's clock.
+/// The machine's clock, which goes on while the process lives: one that is set back, or stands still, lengthens no grant.
 pub fn machine_clock() -> ReadClock {
-    Arc::new(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let clock = Clock::default();
+    Arc::new(move || {
+        let since = clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Instant(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     })
 }
@@ -67,6 +70,21 @@ mod tests {
         assert_eq!(clock.now(), Instant(101));
         let started_again = SiteClock::new(Arc::new(|| Instant(40)), Some(Instant(101)));
         assert_eq!(started_again.now(), Instant(101));
+    }
+
+    #[test]
+    fn a92_an_hour_back_ahead_or_lost_revives_nothing() {
+        const HOUR: i64 = 3_600_000_000;
+        let machine = Arc::new(AtomicI64::new(10 * HOUR));
+        let hands = Arc::clone(&machine);
+        let clock = SiteClock::new(Arc::new(move || Instant(hands.load(Ordering::Relaxed))), None);
+        let over = clock.now();
+        for hands in [9 * HOUR, 10 * HOUR, 11 * HOUR, 10 * HOUR, 11 * HOUR, 11 * HOUR] {
+            let before = clock.now();
+            machine.store(hands, Ordering::Relaxed);
+            assert!(clock.now() >= before && clock.now() >= over, "what was over is over still");
+        }
+        assert_eq!(clock.now(), Instant(11 * HOUR), "and an hour ahead is believed, though it was taken back");
     }
 
     #[test]
