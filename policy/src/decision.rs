@@ -100,6 +100,9 @@ pub enum Denial {
     /// No grant covers the table for this subject and purpose at this time.
     #[error("no grant covers the table for this subject and purpose at this time")]
     NoGrant,
+    /// A grant covers it, of a mode that confers nothing yet.
+    #[error("grant {0} is of MODE OPERATED, which confers nothing until there are templates")]
+    Operated(String),
     /// The policies' own end has come.
     #[error("the policies were valid until an earlier time")]
     OutOfDate,

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::decide::columns::takes_by_tag;
+use crate::decide::tags::Tags;
 use crate::resource::{Resource, TableName};
 use crate::set::{Catalog, GrantRecord, PolicyRecord, PolicySet, Tagged};
 use crate::statement::moment::written;
-use crate::statement::{Audience, Party, Right, Show};
+use crate::statement::{Audience, Mode, Party, Policy, Right, Show};
 use crate::time::Instant;
 
 /// A table of texts; `None` is NULL.
@@ -127,6 +129,8 @@ impl Now<'_> {
             "expired"
         } else if record.grant.from.is_some_and(|from| from > self.now) {
             "not yet"
+        } else if record.grant.mode == Mode::Operated || matches!(record.grant.right, Right::Join { .. }) {
+            "kept, confers nothing yet"
         } else {
             "active"
         }
@@ -179,8 +183,8 @@ impl Now<'_> {
         self.later(record).into_iter().map(|(table, column)| format!("{table}.{column}")).collect()
     }
 
-    /// The columns of a grant's tables that were not there when it was made, and that neither ACCEPT COLUMN nor a tag of
-    /// their own covers.
+    /// The columns of a grant's tables that were not there when it was made, and that neither ACCEPT COLUMN nor a policy
+    /// by their tags covers.
     fn later(&self, record: &GrantRecord) -> Vec<(TableName, String)> {
         let tables = match &record.grant.right {
             Right::Select { resource, .. } => self.tables(resource),
@@ -201,7 +205,12 @@ impl Now<'_> {
 
     fn covered(&self, table: &TableName, column: &str) -> bool {
         self.set.accepted.contains(&(table.clone(), column.to_owned()))
-            || self.set.tagged.iter().any(|tagged| tagged.table == *table && tagged.column.as_deref() == Some(column))
+            || self.set.policies.values().any(|record| self.takes_by_tag(&record.policy, table, column))
+    }
+
+    fn takes_by_tag(&self, policy: &Policy, table: &TableName, column: &str) -> bool {
+        let tags = Tags::of(self.set, table).unwrap_or_default();
+        policy.resource.covers(table) && takes_by_tag(policy, &tags, column)
     }
 }
 

@@ -32,9 +32,10 @@ impl Asker<'_> {
         self.is_any_of(&audience.to) && !self.is_any_of(&audience.except) && self.asks_for(&audience.purposes)
     }
 
-    /// Whether an audience would hold the subject if it did not except it.
+    /// Whether an audience would hold the subject if it did not except it. Of another purpose it says nothing: neither
+    /// whom it names nor whom it frees.
     pub(crate) fn is_freed_by(&self, audience: &Audience) -> bool {
-        self.is_any_of(&audience.to) && self.is_any_of(&audience.except)
+        self.is_any_of(&audience.to) && self.is_any_of(&audience.except) && self.asks_for(&audience.purposes)
     }
 
     fn asks_for(&self, purposes: &[String]) -> bool {

@@ -103,7 +103,7 @@ pub(crate) struct Table<'q, 'a> {
     pub(crate) question: &'q Question<'a>,
     /// Its tags.
     pub(crate) tags: &'q Tags<'a>,
-    /// The columns that grants cover.
+    /// The columns that the grant covers.
     pub(crate) known: &'q BTreeSet<&'a str>,
 }
 
@@ -121,7 +121,7 @@ pub(super) fn treat<'a>(
 }
 
 fn treat_column<'a>(named: &[&'a Policy], table: &Table<'_, 'a>, name: &'a str) -> Result<ColumnForm<'a>, Denial> {
-    if !table.known.contains(name) && !table.tags.covers(name) {
+    if !table.known.contains(name) && !named.iter().any(|policy| takes_by_tag(policy, table.tags, name)) {
         return Ok(ColumnForm { name, form: Form::Hidden, policies: vec![] });
     }
     let mut said = vec![];
@@ -131,6 +131,11 @@ fn treat_column<'a>(named: &[&'a Policy], table: &Table<'_, 'a>, name: &'a str) 
         }
     }
     Ok(strictest(name, said))
+}
+
+/// Whether a policy is about a column because the column was tagged: then it need not have been there before.
+pub(crate) fn takes_by_tag(policy: &Policy, tags: &Tags<'_>, column: &str) -> bool {
+    columns_of(policy).is_some_and(|columns| tags.selects_by_its_own(columns, column))
 }
 
 /// The strictest of the forms; hidden, if two of them are equally strict and not the same.

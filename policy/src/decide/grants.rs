@@ -5,26 +5,24 @@ use std::collections::BTreeSet;
 
 use super::Question;
 use super::audience::Asker;
-use super::tags::Tags;
+use super::tags::{NEVER_OPEN, Tags};
 use crate::decision::{Denial, GrantedBy};
 use crate::set::{GrantRecord, PolicySet};
 use crate::statement::{Grant, Mode, Right};
 use crate::time::Instant;
-
-/// A table with a column tagged so is not open to everyone, whatever a grant says.
-const NEVER_OPEN: [&str; 3] = ["personal", "trade_secret", "state_secret"];
 
 /// What the grants permit.
 #[derive(Debug)]
 pub(super) struct Granted<'a> {
     /// The grant that the decision rests on.
     pub(super) by: GrantedBy,
-    /// The columns that were there when one of the grants was made, or were accepted since.
+    /// The columns that were there when the grant was made, or were accepted since.
     pub(super) known: BTreeSet<&'a str>,
 }
 
-/// What the grants permit. Of several that match the decision rests on one without caps before one with, then on the
-/// one that ends last, then on the first by id.
+/// What the grants permit. Of several that match the decision rests on one alone, with its columns, its end and its
+/// caps, so that nothing is seen beyond what one grant confers: on the one that covers most columns of the table, then
+/// on one without caps before one with, then on the one that ends last, then on the first by id.
 pub(super) fn granted<'a>(
     set: &'a PolicySet,
     question: &Question<'a>,
@@ -33,20 +31,37 @@ pub(super) fn granted<'a>(
 ) -> Result<Granted<'a>, Denial> {
     let asker = Asker { subject: question.subject, purposes };
     let matching = set.grants.iter().filter(|(_, record)| permits(&record.grant, question, &asker, tags));
-    let matching: Vec<(&String, &GrantRecord)> = matching.collect();
-    let Some((id, record)) = matching.iter().min_by_key(|(id, record)| preference(id, &record.grant)) else {
-        return Err(if question.purpose.is_some() { Denial::NoGrant } else { Denial::NoPurpose });
+    let candidates = matching.map(|(id, record)| (id, record, known(set, question, record)));
+    let widest = candidates.min_by_key(|(id, record, known)| preference(id, &record.grant, covered(known, question)));
+    let Some((id, record, known)) = widest else {
+        return Err(why_none(set, question, &asker));
     };
     let by = GrantedBy {
-        id: (*id).clone(),
+        id: id.clone(),
         until: [record.grant.to, set.valid_until].into_iter().flatten().min(),
         rows_per_day: record.grant.rows_per_day,
         bytes_per_day: record.grant.bytes_per_day,
     };
-    Ok(Granted { by, known: known(set, question, &matching) })
+    Ok(Granted { by, known })
+}
+
+fn why_none(set: &PolicySet, question: &Question<'_>, asker: &Asker<'_>) -> Denial {
+    let operated = |record: &GrantRecord| {
+        record.grant.mode == Mode::Operated && !asker.purposes.is_empty() && covers(&record.grant, question, asker)
+    };
+    match set.grants.iter().find(|(_, record)| operated(record)) {
+        Some((id, _)) => Denial::Operated(id.clone()),
+        None if question.purpose.is_some() => Denial::NoGrant,
+        None => Denial::NoPurpose,
+    }
 }
 
 fn permits(grant: &Grant, question: &Question<'_>, asker: &Asker<'_>, tags: &Tags<'_>) -> bool {
+    covers(grant, question, asker) && mode_permits(grant.mode, asker, tags)
+}
+
+/// Whether a grant is about the question, whatever its mode confers.
+fn covers(grant: &Grant, question: &Question<'_>, asker: &Asker<'_>) -> bool {
     let Right::Select { resource, to } = &grant.right else {
         return false;
     };
@@ -55,7 +70,6 @@ fn permits(grant: &Grant, question: &Question<'_>, asker: &Asker<'_>, tags: &Tag
         && grant.from.is_none_or(|from| from <= question.now)
         && grant.to.is_none_or(|to| question.now < to)
         && fits_purpose(grant, asker)
-        && mode_permits(grant.mode, asker, tags)
 }
 
 fn fits_purpose(grant: &Grant, asker: &Asker<'_>) -> bool {
@@ -70,18 +84,18 @@ fn mode_permits(mode: Mode, asker: &Asker<'_>, tags: &Tags<'_>) -> bool {
     }
 }
 
-fn preference<'a>(id: &'a str, grant: &Grant) -> (bool, Reverse<Instant>, &'a str) {
+fn preference<'a>(id: &'a str, grant: &Grant, covered: usize) -> (Reverse<usize>, bool, Reverse<Instant>, &'a str) {
     let capped = grant.rows_per_day.is_some() || grant.bytes_per_day.is_some();
-    (capped, Reverse(grant.to.unwrap_or(Instant(i64::MAX))), id)
+    (Reverse(covered), capped, Reverse(grant.to.unwrap_or(Instant(i64::MAX))), id)
 }
 
-fn known<'a>(
-    set: &'a PolicySet,
-    question: &Question<'a>,
-    matching: &[(&'a String, &'a GrantRecord)],
-) -> BTreeSet<&'a str> {
-    let key = question.table.to_string();
-    let then = matching.iter().filter_map(|(_, record)| record.columns.get(&key)).flatten();
+/// How many of the table's columns these are.
+fn covered(known: &BTreeSet<&str>, question: &Question<'_>) -> usize {
+    question.schema.fields().iter().filter(|field| known.contains(field.name().as_str())).count()
+}
+
+fn known<'a>(set: &'a PolicySet, question: &Question<'a>, record: &'a GrantRecord) -> BTreeSet<&'a str> {
+    let then = record.columns.get(&question.table.to_string()).into_iter().flatten();
     let accepted = set.accepted.iter().filter(|(table, _)| table == question.table).map(|(_, column)| column);
     then.chain(accepted).map(String::as_str).collect()
 }

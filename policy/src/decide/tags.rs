@@ -7,6 +7,9 @@ use crate::resource::TableName;
 use crate::set::{PolicySet, Tagged};
 use crate::statement::Columns;
 
+/// A table that is tagged so, or has a column that is, is not open to everyone, whatever a grant says.
+pub(crate) const NEVER_OPEN: [&str; 3] = ["personal", "trade_secret", "state_secret"];
+
 /// The tags of one table. Keyed by column (`None`: the table's own) and tag.
 #[derive(Debug, Default)]
 pub(crate) struct Tags<'a> {
@@ -27,9 +30,16 @@ impl<'a> Tags<'a> {
         Ok(Self { values })
     }
 
-    /// Whether the column has a tag of its own.
-    pub(crate) fn covers(&self, column: &str) -> bool {
-        self.values.keys().any(|(on, _)| *on == Some(column))
+    /// Whether a policy about these columns takes this one by a tag of the column's own: whoever set the tag has looked at
+    /// the column, and the policy says what becomes of it.
+    pub(crate) fn selects_by_its_own(&self, columns: &Columns, column: &str) -> bool {
+        match columns {
+            Columns::Named(_) => false,
+            Columns::Tagged { tag, value } => {
+                let own = self.values.get(&(Some(column), tag.as_str()));
+                own.is_some_and(|own| value.as_deref().is_none_or(|value| value == *own))
+            }
+        }
     }
 
     /// Whether the table or a column of it has one of these values, of whatever tag.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use super::{Catalog, PolicySet, Tagged};
+use crate::decide::tags::NEVER_OPEN;
 use crate::error::{PolicyError, Result};
 use crate::mask::ColumnMask;
 use crate::meeting;
@@ -12,9 +13,6 @@ use crate::predicate::{List, Operand, Predicate};
 use crate::resource::{Resource, TableName};
 use crate::statement::{AggregateOnly, Columns, Grant, Mode, Policy, Right, Rule};
 use crate::value::Value;
-
-/// Values of tags with which no table is open to everyone.
-const NEVER_OPEN: [&str; 3] = ["personal", "trade_secret", "state_secret"];
 
 /// `source.table` → columns.
 type TableColumns = BTreeMap<String, BTreeSet<String>>;

@@ -69,8 +69,8 @@ pub struct GrantRecord {
     pub at: Instant,
     /// By whom.
     pub author: String,
-    /// The columns of the tables that it covered then; columns that came later are hidden until a tag or ACCEPT COLUMN
-    /// covers them.
+    /// The columns of the tables that it covered then; columns that came later are hidden until a policy by
+    /// their tags or ACCEPT COLUMN covers them.
     pub columns: BTreeMap<String, BTreeSet<String>>,
 }
 

@@ -220,6 +220,14 @@ fn tags_that_policies_cannot_bear_are_refused() {
     let open = after(&["CREATE TAG c VALUES ('personal')", "GRANT SELECT ON TABLE civil.houses TO ALL MODE OPEN"]);
     let refused = apply(&open, "ALTER TABLE civil.houses ALTER COLUMN street SET TAG c = 'personal'").unwrap_err();
     assert!(refused.to_string().contains("open to everyone by the grant 'g-0001'"), "{refused}");
+    for value in ["trade_secret", "state_secret"] {
+        let secret = after(&[
+            &format!("CREATE TAG c VALUES ('{value}')"),
+            &format!("ALTER TABLE civil.houses SET TAG c = '{value}'"),
+        ]);
+        let refused = apply(&secret, "GRANT SELECT ON TABLE civil.houses TO ALL MODE OPEN").unwrap_err();
+        assert!(refused.to_string().contains("it cannot be OPEN"), "{refused}");
+    }
     let summed = after(&[
         "CREATE TAG c VALUES ('sum')",
         "CREATE POLICY q ON SCHEMA hr AGGREGATE ONLY (MIN GROUP 2 ENTITY id_no BOUNDS pay 0 TO 9) \

@@ -15,15 +15,19 @@ use proptest::test_runner::TestRunner;
 
 use crate::world::{COLUMNS, Case, Cell, Row, case, schema};
 
-/// What is seen: a form for each column, and the numbers of the rows. `None`: nothing.
-type Seen = Option<(Vec<String>, Vec<usize>)>;
+/// What is seen: a form for each column, the numbers of the rows, and the grant with its end and its caps. `None`:
+/// nothing.
+type Seen = Option<(Vec<String>, Vec<usize>, By)>;
+
+/// A grant's id, the moment of its end, rows and bytes of a day.
+type By = (String, Option<i64>, [Option<u64>; 2]);
 
 #[test]
 fn deciding_agrees_with_the_reference() {
     let (permitted, filtered) = (Count::new(0), Count::new(0));
     let outcome = TestRunner::new(super::cases(3_000)).run(&case(), |case| {
         let (decided, expected) = (decided(&case), reference(&case));
-        if let Some((_, rows)) = &expected {
+        if let Some((_, rows, _)) = &expected {
             permitted.set(permitted.get() + 1);
             filtered.set(filtered.get() + u32::from(!rows.is_empty() && rows.len() < case.rows.len()));
         }
@@ -42,7 +46,9 @@ fn decided(case: &Case) -> Seen {
     let decision = decide(set, &question).ok()?;
     let kept = |row: &Row| decision.row_filter.as_ref().is_none_or(|rows| keeps(&rows.filter, row) == Some(true));
     let rows = case.rows.iter().enumerate().filter(|(_, row)| kept(row)).map(|(n, _)| n).collect();
-    Some((decision.columns.iter().map(|column| form(&column.treatment, &decision)).collect(), rows))
+    let by = decision.grant.clone();
+    let by = (by.id, by.until.map(|until| until.0), [by.rows_per_day, by.bytes_per_day]);
+    Some((decision.columns.iter().map(|column| form(&column.treatment, &decision)).collect(), rows, by))
 }
 
 fn form(treatment: &Treatment, decision: &Decision) -> String {
@@ -141,10 +147,7 @@ fn reference(case: &Case) -> Seen {
             line.push(purpose);
         }
     }
-    let covering = grants_that_count(case, &line);
-    if covering.is_empty() {
-        return None;
-    }
+    let grant = chosen(case, grants_that_count(case, &line))?;
     let about: Vec<&Policy> =
         set.policies.values().map(|record| &record.policy).filter(|policy| about(&policy.resource, case)).collect();
     for record in set.policies.values() {
@@ -155,11 +158,40 @@ fn reference(case: &Case) -> Seen {
             }
         }
     }
-    let forms = forms(case, &line, &covering, &about)?;
+    let forms = forms(case, &line, &grant, &about)?;
     if forms.iter().all(|form| form == "Hide") {
         return None;
     }
-    Some((forms, rows(case, &line, &about)?))
+    let said = &set.grants[&grant].grant;
+    let ends = [said.to, set.valid_until].into_iter().flatten().map(|end| end.0).min();
+    let by = (grant.clone(), ends, [said.rows_per_day, said.bytes_per_day]);
+    Some((forms, rows(case, &line, &about)?, by))
+}
+
+/// Of several grants the one with most columns; of these one without caps; of these the one that ends last; of these the
+/// first.
+fn chosen(case: &Case, mut grants: Vec<String>) -> Option<String> {
+    let said = |id: &String| &case.set.grants[id].grant;
+    let columns = |id: &String| COLUMNS.iter().filter(|column| covers(case, id, column)).count();
+    let most = grants.iter().map(columns).max()?;
+    grants.retain(|id| columns(id) == most);
+    let free = |id: &String| said(id).rows_per_day.is_none() && said(id).bytes_per_day.is_none();
+    if grants.iter().any(free) {
+        grants.retain(free);
+    }
+    if grants.iter().any(|id| said(id).to.is_none()) {
+        grants.retain(|id| said(id).to.is_none());
+    }
+    let last = grants.iter().filter_map(|id| said(id).to).map(|to| to.0).max();
+    grants.retain(|id| said(id).to.map(|to| to.0) == last);
+    grants.into_iter().min()
+}
+
+/// Whether the column was there when the grant was made, or has been accepted.
+fn covers(case: &Case, grant: &str, column: &str) -> bool {
+    let then = case.set.grants[grant].columns.get(&case.table.to_string());
+    then.is_some_and(|columns| columns.contains(column))
+        || case.set.accepted.contains(&(case.table.clone(), column.to_owned()))
 }
 
 fn about(resource: &Resource, case: &Case) -> bool {
@@ -221,21 +253,25 @@ fn strictness(form: &str) -> usize {
     STRICTNESS.iter().position(|names| names.iter().any(|name| form.starts_with(name))).unwrap()
 }
 
-fn forms(case: &Case, line: &[String], covering: &[String], about: &[&Policy]) -> Option<Vec<String>> {
+fn forms(case: &Case, line: &[String], grant: &str, about: &[&Policy]) -> Option<Vec<String>> {
     let mut forms = vec![];
     for column in COLUMNS {
-        let in_a_grant = covering.iter().any(|id| {
-            let then = &case.set.grants[id].columns;
-            then.get(&case.table.to_string()).is_some_and(|columns| columns.contains(column))
+        let mine = about.iter().filter(|policy| named(&policy.audience, case, line));
+        let by_tag = mine.clone().any(|policy| match &policy.rule {
+            Rule::Mask(_, Columns::Tagged { tag, value }) | Rule::AggregateOnly(_, Columns::Tagged { tag, value }) => {
+                let mut on = case.set.tagged.iter().filter(|on| on.table == case.table && on.tag == *tag);
+                on.any(|on| {
+                    on.column.as_deref() == Some(column) && (value.is_none() || *value == Some(on.value.clone()))
+                })
+            }
+            _ => false,
         });
-        let accepted = case.set.accepted.contains(&(case.table.clone(), column.to_owned()));
-        let tagged = case.set.tagged.iter().any(|tag| tag.table == case.table && tag.column.as_deref() == Some(column));
-        if !in_a_grant && !accepted && !tagged {
+        if !covers(case, grant, column) && !by_tag {
             forms.push("Hide".to_owned());
             continue;
         }
         let mut said = vec!["Clear".to_owned()];
-        for policy in about.iter().filter(|policy| named(&policy.audience, case, line)) {
+        for policy in mine {
             match &policy.rule {
                 Rule::Mask(mask, columns) if hits(columns, case, column) => said.push(format!("{mask:?}")),
                 Rule::AggregateOnly(rule, columns) if hits(columns, case, column) => {
@@ -301,7 +337,9 @@ fn rows(case: &Case, line: &[String], about: &[&Policy]) -> Option<Vec<usize>> {
     for policy in about {
         if let Rule::RowFilter(predicate) = &policy.rule {
             exists = true;
-            freed |= belongs(&policy.audience.to, case) && belongs(&policy.audience.except, case);
+            let purposes = &policy.audience.purposes;
+            let asked = purposes.is_empty() || purposes.iter().any(|purpose| line.contains(purpose));
+            freed |= asked && belongs(&policy.audience.to, case) && belongs(&policy.audience.except, case);
             if named(&policy.audience, case, line) {
                 mine.push(predicate);
             }

@@ -66,16 +66,21 @@ fn a_grant_permits_from_its_start_until_before_its_end() {
 
 #[test]
 fn open_needs_no_purpose_and_nothing_personal() {
-    let mut set = set(vec![Grant { mode: Mode::Open, ..grant(Party::All) }]);
-    assert_eq!(ask(&set, &ann(&[]), None).unwrap().purpose, "");
-    tag(&mut set, Some("name"), "personal");
-    assert_eq!(denied(ask(&set, &ann(&[]), None)), Denial::NoPurpose);
+    let open = || set(vec![Grant { mode: Mode::Open, ..grant(Party::All) }]);
+    assert_eq!(ask(&open(), &ann(&[]), None).unwrap().purpose, "");
+    for (column, value) in [(Some("name"), "personal"), (Some("name"), "trade_secret"), (None, "state_secret")] {
+        let mut set = open();
+        set.tags.get_mut("class").unwrap().push(value.to_owned());
+        tag(&mut set, column, value);
+        assert_eq!(denied(ask(&set, &ann(&[]), None)), Denial::NoPurpose, "{value}");
+    }
 }
 
 #[test]
 fn operated_confers_nothing() {
     let set = set(vec![Grant { mode: Mode::Operated, ..grant(Party::All) }]);
-    assert_eq!(denied(analyst_sees(&set)), Denial::NoGrant);
+    assert_eq!(denied(analyst_sees(&set)), Denial::Operated("g-1".to_owned()));
+    assert_eq!(denied(ask(&set, &ann(&["analyst"]), None)), Denial::NoPurpose);
 }
 
 #[test]
@@ -86,6 +91,32 @@ fn it_rests_on_the_grant_without_caps_that_ends_last() {
     assert_eq!(chosen(vec![capped.clone(), to(2_000), to(3_000), to(3_000)]), "g-3");
     assert_eq!(chosen(vec![to(2_000), grant(Party::All)]), "g-2");
     assert_eq!(chosen(vec![capped.clone(), capped]), "g-1");
+}
+
+/// As if the column had come after the grant.
+fn take_column(set: &mut policy::set::PolicySet, grant: &str, column: &str) {
+    for columns in set.grants.get_mut(grant).unwrap().columns.values_mut() {
+        columns.remove(column);
+    }
+}
+
+#[test]
+fn a_column_is_seen_under_the_grant_that_covers_it() {
+    let to = |end| Grant { to: Some(Instant(end)), rows_per_day: Some(5), ..grant(Party::All) };
+    let mut set = set(vec![grant(Party::All), to(2_000)]);
+    take_column(&mut set, "g-1", "pay");
+    // Both cover the other columns; `pay` came with the second, and is seen no longer and no more often than by that.
+    let decision = analyst_sees(&set).unwrap();
+    assert_eq!(forms(&decision), "clear | clear | clear | clear");
+    let by = decision.grant;
+    assert_eq!((by.id.as_str(), by.until, by.rows_per_day), ("g-2", Some(Instant(2_000)), Some(5)));
+    set.grants.get_mut("g-2").unwrap().grant.to = Some(NOW);
+    let decision = analyst_sees(&set).unwrap();
+    assert_eq!((forms(&decision).as_str(), decision.grant.id.as_str()), ("clear | clear | clear | hidden", "g-1"));
+    // Neither covers all: what one covers is seen, and never what only both together do.
+    set.grants.get_mut("g-2").unwrap().grant.to = Some(Instant(2_000));
+    take_column(&mut set, "g-2", "name");
+    assert_eq!(forms(&analyst_sees(&set).unwrap()), "clear | clear | clear | hidden");
 }
 
 #[test]
@@ -99,18 +130,26 @@ fn it_ends_with_the_grant_or_all_policies() {
 }
 
 #[test]
-fn a_column_that_came_later_is_hidden_until_tagged_or_accepted() {
-    let mut set = for_analysts();
+fn a_column_that_came_later_is_hidden_until_a_policy_takes_it_by_tag_or_it_is_accepted() {
+    let short = |to| policy("short", Rule::Mask(ColumnMask::ShowFirst(1), personal()), to);
+    let mut set = with(for_analysts(), vec![short(audience(role("clerk")))]);
     for columns in set.grants.get_mut("g-1").unwrap().columns.values_mut() {
         columns.remove("name");
         columns.remove("pay");
     }
     assert_eq!(forms(&analyst_sees(&set).unwrap()), "clear | hidden | clear | hidden");
-    tag(&mut set, None, "public");
-    assert_eq!(forms(&analyst_sees(&set).unwrap()), "clear | hidden | clear | hidden");
-    tag(&mut set, Some("name"), "public");
+    tag(&mut set, None, "personal");
+    tag(&mut set, Some("pay"), "public");
+    tag(&mut set, Some("name"), "personal");
+    assert_eq!(
+        forms(&analyst_sees(&set).unwrap()),
+        "clear | hidden | clear | hidden",
+        "no policy for analysts, or none"
+    );
+    set = with(set, vec![short(audience(role("analyst")))]);
+    assert_eq!(forms(&analyst_sees(&set).unwrap()), "show_first(1) | show_first(1) | show_first(1) | hidden");
     set.accepted.insert((residents(), "pay".to_owned()));
-    assert_eq!(forms(&analyst_sees(&set).unwrap()), "clear | clear | clear | clear");
+    assert_eq!(forms(&analyst_sees(&set).unwrap()), "show_first(1) | show_first(1) | show_first(1) | clear");
 }
 
 #[test]
@@ -222,8 +261,12 @@ fn whom_no_row_filter_names_or_frees_sees_no_rows() {
     let none = rows(audience(role("clerk"))).unwrap();
     assert_eq!((none.filter, none.policies), (Filter::Or(vec![]), strings(&["own"])));
     assert_eq!(rows(all_except(role("analyst"))), None);
-    let elsewhere = Audience { purposes: strings(&["billing"]), ..audience(Party::All) };
-    assert_eq!(rows(elsewhere).unwrap().filter, Filter::Or(vec![]));
+    let elsewhere = |audience| Audience { purposes: strings(&["billing"]), ..audience };
+    assert_eq!(rows(elsewhere(audience(Party::All))).unwrap().filter, Filter::Or(vec![]));
+    // An exception frees from the policy where the policy counts, and for no other purpose.
+    assert_eq!(rows(elsewhere(all_except(role("analyst")))).unwrap().filter, Filter::Or(vec![]));
+    let here = Audience { purposes: strings(&["research"]), ..all_except(role("analyst")) };
+    assert_eq!(rows(here), None);
 }
 
 #[test]

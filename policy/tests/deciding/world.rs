@@ -170,8 +170,9 @@ fn grant() -> impl Strategy<Value = GrantRecord> {
     let times = (of(0..5_i64), of(3..10_i64));
     let right = (resource(), vec(party(), 1..3)).prop_map(|(resource, to)| Right::Select { resource, to });
     let columns = btree_map(table().prop_map(|table| table.to_string()), covered(), 1..3);
-    (right, weighted(0.3, word(&PURPOSES)), mode, times, of(1..9_u64), columns).prop_map(
-        |(right, purpose, mode, (from, to), rows_per_day, columns)| GrantRecord {
+    let caps = (weighted(0.3, 1..9_u64), weighted(0.3, 1..9_u64));
+    (right, weighted(0.3, word(&PURPOSES)), mode, times, caps, columns).prop_map(
+        |(right, purpose, mode, (from, to), (rows_per_day, bytes_per_day), columns)| GrantRecord {
             grant: Grant {
                 id: None,
                 right,
@@ -180,7 +181,7 @@ fn grant() -> impl Strategy<Value = GrantRecord> {
                 from: from.map(Instant),
                 to: to.map(Instant),
                 rows_per_day,
-                bytes_per_day: None,
+                bytes_per_day,
                 references: vec![],
             },
             at: Instant(0),
