@@ -20,7 +20,13 @@ fn built() -> PathBuf {
     // Tests lie in target/<profile>/deps, programs that measure one above.
     let profile = if directory.ends_with("deps") { directory.parent().expect("target/<profile>") } else { directory };
     let release: &[&str] = if profile.ends_with("release") { &["--release"] } else { &[] };
-    let built = Command::new(cargo)
+    let mut build = Command::new(cargo);
+    // What `cargo test` says of the test to the test is not for this cargo: build scripts that look at it (ring's) would run
+    // again, and all that stands on them be built again, here and then back for the next `cargo test`.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_the_test(&name.to_string_lossy())) {
+        build.env_remove(name);
+    }
+    let built = build
         .args(["build", "--quiet", "--package", "chancery-engine", "--bin", "chancery"])
         .args(release)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -28,4 +34,11 @@ fn built() -> PathBuf {
         .expect("cargo runs");
     assert!(built.success(), "cargo cannot build the chancery binary");
     profile.join("chancery")
+}
+
+/// Whether cargo sets the variable for the crate whose test runs.
+fn is_of_the_test(name: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
+        .iter()
+        .any(|of| name.starts_with(of))
 }
