@@ -126,7 +126,8 @@ async fn a_site_that_is_down_or_silent_is_told_by_name_within_its_deadline() {
 async fn a_site_that_was_never_there_is_told_by_name() {
     let mut cluster = Cluster::start(&tpch(0.01).unwrap()).await;
     cluster.kill_site("supply");
-    let late = harness::cluster::process::Process::start("coordinator", &cluster.root().join("coordinator.toml"));
+    let late =
+        harness::cluster::process::Process::start("coordinator", &cluster.root().join("coordinator.toml"), "info");
     let client = Client::connect(late.address(), None).await;
     assert_eq!(client.value("SELECT count(*) FROM sales.tpch.orders").await, "15000");
     let error = client.query("SELECT count(*) FROM supply.tpch.part").await.map(|answer| rows(&answer)).unwrap_err();

@@ -17,8 +17,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arrow::array::RecordBatch;
 use arrow::util::display::array_value_to_string;
 use harness::cluster::{Client, Cluster, Governance, Options, Person, Written};
+use harness::dataset::{Dataset, local_context};
 use harness::edge::edge;
-use harness::oracle::Answer;
+use harness::oracle::{Answer, local_answer};
+use harness::policy::canary::Canary;
 use harness::tpch::tpch;
 
 /// 200 rows, of which 134 have a note and 40 are `sent`.
@@ -52,14 +54,34 @@ fn people() -> Vec<Person> {
 
 fn governed(policies: &[(&str, &str)], written: Written) -> Governance {
     let policies = policies.iter().map(|(site, text)| (site.to_string(), text.to_string()));
-    Governance { users: people(), policies: policies.collect::<BTreeMap<_, _>>(), written, ..Governance::default() }
+    let policies = policies.collect::<BTreeMap<_, _>>();
+    Governance { users: people(), policies, written, canaries: notes(), ..Governance::default() }
 }
 
 async fn start(governance: Governance) -> Cluster {
     let options = Options { governance: Some(governance), ..Options::default() };
     // Kept to the end of the process: sites are asked for their tables when somebody wants them.
-    let data = Box::leak(Box::new(edge().await.unwrap()));
+    let data = Box::leak(Box::new(data().await));
     Cluster::start_with(data, options).await
+}
+
+/// The small tables, whose notes are long enough to be looked for.
+async fn data() -> Dataset {
+    let data = edge().await.unwrap();
+    orders_become(&data, "* REPLACE (replace(note, 'note ', 'hidden note ') AS note)").await;
+    data
+}
+
+/// What a note says. No user of these clusters is ever shown one.
+fn notes() -> Vec<Canary> {
+    (0..17).map(|number| Canary::Text(format!("hidden note {number}"))).collect()
+}
+
+/// Puts in the place of the table of orders what a statement makes of it.
+async fn orders_become(data: &Dataset, select: &str) {
+    let ctx = local_context(data).await.unwrap();
+    let orders = local_answer(&ctx, &format!("SELECT {select} FROM north.trade.orders")).await.unwrap();
+    data.replace(["north", "trade", "orders"], &orders.schema, &orders.batches).unwrap();
 }
 
 /// `north` under these statements, said at its door.
@@ -69,8 +91,13 @@ async fn north(policy: &str) -> Cluster {
 
 /// TPC-H, large enough for a stream to be met in its middle.
 async fn streams() -> Cluster {
+    streams_under(governed(&[("logistics", LOGISTICS)], Written::AtTheDoor)).await
+}
+
+async fn streams_under(governance: Governance) -> Cluster {
     let options = Options {
-        governance: Some(governed(&[("logistics", LOGISTICS)], Written::AtTheDoor)),
+        // Nothing of these tables is hidden, and they are large.
+        governance: Some(Governance { canaries: vec![], ..governance }),
         coordinator_limits: "stream_window_bytes = 65536".to_string(),
         ..Options::default()
     };

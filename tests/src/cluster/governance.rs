@@ -6,6 +6,8 @@ use engine::identity::facts::Facts;
 use policy::subject::Attribute;
 use policy::value::Value;
 
+use crate::policy::canary::Canary;
+
 /// The role of those who write policy at the sites of a governed cluster.
 pub const ADMINISTRATOR: &str = "admin";
 
@@ -22,6 +24,8 @@ pub struct Governance {
     pub site_lines: String,
     /// More lines for the coordinator's configuration.
     pub coordinator_lines: String,
+    /// What none of the users may be sent, in whatever form: each of the cluster's clients looks for it in all that it reads.
+    pub canaries: Vec<Canary>,
 }
 
 /// How policy comes to a site.

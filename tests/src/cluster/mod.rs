@@ -9,8 +9,10 @@ pub mod process;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempDir;
+use tonic::metadata::MetadataMap;
 
 pub use border::{Border, Fault};
 pub use client::Client;
@@ -18,6 +20,8 @@ pub use governance::{Governance, Person, Written};
 
 use crate::cluster::process::Process;
 use crate::dataset::Dataset;
+use crate::policy::canary::Sweep;
+use crate::policy::capture::RawClient;
 
 /// How a cluster differs from the plain one.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +38,8 @@ pub struct Options {
     pub compression: Option<&'static str>,
     /// The policy; without one the sites enforce none.
     pub governance: Option<Governance>,
+    /// Whether the nodes log all that they can.
+    pub logs_everything: bool,
 }
 
 /// A running federation; dropped, all its processes are killed.
@@ -43,6 +49,8 @@ pub struct Cluster {
     sites: BTreeMap<String, Process>,
     borders: BTreeMap<String, Border>,
     coordinator: Process,
+    canaries: Arc<Sweep>,
+    level: &'static str,
 }
 
 /// The one user of a cluster; the password is the name.
@@ -59,12 +67,13 @@ impl Cluster {
         let directory = TempDir::with_prefix("chancery-cluster-").expect("a temporary directory");
         let root = directory.path();
         configuration::write_identities(root, &dataset.sites(), options.governance.as_ref());
+        let level = if options.logs_everything { "trace" } else { "info" };
         let mut sites = BTreeMap::new();
         let mut borders = BTreeMap::new();
         let mut addresses = BTreeMap::new();
         for site in dataset.sites() {
             let config = configuration::write_site(root, dataset, &site, "127.0.0.1:0", &options);
-            let process = Process::start("site", &config);
+            let process = Process::start("site", &config, level);
             // From now on the site has this port, so that it can be killed and come back.
             configuration::write_site(root, dataset, &site, process.address(), &options);
             let mut address = process.address().to_string();
@@ -77,8 +86,10 @@ impl Cluster {
             sites.insert(site, process);
         }
         let config = configuration::write_coordinator(root, dataset, &addresses, &options);
-        let coordinator = Process::start("coordinator", &config);
-        let cluster = Self { directory, sites, borders, coordinator };
+        let coordinator = Process::start("coordinator", &config, level);
+        let canaries = options.governance.as_ref().map(|governance| Sweep::new(&governance.canaries));
+        let canaries = Arc::new(canaries.unwrap_or_default());
+        let cluster = Self { directory, sites, borders, coordinator, canaries, level };
         if let Some(governance) = options.governance.filter(|governance| governance.written == Written::AtTheDoor) {
             for (site, text) in &governance.policies {
                 cluster.write_policy(site, text).await;
@@ -99,17 +110,52 @@ impl Cluster {
 
     /// A connection of that user to the coordinator.
     pub async fn user(&self, name: &str) -> Client {
-        Client::connect_as(self.coordinator.address(), None, name).await
+        Client::connect_as(self.coordinator.address(), None, name).await.looking_for(&self.canaries)
     }
 
     /// A connection of that user to a site's own door.
     pub async fn user_of_site(&self, name: &str, site: &str) -> Client {
-        Client::connect_as(self.sites[site].address(), Some(&self.authority()), name).await
+        let client = Client::connect_as(self.sites[site].address(), Some(&self.authority()), name).await;
+        client.looking_for(&self.canaries)
+    }
+
+    /// A user's connection to a site's own door, or to the coordinator, that keeps every byte as it came.
+    pub async fn raw(&self, name: &str, site: Option<&str>) -> RawClient {
+        let (address, authority) = match site {
+            Some(site) => (self.sites[site].address(), Some(self.authority())),
+            None => (self.coordinator.address(), None),
+        };
+        let client = Client::connect_as(address, authority.as_deref(), name).await;
+        let token = format!("Bearer {}", client.flight().token().expect("a session"));
+        let mut headers = MetadataMap::new();
+        headers.insert("authorization", token.parse().expect("a header's value"));
+        RawClient::new(client::channel(address, authority.as_deref()).await, headers)
+    }
+
+    /// What no client of this cluster may be sent.
+    pub fn canaries(&self) -> &Arc<Sweep> {
+        &self.canaries
     }
 
     /// What a site keeps: its policies and its record.
     pub fn state_of(&self, site: &str) -> PathBuf {
         self.root().join("state").join(site)
+    }
+
+    /// All nodes by name, the coordinator too.
+    pub fn nodes(&self) -> impl Iterator<Item = (&str, &Process)> {
+        let sites = self.sites.iter().map(|(name, process)| (name.as_str(), process));
+        sites.chain([("coordinator", &self.coordinator)])
+    }
+
+    /// What a node has written to a disk: its log, its state, what it spilled. File by file.
+    pub fn written_by(&self, node: &str) -> Vec<(PathBuf, Vec<u8>)> {
+        let root = self.root();
+        let mut files = vec![root.join(format!("{node}.log"))];
+        files.extend(files_below(&root.join("state").join(node)));
+        files.extend(files_below(&process::scratch(&root.join(format!("{node}.toml")))));
+        // What is removed meanwhile is there no more.
+        files.into_iter().filter_map(|file| Some((file.clone(), std::fs::read(file).ok()?))).collect()
     }
 
     /// A connection to the coordinator.
@@ -164,7 +210,16 @@ impl Cluster {
 
     /// Starts a killed site again, where it was.
     pub fn restart_site(&mut self, site: &str) {
-        let process = Process::start("site", &self.root().join(format!("{site}.toml")));
+        let process = Process::start("site", &self.root().join(format!("{site}.toml")), self.level);
         self.sites.insert(site.to_string(), process);
     }
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let below = |entry: std::fs::DirEntry| {
+        let path = entry.path();
+        if path.is_dir() { files_below(&path) } else { vec![path] }
+    };
+    entries.flat_map(below).collect()
 }

@@ -7,6 +7,11 @@ use std::process::{Child, Command, Stdio};
 
 use super::binary::chancery;
 
+/// Where a node puts what does not fit into its memory.
+pub(super) fn scratch(config: &Path) -> PathBuf {
+    config.with_extension("spill")
+}
+
 /// A running `chancery site` or `chancery coordinator`; killed when dropped.
 #[derive(Debug)]
 pub struct Process {
@@ -16,14 +21,17 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `chancery <role> --config <config>` and waits until it says where it serves.
-    pub fn start(role: &str, config: &Path) -> Self {
+    /// Starts `chancery <role> --config <config>`, logging from `level` on, and waits until it says where it serves.
+    pub fn start(role: &str, config: &Path, level: &str) -> Self {
         let log = config.with_extension("log");
         let file = File::options().create(true).append(true).open(&log).expect("a log file beside the configuration");
+        let scratch = scratch(config);
+        std::fs::create_dir_all(&scratch).expect("a directory beside the configuration");
         let mut child = Command::new(chancery())
             .args([role, "--config"])
             .arg(config)
-            .env("RUST_LOG", "info")
+            .env("RUST_LOG", level)
+            .env("TMPDIR", scratch)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(file)
@@ -58,6 +66,15 @@ impl Process {
         // It may be dead already, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// The most memory that it ever had at one time; `None` when it runs no more.
+    pub fn memory_peak_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        // A process that has ended and was not waited for has no memory.
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = peak.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+        Some(kib * 1024)
     }
 
     /// CPU time that it has used so far, in clock ticks (100 a second).

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use arrow_flight::FlightData;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
@@ -12,6 +13,17 @@ pub enum Canary {
     Text(String),
     /// A number, which travels as eight bytes, the least first, or as digits.
     Number(i64),
+}
+
+impl Canary {
+    /// Whether whoever wrote `asked` knew it already.
+    pub fn is_written_in(&self, asked: &[u8]) -> bool {
+        let written = match self {
+            Canary::Text(text) => text.clone(),
+            Canary::Number(number) => number.to_string(),
+        };
+        asked.windows(written.len()).any(|window| window == written.as_bytes())
+    }
 }
 
 /// The form in which a canary was found.
@@ -54,7 +66,7 @@ pub fn sweep(bytes: &[u8], canaries: &[Canary]) -> Vec<Found> {
 }
 
 /// Canaries made ready to be looked for, more than once.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub struct Sweep {
     /// Sorted by pattern.
     patterns: Vec<(Vec<u8>, Form, Canary)>,
@@ -80,6 +92,9 @@ impl Sweep {
     /// Every canary that is in `bytes`.
     pub fn over(&self, bytes: &[u8]) -> Vec<Found> {
         let mut found = vec![];
+        if self.patterns.is_empty() {
+            return found;
+        }
         for offset in 0..bytes.len().saturating_sub(1) {
             let rest = &bytes[offset..];
             if self.begins[pair(rest)] {
@@ -91,6 +106,25 @@ impl Sweep {
             }
         }
         found
+    }
+
+    /// Every canary in an answer's bytes. One that its asker wrote is none.
+    pub fn over_answer(&self, bytes: &[u8], asked: &[u8]) -> Vec<Found> {
+        self.over(bytes).into_iter().filter(|found| !found.canary.is_written_in(asked)).collect()
+    }
+
+    /// Panics if a canary that the asker did not write is in a part of an answer.
+    pub fn assert_none_in(&self, what: &str, bytes: &[u8], asked: &[u8]) {
+        if let Some(found) = self.over_answer(bytes, asked).first() {
+            panic!("CANARY in {what}: {found}; asked was {}", asked.escape_ascii());
+        }
+    }
+
+    /// The same for every part of a frame as it came.
+    pub fn assert_none_in_frame(&self, frame: &FlightData, asked: &[u8]) {
+        self.assert_none_in("a frame's header", &frame.data_header, asked);
+        self.assert_none_in("a frame's body", &frame.data_body, asked);
+        self.assert_none_in("a frame's metadata", &frame.app_metadata, asked);
     }
 
     /// The patterns that `rest` begins with.
@@ -167,6 +201,31 @@ mod tests {
         assert_eq!(found(&900_000_007_i64.to_be_bytes()), [Form::Reversed]);
         assert_eq!(found(b"a CANARY-7-not and 900000008 and CANARY-8-note"), []);
         assert_eq!(found(b""), []);
+    }
+
+    #[test]
+    fn a_canary_that_the_asker_wrote_is_none() {
+        let sweep = Sweep::new(&[Canary::Number(900_000_007)]);
+        assert_eq!(sweep.over_answer(b"900000007", b"WHERE cost = 900000007"), []);
+        assert_eq!(sweep.over_answer(b"900000007", b"WHERE cost = 900000008").len(), 1);
+        assert_eq!(Sweep::default().over(b"900000007"), []);
+    }
+
+    #[test]
+    fn a_frame_with_a_canary_in_any_part_is_refused() {
+        let sweep = Sweep::new(&[Canary::Text("CANARY-7-note".to_string()), Canary::Number(900_000_007)]);
+        let number = [&[0; 5][..], &900_000_007_i64.to_le_bytes()].concat();
+        let clean = FlightData { data_body: vec![0; 64].into(), ..FlightData::default() };
+        let parts = [
+            FlightData { data_header: b"a CANARY-7-note".to_vec().into(), ..clean.clone() },
+            FlightData { data_body: number.into(), ..clean.clone() },
+            FlightData { app_metadata: STANDARD_NO_PAD.encode("a CANARY-7-note is here").into(), ..clean.clone() },
+        ];
+        sweep.assert_none_in_frame(&clean, b"");
+        for frame in parts {
+            let swept = std::panic::catch_unwind(|| sweep.assert_none_in_frame(&frame, b""));
+            assert!(swept.is_err(), "{frame:?} goes through");
+        }
     }
 
     #[test]

@@ -1,16 +1,12 @@
 //! Short attacks, each on one control that no attack elsewhere shows to be at work: `tests/sabotage` switches it off, and the
 //! attack must succeed.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use harness::cluster::client::channel;
-use harness::cluster::{Client, Cluster, Options, Written};
+use harness::cluster::{Cluster, Governance, Options, Written};
 use harness::dataset::Dataset;
 use harness::policy::canary::{Canary, Sweep};
-use harness::policy::capture::RawClient;
-use tonic::metadata::MetadataMap;
 
 use super::{COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, north, rows};
 
@@ -34,28 +30,19 @@ fn readings() -> Dataset {
     data
 }
 
-async fn raw(client: &Client, address: &str, authority: Option<&Path>) -> RawClient {
-    let mut headers = MetadataMap::new();
-    headers.insert("authorization", format!("Bearer {}", client.flight().token().unwrap()).parse().unwrap());
-    RawClient::new(channel(address, authority).await, headers)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a26_no_hidden_value_lies_under_a_null_that_is_shown() {
     let data = readings();
-    let governance = Some(governed(&[("north", READINGS)], Written::AsFiles));
-    let cluster = Cluster::start_with(&data, Options { governance, ..Options::default() }).await;
     let canaries: Vec<Canary> = (0..READINGS_SHOWN).map(|n| Canary::Number(FIRST_HIDDEN_READING + n)).collect();
     let sweep = Sweep::new(&canaries);
-    let authority = cluster.authority();
-    let at_site = cluster.user_of_site("ana", "north").await;
-    let at_coordinator = cluster.user("ana").await;
+    let governance = Some(Governance { canaries, ..governed(&[("north", READINGS)], Written::AsFiles) });
+    let cluster = Cluster::start_with(&data, Options { governance, ..Options::default() }).await;
     let doors = [
-        (&at_site, raw(&at_site, cluster.site("north").address(), Some(&authority)).await),
-        (&at_coordinator, raw(&at_coordinator, cluster.address(), None).await),
+        (cluster.user_of_site("ana", "north").await, cluster.raw("ana", Some("north")).await),
+        (cluster.user("ana").await, cluster.raw("ana", None).await),
     ];
     for (client, raw) in doors {
-        eventually_value(client, "SELECT count(*) FROM north.trade.readings", "1000").await;
+        eventually_value(&client, "SELECT count(*) FROM north.trade.readings", "1000").await;
         for sql in ["SELECT * FROM north.trade.readings", "SELECT reading FROM north.trade.readings LIMIT 100"] {
             let capture = raw.capture(sql).await;
             assert!(capture.error().is_none() && capture.frames() > 0, "{sql}: {:?}", capture.error());
@@ -89,8 +76,6 @@ async fn a90_a_purpose_that_is_not_held_opens_nothing() {
     eventually_value(&cluster.user("ana").await, COUNT_ORDERS, "200").await;
     // Kim is an analyst too, and holds no purpose.
     for client in [cluster.user_of_site("kim", "north").await, cluster.user("kim").await] {
-        let mut flight = client.flight();
-        flight.set_header("x-chancery-purpose", "care");
-        assert_refused(&Client::of(flight), COUNT_ORDERS, "PURPOSE").await;
+        assert_refused(&client.with_header("x-chancery-purpose", "care"), COUNT_ORDERS, "PURPOSE").await;
     }
 }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
-use arrow_flight::{Action, Criteria, Empty, Ticket};
+use arrow_flight::{Action, Criteria, Empty, FlightDescriptor, Ticket};
 use engine::identity::tls::peer_tls;
 use engine::identity::{About, Asker, Believed, Came, Delegator, Issuer, Subject};
 use engine::session::queries::QueryId;
 use harness::cluster::client::channel;
 use harness::cluster::{Client, Cluster, Written};
+use harness::environment::number;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use prost::Message;
 use rand::rngs::StdRng;
@@ -19,7 +20,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Status, Streaming};
 
 use super::evidence::{of_kind, records};
 use super::{COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, north, now_s, refusal, start, table};
@@ -66,37 +67,34 @@ async fn with_issuer(keys: &Path) -> Cluster {
     start(governance).await
 }
 
-async fn bearing(address: &str, authority: Option<&Path>, token: &str) -> Client {
-    let mut flight = FlightSqlServiceClient::new(channel(address, authority).await);
+/// Who bears that token, at a site's own door or at the coordinator's.
+async fn bearing(cluster: &Cluster, site: Option<&str>, token: &str) -> Client {
+    let channel = match site {
+        None => channel(cluster.address(), None).await,
+        Some(site) => channel(cluster.site(site).address(), Some(&cluster.authority())).await,
+    };
+    let mut flight = FlightSqlServiceClient::new(channel);
     flight.set_token(token.to_string());
-    Client::of(flight)
+    Client::of(flight).looking_for(cluster.canaries())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a87_an_issuers_token_is_believed_by_its_signature_and_within_its_terms() {
     let directory = tempfile::tempdir().unwrap();
     let cluster = with_issuer(&directory.path().join("issuer.jwks.json")).await;
-    let authority = cluster.authority();
-    let doors = [
-        (cluster.address(), None, AUDIENCE),
-        (cluster.site("north").address(), Some(authority.as_path()), NORTH_AUDIENCE),
-    ];
-    for (address, authority, audience) in doors {
+    let doors = [(None, AUDIENCE), (Some("north"), NORTH_AUDIENCE)];
+    for (door, audience) in doors {
         let token = |change: &Value| {
             let mut claims = json!({"aud": audience});
             claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
             token(&claims)
         };
-        let good = bearing(address, authority, &token(&json!({}))).await;
+        let good = bearing(&cluster, door, &token(&json!({}))).await;
         eventually_value(&good, COUNT_ORDERS, "200").await;
         assert_eq!(good.value("SELECT count(note) FROM north.trade.orders").await, "0", "the mask is for analysts");
         // An expiry within the clocks' difference is none.
-        eventually_value(
-            &bearing(address, authority, &token(&json!({"exp": now_s() - 30}))).await,
-            COUNT_ORDERS,
-            "200",
-        )
-        .await;
+        eventually_value(&bearing(&cluster, door, &token(&json!({"exp": now_s() - 30}))).await, COUNT_ORDERS, "200")
+            .await;
         let wrong = [
             ("expired by 61 s", token(&json!({"exp": now_s() - 61}))),
             ("not yet", token(&json!({"nbf": now_s() + 90}))),
@@ -107,20 +105,18 @@ async fn a87_an_issuers_token_is_believed_by_its_signature_and_within_its_terms(
             ("no signature", unsigned()),
         ];
         for (what, token) in wrong {
-            let error = refusal(&bearing(address, authority, &token).await, COUNT_ORDERS).await;
+            let error = refusal(&bearing(&cluster, door, &token).await, COUNT_ORDERS).await;
             assert!(error.starts_with("UNAUTHENTICATED: "), "{what}: {error}");
             assert!(!error.contains(&token), "{what}: the error repeats the token");
         }
-        let other_role =
-            bearing(address, authority, &token(&json!({"roles": ["registrar", "admin", "auditor"]}))).await;
+        let other_role = bearing(&cluster, door, &token(&json!({"roles": ["registrar", "admin", "auditor"]}))).await;
         assert_refused(&other_role, COUNT_ORDERS, "NOT_FOUND").await;
         assert_refused(&other_role, "SHOW GRANTS", "STATEMENT").await;
-        let none = bearing(address, authority, &token(&json!({"purposes": [], "default_purpose": null}))).await;
+        let none = bearing(&cluster, door, &token(&json!({"purposes": [], "default_purpose": null}))).await;
         assert_refused(&none, COUNT_ORDERS, "PURPOSE").await;
     }
     // What a coordinator is shown opens no site's door, what opens one site's door no other node's, and what is for an
     // actor none.
-    let site = cluster.site("north").address();
     for (what, change) in [
         ("for coordinators", json!({"aud": AUDIENCE})),
         ("for coordinators too", json!({"aud": [NORTH_AUDIENCE, AUDIENCE]})),
@@ -128,19 +124,19 @@ async fn a87_an_issuers_token_is_believed_by_its_signature_and_within_its_terms(
         ("for another site too", json!({"aud": [NORTH_AUDIENCE, "chancery-south"]})),
         ("for an actor", json!({"aud": NORTH_AUDIENCE, "act": {"sub": "coordinator"}})),
     ] {
-        let error = refusal(&bearing(site, Some(&authority), &token(&change)).await, COUNT_ORDERS).await;
+        let error = refusal(&bearing(&cluster, Some("north"), &token(&change)).await, COUNT_ORDERS).await;
         assert!(error.starts_with("UNAUTHENTICATED: "), "{what}: {error}");
     }
-    let for_north = bearing(cluster.address(), None, &token(&json!({"aud": NORTH_AUDIENCE}))).await;
+    let for_north = bearing(&cluster, None, &token(&json!({"aud": NORTH_AUDIENCE}))).await;
     assert_refused(&for_north, COUNT_ORDERS, "UNAUTHENTICATED").await;
-    let acting = async |actor: &str| bearing(cluster.address(), None, &token(&json!({"act": {"sub": actor}}))).await;
+    let acting = async |actor: &str| bearing(&cluster, None, &token(&json!({"act": {"sub": actor}}))).await;
     eventually_value(&acting("coordinator").await, COUNT_ORDERS, "200").await;
     assert!(acting("elsewhere").await.query(COUNT_ORDERS).await.is_err(), "brought by another than its actor");
 
     // A user of one issuer is nobody else's user of that name.
     let admin = cluster.user_of_site("admin", "north").await;
     let count_items = "SELECT count(*) FROM north.trade.items";
-    let jo = bearing(site, Some(&authority), &token(&json!({"aud": NORTH_AUDIENCE}))).await;
+    let jo = bearing(&cluster, Some("north"), &token(&json!({"aud": NORTH_AUDIENCE}))).await;
     let grant = async |user: &str| {
         let grant = format!("GRANT SELECT ON TABLE trade.items TO USER {user} FOR PURPOSE care");
         admin.query(&grant).await.unwrap_or_else(|error| panic!("{grant}: {error}"));
@@ -160,11 +156,11 @@ async fn a87_an_issuers_token_is_believed_by_its_signature_and_within_its_terms(
     // An issuer may name somebody as a users file does: that is another person, who reads other records.
     cluster.user_of_site("ana", "north").await.query(COUNT_ORDERS).await.unwrap();
     cluster.user("ana").await.query(COUNT_ORDERS).await.unwrap();
-    for (address, authority, audience) in doors {
-        let other_ana = bearing(address, authority, &token(&json!({"sub": "ana", "aud": audience}))).await;
+    for (door, audience) in doors {
+        let other_ana = bearing(&cluster, door, &token(&json!({"sub": "ana", "aud": audience}))).await;
         other_ana.query(COUNT_ORDERS).await.unwrap();
         let read = "SELECT DISTINCT coalesce(issuer, 'a users file') AS issuer FROM system.audit.queries";
-        assert_eq!(table(&other_ana, read, &["issuer"]).await, [[ISSUER]], "{address}");
+        assert_eq!(table(&other_ana, read, &["issuer"]).await, [[ISSUER]], "{door:?}");
     }
 }
 
@@ -214,34 +210,57 @@ impl Impostor {
     }
 
     async fn ask(&self, sql: &str, call: (&QueryId, usize), delegation: Option<&[u8]>) -> Outcome {
-        let command = CommandStatementQuery { query: sql.to_string(), transaction_id: None };
-        self.redeem(command.as_any().encode_to_vec(), call, delegation).await
+        self.redeem(command(sql), call, delegation).await
     }
 
-    async fn redeem(
-        &self,
-        ticket: Vec<u8>,
-        (query, fragment): (&QueryId, usize),
-        delegation: Option<&[u8]>,
-    ) -> Outcome {
-        let mut request = Request::new(Ticket { ticket: ticket.into() });
-        let metadata = request.metadata_mut();
-        metadata.insert("x-chancery-query-id", query.as_str().parse().unwrap());
-        metadata.insert("x-chancery-fragment", fragment.into());
-        if let Some(delegation) = delegation {
-            metadata.insert_bin("x-chancery-delegation-bin", MetadataValue::from_bytes(delegation));
+    async fn redeem(&self, ticket: Vec<u8>, call: (&QueryId, usize), delegation: Option<&[u8]>) -> Outcome {
+        let request = delegated(Ticket { ticket: ticket.into() }, call, delegation);
+        match self.flight.clone().do_get(request).await {
+            Err(error) => Outcome { data: 0, error: Some(error) },
+            Ok(answer) => read(answer.into_inner(), |message| usize::from(!message.data_body.is_empty())).await,
         }
-        let mut data = 0;
-        let mut stream = match self.flight.clone().do_get(request).await {
+    }
+
+    /// GetFlightInfo of a statement. Whatever it tells is data.
+    async fn plan(&self, command: Vec<u8>, call: (&QueryId, usize), delegation: Option<&[u8]>) -> Outcome {
+        let request = delegated(FlightDescriptor::new_cmd(command), call, delegation);
+        match self.flight.clone().get_flight_info(request).await {
+            Err(error) => Outcome { data: 0, error: Some(error) },
+            Ok(_) => Outcome { data: 1, error: None },
+        }
+    }
+
+    /// An action; each of its results is data.
+    async fn act(&self, action: Action, call: (&QueryId, usize), delegation: Option<&[u8]>) -> Outcome {
+        match self.flight.clone().do_action(delegated(action, call, delegation)).await {
+            Err(error) => Outcome { data: 0, error: Some(error) },
+            Ok(answer) => read(answer.into_inner(), |_| 1).await,
+        }
+    }
+}
+
+fn command(sql: &str) -> Vec<u8> {
+    CommandStatementQuery { query: sql.to_string(), transaction_id: None }.as_any().encode_to_vec()
+}
+
+fn delegated<T>(message: T, (query, fragment): (&QueryId, usize), delegation: Option<&[u8]>) -> Request<T> {
+    let mut request = Request::new(message);
+    let metadata = request.metadata_mut();
+    metadata.insert("x-chancery-query-id", query.as_str().parse().unwrap());
+    metadata.insert("x-chancery-fragment", fragment.into());
+    if let Some(delegation) = delegation {
+        metadata.insert_bin("x-chancery-delegation-bin", MetadataValue::from_bytes(delegation));
+    }
+    request
+}
+
+async fn read<M>(mut stream: Streaming<M>, data_of: impl Fn(M) -> usize) -> Outcome {
+    let mut data = 0;
+    loop {
+        match stream.message().await {
+            Ok(Some(message)) => data += data_of(message),
+            Ok(None) => return Outcome { data, error: None },
             Err(error) => return Outcome { data, error: Some(error) },
-            Ok(answer) => answer.into_inner(),
-        };
-        loop {
-            match stream.message().await {
-                Ok(Some(message)) => data += usize::from(!message.data_body.is_empty()),
-                Ok(None) => return Outcome { data, error: None },
-                Err(error) => return Outcome { data, error: Some(error) },
-            }
         }
     }
 }
@@ -352,6 +371,10 @@ fn policies_of(cluster: &Cluster, site: &str) -> PathBuf {
     cluster.root().join("state").join(site).join("node.sqlite")
 }
 
+/// What a site does for others; only the view is for coordinators.
+const ACTIONS: [&str; 5] =
+    ["chancery.view", "CreatePreparedStatement", "CancelFlightInfo", "GetSessionOptions", "CloseSession"];
+
 /// Takes the coordinator from the issuers that a site believes: only tokens are left.
 fn believe_tokens_only(cluster: &mut Cluster, site: &str) {
     let path = cluster.root().join(format!("{site}.toml"));
@@ -388,13 +411,19 @@ async fn a95_a_captured_coordinator_gets_no_row_without_a_fresh_token() {
         let outcome = impostor.ask(ALL_ORDERS, (&query, fragment), Some(&header)).await;
         outcome.assert_unauthenticated(&format!("{asker:?}"));
     }
+    // A86: signed for one user's proof, and sent with another's; both are believed as they are.
+    let good = jo(&token(&json!({})));
+    let mut labelled: Value = serde_json::from_slice(&sign(&good, 50)).unwrap();
+    labelled["proof"] = token(&json!({"sub": "kay"})).into();
+    let labelled = serde_json::to_vec(&labelled).unwrap();
+    let outcome = impostor.ask(ALL_ORDERS, (&query, 50), Some(&labelled)).await;
+    outcome.assert_unauthenticated("the proof of one user in a request for another");
     // Random and mutated messages around a delegation that would be believed as it is.
     let mut random = StdRng::seed_from_u64(95);
-    let good = jo(&token(&json!({})));
-    for number in 100..2_100 {
+    let messages = number("CHANCERY_MESSAGES", 2_000_usize);
+    for number in 100..100 + messages {
         let mut header = sign(&good, number);
-        let mut ticket =
-            CommandStatementQuery { query: ALL_ORDERS.to_string(), transaction_id: None }.as_any().encode_to_vec();
+        let mut ticket = command(ALL_ORDERS);
         let mut fragment = number;
         match number % 5 {
             0 => header = (0..random.random_range(0..600)).map(|_| random.random()).collect(),
@@ -407,21 +436,34 @@ async fn a95_a_captured_coordinator_gets_no_row_without_a_fresh_token() {
                 let place = random.random_range(0..ticket.len());
                 ticket[place] ^= 1 << random.random_range(0..8);
             }
-            _ => fragment += 10_000,
+            _ => fragment += messages + 10_000,
         }
-        let outcome = impostor.redeem(ticket, (&query, fragment), Some(&header)).await;
+        let call = (&query, fragment);
+        let outcome = match random.random_range(0..4) {
+            0 => impostor.plan(ticket, call, Some(&header)).await,
+            // The view is asked for without a statement, so that a delegation for one is none for it.
+            1 => {
+                let action = ACTIONS[random.random_range(0..ACTIONS.len())];
+                impostor.act(Action::new(action, ticket), call, Some(&header)).await
+            }
+            _ => impostor.redeem(ticket, call, Some(&header)).await,
+        };
         assert_eq!(outcome.data, 0, "message {number}: data left the site");
         assert!(outcome.error.is_some(), "message {number} is answered");
     }
     // As it is, it is believed: the mutations were what was refused.
-    let header = sign(&good, 5_000);
-    let outcome = impostor.ask(ALL_ORDERS, (&query, 5_000), Some(&header)).await;
+    let header = sign(&good, 90);
+    let outcome = impostor.ask(ALL_ORDERS, (&query, 90), Some(&header)).await;
+    assert!(outcome.data > 0 && outcome.error.is_none(), "{outcome:?}");
+    let about = About { site: "north", query: &query, fragment: 91, statement: None };
+    let header = impostor.delegator.sign(&good, &about).unwrap();
+    let outcome = impostor.act(Action::new("chancery.view", ""), (&query, 91), Some(&header)).await;
     assert!(outcome.data > 0 && outcome.error.is_none(), "{outcome:?}");
     let header = sign(&jo(&token(&json!({"act": {"sub": "coordinator"}}))), 5_001);
     let outcome = impostor.ask(ALL_ORDERS, (&query, 5_001), Some(&header)).await;
     assert!(outcome.data > 0 && outcome.error.is_none(), "by its actor: {outcome:?}");
     // And so the coordinator serves users with tokens, and no users of its own.
-    let through = bearing(cluster.address(), None, &token(&json!({}))).await;
+    let through = bearing(&cluster, None, &token(&json!({}))).await;
     eventually_value(&through, COUNT_ORDERS, "200").await;
     assert!(cluster.user("ana").await.query(COUNT_ORDERS).await.is_err());
 }
