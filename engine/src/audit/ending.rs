@@ -25,7 +25,7 @@ impl Ending {
     pub fn append(self, closing: Option<Closing>, completion: Completion) {
         let Some(jobs) = self.jobs.upgrade() else { return };
         let entries = closing.map(Entry::Closing).into_iter().chain([Entry::Completion(completion)]).collect();
-        let job = Job { entries, standing: Standing::Ending(self.intent), reply: None, _place: self.place };
+        let job = Job { entries, standing: Standing::Ending(self.intent), reply: None, place: self.place };
         if jobs.send(job).is_err() {
             tracing::error!("the log has ended before a statement; the next start will tell that it was interrupted");
         }

@@ -17,7 +17,7 @@ pub(super) struct Job {
     pub(super) standing: Standing,
     pub(super) reply: Option<oneshot::Sender<Result<Head, String>>>,
     /// Its place among those that may wait; free again when it is written or given up.
-    pub(super) _place: OwnedSemaphorePermit,
+    pub(super) place: OwnedSemaphorePermit,
 }
 
 /// How a job stands to others, and to a disk that fails.
@@ -58,24 +58,34 @@ impl Job {
     }
 
     /// It is on the disk; `head` is its last record.
-    pub(super) fn written(mut self, head: &Head) {
+    pub(super) fn written(self, head: &Head) {
         if let Standing::Intent(number) = &self.standing {
             // It is written once.
             let _ = number.set(head.seq);
         }
-        self.answer(Ok(head.clone()));
+        self.end(Ok(head.clone()));
     }
 
     /// It is not on the disk; what is owed is given back.
     pub(super) fn failed(mut self, why: &str) -> Option<Self> {
-        self.answer(Err(why.to_string()));
-        self.is_owed().then_some(self)
+        if self.is_owed() {
+            answer(self.reply.take(), Err(why.to_string()));
+            return Some(self);
+        }
+        self.end(Err(why.to_string()));
+        None
     }
 
-    /// Who no longer waits needs no answer: the record stands all the same.
-    fn answer(&mut self, answer: Result<Head, String>) {
-        if let Some(reply) = self.reply.take() {
-            let _ = reply.send(answer);
-        }
+    /// Its place is free before anybody knows that it has ended.
+    fn end(self, how: Result<Head, String>) {
+        drop(self.place);
+        answer(self.reply, how);
+    }
+}
+
+/// Who no longer waits needs no answer: the record stands all the same.
+fn answer(reply: Option<oneshot::Sender<Result<Head, String>>>, answer: Result<Head, String>) {
+    if let Some(reply) = reply {
+        let _ = reply.send(answer);
     }
 }

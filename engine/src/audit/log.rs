@@ -143,7 +143,7 @@ impl AuditLog {
 
     fn queue_at(&self, place: OwnedSemaphorePermit, entry: Entry, standing: Standing) -> Result<Answer> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { entries: vec![entry], standing, reply: Some(reply), _place: place };
+        let job = Job { entries: vec![entry], standing, reply: Some(reply), place };
         self.jobs()?.send(job).map_err(|_| refused(ENDED))?;
         Ok(answer)
     }
