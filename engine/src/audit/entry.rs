@@ -91,7 +91,7 @@ pub struct Disclosure {
 /// What an intent came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completion {
-    /// The sequence number of the intent.
+    /// The sequence number of the intent; filled in when it is written.
     pub intent_seq: u64,
     /// The query's identity.
     pub query: String,

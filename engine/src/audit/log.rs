@@ -8,16 +8,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::disk::{Disk, Files};
-use super::entry::{Entry, Start};
+use super::ending::Ending;
+use super::entry::{Entry, Intent, Start};
+use super::job::{Job, Number, Standing};
 use super::key::AuditKey;
 use super::read::Records;
 use super::record::Head;
 use super::recover::{self, cannot, recover};
 use super::template;
-use super::writer::{Durable, Job, Writer};
+use super::writer::{Durable, Writer};
 use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
 
@@ -30,7 +32,7 @@ pub struct AuditOptions {
     pub key: AuditKey,
     /// A segment that has grown to this size is followed by a new one.
     pub segment_bytes: u64,
-    /// Records that may wait to be written; one more is refused.
+    /// Records that may wait to be written, the ends of running statements among them; one more is refused.
     pub queue_max: usize,
     /// How long an append waits for its record to be on the disk.
     pub timeout: Duration,
@@ -49,6 +51,11 @@ impl AuditOptions {
     }
 }
 
+const ENDED: &str = "the log has ended";
+
+/// What the writer says of a job.
+type Answer = oneshot::Receiver<Result<Head, String>>;
+
 /// The chain of records of one site.
 #[derive(Debug)]
 pub struct AuditLog {
@@ -56,7 +63,9 @@ pub struct AuditLog {
     options: AuditOptions,
     durable: Arc<Durable>,
     /// Taken when the log is dropped, which ends the writer.
-    jobs: Option<mpsc::Sender<Job>>,
+    jobs: Option<mpsc::UnboundedSender<Job>>,
+    /// One for each record that may wait.
+    places: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
     /// Held for as long as the log is: two writers would fork the chain.
     _lock: File,
@@ -85,14 +94,16 @@ impl AuditLog {
         let start = Start { version: env!("CARGO_PKG_VERSION").to_string(), repaired: found.repaired };
         writer.commit(&[Entry::Start(start)]).map_err(|error| cannot(directory, error))?;
         let durable = writer.durable();
-        let (jobs, waiting) = mpsc::channel(options.queue_max);
+        let (jobs, waiting) = mpsc::unbounded_channel();
+        let places = Arc::new(Semaphore::new(options.queue_max));
         let batch_max = options.queue_max;
         let writer = std::thread::Builder::new()
             .name("audit".to_string())
             .spawn(move || writer.run(waiting, batch_max))
             .map_err(|error| cannot(directory, error))?;
         let directory = directory.to_path_buf();
-        Ok(Arc::new(Self { directory, options, durable, jobs: Some(jobs), writer: Some(writer), _lock: lock }))
+        let (jobs, writer) = (Some(jobs), Some(writer));
+        Ok(Arc::new(Self { directory, options, durable, jobs, places, writer, _lock: lock }))
     }
 
     /// Appends a record. It is queued by the call itself, so whoever drops the future, or never awaits it, has still
@@ -101,17 +112,59 @@ impl AuditLog {
     /// # Errors
     /// `AUDIT` when the record is not known to be on the disk: nothing may leave on its strength.
     pub fn append(&self, entry: Entry) -> impl Future<Output = Result<Head>> + Send + use<> {
+        self.lasting(self.queue(entry, Standing::Alone))
+    }
+
+    /// The same for what counts whether or not it can be recorded: when the disk fails, the record is kept and written
+    /// with whatever is written next. Only a log that ends before has lost it.
+    ///
+    /// # Errors
+    /// `AUDIT` when the record is not known to be on the disk yet.
+    pub fn append_owed(&self, entry: Entry) -> impl Future<Output = Result<Head>> + Send + use<> {
+        self.lasting(self.queue(entry, Standing::Owed))
+    }
+
+    /// Appends an intent as [`AuditLog::append`] does, and keeps a place for the record of its end: whatever becomes of
+    /// the disk, of the future, or of whoever waits, an intent that is written can be completed.
+    ///
+    /// # Errors
+    /// `AUDIT` when there are not two places: nothing was appended, and there is nothing to complete. The future's as
+    /// those of [`AuditLog::append`].
+    pub fn begin(&self, intent: Intent) -> Result<(Ending, impl Future<Output = Result<Head>> + Send + use<>)> {
+        let (place, number) = (self.place()?, Number::default());
+        let ending = Ending::new(self.jobs()?.downgrade(), self.place()?, Number::clone(&number));
+        let queued = self.queue_at(place, Entry::Intent(intent), Standing::Intent(number));
+        Ok((ending, self.lasting(queued)))
+    }
+
+    fn queue(&self, entry: Entry, standing: Standing) -> Result<Answer> {
+        self.queue_at(self.place()?, entry, standing)
+    }
+
+    fn queue_at(&self, place: OwnedSemaphorePermit, entry: Entry, standing: Standing) -> Result<Answer> {
         let (reply, answer) = oneshot::channel();
-        let queued = self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(Job { entry, reply }).is_ok());
+        let job = Job { entries: vec![entry], standing, reply: Some(reply), place };
+        self.jobs()?.send(job).map_err(|_| refused(ENDED))?;
+        Ok(answer)
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit> {
+        let places = Arc::clone(&self.places);
+        places.try_acquire_owned().map_err(|_| refused("more records wait to be written than `audit_queue_max`"))
+    }
+
+    fn jobs(&self) -> Result<&mpsc::UnboundedSender<Job>> {
+        self.jobs.as_ref().ok_or_else(|| refused(ENDED))
+    }
+
+    /// Ends when what was queued is on the disk.
+    fn lasting(&self, queued: Result<Answer>) -> impl Future<Output = Result<Head>> + Send + use<> {
         let timeout = self.options.timeout;
         async move {
-            if !queued {
-                return Err(refused("more records wait to be written than `audit_queue_max`, or the log has ended"));
-            }
-            match tokio::time::timeout(timeout, answer).await {
+            match tokio::time::timeout(timeout, queued?).await {
                 Ok(Ok(Ok(head))) => Ok(head),
                 Ok(Ok(Err(disk))) => Err(refused(disk)),
-                Ok(Err(_)) => Err(refused("the log has ended")),
+                Ok(Err(_)) => Err(refused(ENDED)),
                 Err(_) => Err(refused("the disk took longer than `audit_timeout_ms`")),
             }
         }

@@ -1,16 +1,20 @@
 //! The site's evidence: a chain of records, one before any data leaves and one after, and who may read them.
 //!
 //! - [`entry`]: what is recorded; [`record`]: how it is written and chained; [`template`]: a statement without literals.
-//! - [`log`]: opened once, appended to by every statement; [`read`]: its records; [`key`]: the key of the hashes.
+//! - [`log`]: opened once, appended to by every statement; [`ending`]: the place that an intent keeps for its completion;
+//!   [`read`]: its records; [`key`]: the key of the hashes.
 //! - [`verify`]: the first record that is not as it was written, found without believing anything.
 //! - [`statements`] and [`tables`]: the log as `system.audit.queries` and `system.audit.disclosures`.
-//! - `writer`, `disk`, `segments`, `recover`: one thread, its files, and what is found after a crash.
+//! - `job`, `writer`, `disk`, `segments`, `recover`: what waits, one thread, its files, and what is found after a crash.
 //!
 //! **Invariant:** an append that succeeds is on the disk; whatever goes wrong before is an error, and nothing leaves.
+//! **Invariant:** an intent that is on the disk is completed there, unless the site ends first, which its next start says.
 //! **Invariant:** no literal of a statement stands in a record.
 
 mod disk;
+pub mod ending;
 pub mod entry;
+mod job;
 pub mod key;
 pub mod log;
 pub mod read;
@@ -25,6 +29,7 @@ mod tests;
 pub mod verify;
 mod writer;
 
+pub use ending::Ending;
 pub use key::AuditKey;
 pub use log::{AuditLog, AuditOptions};
 pub use record::{Head, Record};

@@ -6,18 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::disk::Disk;
 use super::entry::Entry;
+use super::job::Job;
 use super::record::{self, Head};
-
-/// An entry that waits, and who waits for it.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) entry: Entry,
-    pub(super) reply: oneshot::Sender<Result<Head, String>>,
-}
 
 /// What is on the disk for sure; shared with the readers.
 #[derive(Debug)]
@@ -57,25 +51,61 @@ pub(super) struct Writer {
     position: Position,
     /// Why nothing is written any more.
     broken: Option<String>,
+    /// What could not be written and must be. Each has a place among those that may wait, so they cannot become many.
+    owed: Vec<Job>,
     durable: Arc<Durable>,
 }
 
 impl Writer {
     pub(super) fn new(disk: Box<dyn Disk>, segment_bytes: u64, position: Position) -> Self {
         let durable = Arc::new(Durable::new(position.head.clone()));
-        Self { disk, segment_bytes, position, broken: None, durable }
+        Self { disk, segment_bytes, position, broken: None, owed: Vec::new(), durable }
     }
 
     pub(super) fn durable(&self) -> Arc<Durable> {
         Arc::clone(&self.durable)
     }
 
-    /// Writes until nobody can append any more. `batch_max` is as many as can wait at once.
-    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>, batch_max: usize) {
+    /// Writes until nobody can append any more. `batch_max` is as many as are taken at once.
+    pub(super) fn run(mut self, mut jobs: mpsc::UnboundedReceiver<Job>, batch_max: usize) {
         let mut batch = Vec::new();
         while jobs.blocking_recv_many(&mut batch, batch_max) > 0 {
-            let (entries, replies): (Vec<_>, Vec<_>) = batch.drain(..).map(|job| (job.entry, job.reply)).unzip();
-            answer(replies, self.commit(&entries));
+            self.write_down(&mut batch);
+        }
+        self.write_down(&mut batch);
+        if !self.owed.is_empty() {
+            tracing::error!("{} statements or changes end without the record that they are owed", self.owed.len());
+        }
+    }
+
+    /// What is owed first, then what came: in one piece, but for what follows an intent of this very batch.
+    fn write_down(&mut self, batch: &mut Vec<Job>) {
+        let waiting = self.owed.drain(..).chain(batch.drain(..));
+        let (ready, following): (Vec<_>, Vec<_>) = waiting.partition(Job::is_ready);
+        self.write_together(ready);
+        // Jobs come in the order in which they were appended: an intent that is not on the disk by now never will be.
+        self.write_together(following.into_iter().filter(Job::is_ready).collect());
+    }
+
+    fn write_together(&mut self, jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let entries: Vec<Vec<Entry>> = jobs.iter().map(Job::numbered).collect();
+        match self.commit(&entries.concat()) {
+            Ok(heads) => {
+                let mut heads = heads.iter();
+                for (job, entries) in jobs.into_iter().zip(&entries) {
+                    if let Some(head) = heads.by_ref().take(entries.len()).last() {
+                        job.written(head);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::error!("{} audit records are not written: {error}", jobs.len());
+                let why = error.to_string();
+                self.owed.extend(jobs.into_iter().filter_map(|job| job.failed(&why)));
+            }
         }
     }
 
@@ -145,16 +175,5 @@ impl Writer {
             self.undo();
             self.broken = Some(why);
         })
-    }
-}
-
-fn answer(replies: Vec<oneshot::Sender<Result<Head, String>>>, committed: io::Result<Vec<Head>>) {
-    // Who no longer waits needs no answer: the record stands all the same.
-    match committed {
-        Ok(heads) => replies.into_iter().zip(heads).for_each(|(reply, head)| drop(reply.send(Ok(head)))),
-        Err(error) => {
-            tracing::error!("{} audit records are not written: {error}", replies.len());
-            replies.into_iter().for_each(|reply| drop(reply.send(Err(error.to_string()))));
-        }
     }
 }

@@ -107,8 +107,8 @@ limits! {
     audit_segment_bytes: u64 = 64 * MIB, KIB..=4 * GIB;
     /// How long a statement waits for its audit record to be on the disk; then it is refused.
     audit_timeout_ms: u64 = 5_000, 10..=10 * MINUTE_MS;
-    /// Audit records waiting to be written; one more is refused.
-    audit_queue_max: usize = 10_000, 1..=MIB;
+    /// Audit records waiting to be written, the end of each running statement among them; one more is refused.
+    audit_queue_max: usize = 10_000, 2..=MIB;
 }
 
 impl Limits {

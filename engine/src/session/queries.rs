@@ -167,7 +167,17 @@ pub struct QueryRecord {
     bytes: AtomicU64,
     ledger: Mutex<Vec<Arc<LedgerEntry>>>,
     stop: watch::Sender<Option<Stop>>,
-    warrant: OnceLock<Box<dyn Warrant>>,
+    warranted: Mutex<Warranted>,
+}
+
+/// Whether a query has a right to run by.
+#[derive(Debug)]
+enum Warranted {
+    /// Not yet, and nothing has left.
+    NotYet,
+    By(Arc<dyn Warrant>),
+    /// It has ended, or was refused: it gets none any more.
+    Over,
 }
 
 /// Why a query is stopped before its end.
@@ -209,15 +219,46 @@ pub trait Warrant: fmt::Debug + Send + Sync {
 }
 
 impl QueryRecord {
-    /// Gives the query the right that it runs by; before its first batch, once.
-    pub fn warrant(&self, warrant: Box<dyn Warrant>) {
-        // A second one would be a defect of the caller's; the first stands.
-        let _ = self.warrant.set(warrant);
+    /// Gives the query the right that it runs by; before its first batch, once. A query cannot end while `make` makes it:
+    /// whatever is begun there, the warrant is told its end.
+    ///
+    /// # Errors
+    /// Those of `make`; `CANCELLED`, and nothing is made, for a query that has ended.
+    pub fn warrant<T>(&self, make: impl FnOnce() -> Result<(Arc<dyn Warrant>, T)>) -> Result<T> {
+        let mut warranted = self.warranted.lock();
+        if !matches!(*warranted, Warranted::NotYet) {
+            return Err(Stop::Cancelled.error());
+        }
+        let (warrant, made) = make()?;
+        *warranted = Warranted::By(warrant);
+        Ok(made)
+    }
+
+    /// From now on the query gets no warrant; whether it had none, and so was never let in.
+    pub fn refuse_warrant(&self) -> bool {
+        let mut warranted = self.warranted.lock();
+        let had_none = matches!(*warranted, Warranted::NotYet);
+        if had_none {
+            *warranted = Warranted::Over;
+        }
+        had_none
+    }
+
+    /// The warrant, and none from now on.
+    fn end_warrant(&self) -> Option<Arc<dyn Warrant>> {
+        match std::mem::replace(&mut *self.warranted.lock(), Warranted::Over) {
+            Warranted::By(warrant) => Some(warrant),
+            Warranted::NotYet | Warranted::Over => None,
+        }
     }
 
     /// Stops the query if its warrant has lapsed.
     pub fn stop_if_lapsed(&self) {
-        if let Some(stop) = self.warrant.get().and_then(|warrant| warrant.lapsed()) {
+        let warrant = match &*self.warranted.lock() {
+            Warranted::By(warrant) => Arc::clone(warrant),
+            Warranted::NotYet | Warranted::Over => return,
+        };
+        if let Some(stop) = warrant.lapsed() {
             self.stop(stop);
         }
     }
@@ -385,7 +426,7 @@ impl Queries {
             bytes: AtomicU64::new(0),
             ledger: Mutex::default(),
             stop: watch::Sender::new(None),
-            warrant: OnceLock::new(),
+            warranted: Mutex::new(Warranted::NotYet),
         });
         let mut state = self.state.lock();
         if state.running.len() >= self.running_max {
@@ -476,7 +517,7 @@ impl Drop for RunningQuery {
         for entry in self.record.ledger() {
             entry.end(Progress::Cancelled);
         }
-        if let Some(warrant) = self.record.warrant.get() {
+        if let Some(warrant) = self.record.end_warrant() {
             warrant.ended(&self.record);
         }
         self.queries.finish(&self.key);
@@ -501,6 +542,42 @@ mod tests {
         drop(running);
         assert!(queries.running().is_empty());
         assert_eq!(queries.recent()[0].progress(), Progress::Cancelled);
+    }
+
+    /// Counts how often it was told an end.
+    #[derive(Debug, Default)]
+    struct Told(AtomicU64);
+
+    impl Warrant for Told {
+        fn lapsed(&self) -> Option<Stop> {
+            None
+        }
+
+        fn ended(&self, _record: &QueryRecord) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_query_that_has_ended_or_was_refused_gets_no_warrant() {
+        let queries = Queries::new(3, 3);
+        let ann = Arc::new(Asker::peer("ann"));
+        let admitted = Admitted { handle: None, timeout: Duration::from_secs(60) };
+        let begin = || queries.begin(QueryId::random(), &ann, "SELECT 1", admitted).unwrap();
+        let told = Arc::new(Told::default());
+        let give = |record: &QueryRecord| record.warrant(|| Ok((Arc::clone(&told) as Arc<dyn Warrant>, ())));
+        let (ended, refused, warranted) = (begin(), begin(), begin());
+        let record = Arc::clone(ended.record());
+        drop(ended);
+        assert_eq!(give(&record).unwrap_err().code(), Code::Cancelled);
+        assert!(refused.record().refuse_warrant());
+        give(refused.record()).unwrap_err();
+        give(warranted.record()).unwrap();
+        assert!(!warranted.record().refuse_warrant(), "it has one");
+        give(warranted.record()).unwrap_err();
+        drop(warranted);
+        drop(refused);
+        assert_eq!(told.0.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

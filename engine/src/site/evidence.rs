@@ -7,16 +7,17 @@ use std::time::SystemTime;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
+use parking_lot::Mutex;
 use policy::decision::{Decision, GrantedBy, Treatment};
 use policy::lineage::{Lineage, lineage};
 
 use super::policies::Policies;
 use super::statement::Bound;
 use super::{Control, Site};
+use crate::audit::Ending;
 use crate::audit::entry::{
     Asker as RecordedAsker, Closing, Completion, Disclosure, Entry, Intent, Outcome, Refusal, TableUse,
 };
-use crate::audit::{AuditLog, Head};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::door::Question;
 use crate::identity::{Asker, Came, Issuer};
@@ -27,44 +28,36 @@ use crate::session::queries::{Progress, QueryId, QueryRecord, Stop, Warrant};
 #[derive(Debug)]
 pub(super) struct Evidence {
     policies: Arc<Policies>,
-    audit: Arc<AuditLog>,
-    intent: Head,
+    /// What is still to be said of its end.
+    ending: Mutex<Option<Ending>>,
     fragment: u64,
     grants: Vec<GrantedBy>,
-    subject: String,
     ends: Option<SystemTime>,
 }
 
 impl Evidence {
-    /// Records the intent; ends when it is on the disk.
+    /// Records the intent and gives the query its warrant; ends when the intent is on the disk. From the moment at which
+    /// the intent waits to be written the warrant is told the query's end, also when nobody waits here any more.
     ///
     /// # Errors
     /// `AUDIT`: nothing may leave.
-    pub(super) async fn record(control: &Control, record: &QueryRecord, bound: &Bound, intent: Intent) -> Result<Self> {
-        let fragment = intent.fragment;
-        let intent = if thrown(sabotage::Control::Intent) {
-            control.audit.head()
-        } else {
-            control.audit.append(Entry::Intent(intent)).await?
-        };
-        Ok(Self {
-            policies: Arc::clone(&control.policies),
-            audit: Arc::clone(&control.audit),
-            intent,
-            fragment,
-            grants: grants(bound),
-            subject: record.asker.subject.name.clone(),
-            ends: record.asker.ends,
-        })
-    }
-
-    /// What counts rows and bytes against the grants' limits per day.
-    pub(super) fn charge(&self) -> Charge {
-        let limited = self.grants.iter().filter(|grant| grant.rows_per_day.is_some() || grant.bytes_per_day.is_some());
-        Charge {
-            policies: Arc::clone(&self.policies),
-            grants: limited.cloned().collect(),
-            subject: self.subject.clone(),
+    pub(super) async fn record(
+        control: &Control,
+        record: &QueryRecord,
+        intent: Intent,
+        grants: Vec<GrantedBy>,
+    ) -> Result<()> {
+        let lasting = record.warrant(|| {
+            let fragment = intent.fragment;
+            let begun = (!thrown(sabotage::Control::Intent)).then(|| control.audit.begin(intent)).transpose()?;
+            let (ending, lasting) = begun.unzip();
+            let (policies, ends) = (Arc::clone(&control.policies), record.asker.ends);
+            let evidence = Self { policies, ending: Mutex::new(ending), fragment, grants, ends };
+            Ok((Arc::new(evidence) as Arc<dyn Warrant>, lasting))
+        })?;
+        match lasting {
+            Some(lasting) => lasting.await.map(drop),
+            None => Ok(()),
         }
     }
 
@@ -100,20 +93,17 @@ impl Warrant for Evidence {
     }
 
     fn ended(&self, record: &QueryRecord) {
+        let Some(ending) = self.ending.lock().take() else { return };
         let outcome = Self::outcome(record.progress());
-        if outcome == Outcome::Revoked
-            && let Some(grant) = self.revoked()
-        {
-            let closing = Closing {
-                grant: grant.id.clone(),
-                query: record.id.to_string(),
-                rows: record.rows(),
-                bytes: record.bytes(),
-            };
-            drop(self.audit.append(Entry::Closing(closing)));
-        }
+        let revoked = self.revoked().filter(|_| outcome == Outcome::Revoked);
+        let closing = revoked.map(|grant| Closing {
+            grant: grant.id.clone(),
+            query: record.id.to_string(),
+            rows: record.rows(),
+            bytes: record.bytes(),
+        });
         let completion = Completion {
-            intent_seq: self.intent.seq,
+            intent_seq: 0,
             query: record.id.to_string(),
             fragment: self.fragment,
             rows: record.rows(),
@@ -121,8 +111,7 @@ impl Warrant for Evidence {
             outcome,
             elapsed_ms: u64::try_from(record.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
-        // Queued by the call itself. Nobody is left to be told that it failed; the log then refuses the next intent.
-        drop(self.audit.append(Entry::Completion(completion)));
+        ending.append(closing, completion);
     }
 }
 
@@ -134,6 +123,16 @@ pub(super) struct Charge {
 }
 
 impl Charge {
+    /// What the asker receives by those of the grants that have limits.
+    pub(super) fn new(control: &Control, asker: &Asker, grants: &[GrantedBy]) -> Self {
+        let limited = grants.iter().filter(|grant| grant.rows_per_day.is_some() || grant.bytes_per_day.is_some());
+        Self {
+            policies: Arc::clone(&control.policies),
+            grants: limited.cloned().collect(),
+            subject: asker.subject.name.clone(),
+        }
+    }
+
     /// The same batches, until one would go beyond a limit.
     pub(super) fn on(self, batches: SendableRecordBatchStream) -> SendableRecordBatchStream {
         if self.grants.is_empty() {
@@ -152,7 +151,8 @@ impl Charge {
     }
 }
 
-fn grants(bound: &Bound) -> Vec<GrantedBy> {
+/// The grants that a statement rests on, each once.
+pub(super) fn grants(bound: &Bound) -> Vec<GrantedBy> {
     let mut seen = BTreeSet::new();
     let grants = bound.governed.iter().map(|governed| &governed.decision.grant);
     grants.filter(|grant| seen.insert(grant.id.clone())).cloned().collect()

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use policy::barrier::{BarrierId, Governed};
 use policy::statement::Statement as PolicyStatement;
 
-use super::evidence::{self, Evidence};
+use super::evidence::{self, Charge, Evidence};
 use super::names::SiteNames;
 use super::ruling::Ruling;
 use super::{Site, explain, for_administrators, policy_statements};
@@ -193,9 +193,9 @@ impl Site {
             None => execute_stream(physical, bound.state.task_ctx())?,
             Some(control) => {
                 let intent = evidence::intent(control, &record, question, &bound)?;
-                let evidence = Evidence::record(control, &record, &bound, intent).await?;
-                let charge = evidence.charge();
-                record.warrant(Box::new(evidence));
+                let grants = evidence::grants(&bound);
+                let charge = Charge::new(control, &record.asker, &grants);
+                Evidence::record(control, &record, intent, grants).await?;
                 charge.on(execute_stream(physical, bound.state.task_ctx())?)
             }
         };

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::audit::disk::{Disk, Files};
+use crate::audit::record::Record;
 use crate::audit::verify::verify;
 use crate::error::Code;
 
@@ -107,6 +108,32 @@ impl Fixture {
         assert_eq!(refused.code(), Code::Audit);
         assert_eq!(self.log.head(), before);
         assert_eq!(self.log.records().unwrap().count() as u64, before.seq);
+    }
+
+    /// The records of a query, in their order, once all that was appended before is dealt with.
+    async fn records_of(&self, query: &str) -> Vec<Record> {
+        // What follows an intent of the same batch is written after the batch; a second append waits for that too.
+        for _ in 0..2 {
+            self.log.append(intent("after", "ann")).await.unwrap();
+        }
+        let records = self.log.records().unwrap().map(Result::unwrap);
+        records
+            .filter(|record| match &record.entry {
+                Entry::Intent(intent) => intent.query == query,
+                Entry::Completion(completion) => completion.query == query,
+                Entry::Closing(closing) => closing.query == query,
+                _ => false,
+            })
+            .collect()
+    }
+
+    /// The query has an intent and, after it, a completion of it.
+    async fn assert_completed(&self, query: &str) {
+        let records = self.records_of(query).await;
+        let [intent, completion] = records.as_slice() else { panic!("{records:#?}") };
+        assert!(matches!(intent.entry, Entry::Intent(_)) && completion.seq > intent.seq, "{records:#?}");
+        let Entry::Completion(completion) = &completion.entry else { panic!("{records:#?}") };
+        assert_eq!(completion.intent_seq, intent.seq);
     }
 
     /// How many records there are when the log is opened anew, the new start not counted.
@@ -213,4 +240,107 @@ async fn the_refusal_says_nothing_of_the_disk() {
     let refused = fixture.log.append(intent("q", "ann")).await.unwrap_err();
     assert!(!refused.to_string().contains("sync") && !refused.to_string().contains("error 5"), "{refused}");
     assert!(refused.chain().contains("os error 5"), "the log keeps the cause: {}", refused.chain());
+}
+
+#[tokio::test]
+async fn a_completion_that_a_full_disk_refuses_is_written_with_what_comes_next() {
+    for segment_bytes in [1, 4_096] {
+        let fixture = Fixture::new(|options| options.segment_bytes = segment_bytes).await;
+        let (ending, lasting) = fixture.log.begin(intent_of("q", asker("ann"))).unwrap();
+        lasting.await.unwrap();
+        fixture.set(Fault::ReadOnly);
+        ending.append(None, completion_of("q"));
+        fixture.refuses().await;
+        fixture.refuses().await;
+        fixture.set(Fault::None);
+        fixture.assert_completed("q").await;
+        assert_eq!(fixture.reopened(), 6, "start, before, q twice, after twice");
+    }
+}
+
+#[tokio::test]
+async fn a_completion_that_was_refused_is_written_when_the_log_is_closed() {
+    let fixture = Fixture::new(|_| ()).await;
+    let (ending, lasting) = fixture.log.begin(intent_of("q", asker("ann"))).unwrap();
+    lasting.await.unwrap();
+    fixture.set(Fault::Full(0));
+    ending.append(None, completion_of("q"));
+    fixture.refuses().await;
+    fixture.set(Fault::None);
+    assert_eq!(fixture.reopened(), 4, "start, before, q twice");
+}
+
+/// The statement was cancelled, or its time was over, while the disk took its time.
+#[tokio::test]
+async fn an_intent_that_nobody_waits_for_any_more_is_completed() {
+    let fixture = Fixture::new(|_| ()).await;
+    fixture.set(Fault::Slow(Duration::from_millis(50)));
+    let (ending, lasting) = fixture.log.begin(intent_of("q", asker("ann"))).unwrap();
+    drop(lasting);
+    ending.append(None, completion_of("q"));
+    fixture.assert_completed("q").await;
+}
+
+#[tokio::test]
+async fn an_intent_that_is_not_written_has_no_completion() {
+    let fixture = Fixture::new(|_| ()).await;
+    fixture.set(Fault::Full(1));
+    let (ending, lasting) = fixture.log.begin(intent_of("q", asker("ann"))).unwrap();
+    assert_eq!(lasting.await.unwrap_err().code(), Code::Audit);
+    ending.append(None, completion_of("q"));
+    fixture.set(Fault::None);
+    assert_eq!(fixture.records_of("q").await, []);
+}
+
+#[tokio::test]
+async fn the_end_of_a_statement_has_its_place_in_a_full_queue() {
+    let fixture = Fixture::new(|options| options.queue_max = 4).await;
+    let (ending, lasting) = fixture.log.begin(intent_of("q", asker("ann"))).unwrap();
+    lasting.await.unwrap();
+    fixture.set(Fault::Slow(Duration::from_millis(300)));
+    let waiting: Vec<_> = (0..20).map(|number| fixture.log.append(intent(&number.to_string(), "ann"))).collect();
+    ending.append(None, completion_of("q"));
+    let mut refused = 0;
+    for append in waiting {
+        refused += u64::from(append.await.is_err());
+    }
+    assert!(refused >= 1, "the queue was full");
+    fixture.set(Fault::None);
+    fixture.assert_completed("q").await;
+}
+
+#[tokio::test]
+async fn a_closing_record_is_kept_with_its_completion() {
+    let fixture = Fixture::new(|_| ()).await;
+    let (ending, lasting) = fixture.log.begin(intent_of("q", asker("ann"))).unwrap();
+    lasting.await.unwrap();
+    fixture.set(Fault::Full(0));
+    let Entry::Closing(closing) = closing("g-1") else { panic!() };
+    ending.append(Some(closing), completion_of("q"));
+    fixture.refuses().await;
+    fixture.set(Fault::None);
+    let records = fixture.records_of("q").await;
+    assert!(
+        matches!(records.as_slice(), [_, closing, completion]
+        if matches!(closing.entry, Entry::Closing(_)) && matches!(completion.entry, Entry::Completion(_))),
+        "{records:#?}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_owed_is_refused_now_and_written_later() {
+    let fixture = Fixture::new(|_| ()).await;
+    fixture.set(Fault::Full(0));
+    assert_eq!(fixture.log.append_owed(closing("g-1")).await.unwrap_err().code(), Code::Audit);
+    fixture.set(Fault::None);
+    assert_eq!(fixture.records_of("q").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_log_is_closed_while_a_statement_has_not_ended() {
+    let fixture = Fixture::new(|_| ()).await;
+    let (ending, lasting) = fixture.log.begin(intent_of("q", asker("ann"))).unwrap();
+    lasting.await.unwrap();
+    assert_eq!(fixture.reopened(), 3);
+    ending.append(None, completion_of("q"));
 }

@@ -32,13 +32,17 @@ pub(super) fn asker(subject: &str) -> Asker {
 }
 
 pub(super) fn intent(query: &str, subject: &str) -> Entry {
+    Entry::Intent(intent_of(query, asker(subject)))
+}
+
+pub(super) fn intent_of(query: &str, asker: Asker) -> Intent {
     let column = |name: &str| vec![name.to_string()];
     let (table, selected, used, read_by_policy) =
-        ("ontime.flights".to_string(), column("dest"), column("origin"), vec![]);
-    Entry::Intent(Intent {
+        ("ontime.flights".to_string(), column("dest"), column("origin"), column("carrier"));
+    Intent {
         query: query.to_string(),
         fragment: 1,
-        asker: asker(subject),
+        asker,
         grants: vec!["g-0001".to_string(), "g-0002".to_string()],
         policy_version: 7,
         statement: "SELECT dest FROM ontime.flights WHERE origin = 'h:0123456789abcdef'".to_string(),
@@ -50,20 +54,17 @@ pub(super) fn intent(query: &str, subject: &str) -> Entry {
         }],
         tables: vec![TableUse { table, selected, used, read_by_policy }],
         level: None,
-    })
+    }
 }
 
 pub(super) fn completion(intent_seq: u64, query: &str) -> Entry {
+    Entry::Completion(Completion { intent_seq, ..completion_of(query) })
+}
+
+/// As a statement gives it: the writer fills the intent's number in.
+pub(super) fn completion_of(query: &str) -> Completion {
     let (rows, bytes, outcome, elapsed_ms) = (3, 120, Outcome::Finished, 15);
-    Entry::Completion(Completion {
-        intent_seq,
-        query: query.to_string(),
-        fragment: 1,
-        rows,
-        bytes,
-        outcome,
-        elapsed_ms,
-    })
+    Completion { intent_seq: 0, query: query.to_string(), fragment: 1, rows, bytes, outcome, elapsed_ms }
 }
 
 pub(super) fn refusal(query: &str, subject: &str) -> Entry {
