@@ -180,16 +180,17 @@ pub struct Refusal {
     pub code: String,
 }
 
-/// A statement that changed the policy.
+/// A change of the policy, durable before it is in force. What was recorded and then could not be put in force has its
+/// version recorded again by the next change: of two with one version the later counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// Who changed it.
+    /// Who changed it; `(files)` for a directory of policies.
     pub author: String,
     /// The version that the change made.
     pub version: u64,
-    /// The statement.
+    /// The statement as its author wrote it, with its literals; of a directory the names of its files and their digest.
     pub statement: String,
-    /// The statement that undoes it.
+    /// The statement that undoes it; empty for a directory.
     pub inverse: String,
 }
 

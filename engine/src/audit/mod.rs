@@ -9,7 +9,8 @@
 //!
 //! **Invariant:** an append that succeeds is on the disk; whatever goes wrong before is an error, and nothing leaves.
 //! **Invariant:** an intent that is on the disk is completed there, unless the site ends first, which its next start says.
-//! **Invariant:** no literal of a statement stands in a record.
+//! **Invariant:** no literal of a query stands in a record. A change of policy stands there as its author wrote it,
+//! literals of row filters and masks too: policy is no query, and an auditor has to read what was in force.
 
 mod disk;
 pub mod ending;

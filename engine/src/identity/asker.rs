@@ -122,13 +122,18 @@ impl Asker {
     /// The name by which everything is recorded and sealed. Two askers who are not the same have different ones: an
     /// issuer's name has a colon and neither `@` nor a space, and a local user's name no colon and no ` via `.
     pub fn label(&self) -> String {
-        let name = match &self.issuer {
-            Issuer::UsersFile => self.subject.name.clone(),
-            Issuer::Token { name, .. } => format!("{}@{name}", self.subject.name),
-        };
+        let name = self.name_by_issuer();
         match &self.came {
             Came::Through(coordinator) => format!("{name}{VIA}{coordinator}"),
             Came::Directly | Came::AsPeer => name,
+        }
+    }
+
+    /// The name, and whose word it is by where that is an issuer of tokens.
+    pub fn name_by_issuer(&self) -> String {
+        match &self.issuer {
+            Issuer::UsersFile => self.subject.name.clone(),
+            Issuer::Token { name, .. } => format!("{}@{name}", self.subject.name),
         }
     }
 

@@ -85,11 +85,12 @@ impl Site {
         let limits = config.node.limits.clone();
         let queries = Queries::new(limits.running_queries_max, limits.recent_queries_max);
         let sources = tables.sources().clone();
-        let policies = Policies::open(config, tables).await?;
-        let control = match policies.enforcement() {
+        let audit = match config.policy.enforcement {
             Enforcement::Off => None,
-            Enforcement::On => Some(Control::open(config, policies, &queries).await?),
+            Enforcement::On => Some(open_audit(config).await?),
         };
+        let policies = Policies::open(config, tables, audit.clone()).await?;
+        let control = audit.map(|audit| Control::new(policies, audit, &queries)).transpose()?;
         Ok(Self {
             name: config.node.name.as_str().to_string(),
             default_schema: config.sources.first().map_or_else(String::new, |source| source.name.as_str().to_string()),
@@ -142,19 +143,22 @@ impl Site {
 }
 
 impl Control {
-    async fn open(config: &SiteConfig, policies: Arc<Policies>, queries: &Arc<Queries>) -> Result<Self> {
-        let state = config.node.state.clone();
-        let (name, limits) = (config.node.name.as_str().to_string(), config.node.limits.clone());
-        let opened = tokio::task::spawn_blocking(move || {
-            let key = AuditKey::load_or_create(&state.join(audit::KEY_FILE))?;
-            AuditLog::open(&state.join(audit::DIRECTORY), AuditOptions::new(&name, key, &limits))
-        });
-        let audit = opened.await.map_err(EngineError::internal)??;
+    fn new(policies: Arc<Policies>, audit: Arc<AuditLog>, queries: &Arc<Queries>) -> Result<Self> {
         let mut version_key = [0; 32];
         getrandom::fill(&mut version_key).map_err(EngineError::internal)?;
         let watch = SpawnedTask::spawn(watch_warrants(Arc::clone(queries), Arc::clone(&policies)));
         Ok(Self { policies, audit, version_key, _watch: watch })
     }
+}
+
+async fn open_audit(config: &SiteConfig) -> Result<Arc<AuditLog>> {
+    let state = config.node.state.clone();
+    let (name, limits) = (config.node.name.as_str().to_string(), config.node.limits.clone());
+    let opened = tokio::task::spawn_blocking(move || {
+        let key = AuditKey::load_or_create(&state.join(audit::KEY_FILE))?;
+        AuditLog::open(&state.join(audit::DIRECTORY), AuditOptions::new(&name, key, &limits))
+    });
+    opened.await.map_err(EngineError::internal)?
 }
 
 /// Stops statements whose right has lapsed: at each change of policy at once, and else every half second.

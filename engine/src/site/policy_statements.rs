@@ -8,7 +8,6 @@ use policy::statement::Statement;
 
 use super::Site;
 use super::policies::Policies;
-use crate::audit::entry::{Change as RecordedChange, Entry};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::door::Description;
 use crate::identity::Asker;
@@ -55,27 +54,16 @@ impl Site {
         })
     }
 
-    /// Carries a statement out; a change is recorded before it is answered.
+    /// Carries a statement out; a change is recorded before it is in force.
     ///
     /// # Errors
-    /// As the statement deserves; `AUDIT` when a change is in force and could not be recorded.
+    /// As the statement deserves.
     pub(super) async fn run_policy_statement(
         &self,
         asker: &Asker,
         statement: &Statement,
     ) -> Result<SendableRecordBatchStream> {
-        let author = &asker.subject.name;
-        let listing = self.policies()?.execute(statement, author).await?;
-        if let (Statement::Change(_), Some(row), Some(audit)) = (statement, listing.rows.first(), self.audit()) {
-            let cell = |index: usize| row.get(index).cloned().flatten().unwrap_or_default();
-            let change = RecordedChange {
-                author: author.clone(),
-                version: cell(0).parse().unwrap_or_default(),
-                statement: cell(1),
-                inverse: cell(2),
-            };
-            audit.append(Entry::Change(change)).await?;
-        }
+        let listing = self.policies()?.execute(statement, &asker.name_by_issuer()).await?;
         texts(&listing.columns, listing.rows)
     }
 }

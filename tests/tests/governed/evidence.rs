@@ -239,14 +239,24 @@ async fn a109_what_cannot_be_recorded_is_not_answered() {
         assert_refused(client, COUNT_ORDERS, "AUDIT").await;
     }
     assert_refused(&clients[1], "SELECT nonsuch FROM trade.orders", "AUDIT").await;
+    // A change is not in force before it is recorded; what only takes rights away does not wait.
     let admin = cluster.user_of_site("admin", "north").await;
-    let _ = refusal(&admin, "CREATE PURPOSE other").await;
+    assert_refused(&admin, "CREATE PURPOSE other", "AUDIT").await;
+    let revoked = refusal(&admin, "REVOKE GRANT 'orders'").await;
+    assert!(revoked.starts_with("AUDIT: the change is in force"), "{revoked}");
 
     // With the directory back the site serves again, at the latest when it is started again, and the chain is whole.
     fs::rename(&aside, &directory).unwrap();
     cluster.kill_site("north");
     cluster.restart_site("north");
     let ana = cluster.user_of_site("ana", "north").await;
+    assert_refused(&ana, ASKED, "NOT_FOUND").await;
+    cluster
+        .write_policy(
+            "north",
+            "CREATE PURPOSE other; GRANT SELECT ON TABLE trade.orders TO ROLE analyst FOR PURPOSE care",
+        )
+        .await;
     assert_eq!(rows(&ana.query(ASKED).await.unwrap()), 40);
     let verified = audit(&["verify"], &cluster.state_of("north"));
     assert!(verified.status.success(), "{}", told(&verified));

@@ -13,6 +13,7 @@ use policy::set::{Baselines, Catalog, Made, PolicySet};
 use policy::statement::{Change, Show, Statement};
 use policy::time::Instant;
 
+use super::record::Reach;
 use super::store::{Entry, Kept, StoreError};
 use super::tables::TableSnapshot;
 use super::{Current, Policies, blocking, files};
@@ -30,7 +31,8 @@ impl Policies {
     ///
     /// # Errors
     /// `SYNTAX`, `NOT_FOUND` or `STATEMENT` for a change that is refused, as a sentence for its author; `POLICY` when
-    /// the site cannot read or write its state.
+    /// the site cannot read or write its state; `AUDIT` when a change cannot be recorded, with a sentence of its own when
+    /// it is in force all the same, because it only takes rights away.
     ///
     /// # Cancellation
     /// A change that was begun is finished, and is in force, whether or not somebody waits for the answer.
@@ -52,6 +54,7 @@ impl Policies {
         let mut turn = self.turn.lock();
         let before = self.current();
         let made = Made { author: author.to_string(), at: self.now() };
+        let reach = Reach::of(change, &before.set);
         let applied = before.readable()?.apply(change, &made, tables).map_err(refused)?;
         let entry = Entry {
             version: applied.set.version,
@@ -60,19 +63,38 @@ impl Policies {
             statement: applied.change.to_string(),
             inverse: applied.inverse.to_string(),
         };
-        self.put_in_force(&entry, Kept { set: applied.set, files: None }, &Baselines::default())?;
+        let recorded =
+            self.put_in_force(&entry, Kept { set: applied.set, files: None }, &Baselines::default(), reach)?;
         *turn = None;
+        recorded?;
         let notes = (!applied.notes.is_empty()).then(|| applied.notes.join("\n"));
         let row = vec![Some(entry.version.to_string()), Some(entry.statement), Some(entry.inverse), notes];
         Ok(Listing { columns: CHANGE.to_vec(), rows: vec![row] })
     }
 
-    /// Writes the next version down, and only then lets it be in force. The caller holds the turn.
-    pub(super) fn put_in_force(&self, entry: &Entry, next: Kept, baselines: &Baselines) -> Result<()> {
-        self.store()?.commit(entry, &next, baselines).map_err(unwritten)?;
+    /// Records the next version and writes it down, and only then lets it be in force. The caller holds the turn.
+    ///
+    /// # Errors
+    /// Why it is not in force; and, in the answer, why it is in force and not recorded yet.
+    pub(super) fn put_in_force(
+        &self,
+        entry: &Entry,
+        next: Kept,
+        baselines: &Baselines,
+        reach: Reach,
+    ) -> Result<Result<()>> {
+        let mut recorded = Ok(());
+        let record = || match self.record(entry, next.files.as_deref(), reach) {
+            Err(unrecorded) if reach == Reach::OnlyLess => {
+                recorded = Err(unrecorded);
+                Ok(())
+            }
+            other => other,
+        };
+        self.store()?.commit(entry, &next, baselines, record).map_err(unwritten)?;
         self.current.send_replace(Arc::new(Current { set: Arc::new(next.set), unreadable: None }));
         tracing::info!(site = self.site, version = entry.version, author = entry.author, "policy has changed");
-        Ok(())
+        Ok(recorded)
     }
 
     fn show(&self, show: &Show, tables: &TableSnapshot) -> Result<Listing> {
@@ -178,6 +200,9 @@ fn refused(error: PolicyError) -> EngineError {
 }
 
 fn unwritten(error: StoreError) -> EngineError {
+    if let StoreError::Unrecorded(error) = error {
+        return error;
+    }
     EngineError::new(Code::Policy, "the change could not be written to the disk and is not in force; the log says more")
         .caused_by(error)
 }

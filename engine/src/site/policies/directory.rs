@@ -11,6 +11,7 @@ use policy::set::{Baselines, Made, PolicySet};
 
 use super::change::unreadable;
 use super::files::{Glance, PolicyFile, as_files, digest, glance, line, read};
+use super::record::Reach;
 use super::store::{Entry, Kept};
 use super::tables::TableSnapshot;
 use super::{Policies, blocking};
@@ -151,8 +152,15 @@ impl Policies {
             inverse: String::new(),
         };
         let baselines = Baselines::of(&set);
-        let next = Kept { set, files: Some(digest.clone()) };
-        self.put_in_force(&entry, next, &baselines).map_err(|error| error.to_string())?;
+        let next = Kept { set: set.clone(), files: Some(digest.clone()) };
+        let in_force = self.put_in_force(&entry, next, &baselines, Reach::PerhapsMore).flatten();
+        if let Err(error) = in_force {
+            if self.take_away(&set) {
+                // The files of before are not in force any more: put back, they are a new version.
+                *turn = None;
+            }
+            return Err(error.chain());
+        }
         *turn = Some(digest);
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! change     one statement → one version, durable before it is answered; or what is in force, told
 //! directory  files → one version, or the last good one as long as they are wrong
 //!   └─ files  a directory, read whole and at rest
+//! record     a change in the site's record, before it is in force
 //! clock      time that does not go back
 //! usage      LIMIT … PER DAY
 //! store      the SQLite file under all of it
@@ -12,12 +13,16 @@
 //!
 //! **Invariant:** what is in force was written to the disk before, and a restart brings exactly that back.
 //!
+//! **Invariant:** what gives anybody more is in force only when the site's record has it. What only takes rights away is in
+//! force all the same, and is owed to the record.
+//!
 //! **Invariant:** what cannot be read permits nothing (P4): [`Current::set`] is then the empty set.
 
 mod change;
 mod clock;
 mod directory;
 pub mod files;
+mod record;
 mod store;
 pub mod tables;
 #[cfg(test)]
@@ -40,6 +45,7 @@ use self::directory::Watch;
 use self::store::{FILE, Kept, Store, StoreError};
 use self::tables::SiteTables;
 use self::usage::Usage;
+use crate::audit::AuditLog;
 use crate::config::{Enforcement, PolicyConfig, SiteConfig};
 use crate::error::{Code, EngineError, Result};
 use crate::identity::Asker;
@@ -62,6 +68,8 @@ pub struct Policies {
     tables: SiteTables,
     /// Missing when the file cannot be used; then nothing is permitted and nothing can be changed.
     store: Option<Store>,
+    /// Where changes are recorded; missing where nothing is enforced.
+    audit: Option<Arc<AuditLog>>,
     clock: SiteClock,
     usage: Usage,
     current: watch::Sender<Arc<Current>>,
@@ -100,20 +108,25 @@ impl Current {
 }
 
 impl Policies {
-    /// Opens what the site keeps in its state directory. State that cannot be read is no error: the site then runs and
-    /// permits nothing.
+    /// Opens what the site keeps in its state directory; changes are recorded in `audit`. State that cannot be read is no
+    /// error: the site then runs and permits nothing.
     ///
     /// # Errors
     /// `INTERNAL` when there are no threads.
-    pub async fn open(config: &SiteConfig, tables: SiteTables) -> Result<Arc<Self>> {
-        Self::open_with_clock(config, tables, machine_clock()).await
+    pub async fn open(config: &SiteConfig, tables: SiteTables, audit: Option<Arc<AuditLog>>) -> Result<Arc<Self>> {
+        Self::open_with_clock(config, tables, audit, machine_clock()).await
     }
 
     /// The same, by another clock than the machine's.
     ///
     /// # Errors
     /// As [`Policies::open`].
-    pub async fn open_with_clock(config: &SiteConfig, tables: SiteTables, read: ReadClock) -> Result<Arc<Self>> {
+    pub async fn open_with_clock(
+        config: &SiteConfig,
+        tables: SiteTables,
+        audit: Option<Arc<AuditLog>>,
+        read: ReadClock,
+    ) -> Result<Arc<Self>> {
         warn(config);
         let state = config.node.state.clone();
         let opened = blocking(move || Opened::new(&state, read)).await?;
@@ -125,6 +138,7 @@ impl Policies {
             keys: config.pseudonyms.clone(),
             tables,
             store,
+            audit,
             clock,
             usage,
             current: watch::Sender::new(Arc::new(Current { set: Arc::new(kept.set), unreadable })),

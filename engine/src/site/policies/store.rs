@@ -11,6 +11,8 @@ use policy::set::{Baselines, PolicySet};
 use policy::time::Instant;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
+use crate::error::EngineError;
+
 /// The name of the file in the node's state directory.
 pub(super) const FILE: &str = "node.sqlite";
 /// Another process at the same file (a backup) is waited for.
@@ -43,6 +45,9 @@ pub(super) enum StoreError {
     /// The file holds something that this release cannot read.
     #[error("{0}")]
     Content(String),
+    /// The change cannot be recorded.
+    #[error(transparent)]
+    Unrecorded(EngineError),
     /// The directory of the file cannot be made.
     #[error("the state directory cannot be made: {0}")]
     Directory(#[from] std::io::Error),
@@ -135,8 +140,15 @@ impl Store {
         Ok(entries.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Writes one change: the history's next row, what is in force now, and the time. All of it or nothing.
-    pub(super) fn commit(&self, entry: &Entry, now: &Kept, baselines: &Baselines) -> Result<()> {
+    /// Writes one change: the history's next row, what is in force now, and the time. All of it or nothing. When all is
+    /// ready to be kept, `record` has the last word.
+    pub(super) fn commit(
+        &self,
+        entry: &Entry,
+        now: &Kept,
+        baselines: &Baselines,
+        record: impl FnOnce() -> Result<(), EngineError>,
+    ) -> Result<()> {
         let json = serde_json::to_string(&now.set).map_err(unreadable)?;
         let version = integer(entry.version)?;
         let mut connection = self.connection.lock();
@@ -155,6 +167,7 @@ impl Store {
             transaction.execute(sql, params![grant, serde_json::to_string(columns).map_err(unreadable)?])?;
         }
         write_floor(&transaction, entry.at)?;
+        record().map_err(StoreError::Unrecorded)?;
         Ok(transaction.commit()?)
     }
 
@@ -284,8 +297,8 @@ mod tests {
             let store = Store::open(directory.path()).unwrap();
             assert_eq!(store.kept().unwrap().set, PolicySet::default());
             assert_eq!(store.floor().unwrap(), None);
-            store.commit(&entry(1), &kept(1), &Baselines::default()).unwrap();
-            store.commit(&entry(2), &Kept { files: Some("digest".into()), ..kept(2) }, &baselines).unwrap();
+            store.commit(&entry(1), &kept(1), &Baselines::default(), || Ok(())).unwrap();
+            store.commit(&entry(2), &Kept { files: Some("digest".into()), ..kept(2) }, &baselines, || Ok(())).unwrap();
             store.write(Instant(5_000), std::slice::from_ref(&used)).unwrap();
             store.write(Instant(4_000), &[]).unwrap();
         }
@@ -303,8 +316,8 @@ mod tests {
     fn a_version_is_written_once() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
-        store.commit(&entry(1), &kept(1), &Baselines::default()).unwrap();
-        store.commit(&entry(1), &kept(1), &Baselines::default()).unwrap_err();
+        store.commit(&entry(1), &kept(1), &Baselines::default(), || Ok(())).unwrap();
+        store.commit(&entry(1), &kept(1), &Baselines::default(), || Ok(())).unwrap_err();
         assert_eq!(store.history().unwrap().len(), 1, "a change that fails leaves nothing");
     }
 

@@ -9,7 +9,9 @@ use policy::statement::Statement;
 use policy::subject::Subject;
 
 use super::*;
-use crate::config::load_site;
+use crate::audit::entry::{Change as RecordedChange, Entry as Recorded};
+use crate::audit::{AuditKey, AuditOptions};
+use crate::config::{Limits, load_site};
 
 const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 /// 2026-01-01T00:00:00Z
@@ -46,11 +48,22 @@ impl Place {
     }
 
     async fn open(&self, policy: &str) -> Arc<Policies> {
+        self.open_with(policy, None).await
+    }
+
+    /// A record of which every entry needs a file of its own, so that it fails when its directory is gone.
+    fn record(&self) -> Arc<AuditLog> {
+        let key = AuditKey::load_or_create(&self.path("audit.key")).unwrap();
+        let options = AuditOptions { segment_bytes: 1, ..AuditOptions::new("north", key, &Limits::default()) };
+        AuditLog::open(&self.path("audit"), options).unwrap()
+    }
+
+    async fn open_with(&self, policy: &str, audit: Option<Arc<AuditLog>>) -> Arc<Policies> {
         let config = self.config(policy);
         let tables = SiteTables::open(&config).await.unwrap();
         let hands = Arc::clone(&self.hands);
         let read: ReadClock = Arc::new(move || Instant(hands.load(Ordering::Relaxed)));
-        Policies::open_with_clock(&config, tables, read).await.unwrap()
+        Policies::open_with_clock(&config, tables, audit, read).await.unwrap()
     }
 
     /// A site whose policy lies in `policies/`, with one good file.
@@ -395,4 +408,81 @@ async fn an_administrator_comes_to_this_door() {
     assert!(!policies.is_administrator(&Asker::user(subject("analyst"))));
     assert!(!policies.is_administrator(&Asker { came: Came::Through("coordinator".into()), ..admin.clone() }));
     assert!(!policies.is_administrator(&Asker { came: Came::AsPeer, ..admin }));
+}
+
+/// The changes that the record has.
+fn recorded(audit: &AuditLog) -> Vec<RecordedChange> {
+    let records = audit.records().unwrap().map(Result::unwrap);
+    let change = |entry| if let Recorded::Change(change) = entry { Some(change) } else { None };
+    records.filter_map(|record| change(record.entry)).collect()
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_not_in_force_but_for_what_takes_rights_away() {
+    let place = Place::new();
+    let audit = place.record();
+    let policies = place.open_with("", Some(Arc::clone(&audit))).await;
+    run(&policies, "CREATE PURPOSE research").await.unwrap();
+    run(&policies, "GRANT SELECT ON SCHEMA civil TO ALL FOR PURPOSE research WITH (id = 'g-1')").await.unwrap();
+    let before = policies.current();
+    fs::rename(place.path("audit"), place.path("aside")).unwrap();
+    for more in ["CREATE PURPOSE other", "VALID ALWAYS", "DROP PURPOSE nosuch"] {
+        let refused = run(&policies, more).await.unwrap_err();
+        assert_eq!(refused.code() == Code::Audit, more != "DROP PURPOSE nosuch", "{more}: {refused}");
+        assert_eq!(policies.current().set, before.set, "{more}");
+    }
+    assert_eq!(run(&policies, "SHOW POLICY HISTORY").await.unwrap().rows.len(), 2);
+    let told = run(&policies, "REVOKE GRANT 'g-1'").await.unwrap_err();
+    assert!(told.code() == Code::Audit && told.sentence().starts_with("the change is in force"), "{told}");
+    assert!(policies.current().set.grants.is_empty());
+    assert_eq!(recorded_versions(&place.path("aside")), [1, 2]);
+
+    fs::rename(place.path("aside"), place.path("audit")).unwrap();
+    run(&policies, "CREATE PURPOSE other").await.unwrap();
+    let changes = recorded(&audit);
+    assert_eq!(changes.iter().map(|change| change.version).collect::<Vec<_>>(), [1, 2, 3, 4], "{changes:?}");
+    assert_eq!(changes[2].statement, "REVOKE GRANT 'g-1'");
+    let set = Arc::clone(&policies.current().set);
+    drop(policies);
+    assert_eq!(place.open("").await.current().set, set, "the revocation is there after a restart");
+}
+
+/// Read from the files while they are where their writer does not find them.
+fn recorded_versions(directory: &std::path::Path) -> Vec<u64> {
+    let files = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
+    let texts = files.filter(|file| file.extension().is_some_and(|one| one == "jsonl")).map(fs::read_to_string);
+    let text: String = texts.map(Result::unwrap).collect();
+    let records = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut versions: Vec<_> =
+        records.filter(|record| record["kind"] == "change").map(|record| record["version"].as_u64().unwrap()).collect();
+    versions.sort_unstable();
+    versions
+}
+
+#[tokio::test]
+async fn files_are_recorded_before_they_are_in_force() {
+    let place = Place::new();
+    let audit = place.record();
+    fs::create_dir_all(place.path("policies")).unwrap();
+    fs::write(place.path("policies/a.sql"), GOOD).unwrap();
+    let policies = place.open_with("directory = 'policies'", Some(Arc::clone(&audit))).await;
+    let changes = recorded(&audit);
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    assert_eq!((changes[0].author.as_str(), changes[0].version), ("(files)", 1));
+    assert!(changes[0].statement.starts_with("a.sql (BLAKE3 "), "{changes:?}");
+
+    fs::rename(place.path("audit"), place.path("aside")).unwrap();
+    fs::write(place.path("policies/a.sql"), GOOD.replace("g-all", "g-new")).unwrap();
+    assert!(place.look(&policies).await.is_some(), "it cannot be recorded");
+    let set = Arc::clone(&policies.current().set);
+    assert_eq!((set.version, set.grants.len()), (1, 0), "what they take away is gone, what they give is not there");
+
+    // The files of before, put back, are a version of their own.
+    fs::rename(place.path("aside"), place.path("audit")).unwrap();
+    fs::write(place.path("policies/a.sql"), GOOD).unwrap();
+    assert_eq!(place.look(&policies).await, None);
+    assert!(policies.current().set.grants.contains_key("g-all"));
+    let changes = recorded(&audit);
+    let last = changes.last().unwrap();
+    assert_eq!((last.version, &last.statement), (policies.current().set.version, &changes[0].statement));
 }
