@@ -178,6 +178,10 @@ pub struct Refusal {
     pub statement: String,
     /// The code that the asker was told.
     pub code: String,
+    /// Refusals since the last record of one that were only counted: calls that nobody was believed for, beyond what is
+    /// recorded of them in a minute.
+    #[serde(default)]
+    pub only_counted: u64,
 }
 
 /// A change of the policy, durable before it is in force. What was recorded and then could not be put in force has its

@@ -106,7 +106,8 @@ pub(super) fn recent_fragments(directory: &Path, head: &Head, since: DateTime<Ut
 fn fragment_of(entry: Entry) -> Option<(String, u64)> {
     match entry {
         Entry::Intent(intent) => Some((intent.query, intent.fragment)),
-        Entry::Refusal(refusal) => Some((refusal.query, refusal.fragment)),
-        Entry::Completion(_) | Entry::Change(_) | Entry::Start(_) | Entry::Closing(_) => None,
+        // Whoever nobody is believed for says any number, and must not use up another's.
+        Entry::Refusal(refusal) if refusal.asker.subject.is_some() => Some((refusal.query, refusal.fragment)),
+        Entry::Refusal(_) | Entry::Completion(_) | Entry::Change(_) | Entry::Start(_) | Entry::Closing(_) => None,
     }
 }

@@ -109,6 +109,8 @@ limits! {
     audit_timeout_ms: u64 = 5_000, 10..=10 * MINUTE_MS;
     /// Audit records waiting to be written, the end of each running statement among them; one more is refused.
     audit_queue_max: usize = 10_000, 2..=MIB;
+    /// Refusals recorded in a minute of calls that nobody was believed for; more are only counted.
+    audit_strangers_per_minute: u64 = 60, 1..=MIB;
 }
 
 impl Limits {

@@ -9,9 +9,9 @@ use datafusion::common::ParamValues;
 use datafusion::physical_plan::SendableRecordBatchStream;
 
 use crate::catalog::view::{Directory, View};
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use crate::identity::Asker;
-use crate::session::queries::{Queries, QueryRecord};
+use crate::session::queries::{Queries, QueryId, QueryRecord};
 
 /// A statement and with what values.
 #[derive(Debug, Clone)]
@@ -59,6 +59,19 @@ pub struct ListedTable {
     pub comment: Option<String>,
 }
 
+/// What was not let in, and in whose name it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused<'a> {
+    /// Who asked: a coordinator in its own name where its word about a user was not believed; `None` where nobody was.
+    pub asker: Option<&'a Asker>,
+    /// The query's identity, which the asker is told.
+    pub query: &'a QueryId,
+    /// Which of the query's statements to this site it was; 0 from clients.
+    pub fragment: u64,
+    /// The statement; empty where the call was refused before anybody looked for one.
+    pub statement: &'a str,
+}
+
 /// A node's query engine. Every call is on behalf of a subject that the server has verified.
 #[async_trait]
 pub trait Door: Send + Sync + 'static {
@@ -73,6 +86,12 @@ pub trait Door: Send + Sync + 'static {
     /// # Errors
     /// As the statement deserves: `SYNTAX`, `TYPE`, `STATEMENT`, `NOT_FOUND`, ….
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description>;
+
+    /// Records that something was not let in, and tells what the asker is to be told: the error, or that it cannot be
+    /// recorded. Called for whatever is refused before the statement has its warrant, and for nothing else.
+    async fn refuse(&self, _refused: Refused<'_>, error: EngineError) -> EngineError {
+        error
+    }
 
     /// Runs a statement. The stream has the schema that [`Door::describe`] tells for it; it does no work before it is
     /// polled, and stops all work, here and at every site, when it is dropped. The record is ended by the caller.

@@ -20,12 +20,13 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use prost::Message;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::{Access, Caller};
-use crate::flight::door::Door;
+use crate::flight::door::{Door, Refused};
 use crate::flight::handle::Sealer;
 use crate::flight::headers;
 use crate::flight::metadata;
@@ -61,7 +62,35 @@ impl FlightServer {
     }
 
     async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
-        self.access.caller(request.metadata(), request.extensions()).await.map_err(|error| to_status(&error, None))
+        match self.access.caller(request.metadata(), request.extensions()).await {
+            Ok(caller) => Ok(caller),
+            Err(error) => Err(self.turn_away(error).await),
+        }
+    }
+
+    /// Refuses a call whose caller is not believed, or who asks for a purpose that they do not hold.
+    async fn turn_away(&self, error: EngineError) -> Status {
+        let query = QueryId::random();
+        let refused = Refused { asker: None, query: &query, fragment: 0, statement: "" };
+        to_status(&self.door.refuse(refused, error).await, Some(&query))
+    }
+
+    /// The caller of a statement, or of the view (`statement` is `None`): a peer as the user for whom it asks.
+    async fn admit(
+        &self,
+        caller: &Caller,
+        headers: &MetadataMap,
+        statement: Option<&str>,
+        query: &QueryId,
+    ) -> Result<Caller> {
+        match self.access.admit(caller, headers, statement) {
+            Ok(admitted) => Ok(admitted),
+            Err(error) => {
+                let (asker, fragment) = (Some(caller.asker.as_ref()), caller.fragment(headers));
+                let refused = Refused { asker, query, fragment, statement: statement.unwrap_or_default() };
+                Err(self.door.refuse(refused, error).await)
+            }
+        }
     }
 
     /// A user at this door; what coordinators may ask without one is answered before.
@@ -123,7 +152,10 @@ impl FlightService for FlightServer {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        let token = self.access.handshake(request.metadata()).await.map_err(tell)?;
+        let token = match self.access.handshake(request.metadata()).await {
+            Ok(token) => token,
+            Err(error) => return Err(self.turn_away(error).await),
+        };
         let bearer = format!("Bearer {token}").parse().map_err(|_| tell(EngineError::internal("an unusable token")))?;
         let payload = HandshakeResponse { protocol_version: 0, payload: token.into_bytes().into() };
         let mut response = Response::new(stream::once(async move { Ok(payload) }).boxed());
@@ -146,7 +178,7 @@ impl FlightService for FlightServer {
         let command = decode_command(&request.into_inner().cmd).map_err(tell)?;
         let schema = match metadata::schema(&command).map_err(tell)? {
             Some(schema) => schema,
-            None => self.statement_schema(&caller, &command).await.map_err(tell)?,
+            None => self.statement_schema(&caller, &command).await?,
         };
         Ok(numbered(SchemaResult { schema: encapsulated(&schema).map_err(tell)? }))
     }
@@ -172,8 +204,10 @@ impl FlightService for FlightServer {
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         let caller = self.caller(&request).await?;
         let (headers, _, action) = request.into_parts();
-        let results = self.act(&caller, &headers, action).await.map_err(tell)?;
-        Ok(numbered(stream::iter(results.into_iter().map(Ok)).boxed()))
+        let id = caller.query_id(&headers).unwrap_or_else(QueryId::random);
+        let results = self.act((&caller, &id), &headers, action).await;
+        let results = results.map_err(|error| to_status(&error, Some(&id)))?;
+        Ok(with_query_id(stream::iter(results.into_iter().map(Ok)).boxed(), &id))
     }
 
     async fn list_actions(&self, request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {

@@ -11,18 +11,16 @@ use parking_lot::Mutex;
 use policy::decision::{Decision, GrantedBy, Treatment};
 use policy::lineage::{Lineage, lineage};
 
+use super::Control;
 use super::policies::Policies;
 use super::statement::Bound;
-use super::{Control, Site};
 use crate::audit::Ending;
-use crate::audit::entry::{
-    Asker as RecordedAsker, Closing, Completion, Disclosure, Entry, Intent, Outcome, Refusal, TableUse,
-};
-use crate::error::{Code, EngineError, Result};
+use crate::audit::entry::{Asker as RecordedAsker, Closing, Completion, Disclosure, Intent, Outcome, TableUse};
+use crate::error::{Code, Result};
 use crate::flight::door::Question;
 use crate::identity::{Asker, Came, Issuer};
 use crate::sabotage::{self, thrown};
-use crate::session::queries::{Progress, QueryId, QueryRecord, Stop, Warrant};
+use crate::session::queries::{Progress, QueryRecord, Stop, Warrant};
 
 /// The right and the record of one running statement.
 #[derive(Debug)]
@@ -225,50 +223,20 @@ pub(super) fn form(decision: &Decision, column: &str) -> String {
     }
 }
 
-fn recorded(asker: &Asker) -> RecordedAsker {
+/// Who asks, as records name them. Of a coordinator in its own name it is said only that it came: nobody was believed.
+pub(super) fn recorded(asker: &Asker) -> RecordedAsker {
     RecordedAsker {
-        subject: Some(asker.subject.name.clone()),
+        subject: (!asker.is_peer()).then(|| asker.subject.name.clone()),
         organisation: asker.subject.organisation.clone(),
         actor: match &asker.came {
             Came::Through(coordinator) => Some(coordinator.clone()),
-            Came::Directly | Came::AsPeer => None,
+            Came::AsPeer => Some(asker.subject.name.clone()),
+            Came::Directly => None,
         },
         issuer: match &asker.issuer {
             Issuer::Token { name, .. } => Some(name.clone()),
             Issuer::UsersFile => None,
         },
         purpose: asker.purpose.clone(),
-    }
-}
-
-impl Site {
-    /// Records that a statement was not let in, and gives its error back; when that cannot be recorded, the error is
-    /// that.
-    pub(super) async fn refuse(
-        &self,
-        asker: &Asker,
-        (query, fragment): (&QueryId, u64),
-        statement: &str,
-        error: EngineError,
-    ) -> EngineError {
-        let Some(control) = &self.control else { return error };
-        if error.code() == Code::Audit {
-            return error;
-        }
-        let refusal = Refusal {
-            query: query.to_string(),
-            fragment,
-            asker: recorded(asker),
-            // Of a text that is no SQL nobody can say what of it is a literal.
-            statement: match error.code() {
-                Code::Syntax => control.audit.digest(statement),
-                _ => control.audit.template(statement),
-            },
-            code: error.code().name().to_string(),
-        };
-        match control.audit.append(Entry::Refusal(refusal)).await {
-            Ok(_) => error,
-            Err(unrecorded) => unrecorded,
-        }
     }
 }

@@ -5,6 +5,7 @@
 //!   └─ ruling        by what it is decided: the policies of one version, one moment
 //! statement          admit → bind → decide → check → plan: a question made ready to run, or refused
 //! evidence           the record of it: intent before, completion after; and the right by which it runs
+//! refusals           the record of what was not let in
 //! views              what an asker is told of the tables: for listings and for coordinators
 //! explain            EXPLAIN and EXPLAIN POLICY
 //! policy_statements  what administrators write and read
@@ -19,6 +20,7 @@ mod explain;
 mod names;
 pub mod policies;
 mod policy_statements;
+mod refusals;
 mod ruling;
 mod statement;
 mod system_tables;
@@ -37,17 +39,18 @@ use futures::future::join_all;
 
 use self::policies::Policies;
 use self::policies::tables::SiteTables;
+use self::refusals::Strangers;
 use self::statement::{Asked, Bound};
 use crate::audit::{self, AuditKey, AuditLog, AuditOptions};
 use crate::catalog::system;
 use crate::catalog::view::{Directory, DirectoryTable, View};
 use crate::config::{Enforcement, Limits, SiteConfig};
 use crate::error::{Code, EngineError, Result};
-use crate::flight::door::{Description, Door, ListedTable, Question};
+use crate::flight::door::{Description, Door, ListedTable, Question, Refused};
 use crate::identity::Asker;
 use crate::session::declared::describe_plan;
 use crate::session::options::base_state;
-use crate::session::queries::{Queries, QueryId, QueryRecord};
+use crate::session::queries::{Queries, QueryRecord};
 
 /// How often running statements are asked whether their right still stands.
 const WARRANT_CHECK: Duration = Duration::from_millis(500);
@@ -71,6 +74,7 @@ pub struct Site {
 struct Control {
     policies: Arc<Policies>,
     audit: Arc<AuditLog>,
+    strangers: Strangers,
     version_key: [u8; 32],
     _watch: SpawnedTask<()>,
 }
@@ -90,7 +94,7 @@ impl Site {
             Enforcement::On => Some(open_audit(config).await?),
         };
         let policies = Policies::open(config, tables, audit.clone()).await?;
-        let control = audit.map(|audit| Control::new(policies, audit, &queries)).transpose()?;
+        let control = audit.map(|audit| Control::new(policies, audit, &queries, &limits)).transpose()?;
         Ok(Self {
             name: config.node.name.as_str().to_string(),
             default_schema: config.sources.first().map_or_else(String::new, |source| source.name.as_str().to_string()),
@@ -143,11 +147,12 @@ impl Site {
 }
 
 impl Control {
-    fn new(policies: Arc<Policies>, audit: Arc<AuditLog>, queries: &Arc<Queries>) -> Result<Self> {
+    fn new(policies: Arc<Policies>, audit: Arc<AuditLog>, queries: &Arc<Queries>, limits: &Limits) -> Result<Self> {
         let mut version_key = [0; 32];
         getrandom::fill(&mut version_key).map_err(EngineError::internal)?;
         let watch = SpawnedTask::spawn(watch_warrants(Arc::clone(queries), Arc::clone(&policies)));
-        Ok(Self { policies, audit, version_key, _watch: watch })
+        let strangers = Strangers::new(limits.audit_strangers_per_minute);
+        Ok(Self { policies, audit, strangers, version_key, _watch: watch })
     }
 }
 
@@ -187,26 +192,20 @@ impl Door for Site {
     }
 
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {
-        let described = async {
-            match self.ask(asker, question).await? {
-                Asked::Rows(Bound { state, plan, .. }) => describe_plan(&state, &plan),
-                Asked::Explain(_) => Ok(Description::explanation()),
-                Asked::ExplainPolicy(_) => Ok(explain::policy_description()),
-                Asked::Policy(statement) => self.describe_policy_statement(asker, &statement).await,
-            }
-        };
-        match described.await {
-            Ok(description) => Ok(description),
-            Err(error) => Err(self.refuse(asker, (&QueryId::random(), 0), &question.sql, error).await),
+        match self.ask(asker, question).await? {
+            Asked::Rows(Bound { state, plan, .. }) => describe_plan(&state, &plan),
+            Asked::Explain(_) => Ok(Description::explanation()),
+            Asked::ExplainPolicy(_) => Ok(explain::policy_description()),
+            Asked::Policy(statement) => self.describe_policy_statement(asker, &statement).await,
         }
     }
 
+    async fn refuse(&self, refused: Refused<'_>, error: EngineError) -> EngineError {
+        self.record_refusal(refused, error).await
+    }
+
     async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream> {
-        let id = (record.id.clone(), question.fragment);
-        let ready = match self.ready(&record.asker, &question).await {
-            Ok(ready) => ready,
-            Err(error) => return Err(self.refuse(&record.asker, (&id.0, id.1), &question.sql, error).await),
-        };
+        let ready = self.ready(&record.asker, &question).await?;
         self.run(record, &question, ready).await
     }
 

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use arrow_flight::Ticket;
+use arrow_flight::sql::{ActionCreatePreparedStatementRequest, CommandStatementQuery, ProstMessageExt};
+use arrow_flight::{Action, FlightDescriptor, Ticket};
 use harness::cluster::binary::chancery;
 use harness::cluster::{Client, Cluster, Options, Written};
 use harness::edge::edge;
+use prost::Message;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
@@ -21,7 +23,7 @@ use super::{streams, table};
 const ASKED: &str = "SELECT id, note FROM north.trade.orders WHERE status = 'sent' AND id < 4711";
 
 /// The records of a site, in order, read from its files.
-fn records(state: &Path) -> Vec<Value> {
+pub(super) fn records(state: &Path) -> Vec<Value> {
     let mut files: Vec<PathBuf> = fs::read_dir(state.join("audit")).unwrap().map(|file| file.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
     files.sort();
@@ -31,7 +33,7 @@ fn records(state: &Path) -> Vec<Value> {
     whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn of_kind<'a>(records: &'a [Value], kind: &str) -> Vec<&'a Value> {
+pub(super) fn of_kind<'a>(records: &'a [Value], kind: &str) -> Vec<&'a Value> {
     records.iter().filter(|record| record["kind"] == kind).collect()
 }
 
@@ -48,6 +50,7 @@ async fn every_statement_has_an_intent_and_a_completion_or_a_refusal() {
     assert_refused(&ana_at_site, "DROP TABLE trade.orders", "STATEMENT").await;
     assert_refused(&ana_at_site, "SELECT 'canary-4712", "SYNTAX").await;
     assert_refused(&visitor, COUNT_ORDERS, "PURPOSE").await;
+    let told = told_refusals(&ana_at_site).await;
 
     let state = cluster.state_of("north");
     eventually(|| async {
@@ -89,7 +92,35 @@ async fn every_statement_has_an_intent_and_a_completion_or_a_refusal() {
     for code in ["NOT_FOUND", "STATEMENT", "SYNTAX", "PURPOSE"] {
         assert!(refusals.iter().any(|refusal| refusal["code"] == code), "{code}: {refusals:#?}");
     }
+    for id in told {
+        let of_id = refusals.iter().filter(|refusal| refusal["query"] == id.as_str()).count();
+        assert_eq!(of_id, 1, "{id} is told, and recorded so: {refusals:#?}");
+    }
     read_by(&cluster, &ana, &ana_at_site, &visitor).await;
+}
+
+/// The ids of what is refused, as a client is told them: planned, prepared, and asked at once.
+async fn told_refusals(client: &Client) -> [String; 3] {
+    let sql = "SELECT nonsuch FROM trade.orders".to_string();
+    let token = format!("Bearer {}", client.flight().token().unwrap());
+    let command = CommandStatementQuery { query: sql.clone(), transaction_id: None }.as_any().encode_to_vec();
+    let prepare = ActionCreatePreparedStatementRequest { query: sql, transaction_id: None }.as_any().encode_to_vec();
+    let mut client = client.flight();
+    let flight = client.inner_mut();
+    let info = flight.get_flight_info(bearing(&token, FlightDescriptor::new_cmd(command.clone()))).await.unwrap_err();
+    let action = Action { r#type: "CreatePreparedStatement".to_string(), body: prepare.into() };
+    let prepared = flight.do_action(bearing(&token, action)).await.unwrap_err();
+    let asked = flight.do_get(bearing(&token, Ticket { ticket: command.into() })).await.unwrap_err();
+    [info, prepared, asked].map(|refusal| {
+        assert!(refusal.message().starts_with("NOT_FOUND: "), "{refusal:?}");
+        refusal.metadata().get("x-chancery-query-id").expect("an identity").to_str().unwrap().to_string()
+    })
+}
+
+fn bearing<T>(token: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", token.parse().unwrap());
+    request
 }
 
 /// The auditor reads everything, at the site and through the coordinator, and that is recorded; others their own.

@@ -21,6 +21,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
+use super::evidence::{of_kind, records};
 use super::{COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, north, now_s, refusal, start, table};
 
 const ALL_ORDERS: &str = "SELECT id FROM north.trade.orders";
@@ -234,6 +235,17 @@ async fn a86_a_certificate_without_a_delegation_is_worth_nothing() {
     let outcome = impostor.ask("SHOW GRANTS", (&query, 2), Some(&header)).await;
     assert!(outcome.data == 0 && outcome.error.is_some(), "{outcome:?}");
 
+    // Each that came without a delegation that is believed is in the record: nobody by way of the coordinator.
+    let recorded = records(&cluster.state_of("north"));
+    let of_query = of_kind(&recorded, "refusal").into_iter().filter(|refusal| refusal["query"] == query.as_str());
+    let strangers: Vec<_> = of_query.filter(|refusal| refusal["code"] == "UNAUTHENTICATED").collect();
+    assert_eq!(strangers.len(), 10, "{strangers:#?}");
+    for refusal in strangers {
+        assert_eq!(refusal["asker"]["subject"], Value::Null);
+        assert_eq!(refusal["asker"]["actor"], "coordinator");
+        assert!(refusal["statement"].as_str().unwrap().starts_with("'h:"), "{refusal}: nobody read it");
+    }
+
     // A94: what is not asked on behalf of a user is refused, whatever call it is.
     let mut flight = impostor.flight.clone();
     let unknown = Action { r#type: "nonsuch".to_string(), body: Vec::new().into() };
@@ -255,6 +267,9 @@ async fn a93_a_delegation_is_accepted_once_and_also_after_a_restart() {
     for what in ["replayed", "replayed again"] {
         impostor.ask(ALL_ORDERS, (&query, 0), Some(&header)).await.assert_unauthenticated(what);
     }
+    let recorded = records(&cluster.state_of("north"));
+    let replayed = of_kind(&recorded, "refusal").into_iter().filter(|refusal| refusal["query"] == query.as_str());
+    assert_eq!(replayed.map(|refusal| &refusal["code"]).collect::<Vec<_>>(), ["UNAUTHENTICATED"; 2]);
     cluster.kill_site("north");
     cluster.restart_site("north");
     let impostor = Impostor::connect(&cluster).await;

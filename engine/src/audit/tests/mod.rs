@@ -74,6 +74,7 @@ pub(super) fn refusal(query: &str, subject: &str) -> Entry {
         asker: asker(subject),
         statement: "SELECT 'h:0123456789abcdef'".to_string(),
         code: "NOT_FOUND".to_string(),
+        only_counted: 0,
     })
 }
 

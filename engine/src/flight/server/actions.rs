@@ -14,6 +14,7 @@ use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
 use crate::flight::handle::Handle;
 use crate::flight::wire_types::wire_schema;
+use crate::session::queries::QueryId;
 
 const CREATE: &str = "CreatePreparedStatement";
 const CLOSE: &str = "ClosePreparedStatement";
@@ -38,26 +39,29 @@ pub(super) const LISTED: [(&str, &str); 7] = [
 const SESSION_CLOSED: [u8; 2] = [0x08, 0x01];
 
 impl FlightServer {
-    /// Carries out an action; its results are few and small.
+    /// Carries out an action, which is told by that identity; its results are few and small.
     pub(super) async fn act(
         &self,
-        caller: &Caller,
+        (caller, id): (&Caller, &QueryId),
         headers: &MetadataMap,
         action: Action,
     ) -> Result<Vec<arrow_flight::Result>> {
         if !caller.is_from_peer() {
-            return self.act_for_user(caller, action).await;
+            return self.act_for_user(caller, id, action).await;
         }
         match action.r#type.as_str() {
-            VIEW_ACTION => json(self.door.view(&self.access.admit(caller, headers, None)?.asker).await?),
+            VIEW_ACTION => json(self.door.view(&self.admit(caller, headers, None, id).await?.asker).await?),
             DIRECTORY_ACTION => json(self.door.directory().await?),
             _ => caller.clone().user().map(|_| Vec::new()),
         }
     }
 
-    async fn act_for_user(&self, caller: &Caller, action: Action) -> Result<Vec<arrow_flight::Result>> {
+    async fn act_for_user(&self, caller: &Caller, id: &QueryId, action: Action) -> Result<Vec<arrow_flight::Result>> {
         match action.r#type.as_str() {
-            CREATE => self.prepare(caller, &unpack::<ActionCreatePreparedStatementRequest>(&action.body)?.query).await,
+            CREATE => {
+                let request = unpack::<ActionCreatePreparedStatementRequest>(&action.body)?;
+                self.prepare(caller, id, &request.query).await
+            }
             CLOSE => {
                 unpack::<ActionClosePreparedStatementRequest>(&action.body)?;
                 Ok(Vec::new())
@@ -84,10 +88,10 @@ impl FlightServer {
         }
     }
 
-    async fn prepare(&self, caller: &Caller, sql: &str) -> Result<Vec<arrow_flight::Result>> {
+    async fn prepare(&self, caller: &Caller, id: &QueryId, sql: &str) -> Result<Vec<arrow_flight::Result>> {
         let handle = Handle::prepared(sql, None);
         let question = super::statements::question(&handle)?;
-        let description = self.describe(caller, question).await?;
+        let description = self.describe(caller, id, question).await?;
         let result = ActionCreatePreparedStatementResult {
             prepared_statement_handle: self.sealer.seal(&caller.asker.label(), &handle)?.into(),
             dataset_schema: encapsulated(&wire_schema(&description.schema))?,

@@ -18,7 +18,7 @@ use tonic::{Response, Status};
 use super::{Answers, FlightServer, flight_info, one_batch, purpose, tell, ticket_of, with_query_id};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
-use crate::flight::door::{Description, Question};
+use crate::flight::door::{Description, Question, Refused};
 use crate::flight::handle::Handle;
 use crate::flight::headers;
 use crate::flight::metadata;
@@ -51,24 +51,38 @@ impl FlightServer {
         descriptor: FlightDescriptor,
         execution: Handle,
     ) -> Result<FlightInfo> {
-        let description = self.describe(caller, question(&execution)?).await?;
+        let description = self.describe(caller, &execution.query_id(), question(&execution)?).await?;
         let sealed = self.sealer.seal(&caller.asker.label(), &execution)?;
         let ticket = ticket_of(&TicketStatementQuery { statement_handle: sealed.into() });
         flight_info(&wire_schema(&description.schema), descriptor, ticket)
     }
 
     /// The columns of a statement's answer.
-    pub(super) async fn statement_schema(&self, caller: &Caller, command: &Command) -> Result<SchemaRef> {
-        let handle = self.handle_of(caller, command)?;
-        let description = self.describe(caller, question(&handle)?).await?;
+    pub(super) async fn statement_schema(&self, caller: &Caller, command: &Command) -> Result<SchemaRef, Status> {
+        let handle = self.handle_of(caller, command).map_err(tell)?;
+        // Nothing runs under the handle: the identity is this call's.
+        let id = QueryId::random();
+        let failed = |error: EngineError| to_status(&error, Some(&id));
+        let description = self.describe(caller, &id, question(&handle).map_err(failed)?).await.map_err(failed)?;
         Ok(wire_schema(&description.schema))
     }
 
-    /// Plans a statement far enough to know its columns.
-    pub(super) async fn describe(&self, caller: &Caller, question: Question) -> Result<Description> {
+    /// Plans a statement far enough to know its columns; a refusal is recorded, and told, under that identity.
+    pub(super) async fn describe(&self, caller: &Caller, id: &QueryId, question: Question) -> Result<Description> {
         if Setting::read(&question.sql).is_some() {
             return Ok(Description { schema: purpose::schema(), parameters: Arc::new(Schema::empty()) });
         }
+        let sql = question.sql.clone();
+        match self.describe_within(caller, question).await {
+            Ok(description) => Ok(description),
+            Err(error) => {
+                let refused = Refused { asker: Some(&caller.asker), query: id, fragment: 0, statement: &sql };
+                Err(self.door.refuse(refused, error).await)
+            }
+        }
+    }
+
+    async fn describe_within(&self, caller: &Caller, question: Question) -> Result<Description> {
         let (door, asker) = (Arc::clone(&self.door), Arc::clone(&caller.asker));
         let described = threads::run(async move { door.describe(&asker, &question).await });
         let own = Duration::from_millis(self.limits.statement_timeout_ms);
@@ -97,12 +111,12 @@ impl FlightServer {
         command: Command,
     ) -> Result<Response<Answers<FlightData>>, Status> {
         let handle = self.handle_of(caller, &command).map_err(tell)?;
-        let caller = &self.access.admit(caller, headers, Some(&handle.sql)).map_err(tell)?;
+        let id = self.execution_id(caller, headers, &handle);
+        let failed = |error: EngineError| to_status(&error, Some(&id));
+        let caller = &self.admit(caller, headers, Some(&handle.sql), &id).await.map_err(failed)?;
         if let Some(setting) = Setting::read(&handle.sql).filter(|_| !caller.is_from_peer()) {
             return one_batch(self.settle(caller, setting).map_err(tell)?);
         }
-        let id = self.execution_id(caller, headers, &handle);
-        let failed = |error: EngineError| to_status(&error, Some(&id));
         let (running, batches) = self.start(caller, headers, &handle, &id).await.map_err(failed)?;
         let egress = Egress {
             ending: if caller.wants_trailer(headers) { Ending::Trailer } else { Ending::Plain },
@@ -121,18 +135,37 @@ impl FlightServer {
         handle: &Handle,
         id: &QueryId,
     ) -> Result<(RunningQuery, SendableRecordBatchStream)> {
+        let (asker, fragment) = (Some(caller.asker.as_ref()), caller.fragment(headers));
+        let refused = Refused { asker, query: id, fragment, statement: &handle.sql };
+        let (running, question) = match self.begin(caller, headers, handle, id) {
+            Ok(begun) => begun,
+            Err(error) => return Err(self.door.refuse(refused, error).await),
+        };
+        match self.execute_within(&running, question).await {
+            Ok(batches) => Ok((running, batches)),
+            Err(error) => {
+                // What has a warrant has an intent, and is completed when it ends.
+                let never_let_in = running.record().refuse_warrant();
+                let error = if never_let_in { self.door.refuse(refused, error).await } else { error };
+                running.failed(error.code());
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(
+        &self,
+        caller: &Caller,
+        headers: &MetadataMap,
+        handle: &Handle,
+        id: &QueryId,
+    ) -> Result<(RunningQuery, Question)> {
         let mut question = question(handle)?;
         question.versions = caller.versions(headers)?;
         question.fragment = caller.fragment(headers);
         let admitted = Admitted { handle: Some(&handle.id), timeout: self.statement_timeout(headers) };
         let running = self.door.queries().begin(id.clone(), &caller.asker, &handle.sql, admitted)?;
-        match self.execute_within(&running, question).await {
-            Ok(batches) => Ok((running, batches)),
-            Err(error) => {
-                running.failed(error.code());
-                Err(error)
-            }
-        }
+        Ok((running, question))
     }
 
     /// The query that a peer's call belongs to; else the handle's own, unless the ticket was redeemed before.
