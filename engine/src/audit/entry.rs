@@ -10,7 +10,7 @@ use crate::error::Code;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Entry {
-    /// Data is about to leave; durable before the first byte does.
+    /// Data, or what is told of a plan or of the policy, is about to leave; durable before the first byte does.
     Intent(Intent),
     /// What an intent came to.
     Completion(Completion),
@@ -43,7 +43,8 @@ pub struct Intent {
     pub tables: Vec<TableUse>,
     /// What leaves, and where to.
     pub disclosures: Vec<Disclosure>,
-    /// The level of the answer, where levels are declared.
+    /// The highest level of what is read, where levels are declared: the value of the tag `classification`, of which the
+    /// later ones in `CREATE TAG classification VALUES (…)` are the higher.
     pub level: Option<String>,
 }
 
@@ -71,8 +72,11 @@ pub struct TableUse {
     pub selected: Vec<String>,
     /// Columns the statement uses otherwise: in filters, joins, groups, orders.
     pub used: Vec<String>,
-    /// Columns that only the policy's own filters and masks read.
+    /// Columns that the policy itself reads: for row filters, and to tell apart the entities of groups.
     pub read_by_policy: Vec<String>,
+    /// Whether only its plan or its policy was told: then no row of it was read.
+    #[serde(default)]
+    pub only_explained: bool,
 }
 
 /// One column that leaves the site.

@@ -14,7 +14,7 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::streaming::PartitionStream;
 use tokio::sync::mpsc::Sender;
 
-use super::entry::Disclosure;
+use super::entry::{Disclosure, Intent, TableUse};
 use super::log::AuditLog;
 use super::statements::{Statement, Statements, Viewer};
 use crate::error::Result;
@@ -101,12 +101,19 @@ const QUERIES: Columns = &[
     ("policy_version", Value::Number(|row| row.statement.intent().map(|intent| intent.policy_version))),
     ("statement", Value::Text(|row| Some(row.statement.text().to_string()))),
     ("tables", Value::Text(|row| row.statement.intent().map(|intent| table_names(intent).join(",")))),
+    ("used", Value::Text(|row| row.statement.intent().map(|intent| columns_of(intent, |read| &read.used)))),
+    (
+        "read_by_policy",
+        Value::Text(|row| row.statement.intent().map(|intent| columns_of(intent, |read| &read.read_by_policy))),
+    ),
+    ("level", Value::Text(|row| row.statement.intent().and_then(|intent| intent.level.clone()))),
     ("rows", Value::Number(Row::rows)),
     ("bytes", Value::Number(Row::bytes)),
     ("outcome", Value::Text(|row| Some(row.statement.outcome()))),
     ("elapsed_ms", Value::Number(|row| row.statement.completion().map(|(_, completion)| completion.elapsed_ms))),
 ];
 
+/// `rows` and `bytes` are those of the statement, the same beside each of its columns: how much went by, not a sum.
 const DISCLOSURES: Columns = &[
     ("site", Value::Site),
     ("query_id", Value::Text(|row| Some(row.statement.fragment().0.to_string()))),
@@ -123,8 +130,18 @@ const DISCLOSURES: Columns = &[
     ("bytes", Value::Number(Row::bytes)),
 ];
 
-fn table_names(intent: &super::entry::Intent) -> Vec<&str> {
-    intent.tables.iter().map(|used| used.table.as_str()).collect()
+fn table_names(intent: &Intent) -> Vec<String> {
+    let name = |read: &TableUse| {
+        if read.only_explained { format!("{} (only explained)", read.table) } else { read.table.clone() }
+    };
+    intent.tables.iter().map(name).collect()
+}
+
+/// `source.table.column` of each column that was read so.
+fn columns_of(intent: &Intent, so: fn(&TableUse) -> &Vec<String>) -> String {
+    let columns =
+        intent.tables.iter().flat_map(|read| so(read).iter().map(|column| format!("{}.{column}", read.table)));
+    columns.collect::<Vec<_>>().join(",")
 }
 
 fn schema(columns: Columns) -> SchemaRef {

@@ -18,7 +18,10 @@ use crate::identity::Asker;
 
 const TABLES: [(&str, &str); 2] = [
     ("queries", "Statements at every site, let in or refused, and what became of them"),
-    ("disclosures", "What left every site: a row for each column and destination"),
+    (
+        "disclosures",
+        "What left every site: a row for each column and destination; rows and bytes are the whole statement's",
+    ),
 ];
 
 /// The tables of the record, as metadata calls list them.

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use policy::barrier::{BarrierId, Governed};
 use policy::statement::Statement as PolicyStatement;
 
-use super::evidence::{self, Charge, Evidence};
+use super::evidence::{self, Charge, Evidence, Leaves};
 use super::names::SiteNames;
 use super::ruling::Ruling;
 use super::{Site, explain, for_administrators, policy_statements};
@@ -64,8 +64,12 @@ enum Reasons {
 /// What can be run at once.
 pub(super) enum Ready {
     Rows(Box<Planned>),
-    /// Told by the site itself; no table is read.
-    Told(SendableRecordBatchStream),
+    /// Told of a plan over tables, of which no row is read.
+    Explained(SendableRecordBatchStream, Box<Bound>),
+    /// Told of the policy.
+    Shown(SendableRecordBatchStream),
+    /// A change of policy: recorded and in force.
+    Changed(SendableRecordBatchStream),
 }
 
 /// A query planned to its end and verified.
@@ -168,14 +172,20 @@ impl Site {
                 } else {
                     explain::Sight::AboveBarriers
                 };
-                explain::plan(&self.name, &bound, sight).map(Ready::Told)
+                Ok(Ready::Explained(explain::plan(&self.name, &bound, sight)?, Box::new(bound)))
             }
-            Asked::ExplainPolicy(bound) => explain::policy(&self.name, &bound).map(Ready::Told),
-            Asked::Policy(statement) => self.run_policy_statement(asker, &statement).await.map(Ready::Told),
+            Asked::ExplainPolicy(bound) => Ok(Ready::Explained(explain::policy(&self.name, &bound)?, Box::new(bound))),
+            Asked::Policy(statement) => {
+                let rows = self.run_policy_statement(asker, &statement).await?;
+                Ok(match statement {
+                    PolicyStatement::Change(_) => Ready::Changed(rows),
+                    PolicyStatement::Show(_) => Ready::Shown(rows),
+                })
+            }
         }
     }
 
-    /// Records the intent, and only then lets rows be made.
+    /// Records the intent, and only then lets rows be made, or told.
     ///
     /// # Errors
     /// `AUDIT` when the intent cannot be recorded.
@@ -185,15 +195,23 @@ impl Site {
         question: &Question,
         ready: Ready,
     ) -> Result<SendableRecordBatchStream> {
-        let Planned { bound, declared, physical } = match ready {
-            Ready::Told(rows) => return Ok(rows),
-            Ready::Rows(planned) => *planned,
+        let intent = |control, leaves: Leaves<'_>| evidence::intent(control, &record, question, &leaves);
+        let Planned { bound, declared, physical } = match (ready, &self.control) {
+            (Ready::Rows(planned), _) => *planned,
+            (Ready::Explained(rows, bound), Some(control)) => {
+                let intent = intent(control, Leaves::Explanation(&bound))?;
+                return Evidence::record(control, &record, intent, Vec::new()).await.map(|()| rows);
+            }
+            (Ready::Shown(rows), Some(control)) => {
+                let intent = intent(control, Leaves::Policy)?;
+                return Evidence::record(control, &record, intent, Vec::new()).await.map(|()| rows);
+            }
+            (Ready::Explained(rows, _) | Ready::Shown(rows), None) | (Ready::Changed(rows), _) => return Ok(rows),
         };
         let batches = match &self.control {
             None => execute_stream(physical, bound.state.task_ctx())?,
             Some(control) => {
-                let intent = evidence::intent(control, &record, question, &bound)?;
-                let grants = evidence::grants(&bound);
+                let (intent, grants) = (intent(control, Leaves::Rows(&bound))?, evidence::grants(&bound));
                 let charge = Charge::new(control, &record.asker, &grants);
                 Evidence::record(control, &record, intent, grants).await?;
                 charge.on(execute_stream(physical, bound.state.task_ctx())?)

@@ -67,7 +67,7 @@ pub(super) fn listed(site: &Site) -> Vec<ListedTable> {
         table(
             "disclosures",
             tables::disclosures_schema(),
-            "What left this site: a row for each column and destination",
+            "What left this site: a row for each column and destination; rows and bytes are the whole statement's",
         ),
     ]
 }

@@ -51,6 +51,8 @@ async fn every_statement_has_an_intent_and_a_completion_or_a_refusal() {
     assert_refused(&ana_at_site, "SELECT 'canary-4712", "SYNTAX").await;
     assert_refused(&visitor, COUNT_ORDERS, "PURPOSE").await;
     let told = told_refusals(&ana_at_site).await;
+    let admin = cluster.user_of_site("admin", "north").await;
+    explained(&ana_at_site, &admin).await;
 
     let state = cluster.state_of("north");
     eventually(|| async {
@@ -96,6 +98,7 @@ async fn every_statement_has_an_intent_and_a_completion_or_a_refusal() {
         let of_id = refusals.iter().filter(|refusal| refusal["query"] == id.as_str()).count();
         assert_eq!(of_id, 1, "{id} is told, and recorded so: {refusals:#?}");
     }
+    assert_explanations_are_recorded(&records);
     read_by(&cluster, &ana, &ana_at_site, &visitor).await;
 }
 
@@ -121,6 +124,32 @@ fn bearing<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("authorization", token.parse().unwrap());
     request
+}
+
+/// Explanations and the policy itself are told, and no row.
+async fn explained(ana: &Client, admin: &Client) {
+    ana.query("EXPLAIN SELECT id FROM trade.orders").await.unwrap();
+    ana.query("EXPLAIN POLICY SELECT id FROM trade.orders").await.unwrap();
+    admin.query("EXPLAIN POLICY AS USER ana PURPOSE care SELECT id FROM trade.orders").await.unwrap();
+    admin.query("SHOW GRANTS").await.unwrap();
+}
+
+fn assert_explanations_are_recorded(records: &[Value]) {
+    let intents = of_kind(records, "intent");
+    let of = |words: &str| intents.iter().find(|intent| intent["statement"].as_str().unwrap().starts_with(words));
+    for (words, asker) in [
+        ("EXPLAIN SELECT", "ana"),
+        ("EXPLAIN POLICY SELECT", "ana"),
+        ("EXPLAIN POLICY AS USER ana", "admin"),
+        ("SHOW GRANTS", "admin"),
+    ] {
+        let intent = of(words).unwrap_or_else(|| panic!("{words} is not recorded: {intents:#?}"));
+        assert_eq!(intent["asker"]["subject"], asker, "{words}");
+        assert_eq!(intent["disclosures"], serde_json::json!([]), "{words}: no row left");
+        let tables: Vec<_> = intent["tables"].as_array().unwrap().iter().map(|read| &read["only_explained"]).collect();
+        let expected = if words == "SHOW GRANTS" { vec![] } else { vec![&Value::Bool(true)] };
+        assert_eq!(tables, expected, "{words}");
+    }
 }
 
 /// The auditor reads everything, at the site and through the coordinator, and that is recorded; others their own.

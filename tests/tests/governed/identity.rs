@@ -270,10 +270,16 @@ async fn a93_a_delegation_is_accepted_once_and_also_after_a_restart() {
     let recorded = records(&cluster.state_of("north"));
     let replayed = of_kind(&recorded, "refusal").into_iter().filter(|refusal| refusal["query"] == query.as_str());
     assert_eq!(replayed.map(|refusal| &refusal["code"]).collect::<Vec<_>>(), ["UNAUTHENTICATED"; 2]);
+    // What only explains is recorded, and so remembered, like what reads.
+    let explain = format!("EXPLAIN {ALL_ORDERS}");
+    let explained = impostor.sign(&ana(), ("north", &query, 7), &explain);
+    let outcome = impostor.ask(&explain, (&query, 7), Some(&explained)).await;
+    assert!(outcome.data > 0 && outcome.error.is_none(), "{outcome:?}");
     cluster.kill_site("north");
     cluster.restart_site("north");
     let impostor = Impostor::connect(&cluster).await;
     impostor.ask(ALL_ORDERS, (&query, 0), Some(&header)).await.assert_unauthenticated("replayed after a restart");
+    impostor.ask(&explain, (&query, 7), Some(&explained)).await.assert_unauthenticated("an explanation, replayed");
     let fresh = impostor.sign(&ana(), ("north", &query, 1), ALL_ORDERS);
     let next = impostor.ask(ALL_ORDERS, (&query, 1), Some(&fresh)).await;
     assert!(next.data > 0, "a fresh one is believed: {next:?}");

@@ -52,8 +52,8 @@ pub(super) fn intent_of(query: &str, asker: Asker) -> Intent {
             form: "clear".to_string(),
             destination: "coordinator.example".to_string(),
         }],
-        tables: vec![TableUse { table, selected, used, read_by_policy }],
-        level: None,
+        tables: vec![TableUse { table, selected, used, read_by_policy, only_explained: false }],
+        level: Some("internal".to_string()),
     }
 }
 

@@ -85,6 +85,26 @@ async fn a_subject_sees_only_their_own() {
 }
 
 #[tokio::test]
+async fn what_was_read_without_leaving_is_told_too() {
+    let state = tempfile::tempdir().unwrap();
+    let log = open(&state.path().join("audit"));
+    log.append(intent("read", "ann")).await.unwrap();
+    let mut explained = intent_of("explained", asker("ann"));
+    explained.tables.iter_mut().for_each(|table| table.only_explained = true);
+    explained.level = None;
+    log.append(Entry::Intent(explained)).await.unwrap();
+    let sql = "SELECT query_id, tables, used, read_by_policy, level FROM queries ORDER BY sequence";
+    insta::assert_snapshot!(text(&log, &Viewer::Auditor, sql).await, @r"
+    +-----------+---------------------------------+-----------------------+------------------------+----------+
+    | query_id  | tables                          | used                  | read_by_policy         | level    |
+    +-----------+---------------------------------+-----------------------+------------------------+----------+
+    | read      | ontime.flights                  | ontime.flights.origin | ontime.flights.carrier | internal |
+    | explained | ontime.flights (only explained) | ontime.flights.origin | ontime.flights.carrier |          |
+    +-----------+---------------------------------+-----------------------+------------------------+----------+
+    ");
+}
+
+#[tokio::test]
 async fn rows_come_in_batches_and_the_schema_is_as_published() {
     let state = tempfile::tempdir().unwrap();
     let directory = state.path().join("audit");
