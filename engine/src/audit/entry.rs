@@ -63,6 +63,17 @@ pub struct Asker {
     pub purpose: Option<String>,
 }
 
+impl Asker {
+    /// Whether both are one person: the same name by the word of the same issuer, however they come; or in the same users
+    /// file, which is this site's own for those who come directly and the coordinator's for those who come through one.
+    pub fn is_same_person(&self, other: &Self) -> bool {
+        self.subject.is_some()
+            && self.subject == other.subject
+            && self.issuer == other.issuer
+            && (self.issuer.is_some() || self.actor == other.actor)
+    }
+}
+
 /// What a statement reads of one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableUse {

@@ -13,15 +13,15 @@ use crate::error::Result;
 pub enum Viewer {
     /// An auditor: every statement.
     Auditor,
-    /// A subject: their own statements.
-    Subject(String),
+    /// A subject: their own statements, as [`Asker::is_same_person`] tells them from those of others of that name.
+    Subject(Asker),
 }
 
 impl Viewer {
     fn sees(&self, asker: &Asker) -> bool {
         match self {
             Self::Auditor => true,
-            Self::Subject(name) => asker.subject.as_deref() == Some(name),
+            Self::Subject(own) => own.is_same_person(asker),
         }
     }
 }

@@ -126,13 +126,15 @@ pub(super) struct Charge {
 }
 
 impl Charge {
-    /// What the asker receives by those of the grants that have limits.
+    /// What the asker receives by those of the grants that have limits. A user of the site's own users file and the one of
+    /// that name in the users file of a coordinator that is believed share one limit, so that nobody has it twice by going
+    /// both ways; an issuer's users have their own.
     pub(super) fn new(control: &Control, asker: &Asker, grants: &[GrantedBy]) -> Self {
         let limited = grants.iter().filter(|grant| grant.rows_per_day.is_some() || grant.bytes_per_day.is_some());
         Self {
             policies: Arc::clone(&control.policies),
             grants: limited.cloned().collect(),
-            subject: asker.subject.name.clone(),
+            subject: asker.name_by_issuer(),
         }
     }
 

@@ -6,6 +6,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::ResolvedTableReference;
 
 use super::Site;
+use super::evidence::recorded;
 use crate::audit::statements::Viewer;
 use crate::audit::tables;
 use crate::catalog::system;
@@ -41,8 +42,10 @@ fn audit_table(site: &Site, asker: &Asker, table: &str) -> Result<Option<Arc<dyn
     }
 }
 
+/// One's own records are those of the same person, not of everybody of that name: see
+/// [`is_same_person`](crate::audit::entry::Asker::is_same_person).
 fn viewer(asker: &Asker) -> Viewer {
-    if asker.subject.roles.contains(AUDITOR) { Viewer::Auditor } else { Viewer::Subject(asker.subject.name.clone()) }
+    if asker.subject.roles.contains(AUDITOR) { Viewer::Auditor } else { Viewer::Subject(recorded(asker)) }
 }
 
 /// The tables of the record, as metadata calls list them.

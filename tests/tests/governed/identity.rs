@@ -113,6 +113,16 @@ async fn a87_an_issuers_token_is_believed_by_its_signature_and_within_its_terms(
                  WHERE subject = 'jo' AND outcome = 'finished'";
     let told = table(&auditor, of_jo, &["issuer", "actor"]).await;
     assert_eq!(told, [[ISSUER, ""], [ISSUER, "coordinator"]].map(|row| row.map(String::from).to_vec()));
+
+    // An issuer may name somebody as a users file does: that is another person, who reads other records.
+    cluster.user_of_site("ana", "north").await.query(COUNT_ORDERS).await.unwrap();
+    cluster.user("ana").await.query(COUNT_ORDERS).await.unwrap();
+    for (address, authority) in doors {
+        let other_ana = bearing(address, authority, &token(&json!({"sub": "ana"}))).await;
+        other_ana.query(COUNT_ORDERS).await.unwrap();
+        let read = "SELECT DISTINCT coalesce(issuer, 'a users file') AS issuer FROM system.audit.queries";
+        assert_eq!(table(&other_ana, read, &["issuer"]).await, [[ISSUER]], "{address}");
+    }
 }
 
 /// A good token under the algorithm `none`.

@@ -76,12 +76,45 @@ async fn a_subject_sees_only_their_own() {
     let count = "SELECT (SELECT count(*) FROM queries) AS queries, (SELECT count(*) FROM disclosures) AS disclosures,
                  (SELECT count(*) FROM queries WHERE query_id = 'done') AS done";
     for (subject, queries, disclosures, done) in [("ann", 2, 2, 1), ("bob", 2, 1, 0), ("Ann", 0, 0, 0), ("", 0, 0, 0)] {
-        let told = text(&log, &Viewer::Subject(subject.to_string()), count).await;
+        let told = text(&log, &Viewer::Subject(asker(subject)), count).await;
         assert!(
             told.contains(&format!("| {queries}       | {disclosures}           | {done}    |")),
             "{subject}\n{told}"
         );
     }
+}
+
+/// Two issuers, the site's own users file and a coordinator's: four people called ana, one of whom comes by two ways.
+#[tokio::test]
+async fn a_name_by_another_s_word_is_another_person() {
+    let state = tempfile::tempdir().unwrap();
+    let log = open(&state.path().join("audit"));
+    let ana = |issuer: Option<&str>, actor: Option<&str>| Asker {
+        issuer: issuer.map(str::to_string),
+        actor: actor.map(str::to_string),
+        ..asker("ana")
+    };
+    let (one, other) = (Some("https://one.example"), Some("https://other.example"));
+    let nobody = Asker { subject: None, ..ana(None, None) };
+    let askers = [ana(None, None), ana(None, Some("hub")), ana(one, None), ana(one, Some("hub")), ana(other, None)];
+    for asker in askers.iter().chain([&nobody]) {
+        log.append(Entry::Intent(intent_of("q", asker.clone()))).await.unwrap();
+    }
+    let own = "SELECT coalesce(issuer, '-') || ' ' || coalesce(actor, '-') AS own FROM queries ORDER BY 1";
+    let expected = [
+        vec!["- -"],
+        vec!["- hub"],
+        vec!["https://one.example -", "https://one.example hub"],
+        vec!["https://one.example -", "https://one.example hub"],
+        vec!["https://other.example -"],
+    ];
+    for (asker, expected) in askers.into_iter().zip(expected) {
+        let told = text(&log, &Viewer::Subject(asker.clone()), own).await;
+        let told: Vec<_> = told.lines().skip(3).filter_map(|line| line.strip_prefix('|')?.split('|').next()).collect();
+        assert_eq!(told.iter().map(|own| own.trim()).collect::<Vec<_>>(), expected, "{asker:?}");
+    }
+    let told = text(&log, &Viewer::Subject(nobody), "SELECT count(*) AS own FROM queries").await;
+    assert!(told.contains("| 0   |"), "{told}");
 }
 
 #[tokio::test]
