@@ -100,6 +100,7 @@ async fn every_statement_has_an_intent_and_a_completion_or_a_refusal() {
     }
     assert_explanations_are_recorded(&records);
     read_by(&cluster, &ana, &ana_at_site, &visitor).await;
+    with_a_site_down(cluster).await;
 }
 
 /// The ids of what is refused, as a client is told them: planned, prepared, and asked at once.
@@ -150,6 +151,17 @@ fn assert_explanations_are_recorded(records: &[Value]) {
         let expected = if words == "SHOW GRANTS" { vec![] } else { vec![&Value::Bool(true)] };
         assert_eq!(tables, expected, "{words}");
     }
+}
+
+/// Who asks for the record of one site needs no other; who asks for all is told which one is missing.
+async fn with_a_site_down(mut cluster: Cluster) {
+    cluster.kill_site("south");
+    // Kim has not asked before, so the coordinator knows of no site what she sees there.
+    let kim = cluster.user("kim").await;
+    let of_north = "SELECT count(*) >= 0 FROM system.audit.queries WHERE site = 'north'";
+    assert_eq!(kim.value(of_north).await, "true");
+    let all = refusal(&kim, "SELECT count(*) FROM system.audit.queries").await;
+    assert!(all.starts_with("SITE_UNAVAILABLE: ") && all.contains("south"), "{all}");
 }
 
 /// The auditor reads everything, at the site and through the coordinator, and that is recorded; others their own.
