@@ -204,6 +204,12 @@ pub trait Warrant: fmt::Debug + Send + Sync {
     /// The reason to stop the query now, if there is one.
     fn lapsed(&self) -> Option<Stop>;
 
+    /// Counts rows and bytes that are about to leave against what may leave.
+    ///
+    /// # Errors
+    /// `CAP`: they may not, and are not counted.
+    fn charge(&self, rows: u64, bytes: u64) -> Result<()>;
+
     /// The query has ended; comes once, after its last message has been handed over or its stream was dropped.
     fn ended(&self, record: &QueryRecord);
 }
@@ -220,6 +226,14 @@ impl QueryRecord {
         if let Some(stop) = self.warrant.get().and_then(|warrant| warrant.lapsed()) {
             self.stop(stop);
         }
+    }
+
+    /// Counts rows, and the bytes of their values, that are about to leave by the query's right.
+    ///
+    /// # Errors
+    /// `CAP` when they may not.
+    pub fn charge(&self, rows: usize, bytes: usize) -> Result<()> {
+        self.warrant.get().map_or(Ok(()), |warrant| warrant.charge(rows as u64, bytes as u64))
     }
 
     /// Stops the query; the first reason counts.

@@ -194,9 +194,8 @@ impl Site {
             Some(control) => {
                 let intent = evidence::intent(control, &record, question, &bound)?;
                 let evidence = Evidence::record(control, &record, &bound, intent).await?;
-                let charge = evidence.charge();
                 record.warrant(Box::new(evidence));
-                charge.on(execute_stream(physical, bound.state.task_ctx())?)
+                execute_stream(physical, bound.state.task_ctx())?
             }
         };
         Ok(declare(declared, batches))

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::set::{Baselines, Made, PolicySet};
+use policy::set::{Baselines, GrantRecord, Made, PolicySet};
+use policy::statement::Grant;
 
 use super::change::unreadable;
 use super::files::{Glance, PolicyFile, as_files, digest, glance, line, read};
@@ -166,6 +167,20 @@ impl Policies {
         let before = self.current();
         set.version = before.set.version.saturating_add(1);
         set.last_grant = before.set.last_grant;
+        keep_times(&before.set, &mut set);
         Ok(set)
+    }
+}
+
+/// A grant that says what it said before was made when it was first read: a change of other lines does not make it anew.
+fn keep_times(before: &PolicySet, next: &mut PolicySet) {
+    for (id, record) in &mut next.grants {
+        let same = |known: &&GrantRecord| {
+            let terms = |grant: &Grant| (grant.right.clone(), grant.purpose.clone(), grant.mode);
+            known.author == AUTHOR && terms(&known.grant) == terms(&record.grant)
+        };
+        if let Some(known) = before.grants.get(id).filter(same) {
+            record.at = known.at;
+        }
     }
 }
