@@ -9,7 +9,7 @@ use policy::effective::{Asked, Effective, effective};
 use policy::error::PolicyError;
 use policy::list::{Listing, list};
 use policy::resource::TableName;
-use policy::set::{Baselines, Catalog, Made, PolicySet};
+use policy::set::{Catalog, Made, PolicySet};
 use policy::statement::{Change, Show, Statement};
 use policy::time::Instant;
 
@@ -60,7 +60,7 @@ impl Policies {
             statement: applied.change.to_string(),
             inverse: applied.inverse.to_string(),
         };
-        self.put_in_force(&entry, Kept { set: applied.set, files: None }, &Baselines::default())?;
+        self.put_in_force(&entry, Kept { set: applied.set, files: None })?;
         *turn = None;
         let notes = (!applied.notes.is_empty()).then(|| applied.notes.join("\n"));
         let row = vec![Some(entry.version.to_string()), Some(entry.statement), Some(entry.inverse), notes];
@@ -68,8 +68,8 @@ impl Policies {
     }
 
     /// Writes the next version down, and only then lets it be in force. The caller holds the turn.
-    pub(super) fn put_in_force(&self, entry: &Entry, next: Kept, baselines: &Baselines) -> Result<()> {
-        self.store()?.commit(entry, &next, baselines).map_err(unwritten)?;
+    pub(super) fn put_in_force(&self, entry: &Entry, next: Kept) -> Result<()> {
+        self.store()?.commit(entry, &next).map_err(unwritten)?;
         self.current.send_replace(Arc::new(Current { set: Arc::new(next.set), unreadable: None }));
         tracing::info!(site = self.site, version = entry.version, author = entry.author, "policy has changed");
         Ok(())

@@ -10,7 +10,6 @@ use std::time::Duration;
 use policy::set::{Baselines, GrantRecord, Made, PolicySet};
 use policy::statement::Grant;
 
-use super::change::unreadable;
 use super::files::{Glance, PolicyFile, as_files, digest, glance, line, read};
 use super::store::{Entry, Kept};
 use super::tables::TableSnapshot;
@@ -151,20 +150,19 @@ impl Policies {
             statement: names.join(", "),
             inverse: String::new(),
         };
-        let baselines = Baselines::of(&set);
         let next = Kept { set, files: Some(digest.clone()) };
-        self.put_in_force(&entry, next, &baselines).map_err(|error| error.to_string())?;
+        self.put_in_force(&entry, next).map_err(|error| error.to_string())?;
         *turn = Some(digest);
         Ok(())
     }
 
-    /// The next version, as the files have it; a grant that was there before covers the columns that it covered then.
+    /// The next version, as the files have it; a grant that was there before covers the columns that it covered then, and
+    /// a policy looks for the types that it found then.
     fn read_files(&self, files: &[PolicyFile], made: &Made, tables: &TableSnapshot) -> Result<PolicySet, String> {
-        let known = self.store().and_then(|store| store.baselines().map_err(unreadable));
-        let known = known.map_err(|error| error.to_string())?;
+        let before = self.current();
+        let known = Baselines::of(&before.set);
         let read = PolicySet::from_files(&as_files(files), &self.site, (made, tables), &known);
         let mut set = read.map_err(|faults| faults.iter().map(line).collect::<Vec<_>>().join("\n"))?;
-        let before = self.current();
         set.version = before.set.version.saturating_add(1);
         set.last_grant = before.set.last_grant;
         keep_times(&before.set, &mut set);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use policy::set::{Baselines, PolicySet};
+use policy::set::PolicySet;
 use policy::time::Instant;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
@@ -17,7 +17,9 @@ pub(super) const FILE: &str = "node.sqlite";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The steps from nothing to the tables of today, one for each version of them. A release adds a step, never edits one.
-const MIGRATIONS: [&str; 1] = ["
+/// What the table `baselines` held stands in the policies themselves.
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE policy_history (version INTEGER PRIMARY KEY, at INTEGER NOT NULL, author TEXT NOT NULL,
                                  statement TEXT NOT NULL, inverse TEXT NOT NULL) STRICT;
     CREATE TABLE policy_current (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL,
@@ -26,7 +28,9 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE clock (id INTEGER PRIMARY KEY CHECK (id = 1), floor INTEGER NOT NULL) STRICT;
     CREATE TABLE usage (grant_id TEXT NOT NULL, subject TEXT NOT NULL, day INTEGER NOT NULL, rows INTEGER NOT NULL,
                         bytes INTEGER NOT NULL, PRIMARY KEY (grant_id, subject, day)) STRICT, WITHOUT ROWID;
-"];
+",
+    "DROP TABLE baselines;",
+];
 
 /// The file.
 #[derive(Debug)]
@@ -136,7 +140,7 @@ impl Store {
     }
 
     /// Writes one change: the history's next row, what is in force now, and the time. All of it or nothing.
-    pub(super) fn commit(&self, entry: &Entry, now: &Kept, baselines: &Baselines) -> Result<()> {
+    pub(super) fn commit(&self, entry: &Entry, now: &Kept) -> Result<()> {
         let json = serde_json::to_string(&now.set).map_err(unreadable)?;
         let version = integer(entry.version)?;
         let mut connection = self.connection.lock();
@@ -149,25 +153,8 @@ impl Store {
             "INSERT OR REPLACE INTO policy_current (id, version, set_json, files) VALUES (1, ?1, ?2, ?3)",
             params![version, json, now.files],
         )?;
-        transaction.execute("DELETE FROM baselines", [])?;
-        for (grant, columns) in &baselines.0 {
-            let sql = "INSERT INTO baselines (grant_text, columns_json) VALUES (?1, ?2)";
-            transaction.execute(sql, params![grant, serde_json::to_string(columns).map_err(unreadable)?])?;
-        }
         write_floor(&transaction, entry.at)?;
         Ok(transaction.commit()?)
-    }
-
-    /// The columns that the grants of the files covered when they were first read.
-    pub(super) fn baselines(&self) -> Result<Baselines> {
-        let connection = self.connection.lock();
-        let mut statement = connection.prepare("SELECT grant_text, columns_json FROM baselines")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
-        let read = rows.map(|row| {
-            let (grant, json) = row?;
-            Ok((grant, serde_json::from_str(&json).map_err(unreadable)?))
-        });
-        read.collect::<Result<_>>().map(Baselines)
     }
 
     /// The latest time that was written down.
@@ -278,14 +265,12 @@ mod tests {
     fn all_of_it_is_there_again() {
         let directory = tempfile::tempdir().unwrap();
         let used = UsageRow { grant: "g".into(), subject: "desk".into(), day: 5, rows: 7, bytes: u64::from(u32::MAX) };
-        let covered = [("civil.people".to_string(), ["id_no".to_string()].into())].into();
-        let baselines = Baselines([("GRANT …".to_string(), covered)].into());
         {
             let store = Store::open(directory.path()).unwrap();
             assert_eq!(store.kept().unwrap().set, PolicySet::default());
             assert_eq!(store.floor().unwrap(), None);
-            store.commit(&entry(1), &kept(1), &Baselines::default()).unwrap();
-            store.commit(&entry(2), &Kept { files: Some("digest".into()), ..kept(2) }, &baselines).unwrap();
+            store.commit(&entry(1), &kept(1)).unwrap();
+            store.commit(&entry(2), &Kept { files: Some("digest".into()), ..kept(2) }).unwrap();
             store.write(Instant(5_000), std::slice::from_ref(&used)).unwrap();
             store.write(Instant(4_000), &[]).unwrap();
         }
@@ -293,7 +278,6 @@ mod tests {
         assert_eq!(store.history().unwrap(), [entry(2), entry(1)]);
         let now = store.kept().unwrap();
         assert_eq!((now.set.version, now.files.as_deref()), (2, Some("digest")));
-        assert_eq!(store.baselines().unwrap(), baselines);
         assert_eq!(store.floor().unwrap(), Some(Instant(5_000)), "the floor never sinks");
         assert_eq!(store.usage(5).unwrap(), [used]);
         assert_eq!(store.usage(6).unwrap(), [], "yesterday is forgotten");
@@ -303,8 +287,8 @@ mod tests {
     fn a_version_is_written_once() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
-        store.commit(&entry(1), &kept(1), &Baselines::default()).unwrap();
-        store.commit(&entry(1), &kept(1), &Baselines::default()).unwrap_err();
+        store.commit(&entry(1), &kept(1)).unwrap();
+        store.commit(&entry(1), &kept(1)).unwrap_err();
         assert_eq!(store.history().unwrap().len(), 1, "a change that fails leaves nothing");
     }
 
