@@ -31,6 +31,11 @@ pub fn list(set: &PolicySet, show: &Show, catalog: &dyn Catalog, now: Instant) -
     }
 }
 
+/// The columns of a grant's tables that came after it and are hidden, `source.table.column`.
+pub(crate) fn hidden_since(set: &PolicySet, record: &GrantRecord, catalog: &dyn Catalog) -> Vec<String> {
+    Now { set, catalog, now: record.at }.came_later(record)
+}
+
 /// A set, seen at one moment beside the tables that there are.
 struct Now<'a> {
     set: &'a PolicySet,

@@ -99,13 +99,11 @@ impl Place {
         }
         let tables = SiteTables::new(opened).snapshot().await;
         let made = Made { author: "(files)".to_string(), at: Instant(0) };
-        let read = |known: &Baselines| PolicySet::from_files(files, name, (&made, &tables), known).unwrap();
-        // Read as if the grants had been there before that column.
-        let mut known = Baselines::of(&read(&Baselines::default()));
-        for columns in known.0.values_mut().filter_map(|tables| tables.get_mut(CAME_LATER.0)) {
+        let mut set = PolicySet::from_files(files, name, (&made, &tables), &Baselines::default()).unwrap();
+        // As if the grants had been there before that column.
+        for columns in set.grants.values_mut().filter_map(|record| record.columns.get_mut(CAME_LATER.0)) {
             columns.remove(CAME_LATER.1);
         }
-        let set = read(&known);
         Self { name, set, tables }
     }
 

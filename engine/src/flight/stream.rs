@@ -204,13 +204,16 @@ impl Outlet {
 
     /// Cuts the next batch off what waits, and lets the next one be larger.
     ///
-    /// What is cut is built anew last, so that the sizes by which the encoder cuts again are those of shown values.
+    /// What is cut is built anew last, so that the sizes by which the encoder cuts again, and which limits count, are those
+    /// of shown values: in memory as it came, hidden ones lie between them.
     fn cut(&mut self) -> Result<RecordBatch> {
         let pieces = self.take_rows(self.target_rows.min(self.waiting_rows));
         self.last_sent = Instant::now();
         self.target_rows = (self.target_rows * 2).min(self.limits.batch_rows.max(1));
         let cut = if thrown(Control::Egress) { as_they_came } else { rebuild };
-        cut(&pieces, &self.schema).map_err(EngineError::internal)
+        let batch = cut(&pieces, &self.schema).map_err(EngineError::internal)?;
+        self.running.record().charge(batch.num_rows(), value_bytes(&batch).map_err(EngineError::internal)?)?;
+        Ok(batch)
     }
 
     /// Takes this many rows from the front of what waits.
@@ -233,6 +236,11 @@ impl Outlet {
     }
 }
 
+/// The bytes of a batch's values, whatever their buffers hold besides.
+fn value_bytes(batch: &RecordBatch) -> Result<usize, ArrowError> {
+    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size()).sum()
+}
+
 /// What a server sends that does not build anew: the buffers that a query made, with whatever lies under their nulls.
 fn as_they_came(pieces: &[RecordBatch], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let pieces = pieces.iter().map(|piece| conform(piece, schema)).collect::<Result<Vec<_>, _>>()?;
@@ -241,14 +249,15 @@ fn as_they_came(pieces: &[RecordBatch], schema: &SchemaRef) -> Result<RecordBatc
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::Int64Array;
+    use arrow::array::{ArrayRef, BooleanArray, Int64Array, StringViewArray};
+    use arrow::compute::filter_record_batch;
     use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
     use futures::future::ready;
 
     use super::*;
     use crate::error::Code;
     use crate::identity::Asker;
-    use crate::session::queries::{Admitted, Progress, Queries, QueryId, Stop};
+    use crate::session::queries::{Admitted, Progress, Queries, QueryId, QueryRecord, Stop, Warrant};
 
     const ROWS: usize = 20_000;
 
@@ -290,5 +299,49 @@ mod tests {
         let sent: Vec<_> = encode(batches, running, egress).unwrap().collect().await;
         assert!(sent.iter().all(Result::is_ok));
         assert_eq!((record.rows(), record.progress()), (ROWS as u64, Progress::Finished));
+    }
+
+    /// What was charged, in order.
+    #[derive(Debug, Default, Clone)]
+    struct Charged(Arc<Mutex<Vec<(u64, u64)>>>);
+
+    impl Warrant for Charged {
+        fn lapsed(&self) -> Option<Stop> {
+            None
+        }
+
+        fn charge(&self, rows: u64, bytes: u64) -> Result<()> {
+            self.0.lock().push((rows, bytes));
+            Ok(())
+        }
+
+        fn ended(&self, _record: &QueryRecord) {}
+    }
+
+    /// What is charged for three rows that a filter left of these.
+    async fn charged(hidden: &[&str]) -> Vec<(u64, u64)> {
+        let shown = ["a name that is seen", "another name that is seen", "a third name that is seen"];
+        let names: ArrayRef = Arc::new(StringViewArray::from_iter_values(shown.iter().chain(hidden)));
+        let kept = BooleanArray::from_iter((0..names.len()).map(|row| Some(row < shown.len())));
+        let batch = RecordBatch::try_from_iter([("name", names)]).unwrap();
+        let batch = filter_record_batch(&batch, &kept).unwrap();
+        let schema = batch.schema();
+        let batches = Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter([Ok(batch)])));
+        let admitted = Admitted { handle: None, timeout: Duration::from_secs(600) };
+        let asker = Arc::new(Asker::peer("ann"));
+        let running = Queries::new(1, 1).begin(QueryId::random(), &asker, "SELECT name", admitted).unwrap();
+        let warrant = Charged::default();
+        running.record().warrant(|| Ok((Arc::new(warrant.clone()) as Arc<dyn Warrant>, ()))).unwrap();
+        let egress = Egress { ending: Ending::Plain, compression: None, limits: Arc::new(Limits::default()) };
+        let sent: Vec<_> = encode(batches, running, egress).unwrap().collect().await;
+        assert!(sent.iter().all(std::result::Result::is_ok), "{sent:?}");
+        warrant.0.lock().clone()
+    }
+
+    #[tokio::test]
+    async fn limits_count_what_leaves_and_nothing_that_lies_beside_it() {
+        let alone = charged(&[]).await;
+        assert_eq!(alone.iter().map(|(rows, _)| rows).sum::<u64>(), 3);
+        assert_eq!(charged(&["a hidden name that is long enough to have a buffer"; 40]).await, alone);
     }
 }

@@ -226,6 +226,12 @@ pub trait Warrant: fmt::Debug + Send + Sync {
     /// The reason to stop the query now, if there is one.
     fn lapsed(&self) -> Option<Stop>;
 
+    /// Counts rows and bytes that are about to leave against what may leave.
+    ///
+    /// # Errors
+    /// `CAP`: they may not, and are not counted.
+    fn charge(&self, rows: u64, bytes: u64) -> Result<()>;
+
     /// The query has ended; comes once, and no message is handed over after it.
     fn ended(&self, record: &QueryRecord);
 }
@@ -316,6 +322,18 @@ impl QueryRecord {
         if let Some(warrant) = self.end_warrant() {
             warrant.ended(self);
         }
+    }
+
+    /// Counts rows, and the bytes of their values, that are about to leave by the query's right.
+    ///
+    /// # Errors
+    /// `CAP` when they may not.
+    pub fn charge(&self, rows: usize, bytes: usize) -> Result<()> {
+        let warrant = match &*self.warranted.lock() {
+            Warranted::By(warrant) => Arc::clone(warrant),
+            Warranted::NotYet | Warranted::Over => return Ok(()),
+        };
+        warrant.charge(rows as u64, bytes as u64)
     }
 
     /// Stops the query; the first reason counts.
@@ -638,6 +656,10 @@ mod tests {
             None
         }
 
+        fn charge(&self, _rows: u64, _bytes: u64) -> Result<()> {
+            Ok(())
+        }
+
         fn ended(&self, _record: &QueryRecord) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
@@ -650,6 +672,10 @@ mod tests {
     impl Warrant for Ended {
         fn lapsed(&self) -> Option<Stop> {
             Some(Stop::Revoked)
+        }
+
+        fn charge(&self, _rows: u64, _bytes: u64) -> Result<()> {
+            Ok(())
         }
 
         fn ended(&self, record: &QueryRecord) {

@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use datafusion::physical_plan::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::StreamExt;
 use parking_lot::Mutex;
 use policy::decision::{ColumnDecision, Decision, GrantedBy, Treatment};
 use policy::lineage::{ColumnUse, Lineage, lineage};
-use policy::set::PolicySet;
+use policy::set::{GrantRecord, PolicySet};
+use policy::time::Instant;
 
 use super::Control;
 use super::policies::Policies;
@@ -34,6 +32,12 @@ pub(super) struct Evidence {
     ending: Mutex<Option<Ending>>,
     fragment: u64,
     grants: Vec<GrantedBy>,
+    /// The policies that it was decided by; its grants stand in them as they were then.
+    began: Arc<PolicySet>,
+    /// Whose limits per day it counts against. A user of the site's own users file and the one of that name in the users file
+    /// of a coordinator that is believed share one limit, so that nobody has it twice by going both ways; an issuer's users
+    /// have their own.
+    subject: String,
     ends: Option<SystemTime>,
 }
 
@@ -43,18 +47,20 @@ impl Evidence {
     ///
     /// # Errors
     /// `AUDIT`: nothing may leave.
-    pub(super) async fn record(
-        control: &Control,
-        record: &QueryRecord,
-        intent: Intent,
-        grants: Vec<GrantedBy>,
-    ) -> Result<()> {
+    pub(super) async fn record(control: &Control, record: &QueryRecord, intent: Intent, basis: Basis) -> Result<()> {
         let lasting = record.warrant(|| {
             let fragment = intent.fragment;
             let begun = (!thrown(sabotage::Control::Intent)).then(|| control.audit.begin(intent)).transpose()?;
             let (ending, lasting) = begun.unzip();
-            let (policies, ends) = (Arc::clone(&control.policies), record.asker.ends);
-            let evidence = Self { policies, ending: Mutex::new(ending), fragment, grants, ends };
+            let evidence = Self {
+                policies: Arc::clone(&control.policies),
+                ending: Mutex::new(ending),
+                fragment,
+                grants: basis.grants,
+                began: basis.began,
+                subject: record.asker.name_by_issuer(),
+                ends: record.asker.ends,
+            };
             Ok((Arc::new(evidence) as Arc<dyn Warrant>, lasting))
         })?;
         match lasting {
@@ -73,10 +79,30 @@ impl Evidence {
         }
     }
 
+    /// A grant that is gone, or in whose place another one stands under its id.
     fn revoked(&self) -> Option<&GrantedBy> {
         let current = self.policies.current();
-        self.grants.iter().find(|grant| !current.set.grants.contains_key(&grant.id))
+        self.grants.iter().find(|grant| match (self.began.grants.get(&grant.id), current.set.grants.get(&grant.id)) {
+            (Some(then), Some(now)) => !is_still(then, now),
+            _ => true,
+        })
     }
+
+    /// When the first of its grants ends: as it did when the query began, or earlier by now.
+    fn until(&self) -> Option<Instant> {
+        let current = self.policies.current();
+        let now = self.grants.iter().filter_map(|grant| current.set.grants.get(&grant.id)?.grant.to);
+        let then = self.grants.iter().filter_map(|grant| grant.until);
+        // What rests on no grant, the record and the policy itself, outlives the policies.
+        let set_ends = current.set.valid_until.filter(|_| !self.grants.is_empty());
+        now.chain(then).chain(set_ends).min()
+    }
+}
+
+/// Whether a grant is the one that a query began with. Its end and its limits may have changed.
+fn is_still(then: &GrantRecord, now: &GrantRecord) -> bool {
+    let terms = |record: &GrantRecord| (record.grant.right.clone(), record.grant.purpose.clone(), record.grant.mode);
+    then.at == now.at && terms(then) == terms(now)
 }
 
 impl Warrant for Evidence {
@@ -87,12 +113,13 @@ impl Warrant for Evidence {
         if self.revoked().is_some() {
             return Some(Stop::Revoked);
         }
-        let now = self.policies.now();
-        // What rests on no grant, the record and the policy itself, outlives the policies.
-        let set_ends = self.policies.current().set.valid_until.filter(|_| !self.grants.is_empty());
-        let grant_ends = self.grants.iter().filter_map(|grant| grant.until).chain(set_ends).min();
-        let over = grant_ends.is_some_and(|end| now >= end) || self.ends.is_some_and(|end| SystemTime::now() >= end);
+        let over = self.until().is_some_and(|end| self.policies.now() >= end)
+            || self.ends.is_some_and(|end| SystemTime::now() >= end);
         over.then_some(Stop::Expired)
+    }
+
+    fn charge(&self, rows: u64, bytes: u64) -> Result<()> {
+        self.grants.iter().try_for_each(|grant| self.policies.charge(grant, &self.subject, rows, bytes))
     }
 
     fn ended(&self, record: &QueryRecord) {
@@ -118,46 +145,22 @@ impl Warrant for Evidence {
     }
 }
 
-/// Counts what leaves against limits per day.
-pub(super) struct Charge {
-    policies: Arc<Policies>,
+/// What a statement rests on: nothing, where it shows no rows of tables.
+#[derive(Debug, Default)]
+pub(super) struct Basis {
     grants: Vec<GrantedBy>,
-    subject: String,
+    began: Arc<PolicySet>,
 }
 
-impl Charge {
-    /// What the asker receives by those of the grants that have limits. A user of the site's own users file and the one of
-    /// that name in the users file of a coordinator that is believed share one limit, so that nobody has it twice by going
-    /// both ways; an issuer's users have their own.
-    pub(super) fn new(control: &Control, asker: &Asker, grants: &[GrantedBy]) -> Self {
-        let limited = grants.iter().filter(|grant| grant.rows_per_day.is_some() || grant.bytes_per_day.is_some());
-        Self {
-            policies: Arc::clone(&control.policies),
-            grants: limited.cloned().collect(),
-            subject: asker.name_by_issuer(),
-        }
-    }
-
-    /// The same batches, until one would go beyond a limit.
-    pub(super) fn on(self, batches: SendableRecordBatchStream) -> SendableRecordBatchStream {
-        if self.grants.is_empty() {
-            return batches;
-        }
-        let schema = batches.schema();
-        let counted = batches.map(move |batch| {
-            let batch = batch?;
-            let (rows, bytes) = (batch.num_rows() as u64, batch.get_array_memory_size() as u64);
-            for grant in &self.grants {
-                self.policies.charge(grant, &self.subject, rows, bytes)?;
-            }
-            Ok(batch)
-        });
-        Box::pin(RecordBatchStreamAdapter::new(schema, counted))
+impl Basis {
+    /// The grants by which its tables are shown, and the policies that it was decided by.
+    pub(super) fn of(bound: &Bound) -> Self {
+        let began = bound.ruling.as_ref().map(|ruling| Arc::clone(&ruling.set)).unwrap_or_default();
+        Self { grants: grants(bound), began }
     }
 }
 
-/// The grants that a statement rests on, each once.
-pub(super) fn grants(bound: &Bound) -> Vec<GrantedBy> {
+fn grants(bound: &Bound) -> Vec<GrantedBy> {
     let mut seen = BTreeSet::new();
     let grants = bound.governed.iter().map(|governed| &governed.decision.grant);
     grants.filter(|grant| seen.insert(grant.id.clone())).cloned().collect()
@@ -386,5 +389,83 @@ mod tests {
         let used = |selected: &str| ColumnUse { selected: [selected.to_string()].into(), ..ColumnUse::default() };
         assert_eq!(read_by_policy(&decision, &used("seats")), ["tailnum"]);
         assert_eq!(read_by_policy(&decision, &used("model")), Vec::<String>::new());
+    }
+}
+
+#[cfg(test)]
+mod replaced {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::load_site;
+    use crate::site::policies::tables::SiteTables;
+
+    const GRANT: &str = "CREATE PURPOSE research;\nGRANT SELECT ON SCHEMA civil TO ROLE analyst FOR PURPOSE research WITH \
+                         (id = 'analysts');\n";
+
+    fn write(directory: &Path, policy: &str) {
+        fs::write(directory.join("policies/a.sql"), policy).unwrap();
+    }
+
+    /// The policies of a site in files, and a statement that runs by the grant in them.
+    async fn running(directory: &Path) -> (Arc<Policies>, Evidence) {
+        for made in ["data", "policies"] {
+            fs::create_dir(directory.join(made)).unwrap();
+        }
+        fs::write(directory.join("data/people.csv"), "id_no,name\n17,Wang\n").unwrap();
+        fs::write(directory.join("users.toml"), "").unwrap();
+        write(directory, GRANT);
+        let text = "name = 'north'\nlisten = '127.0.0.1:0'\n[users]\nfile = 'users.toml'\n[[source]]\nname = 'civil'\nkind \
+                    = 'files'\nroot = 'data'\n[policy]\ndirectory = 'policies'";
+        fs::write(directory.join("site.toml"), text).unwrap();
+        let config = load_site(&directory.join("site.toml")).unwrap();
+        let policies = Policies::open(&config, SiteTables::open(&config).await.unwrap(), None).await.unwrap();
+        let began = Arc::clone(&policies.current().set);
+        let grant = GrantedBy { id: "analysts".to_string(), until: None, rows_per_day: None, bytes_per_day: None };
+        let evidence = Evidence {
+            policies: Arc::clone(&policies),
+            ending: Mutex::new(None),
+            fragment: 0,
+            grants: vec![grant],
+            began,
+            subject: "ann".to_string(),
+            ends: None,
+        };
+        (policies, evidence)
+    }
+
+    /// What becomes of the statement when the files say this.
+    async fn after(policy: &str) -> Option<Stop> {
+        let directory = tempfile::tempdir().unwrap();
+        let (policies, evidence) = running(directory.path()).await;
+        assert_eq!(evidence.lapsed(), None);
+        let mut changes = policies.subscribe();
+        write(directory.path(), policy);
+        changes.changed().await.unwrap();
+        evidence.lapsed()
+    }
+
+    #[tokio::test]
+    async fn a_grant_that_is_replaced_under_its_id_stops_what_runs_by_it() {
+        let valid = |to: &str| GRANT.replace(" WITH", &format!(" VALID TO '{to}' WITH"));
+        let other_party = GRANT.replace("ROLE analyst", "ROLE clerk");
+        let other_mode = GRANT.replace(" WITH", " MODE OPERATED WITH");
+        let narrower = GRANT.replace("SCHEMA civil", "TABLE civil.people");
+        let other_line = format!("{GRANT}CREATE PURPOSE more;\n");
+        let (ended, later) = (valid("2001-12-31"), valid("2999-12-31"));
+        let limited = GRANT.replace(" WITH", " LIMIT ROWS 10 PER DAY WITH");
+        let (party, mode, resource, ended, later, line, limit) = tokio::join!(
+            after(&other_party),
+            after(&other_mode),
+            after(&narrower),
+            after(&ended),
+            after(&later),
+            after(&other_line),
+            after(&limited),
+        );
+        assert_eq!([party, mode, resource], [Some(Stop::Revoked); 3]);
+        assert_eq!(ended, Some(Stop::Expired), "it ends earlier now");
+        assert_eq!([later, line, limit], [None; 3], "it is the same grant still");
     }
 }

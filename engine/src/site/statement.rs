@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use policy::barrier::{BarrierId, Governed};
 use policy::statement::Statement as PolicyStatement;
 
-use super::evidence::{self, Charge, Evidence, Leaves};
+use super::evidence::{self, Basis, Evidence, Leaves};
 use super::names::SiteNames;
 use super::ruling::Ruling;
 use super::{Site, explain, for_administrators, policy_statements};
@@ -204,21 +204,20 @@ impl Site {
             (Ready::Rows(planned), _) => *planned,
             (Ready::Explained(rows, bound), Some(control)) => {
                 let intent = intent(control, Leaves::Explanation(&bound))?;
-                return Evidence::record(control, &record, intent, Vec::new()).await.map(|()| rows);
+                return Evidence::record(control, &record, intent, Basis::default()).await.map(|()| rows);
             }
             (Ready::Shown(rows), Some(control)) => {
                 let intent = intent(control, Leaves::Policy)?;
-                return Evidence::record(control, &record, intent, Vec::new()).await.map(|()| rows);
+                return Evidence::record(control, &record, intent, Basis::default()).await.map(|()| rows);
             }
             (Ready::Explained(rows, _) | Ready::Shown(rows), None) | (Ready::Changed(rows), _) => return Ok(rows),
         };
         let batches = match &self.control {
             None => execute_stream(physical, bound.state.task_ctx())?,
             Some(control) => {
-                let (intent, grants) = (intent(control, Leaves::Rows(&bound))?, evidence::grants(&bound));
-                let charge = Charge::new(control, &record.asker, &grants);
-                Evidence::record(control, &record, intent, grants).await?;
-                charge.on(execute_stream(physical, bound.state.task_ctx())?)
+                let (intent, basis) = (intent(control, Leaves::Rows(&bound))?, Basis::of(&bound));
+                Evidence::record(control, &record, intent, basis).await?;
+                execute_stream(physical, bound.state.task_ctx())?
             }
         };
         Ok(declare(declared, batches))

@@ -1,10 +1,12 @@
 //! A change → the next version of a set, with its inverse; or why it cannot take effect, and then nothing changes.
 //!
 //! Inverses: creating ↔ dropping, granting ↔ revoking with the same id, setting a tag ↔ its value before. Taking a
-//! revocation back is a new grant: it covers the columns of now, not those of the first grant.
+//! revocation back is a new grant: it covers the columns of now, not those of the first grant, and the answer to the
+//! revocation says which ones these are.
 
 use super::{Applied, Catalog, GrantRecord, Made, PolicyRecord, PolicySet, Purpose, Tagged, check};
 use crate::error::{PolicyError, Result};
+use crate::list::hidden_since;
 use crate::resource::TableName;
 use crate::statement::{Change, Grant, Mode, Policy, Right};
 
@@ -28,12 +30,27 @@ fn notes(change: &Change, before: &PolicySet, after: &PolicySet, catalog: &dyn C
     match change {
         Change::Grant(Grant { right: Right::Join { .. }, .. }) => kept("GRANT JOIN"),
         Change::Grant(Grant { mode: Mode::Operated, .. }) => kept("MODE OPERATED"),
+        Change::RevokeGrant { id } => {
+            before.grants.get(id).and_then(|grant| regained(before, grant, catalog)).into_iter().collect()
+        }
         Change::CreatePolicy(_) | Change::SetTag { .. } | Change::UnsetTag { .. } => {
             let known = check::meetings(before, catalog);
             check::meetings(after, catalog).into_iter().filter(|meeting| !known.contains(meeting)).collect()
         }
         _ => vec![],
     }
+}
+
+/// That taking a revocation back would show more than the grant did.
+fn regained(set: &PolicySet, grant: &GrantRecord, catalog: &dyn Catalog) -> Option<String> {
+    let later = hidden_since(set, grant, catalog);
+    (!later.is_empty()).then(|| {
+        format!(
+            "columns that came after this grant are hidden under it, and would not be after the inverse, which is a new \
+             grant: {}",
+            later.join(", ")
+        )
+    })
 }
 
 /// A change as it took effect.
@@ -105,7 +122,7 @@ impl Applying<'_> {
         let before = remove_tag(&mut next, &tagged.table, tagged.column.as_deref(), &tagged.tag);
         let at = next.tagged.partition_point(|other| *other < tagged);
         next.tagged.insert(at, tagged.clone());
-        check::retagged(&next, &tagged.table, self.catalog)?;
+        check::retag(&mut next, &tagged.table, self.catalog)?;
         *self.set = next;
         let Tagged { table, column, tag, .. } = tagged;
         Ok(match before {
@@ -120,7 +137,7 @@ impl Applying<'_> {
             let column = column.map_or(String::new(), |column| format!(".{column}"));
             return Err(PolicyError::NotFound(format!("`{table}{column}` has no tag `{tag}` of its own")));
         };
-        check::retagged(&next, table, self.catalog)?;
+        check::retag(&mut next, table, self.catalog)?;
         *self.set = next;
         Ok(Change::SetTag { table: table.clone(), column: column.map(str::to_owned), tag: tag.to_owned(), value })
     }

@@ -17,8 +17,11 @@ use crate::value::Value;
 /// `source.table` → columns.
 type TableColumns = BTreeMap<String, BTreeSet<String>>;
 
-/// `source.table` → column → type.
-type Uses = BTreeMap<String, BTreeMap<String, String>>;
+/// Column → type.
+type ColumnTypes = BTreeMap<String, String>;
+
+/// `source.table` → what is used of it.
+type Uses = BTreeMap<String, ColumnTypes>;
 
 fn bound_fits(bound: &Value, kind: &DataType) -> bool {
     bound.to_scalar(kind).is_some()
@@ -137,14 +140,49 @@ fn tag(set: &PolicySet, name: &str, value: Option<&str>) -> Result<()> {
     }
 }
 
-/// Policies that match by tags still fit a table whose tags have changed. A table that is gone has nothing to fit.
-pub(super) fn retagged(set: &PolicySet, table: &TableName, catalog: &dyn Catalog) -> Result<()> {
-    let Some(schema) = catalog.schema(table) else { return Ok(()) };
+/// Writes down what policies that match by tags use of a table whose tags have changed. What they used before keeps the
+/// type that it had then; of a table that is gone nothing is new.
+///
+/// # Errors
+/// A policy that does not fit the table with these tags.
+pub(super) fn retag(set: &mut PolicySet, table: &TableName, catalog: &dyn Catalog) -> Result<()> {
+    if !catalog.knows_types() {
+        return Ok(());
+    }
     let by_tag = |policy: &&Policy| policy.resource.covers(table) && tag_of(policy).is_some();
-    let mut policies = set.policies.values().map(|record| &record.policy).filter(by_tag);
-    policies.try_for_each(|policy| {
-        let fits = on_table(set, &policy.rule, table, &schema).map(drop);
-        fits.map_err(|e| refused(format!("the policy `{}` does not fit then: {e}", policy.name)))
+    let policies: Vec<Policy> = set.policies.values().map(|record| &record.policy).filter(by_tag).cloned().collect();
+    for policy in policies {
+        let used = match catalog.schema(table) {
+            None => BTreeMap::new(),
+            Some(schema) => on_table(set, &policy.rule, table, &schema)
+                .map_err(|e| refused(format!("the policy `{}` does not fit then: {e}", policy.name)))?,
+        };
+        let used = with_types_before(set, &policy, table, used);
+        let Some(record) = set.policies.get_mut(&policy.name) else { continue };
+        if used.is_empty() {
+            record.uses.remove(&table.to_string());
+        } else {
+            record.uses.insert(table.to_string(), used);
+        }
+    }
+    Ok(())
+}
+
+/// What a policy that matches by a tag uses of a table now, with the types of what it used before; a column that is gone
+/// and still tagged is used still.
+fn with_types_before(set: &PolicySet, policy: &Policy, table: &TableName, mut used: ColumnTypes) -> ColumnTypes {
+    let before = set.policies.get(&policy.name).and_then(|record| record.uses.get(&table.to_string()));
+    for (column, kind) in before.into_iter().flatten() {
+        if used.contains_key(column) || is_tagged(set, policy, table, column) {
+            used.insert(column.clone(), kind.clone());
+        }
+    }
+    used
+}
+
+fn is_tagged(set: &PolicySet, policy: &Policy, table: &TableName, column: &str) -> bool {
+    tag_of(policy).is_some_and(|(tag, value)| {
+        tag_value(set, table, column, tag).is_some_and(|found| value.is_none_or(|value| value == found))
     })
 }
 
@@ -158,7 +196,7 @@ pub(super) fn tag_of(policy: &Policy) -> Option<(&str, Option<&str>)> {
     }
 }
 
-/// A policy names what is there, and it fits; the columns that it names, with their types.
+/// A policy names what is there, and it fits; the columns that it names or takes by their tags, with their types.
 pub(super) fn policy(set: &PolicySet, policy: &Policy, catalog: &dyn Catalog) -> Result<Uses> {
     policy.audience.purposes.iter().try_for_each(|name| purpose(set, name))?;
     tag_of(policy).into_iter().try_for_each(|(name, value)| tag(set, name, value))?;
@@ -188,9 +226,9 @@ fn somewhere(tables: &[(TableName, SchemaRef)], column: &str) -> Result<()> {
     }
 }
 
-/// The columns of one table that a rule names, with their types, if it fits the table. A row filter needs all its columns
+/// The columns of one table that a rule uses, with their types, if it fits the table. A row filter needs all its columns
 /// in every table; other rules pass over a table that has none of theirs.
-fn on_table(set: &PolicySet, rule: &Rule, table: &TableName, schema: &Schema) -> Result<BTreeMap<String, String>> {
+fn on_table(set: &PolicySet, rule: &Rule, table: &TableName, schema: &Schema) -> Result<ColumnTypes> {
     match rule {
         Rule::RowFilter(predicate) => {
             let used = types(table, schema, columns_read(predicate))?;
@@ -200,7 +238,7 @@ fn on_table(set: &PolicySet, rule: &Rule, table: &TableName, schema: &Schema) ->
         Rule::Mask(mask, columns) => {
             let treated = treated(set, columns, table, schema);
             masks_fit(mask, table, schema, &treated)?;
-            types(table, schema, named(columns, treated))
+            types(table, schema, treated)
         }
         Rule::AggregateOnly(rule, columns) => {
             let treated = treated(set, columns, table, schema);
@@ -209,25 +247,13 @@ fn on_table(set: &PolicySet, rule: &Rule, table: &TableName, schema: &Schema) ->
             }
             aggregates_fit(rule, table, schema, &treated)?;
             let keys = rule.group_by.iter().map(String::as_str).chain([rule.entity.as_str()]);
-            types(table, schema, keys.chain(named(columns, treated)))
+            types(table, schema, keys.chain(treated))
         }
     }
 }
 
-/// Only columns that the policy names are used by name; a tag may move on.
-fn named<'a>(columns: &Columns, treated: Vec<&'a str>) -> Vec<&'a str> {
-    match columns {
-        Columns::Named(_) => treated,
-        Columns::Tagged { .. } => vec![],
-    }
-}
-
 /// Columns of a table with their types; they must be there.
-fn types<'a>(
-    table: &TableName,
-    schema: &Schema,
-    columns: impl IntoIterator<Item = &'a str>,
-) -> Result<BTreeMap<String, String>> {
+fn types<'a>(table: &TableName, schema: &Schema, columns: impl IntoIterator<Item = &'a str>) -> Result<ColumnTypes> {
     let typed = |column: &'a str| {
         let field = schema.field_with_name(column).map_err(|_| no_column(table, column))?;
         Ok((column.to_owned(), field.data_type().to_string()))

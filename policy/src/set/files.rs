@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::apply::Applying;
-use super::{Catalog, Made, PolicySet};
+use super::check::tag_of;
+use super::{Catalog, Made, PolicyRecord, PolicySet};
 use crate::statement::{Change, Grant, Located, Statement, each};
 
 /// A file of statements.
@@ -30,18 +30,47 @@ pub struct FileFault {
     pub message: String,
 }
 
-/// Which columns the grants of files covered when they were first seen: by the grant's text, per `source.table`. The
-/// node keeps it beside the files, so that columns added since a grant are hidden after a restart too.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Baselines(pub BTreeMap<String, BTreeMap<String, BTreeSet<String>>>);
+/// What was there when grants and policies were first read, by their text: it is not read anew while they say the same, so
+/// that a column added since is hidden, and a column of another type denies, whatever else is written into the files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Baselines {
+    grants: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
+    policies: BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>,
+}
 
 impl Baselines {
-    /// Those of the grants in force, to be kept for the next reading. A grant that is gone is forgotten: written again, it
-    /// is a new grant.
+    /// Those of what is in force, for the next reading. What is gone is forgotten: written again, it is new.
     pub fn of(set: &PolicySet) -> Self {
-        let baseline = |record: &super::GrantRecord| (record.grant.to_string(), record.columns.clone());
-        Self(set.grants.values().map(baseline).collect())
+        Self {
+            grants: set.grants.values().map(|record| (record.grant.to_string(), record.columns.clone())).collect(),
+            policies: set.policies.values().map(|record| (record.policy.to_string(), record.uses.clone())).collect(),
+        }
+    }
+
+    fn keep(&self, set: &mut PolicySet) {
+        for record in set.grants.values_mut() {
+            if let Some(columns) = self.grants.get(&record.grant.to_string()) {
+                record.columns.clone_from(columns);
+            }
+        }
+        for record in set.policies.values_mut() {
+            let then = self.policies.get(&record.policy.to_string());
+            then.into_iter().flatten().for_each(|(table, types)| keep_types(record, table, types));
+        }
+    }
+}
+
+/// The types that a policy found first. A column that it takes by a tag is its own only while it is tagged.
+fn keep_types(record: &mut PolicyRecord, table: &str, then: &BTreeMap<String, String>) {
+    let by_tag = tag_of(&record.policy).is_some();
+    let used = record.uses.entry(table.to_owned()).or_default();
+    for (column, kind) in then {
+        if !by_tag || used.contains_key(column) {
+            used.insert(column.clone(), kind.clone());
+        }
+    }
+    if used.is_empty() {
+        record.uses.remove(table);
     }
 }
 
@@ -61,11 +90,7 @@ impl PolicySet {
         let statements = read(files, site)?;
         let mut set = PolicySet { version: 1, ..PolicySet::default() };
         let mut faults = Reading { set: &mut set, made, catalog, seen: BTreeMap::new() }.all(statements);
-        for record in set.grants.values_mut() {
-            if let Some(columns) = baselines.0.get(&record.grant.to_string()) {
-                record.columns.clone_from(columns);
-            }
-        }
+        baselines.keep(&mut set);
         faults.sort();
         if faults.is_empty() { Ok(set) } else { Err(faults) }
     }

@@ -24,6 +24,10 @@ pub trait Catalog {
     fn tables(&self, source: &str) -> Vec<TableName>;
     /// The columns of a table; `None` for a table that is not there.
     fn schema(&self, table: &TableName) -> Option<SchemaRef>;
+    /// Whether the columns' types are known too; where they are not, nothing is checked against them.
+    fn knows_types(&self) -> bool {
+        true
+    }
 }
 
 /// Everything that is in force. Nothing depends on the order of the statements that made it.
@@ -83,8 +87,8 @@ pub struct PolicyRecord {
     pub at: Instant,
     /// By whom.
     pub author: String,
-    /// `source.table` → column → type, of the columns that it names; one that is gone or has another type denies the
-    /// table.
+    /// `source.table` → column → type, of the columns that it names or takes by their tags; one that is gone or has another
+    /// type denies the table.
     pub uses: BTreeMap<String, BTreeMap<String, String>>,
 }
 

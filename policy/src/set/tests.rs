@@ -132,7 +132,8 @@ fn records_keep_what_was_there() {
     assert_eq!(columns.keys().collect::<Vec<_>>(), ["civil.houses", "civil.residents"]);
     assert_eq!(columns["civil.houses"].iter().collect::<Vec<_>>(), ["id_no", "street"]);
     let uses = |policy: &str| set.policies[policy].uses.clone();
-    assert_eq!(uses("ids"), BTreeMap::new(), "a tag names no column");
+    let id_no = BTreeMap::from([("id_no".into(), "Utf8".into())]);
+    assert_eq!(uses("ids"), BTreeMap::from([("civil.residents".into(), id_no)]), "by its tag");
     assert_eq!(uses("rows")["civil.residents"], BTreeMap::from([("region".into(), "Utf8".into())]));
     let pay = [("grade", "Utf8"), ("id_no", "Int64"), ("pay", "Int64")].map(|(c, t)| (c.to_owned(), t.to_owned()));
     assert_eq!(uses("pay")["hr.salaries"], BTreeMap::from(pay));
@@ -302,7 +303,7 @@ fn files_are_refused_with_every_fault() {
 fn columns_added_since_a_grant_are_known_from_the_baseline() {
     let files = [("a", "CREATE PURPOSE p; GRANT SELECT ON TABLE civil.houses TO ALL FOR PURPOSE p")];
     let first = from(&files, &tables(), &Baselines::default()).unwrap();
-    let baselines: Baselines = serde_json::from_str(&serde_json::to_string(&Baselines::of(&first)).unwrap()).unwrap();
+    let baselines = Baselines::of(&first);
     let mut later = tables();
     later.put("civil", "houses", &[("id_no", DataType::Utf8), ("street", DataType::Utf8), ("rent", DataType::Int64)]);
     assert_eq!(from(&files, &later, &baselines).unwrap(), first);
@@ -311,6 +312,74 @@ fn columns_added_since_a_grant_are_known_from_the_baseline() {
     let accepted = format!("{}; ALTER TABLE civil.houses ACCEPT COLUMN rent", files[0].1);
     let set = from(&[("a", &accepted)], &later, &baselines).unwrap();
     assert_eq!(list(&set, &Show::Grants, &later, Instant(0)).unwrap().rows[0].last().unwrap(), &None);
+}
+
+#[test]
+fn a_revocation_tells_what_taking_it_back_would_show() {
+    let set = after(&["CREATE PURPOSE p", "GRANT SELECT ON TABLE civil.houses TO ALL FOR PURPOSE p"]);
+    let notes = |tables: &Tables| set.apply(&change("REVOKE GRANT 'g-0001'"), &made(), tables).unwrap().notes;
+    assert_eq!(notes(&tables()), [""; 0]);
+    let mut later = tables();
+    later.put("civil", "houses", &[("id_no", DataType::Utf8), ("street", DataType::Utf8), ("rent", DataType::Int64)]);
+    assert!(notes(&later)[0].ends_with("a new grant: civil.houses.rent"), "{:?}", notes(&later));
+}
+
+/// What became of the type of `civil.residents.id_no`, by the policy `p`.
+fn misfit(set: &PolicySet, tables: &Tables) -> Option<String> {
+    let table = TableName::new("civil", "residents");
+    crate::decide::misfit(&set.policies["p"], &table.to_string(), &tables.schema(&table).unwrap())
+}
+
+/// `civil.residents` with another type of `id_no`, and a column that came.
+fn retyped() -> Tables {
+    let mut later = tables();
+    later.put(
+        "civil",
+        "residents",
+        &[("id_no", DataType::LargeUtf8), ("name", DataType::Utf8), ("new", DataType::Utf8)],
+    );
+    later
+}
+
+#[test]
+fn a_tagged_column_of_another_type_denies_until_it_is_tagged_anew() {
+    let tagged = "ALTER TABLE civil.residents ALTER COLUMN id_no SET TAG c = 'x'";
+    let by_tag = "CREATE POLICY p ON SCHEMA civil COLUMN MASK hide MATCH COLUMNS has_tag('c') TO ALL";
+    let tags = "CREATE TAG c VALUES ('x')";
+    for set in [after(&[tags, tagged, by_tag]), after(&[tags, by_tag, tagged])] {
+        assert_eq!(misfit(&set, &tables()), None);
+        let later = retyped();
+        assert!(misfit(&set, &later).unwrap().contains("was Utf8 and is LargeUtf8"));
+        let apply = |set: &PolicySet, text: &str| set.apply(&change(text), &made(), &later).unwrap().set;
+        let other = apply(&set, "ALTER TABLE civil.residents ALTER COLUMN new SET TAG c = 'x'");
+        assert!(misfit(&other, &later).is_some(), "another column's tag is no review of this one");
+        assert_eq!(other.policies["p"].uses["civil.residents"].len(), 2);
+        let moved = apply(&set, "ALTER TABLE civil.residents ALTER COLUMN id_no UNSET TAG c");
+        assert_eq!(misfit(&moved, &later), None, "the policy is no longer about it");
+        assert_eq!(misfit(&apply(&moved, tagged), &later), None, "tagged anew, as it is now");
+    }
+}
+
+#[test]
+fn types_of_files_are_known_from_the_baseline() {
+    let policies = [
+        "CREATE POLICY p ON TABLE civil.residents COLUMN MASK hide COLUMNS (id_no) TO ALL",
+        "CREATE POLICY p ON TABLE civil.residents ROW FILTER (id_no = '17') TO ALL",
+        "CREATE POLICY p ON SCHEMA civil COLUMN MASK hide MATCH COLUMNS has_tag('c') TO ALL; CREATE TAG c VALUES ('x'); \
+         ALTER TABLE civil.residents ALTER COLUMN id_no SET TAG c = 'x'",
+    ];
+    for text in policies {
+        let first = from(&[("a", text)], &tables(), &Baselines::default()).unwrap();
+        let (later, known) = (retyped(), Baselines::of(&first));
+        let other_line = format!("{text}; CREATE PURPOSE more");
+        let second = from(&[("a", &other_line)], &later, &known).unwrap();
+        assert!(misfit(&second, &later).is_some(), "{text}: another line is no review");
+        let renamed = text.replace("POLICY p", "POLICY q");
+        let mut renamed = from(&[("a", &renamed)], &later, &known).unwrap();
+        let record = renamed.policies.remove("q").unwrap();
+        renamed.policies.insert("p".to_owned(), record);
+        assert_eq!(misfit(&renamed, &later), None, "{text}: written anew, it is about the table of now");
+    }
 }
 
 #[test]

@@ -371,7 +371,9 @@ pub fn policy_text(pair: &Pair) -> String {
     for table in &pair.tables {
         let name = format!("{SOURCE}.{}", table.name);
         if table.policy.is_granted {
-            lines.push(format!("GRANT SELECT ON TABLE {name} TO ROLE analyst FOR PURPOSE {}", PURPOSES[1]));
+            let limit =
+                table.policy.bytes_per_day.map_or(String::new(), |bytes| format!(" LIMIT BYTES {bytes} PER DAY"));
+            lines.push(format!("GRANT SELECT ON TABLE {name} TO ROLE analyst FOR PURPOSE {}{limit}", PURPOSES[1]));
         }
         for column in &table.policy.tagged {
             let column = crate::dataset::quote(column);

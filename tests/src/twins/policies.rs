@@ -14,9 +14,9 @@ use policy::resource::{Resource, TableName};
 use policy::statement::{AggregateOnly, Audience, Columns, Party, Policy, Rule};
 use policy::subject::{Attribute, Subject};
 use policy::value::{Decimal, Value};
-use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{Rng, SeedableRng};
 
 use super::values::{Kind, Temper};
 use super::world::Column;
@@ -54,6 +54,14 @@ pub struct TablePolicy {
     pub written: Vec<Policy>,
     /// Columns whose policy finds them by a tag.
     pub tagged: BTreeSet<String>,
+    /// The most bytes that the grant lets leave on a day.
+    pub bytes_per_day: Option<u64>,
+}
+
+/// The limit of one table in four. It is drawn beside all else, so that the pair of a number is what it was without.
+pub fn bytes_per_day(pair: u64, table: usize) -> Option<u64> {
+    let mut rng = StdRng::seed_from_u64(pair.wrapping_mul(8).wrapping_add(table as u64));
+    (rng.random_range(0..4) == 0).then(|| rng.random_range(200..8_000))
 }
 
 /// The one who asks, with what row filters compare with.
@@ -84,6 +92,7 @@ pub fn policy(rng: &mut StdRng, table: &str, columns: &[Column]) -> TablePolicy 
         release: None,
         written: vec![],
         tagged: BTreeSet::new(),
+        bytes_per_day: None,
     };
     let mut author = Author { rng, table, columns, made: &mut made };
     author.row_filters();

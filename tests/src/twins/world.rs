@@ -107,7 +107,8 @@ impl Pair {
         let count = rng.random_range(2..=3);
         let mut pair = Self { seed, subject, tables: vec![], worlds: [vec![], vec![]], asked: vec![] };
         for index in 0..count {
-            let (table, worlds) = table(&mut rng, &format!("t{index}"), &pair.subject);
+            let (mut table, worlds) = table(&mut rng, &format!("t{index}"), &pair.subject);
+            table.policy.bytes_per_day = policies::bytes_per_day(seed, index);
             pair.tables.push(table);
             for (world, contents) in pair.worlds.iter_mut().zip(worlds) {
                 world.push(contents);
@@ -259,6 +260,7 @@ fn no_policy() -> TablePolicy {
         release: None,
         written: vec![],
         tagged: std::collections::BTreeSet::new(),
+        bytes_per_day: None,
     }
 }
 

@@ -238,6 +238,15 @@ async fn a_grant_begins_ends_and_is_used_up() {
     assert_refused(&ana, all, "CAP").await;
     assert_eq!(rows(&ana.query("SELECT id FROM north.trade.orders WHERE id <= 20").await.unwrap()), 20);
 
+    // Bytes are those of the values that leave: 8 for each id, whatever the table holds beside them.
+    admin.query("REVOKE GRANT 'few'").await.unwrap();
+    admin
+        .query("GRANT SELECT ON TABLE trade.orders TO ROLE analyst FOR PURPOSE care LIMIT BYTES 3500 PER DAY WITH (id = 'few')")
+        .await
+        .unwrap();
+    eventually(|| async { at_site.query("SELECT id FROM north.trade.orders WHERE id = 1").await.map(drop) }).await;
+    assert_refused(&at_site, all, "CAP").await;
+
     // What was used is remembered over a restart.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     cluster.kill_site("north");

@@ -9,7 +9,7 @@ use policy::effective::{Asked, Effective, effective};
 use policy::error::PolicyError;
 use policy::list::{Listing, list};
 use policy::resource::TableName;
-use policy::set::{Baselines, Catalog, Made, PolicySet};
+use policy::set::{Catalog, Made, PolicySet};
 use policy::statement::{Change, Show, Statement};
 use policy::time::Instant;
 
@@ -63,8 +63,7 @@ impl Policies {
             statement: applied.change.to_string(),
             inverse: applied.inverse.to_string(),
         };
-        let recorded =
-            self.put_in_force(&entry, Kept { set: applied.set, files: None }, &Baselines::default(), reach)?;
+        let recorded = self.put_in_force(&entry, Kept { set: applied.set, files: None }, reach)?;
         *turn = None;
         recorded?;
         let notes = (!applied.notes.is_empty()).then(|| applied.notes.join("\n"));
@@ -76,13 +75,7 @@ impl Policies {
     ///
     /// # Errors
     /// Why it is not in force; and, in the answer, why it is in force and not recorded yet.
-    pub(super) fn put_in_force(
-        &self,
-        entry: &Entry,
-        next: Kept,
-        baselines: &Baselines,
-        reach: Reach,
-    ) -> Result<Result<()>> {
+    pub(super) fn put_in_force(&self, entry: &Entry, next: Kept, reach: Reach) -> Result<Result<()>> {
         let mut recorded = Ok(());
         let record = || match self.record(entry, next.files.as_deref(), reach) {
             Err(unrecorded) if reach == Reach::OnlyLess => {
@@ -91,7 +84,7 @@ impl Policies {
             }
             other => other,
         };
-        self.store()?.commit(entry, &next, baselines, record).map_err(unwritten)?;
+        self.store()?.commit(entry, &next, record).map_err(unwritten)?;
         self.current.send_replace(Arc::new(Current { set: Arc::new(next.set), unreadable: None }));
         tracing::info!(site = self.site, version = entry.version, author = entry.author, "policy has changed");
         Ok(recorded)

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use policy::set::{Baselines, Made, PolicySet};
+use policy::set::{Baselines, GrantRecord, Made, PolicySet};
+use policy::statement::Grant;
 
-use super::change::unreadable;
 use super::files::{Glance, PolicyFile, as_files, digest, glance, line, read};
 use super::record::Reach;
 use super::store::{Entry, Kept};
@@ -151,9 +151,8 @@ impl Policies {
             statement: names.join(", "),
             inverse: String::new(),
         };
-        let baselines = Baselines::of(&set);
         let next = Kept { set: set.clone(), files: Some(digest.clone()) };
-        let in_force = self.put_in_force(&entry, next, &baselines, Reach::PerhapsMore).flatten();
+        let in_force = self.put_in_force(&entry, next, Reach::PerhapsMore).flatten();
         if let Err(error) = in_force {
             if self.take_away(&set) {
                 // The files of before are not in force any more: put back, they are a new version.
@@ -165,15 +164,29 @@ impl Policies {
         Ok(())
     }
 
-    /// The next version, as the files have it; a grant that was there before covers the columns that it covered then.
+    /// The next version, as the files have it; a grant that was there before covers the columns that it covered then, and
+    /// a policy looks for the types that it found then.
     fn read_files(&self, files: &[PolicyFile], made: &Made, tables: &TableSnapshot) -> Result<PolicySet, String> {
-        let known = self.store().and_then(|store| store.baselines().map_err(unreadable));
-        let known = known.map_err(|error| error.to_string())?;
+        let before = self.current();
+        let known = Baselines::of(&before.set);
         let read = PolicySet::from_files(&as_files(files), &self.site, (made, tables), &known);
         let mut set = read.map_err(|faults| faults.iter().map(line).collect::<Vec<_>>().join("\n"))?;
-        let before = self.current();
         set.version = before.set.version.saturating_add(1);
         set.last_grant = before.set.last_grant;
+        keep_times(&before.set, &mut set);
         Ok(set)
+    }
+}
+
+/// A grant that says what it said before was made when it was first read: a change of other lines does not make it anew.
+fn keep_times(before: &PolicySet, next: &mut PolicySet) {
+    for (id, record) in &mut next.grants {
+        let same = |known: &&GrantRecord| {
+            let terms = |grant: &Grant| (grant.right.clone(), grant.purpose.clone(), grant.mode);
+            known.author == AUTHOR && terms(&known.grant) == terms(&record.grant)
+        };
+        if let Some(known) = before.grants.get(id).filter(same) {
+            record.at = known.at;
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use policy::set::{Baselines, PolicySet};
+use policy::set::PolicySet;
 use policy::time::Instant;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
@@ -19,7 +19,9 @@ pub(super) const FILE: &str = "node.sqlite";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The steps from nothing to the tables of today, one for each version of them. A release adds a step, never edits one.
-const MIGRATIONS: [&str; 1] = ["
+/// What the table `baselines` held stands in the policies themselves.
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE policy_history (version INTEGER PRIMARY KEY, at INTEGER NOT NULL, author TEXT NOT NULL,
                                  statement TEXT NOT NULL, inverse TEXT NOT NULL) STRICT;
     CREATE TABLE policy_current (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL,
@@ -28,7 +30,9 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE clock (id INTEGER PRIMARY KEY CHECK (id = 1), floor INTEGER NOT NULL) STRICT;
     CREATE TABLE usage (grant_id TEXT NOT NULL, subject TEXT NOT NULL, day INTEGER NOT NULL, rows INTEGER NOT NULL,
                         bytes INTEGER NOT NULL, PRIMARY KEY (grant_id, subject, day)) STRICT, WITHOUT ROWID;
-"];
+",
+    "DROP TABLE baselines;",
+];
 
 /// The file.
 #[derive(Debug)]
@@ -146,7 +150,6 @@ impl Store {
         &self,
         entry: &Entry,
         now: &Kept,
-        baselines: &Baselines,
         record: impl FnOnce() -> Result<(), EngineError>,
     ) -> Result<()> {
         let json = serde_json::to_string(&now.set).map_err(unreadable)?;
@@ -161,26 +164,9 @@ impl Store {
             "INSERT OR REPLACE INTO policy_current (id, version, set_json, files) VALUES (1, ?1, ?2, ?3)",
             params![version, json, now.files],
         )?;
-        transaction.execute("DELETE FROM baselines", [])?;
-        for (grant, columns) in &baselines.0 {
-            let sql = "INSERT INTO baselines (grant_text, columns_json) VALUES (?1, ?2)";
-            transaction.execute(sql, params![grant, serde_json::to_string(columns).map_err(unreadable)?])?;
-        }
         write_floor(&transaction, entry.at)?;
         record().map_err(StoreError::Unrecorded)?;
         Ok(transaction.commit()?)
-    }
-
-    /// The columns that the grants of the files covered when they were first read.
-    pub(super) fn baselines(&self) -> Result<Baselines> {
-        let connection = self.connection.lock();
-        let mut statement = connection.prepare("SELECT grant_text, columns_json FROM baselines")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
-        let read = rows.map(|row| {
-            let (grant, json) = row?;
-            Ok((grant, serde_json::from_str(&json).map_err(unreadable)?))
-        });
-        read.collect::<Result<_>>().map(Baselines)
     }
 
     /// The latest time that was written down.
@@ -291,14 +277,12 @@ mod tests {
     fn all_of_it_is_there_again() {
         let directory = tempfile::tempdir().unwrap();
         let used = UsageRow { grant: "g".into(), subject: "desk".into(), day: 5, rows: 7, bytes: u64::from(u32::MAX) };
-        let covered = [("civil.people".to_string(), ["id_no".to_string()].into())].into();
-        let baselines = Baselines([("GRANT …".to_string(), covered)].into());
         {
             let store = Store::open(directory.path()).unwrap();
             assert_eq!(store.kept().unwrap().set, PolicySet::default());
             assert_eq!(store.floor().unwrap(), None);
-            store.commit(&entry(1), &kept(1), &Baselines::default(), || Ok(())).unwrap();
-            store.commit(&entry(2), &Kept { files: Some("digest".into()), ..kept(2) }, &baselines, || Ok(())).unwrap();
+            store.commit(&entry(1), &kept(1), || Ok(())).unwrap();
+            store.commit(&entry(2), &Kept { files: Some("digest".into()), ..kept(2) }, || Ok(())).unwrap();
             store.write(Instant(5_000), std::slice::from_ref(&used)).unwrap();
             store.write(Instant(4_000), &[]).unwrap();
         }
@@ -306,7 +290,6 @@ mod tests {
         assert_eq!(store.history().unwrap(), [entry(2), entry(1)]);
         let now = store.kept().unwrap();
         assert_eq!((now.set.version, now.files.as_deref()), (2, Some("digest")));
-        assert_eq!(store.baselines().unwrap(), baselines);
         assert_eq!(store.floor().unwrap(), Some(Instant(5_000)), "the floor never sinks");
         assert_eq!(store.usage(5).unwrap(), [used]);
         assert_eq!(store.usage(6).unwrap(), [], "yesterday is forgotten");
@@ -316,8 +299,8 @@ mod tests {
     fn a_version_is_written_once() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
-        store.commit(&entry(1), &kept(1), &Baselines::default(), || Ok(())).unwrap();
-        store.commit(&entry(1), &kept(1), &Baselines::default(), || Ok(())).unwrap_err();
+        store.commit(&entry(1), &kept(1), || Ok(())).unwrap();
+        store.commit(&entry(1), &kept(1), || Ok(())).unwrap_err();
         assert_eq!(store.history().unwrap().len(), 1, "a change that fails leaves nothing");
     }
 
