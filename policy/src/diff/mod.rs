@@ -226,16 +226,5 @@ fn grant_change(before: &GrantedBy, after: &GrantedBy) -> Option<Change> {
         (false, true) => Direction::Less,
         (true, true) => Direction::Other,
     };
-    Some((What::Grant, limits_of(before), limits_of(after), direction))
-}
-
-fn limits_of(grant: &GrantedBy) -> String {
-    let until = grant.until.and_then(|until| chrono::DateTime::from_timestamp_micros(until.0));
-    let parts = [
-        until.map(|until| format!("until {}", until.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))),
-        grant.rows_per_day.map(|rows| format!("{rows} rows a day")),
-        grant.bytes_per_day.map(|bytes| format!("{bytes} bytes a day")),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { "without end or cap".to_owned() } else { parts.join(", ") }
+    Some((What::Grant, before.limits(), after.limits(), direction))
 }

@@ -110,7 +110,9 @@ fn shown(party: &Party, purpose: Option<&str>) -> String {
             .iter()
             .map(|line| {
                 let by = line.policies.join(", ");
-                format!("{} | {} | {} | {by} | {} | {}\n", line.purpose, line.column, line.form, line.grant, line.rows)
+                let release = line.release.as_deref().unwrap_or_default();
+                let (form, grant) = (format!("{} {release}", line.form), format!("{} {}", line.grant, line.limits));
+                format!("{} | {} | {} | {by} | {grant} | {}\n", line.purpose, line.column, form.trim_end(), line.rows)
             })
             .collect(),
     }
@@ -119,16 +121,16 @@ fn shown(party: &Party, purpose: Option<&str>) -> String {
 #[test]
 fn effective_policy_is_shown_for_a_party() {
     insta::assert_snapshot!(shown(&role("analyst"), Some("epidemiology")), @"
-    epidemiology | id_no | pseudonym('d') | hash | g-1 | region IN attribute('regions')
-    epidemiology | name | show_first(1) | names | g-1 | region IN attribute('regions')
-    epidemiology | region | clear |  | g-1 | region IN attribute('regions')
-    epidemiology | pay | aggregate only (0 to 100) | pay | g-1 | region IN attribute('regions')
+    epidemiology | id_no | pseudonym('d') | hash | g-1 without end or cap | region IN attribute('regions')
+    epidemiology | name | show_first(1) | names | g-1 without end or cap | region IN attribute('regions')
+    epidemiology | region | clear |  | g-1 without end or cap | region IN attribute('regions')
+    epidemiology | pay | aggregate only (0 to 100) at least 5 of id_no, by region | pay | g-1 without end or cap | region IN attribute('regions')
     ");
     insta::assert_snapshot!(shown(&role("clerk"), None), @"
-    billing | id_no | clear |  | g-2 | none
-    billing | name | show_first(1) | names | g-2 | none
-    billing | region | clear |  | g-2 | none
-    billing | pay | aggregate only (0 to 100) | pay | g-2 | none
+    billing | id_no | clear |  | g-2 without end or cap | none
+    billing | name | show_first(1) | names | g-2 without end or cap | none
+    billing | region | clear |  | g-2 without end or cap | none
+    billing | pay | aggregate only (0 to 100) at least 5 of id_no, by region | pay | g-2 without end or cap | none
     ");
     insta::assert_snapshot!(shown(&role("visitor"), Some("research")), @"no grant covers the table for this subject and purpose at this time");
     insta::assert_snapshot!(shown(&role("visitor"), None), @"no purpose");
@@ -142,22 +144,39 @@ fn the_matrix_reads_as_a_diff() {
     ann · epidemiology · civil.houses · rows: all · grant g-1
     ann · epidemiology · civil.houses · address: clear
     ann · epidemiology · civil.houses · region: clear
-    ann · epidemiology · civil.residents · rows: filter(own) · grant g-1
+    ann · epidemiology · civil.residents · rows: region IN attribute('regions') by own · grant g-1
     ann · epidemiology · civil.residents · id_no: pseudonym('d') by hash
     ann · epidemiology · civil.residents · name: show_first(1) by names
     ann · epidemiology · civil.residents · region: clear
     ann · epidemiology · civil.residents · pay: aggregate only (0 to 100) by pay
+    ann · epidemiology · civil.residents · release: at least 5 of id_no, by region
     ann · billing · civil.houses · rows: all · grant g-1
     ann · billing · civil.houses · address: clear
     ann · billing · civil.houses · region: clear
-    ann · billing · civil.residents · rows: filter(own) · grant g-1
+    ann · billing · civil.residents · rows: region IN attribute('regions') by own · grant g-1
     ann · billing · civil.residents · id_no: clear
     ann · billing · civil.residents · name: show_first(1) by names
     ann · billing · civil.residents · region: clear
     ann · billing · civil.residents · pay: aggregate only (0 to 100) by pay
+    ann · billing · civil.residents · release: at least 5 of id_no, by region
     visitor · no purpose · civil.houses: nothing (no purpose)
     visitor · no purpose · civil.residents: nothing (no purpose)
     ");
+}
+
+#[test]
+fn the_matrix_shows_what_a_reviewer_must_see() {
+    let matrix_of = |set: &PolicySet| matrix(set, &[(ann(&["analyst"]), strings(&["epidemiology"]))], &Site, NOW);
+    let before = matrix_of(&described());
+    let differs = |change: fn(&mut PolicySet)| {
+        let mut set = described();
+        change(&mut set);
+        assert_ne!(matrix_of(&set), before);
+    };
+    differs(|set| set.policies.get_mut("own").unwrap().policy.rule = pay_below(7));
+    differs(|set| set.policies.get_mut("pay").unwrap().policy.rule = aggregates(2, &["pay"]));
+    differs(|set| set.grants.get_mut("g-1").unwrap().grant.to = Some(Instant(2_000)));
+    differs(|set| set.grants.get_mut("g-1").unwrap().grant.bytes_per_day = Some(9));
 }
 
 fn changes(before: &PolicySet, after: &PolicySet, catalog: Option<&dyn Catalog>) -> String {

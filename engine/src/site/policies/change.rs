@@ -23,7 +23,7 @@ const CHANGE: [&str; 4] = ["version", "change", "inverse", "notes"];
 /// The columns of SHOW POLICY HISTORY.
 const HISTORY: [&str; 5] = ["version", "at", "author", "change", "inverse"];
 /// The columns of SHOW EFFECTIVE POLICY.
-const EFFECTIVE: [&str; 6] = ["purpose", "column", "form", "policies", "grant", "rows"];
+const EFFECTIVE: [&str; 8] = ["purpose", "column", "form", "release", "policies", "grant", "limits", "rows"];
 
 impl Policies {
     /// Runs a policy statement of an administrator. The caller has made sure that `author` is one.
@@ -126,7 +126,8 @@ fn tell_effective(set: &PolicySet, asked: &Asked<'_>) -> Result<Listing> {
     let row = |line: Effective| {
         let policies = (!line.policies.is_empty()).then(|| line.policies.join(", "));
         let purpose = (!line.purpose.is_empty()).then_some(line.purpose);
-        vec![purpose, Some(line.column), Some(line.form), policies, Some(line.grant), Some(line.rows)]
+        let (column, form, rows) = (Some(line.column), Some(line.form), Some(line.rows));
+        vec![purpose, column, form, line.release, policies, Some(line.grant), Some(line.limits), rows]
     };
     Ok(Listing { columns: EFFECTIVE.to_vec(), rows: lines.into_iter().map(row).collect() })
 }
