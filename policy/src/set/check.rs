@@ -340,7 +340,7 @@ fn columns_read(predicate: &Predicate) -> Vec<&str> {
 }
 
 /// Whether one number is at most another, by their digits: no float in between.
-fn in_order(low: &Value, high: &Value) -> bool {
+pub(crate) fn in_order(low: &Value, high: &Value) -> bool {
     let (low, high) = (low.to_string(), high.to_string());
     let (low, high) = (Digits::of(&low), Digits::of(&high));
     match (low.negative, high.negative) {

@@ -16,6 +16,7 @@ use crate::resource::TableName;
 use crate::statement::{Change, Grant, Policy};
 use crate::time::Instant;
 
+pub(crate) use check::in_order;
 pub use files::{Baselines, File, FileFault};
 
 /// The tables that policy statements are checked against, as they are now.

@@ -246,6 +246,64 @@ fn a_pair_of_roles_may_see_what_neither_sees() {
 }
 
 #[test]
+fn three_parties_may_see_what_no_two_see() {
+    let analysts_except = |except: Vec<Party>| Audience { except, ..audience(role("analyst")) };
+    let for_billing = || set(vec![Grant { purpose: Some("billing".to_owned()), ..grant(role("analyst")) }]);
+    let city = || Party::Organisation("city".to_owned());
+    let names = |except: Vec<Party>| {
+        let hide = policy("names", mask(ColumnMask::Hide, &["name"]), analysts_except(except));
+        with(for_billing(), vec![hide, policy("short", short(1), analysts_except(vec![role("chief")]))])
+    };
+    insta::assert_snapshot!(changes(&names(vec![]), &names(vec![city()]), Some(&Site)), @"
+    more: role analyst and organisation city together for billing now sees civil.residents.name show_first(1) (was hidden)
+    more: role analyst, role chief and organisation city together for billing now sees civil.residents.name clear (was hidden)
+    ");
+}
+
+#[test]
+fn what_will_be_is_told() {
+    let begins = |from: i64| {
+        set(vec![Grant { purpose: Some("billing".to_owned()), from: Some(Instant(from)), ..grant(role("clerk")) }])
+    };
+    let (never, later) = (set(vec![]), begins(1_798_761_600_000_000));
+    insta::assert_snapshot!(changes(&never, &later, Some(&Site)), @"
+    more: role clerk for billing from 2027-01-01 on sees rows of civil.houses: all (was none)
+    more: role clerk for billing from 2027-01-01 on sees civil.houses.address clear (was hidden)
+    more: role clerk for billing from 2027-01-01 on sees civil.houses.region clear (was hidden)
+    more: role clerk for billing from 2027-01-01 on sees rows of civil.residents: all (was none)
+    more: role clerk for billing from 2027-01-01 on sees civil.residents.id_no clear (was hidden)
+    more: role clerk for billing from 2027-01-01 on sees civil.residents.name clear (was hidden)
+    more: role clerk for billing from 2027-01-01 on sees civil.residents.region clear (was hidden)
+    more: role clerk for billing from 2027-01-01 on sees civil.residents.pay clear (was hidden)
+    ");
+    assert_eq!(changes(&later, &later, Some(&Site)), "");
+}
+
+#[test]
+fn arguments_that_show_more_are_told_as_more() {
+    let directions = |before: Rule, after: Rule| {
+        let of = |rule| with(set(vec![grant(role("analyst"))]), vec![policy("p", rule, audience(Party::All))]);
+        let found = diff(&of(before), &of(after), &Scope { catalog: Some(&Site), now: NOW });
+        let directions: std::collections::BTreeSet<String> =
+            found.iter().map(|difference| format!("{:?}", difference.direction)).collect();
+        directions.into_iter().collect::<Vec<_>>().join(" ")
+    };
+    let bucket = |width| mask(ColumnMask::Bucket(policy::value::Value::Integer(width)), &["pay"]);
+    let domain = |name: &str| mask(ColumnMask::Pseudonym(name.to_owned()), &["name"]);
+    for (less, more) in [
+        (short(1), short(9)),
+        (bucket(10), bucket(5)),
+        (aggregates(10, &["pay"]), aggregates(2, &["pay"])),
+        (mask(ColumnMask::Hide, &["pay"]), aggregates(2, &["pay"])),
+    ] {
+        assert_eq!(directions(less.clone(), more.clone()), "More", "{less:?} and {more:?}");
+        assert_eq!(directions(more, less), "Less");
+    }
+    assert_eq!(directions(bucket(10), bucket(3)), "Other");
+    assert_eq!(directions(domain("a"), domain("b")), "Other");
+}
+
+#[test]
 fn files_are_compared_by_what_they_name() {
     let bare = |mut set: PolicySet| {
         set.grants.values_mut().for_each(|record| record.columns.clear());
