@@ -84,8 +84,10 @@ pub(crate) fn glance(directory: &Path) -> Result<Glance, String> {
 /// Why something in a directory would not be read, though it may be meant to be.
 fn unread(path: &Path, metadata: &Metadata) -> Option<&'static str> {
     let ending = path.extension().unwrap_or_default();
-    if metadata.is_dir() {
+    if metadata.is_dir() && (ending == "sql" || holds_policies(path)) {
         Some("is a directory: policies lie in one directory, not in others below it")
+    } else if metadata.is_dir() {
+        None
     } else if path.file_name().and_then(|name| name.to_str()).is_none() {
         Some("has a name that is not UTF-8")
     } else if ending.eq_ignore_ascii_case("sql") && ending != "sql" {
@@ -95,6 +97,12 @@ fn unread(path: &Path, metadata: &Metadata) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// Whether a directory within has a file that looks like one of policies. One that cannot be read is taken to.
+fn holds_policies(path: &Path) -> bool {
+    let is_policy = |name: PathBuf| name.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("sql"));
+    std::fs::read_dir(path).map_or(true, |entries| entries.flatten().any(|entry| is_policy(entry.path())))
 }
 
 /// Reads the files of a directory.
@@ -184,12 +192,16 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
         let refused = |name: &std::ffi::OsStr, make: fn(&Path)| {
             let directory = directory(&[("a.sql", "A;"), ("notes.md", "x")]);
+            fs::create_dir(directory.path().join("data")).unwrap();
             read(directory.path()).unwrap();
             make(&directory.path().join(name));
             read(directory.path()).unwrap_err().join("\n")
         };
         let file = |path: &Path| fs::write(path, "B;").unwrap();
-        let folder = |path: &Path| fs::create_dir(path).unwrap();
+        let folder = |path: &Path| {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("b.sql"), "B;").unwrap();
+        };
         assert!(refused("B.SQL".as_ref(), file).contains("B.SQL would not be read"));
         assert!(refused("c.sql".as_ref(), folder).contains("c.sql is a directory"));
         assert!(refused("more".as_ref(), folder).contains("more is a directory"));
