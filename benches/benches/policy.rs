@@ -1,4 +1,5 @@
-//! Where the time of a governed statement goes before its first row: one join of 20 tables under 500 policies.
+//! Where the time of a governed statement goes before its first row: one join of 20 tables under 500 policies, on tables
+//! and on their schema, on names and on tags, for several purposes.
 //!
 //! ```text
 //! decide            20 decisions
@@ -40,7 +41,7 @@ use tokio::runtime::Runtime;
 
 const TABLES: usize = 20;
 const POLICIES: usize = 500;
-const PURPOSE: &str = "research";
+const PURPOSE: &str = "epidemiology";
 
 /// A site: its policies, one asker, and its tables, which are empty.
 struct Site {
@@ -106,23 +107,41 @@ impl Site {
     }
 }
 
-/// One grant, and for each table 25 policies: a row filter, and masks for many roles, of which the asker has four.
+/// One grant for the whole of which the purpose is a part; for each table 20 policies, on names and on tags, for roles of
+/// which the asker has four, some for other purposes; and 100 on the schema.
 fn statements() -> String {
-    let mut text =
-        format!("CREATE PURPOSE {PURPOSE};\nGRANT SELECT ON SCHEMA source TO ROLE r0 FOR PURPOSE {PURPOSE};\n");
+    let mut text = format!(
+        "CREATE PURPOSE research;\nCREATE PURPOSE {PURPOSE} UNDER research;\nCREATE PURPOSE billing;\n\
+         CREATE TAG class VALUES ('personal', 'other');\n\
+         GRANT SELECT ON SCHEMA source TO ROLE r0 FOR PURPOSE research;\n"
+    );
+    let mut policies = Vec::new();
     for table in 0..TABLES {
-        let mut policy = |rule: String, to: String| {
-            let name = text.len();
-            let _ = writeln!(text, "CREATE POLICY p{name} ON TABLE source.t{table} {rule} TO {to};");
-        };
-        policy("ROW FILTER (region IN attribute('regions'))".to_string(), "ALL".to_string());
-        policy("COLUMN MASK pseudonym('person') COLUMNS (person)".to_string(), "ALL EXCEPT ROLE registrar".to_string());
-        for role in 0..POLICIES / TABLES - 2 {
-            policy(format!("COLUMN MASK show_first(1) COLUMNS (c{})", role % 8), format!("ROLE r{role}"));
+        for column in 0..4 {
+            let _ = writeln!(text, "ALTER TABLE source.t{table} ALTER COLUMN c{column} SET TAG class = 'personal';");
         }
+        let on = format!("ON TABLE source.t{table}");
+        policies.push(format!("{on} ROW FILTER (region IN attribute('regions')) TO ALL"));
+        policies.push(format!("{on} COLUMN MASK pseudonym('person') COLUMNS (person) TO ALL EXCEPT ROLE registrar"));
+        // For others: the statement sums it over a join.
+        let release = "(MIN GROUP 5 ENTITY person BOUNDS 0 TO 100 GROUP BY (region))";
+        policies.push(format!("{on} AGGREGATE ONLY {release} COLUMNS (amount) TO ROLE r9"));
+        policies.extend((0..12).map(|role| {
+            let purpose = ["", " FOR PURPOSE research", " FOR PURPOSE billing"][role % 3];
+            format!("{on} COLUMN MASK show_first(1) COLUMNS (c{}) TO ROLE r{role}{purpose}", role % 8)
+        }));
+        policies.extend((0..5).map(|role| format!("{on} COLUMN MASK show_first(1) {TAGGED} TO ROLE r{role}")));
+    }
+    let schema = "ON SCHEMA source COLUMN MASK show_first(1)";
+    policies.extend((0..60).map(|role| format!("{schema} COLUMNS (c{}) TO ROLE r{role}", role % 8)));
+    policies.extend((0..40).map(|role| format!("{schema} {TAGGED} TO ROLE r{role} FOR PURPOSE research")));
+    for (name, policy) in policies.iter().enumerate() {
+        let _ = writeln!(text, "CREATE POLICY p{name} {policy};");
     }
     text
 }
+
+const TAGGED: &str = "MATCH COLUMNS has_tag('class', 'personal')";
 
 fn statement() -> String {
     let mut sql = "SELECT t0.region, count(*) AS n, sum(t1.amount) AS total, min(t2.c0) AS least FROM t0".to_string();

@@ -10,7 +10,8 @@
 //! purpose = "epidemiology"                     # taken to be held; left out: no purpose
 //! at = "2026-06-01T00:00:00Z"                  # left out: now
 //! table = "civil.residents"
-//! sees = { id_no = "pseudonym('resident')", name = "show_first(1)", region = "clear" }
+//! sees = { id_no = "pseudonym('resident')", name = "show_first(1)", region = "clear", pay = "aggregate only (0 to 9000)" }
+//! release = { min_group = 10, entity = "id_no", group_by = ["region"] }
 //! rows = [
 //!   { given = { id_no = "17", name = "Wang", region = "north" }, seen = { id_no = "…", name = "W", region = "north" } },
 //!   { given = { id_no = "18", name = "Li", region = "south" } },
@@ -26,7 +27,8 @@
 //! `sees` lists every column that is there, each with its form as SHOW EFFECTIVE POLICY words it; a column that is not
 //! listed must be hidden. `rows` gives rows and how each is seen; one without `seen` must not be. A column left out, in
 //! `given` or in `seen`, is NULL. A pseudonym depends on a secret that is not here: in `seen` any value stands for one.
-//! Columns of which only aggregates are told have no place in `seen`.
+//! Columns of which only aggregates are told have no place in `seen`; `release` says which groups of them are told, and is
+//! compared where it is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -36,7 +38,7 @@ use datafusion_common::ScalarValue;
 use serde::Deserialize;
 
 use crate::decide::{Question, decide};
-use crate::decision::{Decision, Denial, Treatment};
+use crate::decision::{Decision, Denial, Release, Treatment};
 use crate::mask::ColumnMask;
 use crate::resource::TableName;
 use crate::set::{Catalog, PolicySet};
@@ -79,6 +81,8 @@ pub enum Expected {
     Sees {
         /// The columns that are there, with their forms.
         columns: BTreeMap<String, String>,
+        /// The groups that are told of columns of which only aggregates are, if that is asserted.
+        release: Option<Release>,
         /// Rows to try.
         rows: Vec<Sample>,
     },
@@ -110,10 +114,28 @@ struct Written {
     at: Option<String>,
     table: String,
     sees: Option<BTreeMap<String, String>>,
+    release: Option<WrittenRelease>,
     #[serde(default)]
     rows: Vec<Sample>,
     #[serde(default)]
     denied: bool,
+}
+
+/// A release as its author writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRelease {
+    min_group: u64,
+    entity: String,
+    #[serde(default)]
+    group_by: Vec<String>,
+}
+
+impl From<WrittenRelease> for Release {
+    fn from(WrittenRelease { min_group, entity, mut group_by }: WrittenRelease) -> Self {
+        group_by.sort();
+        Self { min_group, entity, group_by }
+    }
 }
 
 impl TryFrom<Written> for Assertion {
@@ -123,9 +145,11 @@ impl TryFrom<Written> for Assertion {
         let Written { name, user, organisation, roles, attributes, purpose, .. } = written;
         let refused = |what: &str| format!("assertion `{name}`: {what}");
         let expected = match (written.sees, written.denied) {
-            (Some(columns), false) => Expected::Sees { columns, rows: written.rows },
-            (None, true) if written.rows.is_empty() => Expected::Denied,
-            _ => return Err(refused("it says either what is seen (sees, rows) or denied = true")),
+            (Some(columns), false) => {
+                Expected::Sees { columns, release: written.release.map(Release::from), rows: written.rows }
+            }
+            (None, true) if written.rows.is_empty() && written.release.is_none() => Expected::Denied,
+            _ => return Err(refused("it says either what is seen (sees, release, rows) or denied = true")),
         };
         let (source, table) =
             written.table.split_once('.').ok_or_else(|| refused("the table is written 'source.table'"))?;
@@ -191,8 +215,9 @@ fn mismatches(set: &PolicySet, assertion: &Assertion, catalog: &dyn Catalog, now
         (Expected::Denied, Err(_)) => vec![],
         (Expected::Denied, Ok(decision)) => vec![("nothing".to_owned(), visible(&decision))],
         (Expected::Sees { columns, .. }, Err(denial)) => vec![(listed(columns), nothing(&denial))],
-        (Expected::Sees { columns, rows }, Ok(decision)) => {
+        (Expected::Sees { columns, release, rows }, Ok(decision)) => {
             let mut found = column_mismatches(columns, &decision);
+            found.extend(release.as_ref().and_then(|release| release_mismatch(release, &decision)));
             found.extend(rows.iter().enumerate().filter_map(|(index, sample)| {
                 let (expected, found) = match see(&decision, &sample.given, &schema) {
                     Ok(seen) => sample_mismatch(sample, seen.as_ref())?,
@@ -229,6 +254,15 @@ fn column_mismatches(expected: &BTreeMap<String, String>, decision: &Decision) -
         (expected != found).then(|| (format!("{name} {expected}"), format!("{name} {found}")))
     };
     names.into_iter().filter_map(mismatch).collect()
+}
+
+fn release_mismatch(expected: &Release, decision: &Decision) -> Option<Mismatch> {
+    let found = decision.release.clone().map(|mut release| {
+        release.group_by.sort();
+        release
+    });
+    let told = || found.as_ref().map_or("no aggregates".to_owned(), |found| format!("release {found}"));
+    (found.as_ref() != Some(expected)).then(|| (format!("release {expected}"), told()))
 }
 
 /// A cell as it is seen.

@@ -1,5 +1,7 @@
 //! What was decided: for one subject, purpose and table, what leaves and in which form.
 
+use std::fmt;
+
 use datafusion_common::ScalarValue;
 
 use crate::mask::ColumnMask;
@@ -35,6 +37,20 @@ pub struct GrantedBy {
     pub rows_per_day: Option<u64>,
     /// Bytes that the subject may receive under it on one day (UTC).
     pub bytes_per_day: Option<u64>,
+}
+
+impl GrantedBy {
+    /// Its end and its caps in words.
+    pub fn limits(&self) -> String {
+        let until = self.until.and_then(|until| chrono::DateTime::from_timestamp_micros(until.0));
+        let parts = [
+            until.map(|until| format!("until {}", until.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))),
+            self.rows_per_day.map(|rows| format!("{rows} rows a day")),
+            self.bytes_per_day.map(|bytes| format!("{bytes} bytes a day")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        if parts.is_empty() { "without end or cap".to_owned() } else { parts.join(", ") }
+    }
 }
 
 /// Which rows are there.
@@ -86,6 +102,14 @@ pub struct Release {
     pub entity: String,
     /// The columns that may be grouped by.
     pub group_by: Vec<String>,
+}
+
+/// `at least 5 of id_no, by region, grade`
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at least {} of {}", self.min_group, self.entity)?;
+        if self.group_by.is_empty() { Ok(()) } else { write!(f, ", by {}", self.group_by.join(", ")) }
+    }
 }
 
 /// Why nothing is permitted. For the site's log and its administrators; the asker reads NOT_FOUND or PURPOSE.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::datatypes::Schema;
 
 use crate::decide::{Question, settle};
-use crate::decision::Denial;
+use crate::decision::{ColumnDecision, Denial, Treatment};
 use crate::resource::TableName;
 use crate::set::PolicySet;
 use crate::statement::Party;
@@ -38,8 +38,12 @@ pub struct Effective {
     pub form: String,
     /// The policies that gave it this form.
     pub policies: Vec<String>,
+    /// For a column of which only aggregates are told: which groups are.
+    pub release: Option<String>,
     /// The grant that lets the party see the table.
     pub grant: String,
+    /// The grant's end and caps.
+    pub limits: String,
     /// Which rows are there: `all`, `none`, or the row filters as written, since attributes are a subject's own.
     pub rows: String,
 }
@@ -80,13 +84,18 @@ fn for_purpose(
     let question = Question { subject, purpose, table: asked.table, schema: asked.schema, now: asked.now };
     let settled = settle(set, &question)?;
     settled.still_fits(set, &question)?;
-    settled.release(asked.schema)?;
-    let line = |column: crate::decision::ColumnDecision| Effective {
+    let release = settled.release(asked.schema)?;
+    let line = |column: ColumnDecision| Effective {
         purpose: purpose.unwrap_or_default().to_owned(),
         form: column.treatment.to_string(),
+        release: match column.treatment {
+            Treatment::AggregateOnly { .. } => release.as_ref().map(ToString::to_string),
+            Treatment::Clear | Treatment::Masked(_) | Treatment::Hidden => None,
+        },
         column: column.name,
         policies: column.policies,
         grant: settled.grant.id.clone(),
+        limits: settled.grant.limits(),
         rows: settled.rows.to_string(),
     };
     Ok(settled.typed_columns(asked.schema)?.into_iter().map(line).collect())

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::{Question, decide};
+use crate::decide::rows::Rows;
+use crate::decide::{Question, Settled, decide, settle};
 use crate::decision::{Decision, Denial};
-use crate::predicate::Filter;
 use crate::resource::{Resource, TableName};
 use crate::set::{Catalog, PolicySet};
 use crate::statement::Right;
@@ -15,7 +15,7 @@ use crate::time::Instant;
 /// stands for itself, so that a diff of two matrices can be read without what surrounds it:
 ///
 /// ```text
-/// desk · planning · bts.flights · rows: filter(own_origins) · grant g-0001
+/// desk · planning · bts.flights · rows: origin IN attribute('origins') by own_origins · grant g-0001, until 2027-01-01T00:00:00Z
 /// desk · planning · bts.flights · carrier: clear
 /// desk · planning · faa.planes: nothing (no grant covers the table for this subject and purpose at this time)
 /// ```
@@ -31,25 +31,27 @@ pub fn matrix(set: &PolicySet, subjects: &[(Subject, Vec<String>)], catalog: &dy
         for purpose in asked {
             for table in &tables {
                 let Some(schema) = catalog.schema(table) else { continue };
-                let decision = decide(set, &Question { subject, purpose, table, schema: &schema, now });
+                let question = Question { subject, purpose, table, schema: &schema, now };
+                let decided = decide(set, &question).and_then(|decision| Ok((settle(set, &question)?, decision)));
                 let cell = format!("{} · {} · {table}", subject.name, purpose.unwrap_or("no purpose"));
-                write_table(&mut lines, &cell, &decision);
+                write_table(&mut lines, &cell, &decided);
             }
         }
     }
     lines
 }
 
-fn write_table(lines: &mut String, cell: &str, decision: &Result<Decision, Denial>) {
-    match decision {
+fn write_table(lines: &mut String, cell: &str, decided: &Result<(Settled<'_>, Decision), Denial>) {
+    match decided {
         Err(denial) => push_line(lines, &format!("{cell}: nothing ({denial})")),
-        Ok(decision) => {
-            push_line(lines, &format!("{cell} · rows: {} · grant {}", rows(decision), decision.grant.id));
+        Ok((settled, decision)) => {
+            push_line(lines, &format!("{cell} · rows: {} · {}", rows(&settled.rows), grant(decision)));
             for column in &decision.columns {
-                let by = column.policies.join(", ");
-                let by = if by.is_empty() { by } else { format!(" by {by}") };
-                push_line(lines, &format!("{cell} · {}: {}{by}", column.name, column.treatment));
+                let form = by(&column.treatment.to_string(), &column.policies);
+                push_line(lines, &format!("{cell} · {}: {form}", column.name));
             }
+            let release = decision.release.iter();
+            release.for_each(|release| push_line(lines, &format!("{cell} · release: {release}")));
         }
     }
 }
@@ -59,12 +61,19 @@ fn push_line(lines: &mut String, line: &str) {
     lines.push('\n');
 }
 
-fn rows(decision: &Decision) -> String {
-    match &decision.row_filter {
-        None => "all".to_owned(),
-        Some(filter) if filter.filter == Filter::Or(vec![]) => format!("none({})", filter.policies.join(", ")),
-        Some(filter) => format!("filter({})", filter.policies.join(", ")),
-    }
+/// Which rows, as written, and by which policies.
+fn rows(rows: &Rows<'_>) -> String {
+    by(&rows.to_string(), &rows.policies().into_iter().map(str::to_owned).collect::<Vec<_>>())
+}
+
+fn by(what: &str, policies: &[String]) -> String {
+    if policies.is_empty() { what.to_owned() } else { format!("{what} by {}", policies.join(", ")) }
+}
+
+fn grant(decision: &Decision) -> String {
+    let grant = &decision.grant;
+    let is_limited = grant.until.is_some() || grant.rows_per_day.is_some() || grant.bytes_per_day.is_some();
+    if is_limited { format!("grant {}, {}", grant.id, grant.limits()) } else { format!("grant {}", grant.id) }
 }
 
 /// The tables of every source that the set speaks of, in the order of their names.

@@ -1,5 +1,6 @@
 //! The form in which each column is seen: of all that policies say about it, the strictest.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -8,6 +9,7 @@ use super::audience::Asker;
 use super::tags::Tags;
 use crate::decision::{Denial, Treatment};
 use crate::mask::{ColumnMask, Strictness};
+use crate::set::in_order;
 use crate::statement::{AggregateOnly, Columns, Policy, Rule};
 use crate::value::Value;
 
@@ -59,6 +61,19 @@ impl<'a> Form<'a> {
         }
     }
 
+    /// How much this form shows beside another: less, as much, or more; `None` where neither shows all that the other
+    /// does.
+    pub(crate) fn shows_beside(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Form::Masked(mask), Form::Masked(other)) => mask.shows_beside(other),
+            (Form::AggregateOnly { low, high, rule }, Form::AggregateOnly { low: l, high: h, rule: r }) => {
+                let bounds = containing((in_order(low, l), in_order(l, low)), (in_order(h, high), in_order(high, h)));
+                release_beside(rule, r).and_then(|release| both(release, bounds?))
+            }
+            (form, other) => Some(other.rank().cmp(&form.rank())),
+        }
+    }
+
     /// Whether two policies give a column one and the same form, arguments included.
     pub(crate) fn same(&self, other: &Self) -> bool {
         match (self, other) {
@@ -75,6 +90,35 @@ impl<'a> Form<'a> {
 pub(crate) fn same_release(a: &AggregateOnly, b: &AggregateOnly) -> bool {
     let groups = |rule: &AggregateOnly| rule.group_by.iter().cloned().collect::<BTreeSet<_>>();
     a.min_group == b.min_group && a.entity == b.entity && groups(a) == groups(b)
+}
+
+/// How much one release tells beside another of the same entities: of smaller groups, by more columns.
+fn release_beside(a: &AggregateOnly, b: &AggregateOnly) -> Option<Ordering> {
+    let groups = |rule: &AggregateOnly| rule.group_by.iter().cloned().collect::<BTreeSet<_>>();
+    let (mine, others) = (groups(a), groups(b));
+    let by = containing((mine.is_superset(&others), mine.is_subset(&others)), (true, true))?;
+    if a.entity == b.entity { both(b.min_group.cmp(&a.min_group), by) } else { None }
+}
+
+/// How a thing of two parts compares, each of which may hold the other's and be held by it.
+fn containing(first: (bool, bool), second: (bool, bool)) -> Option<Ordering> {
+    match (first.0 && second.0, first.1 && second.1) {
+        (true, true) => Some(Ordering::Equal),
+        (true, false) => Some(Ordering::Greater),
+        (false, true) => Some(Ordering::Less),
+        (false, false) => None,
+    }
+}
+
+/// Two comparisons as one; `None` where they go apart.
+fn both(a: Ordering, b: Ordering) -> Option<Ordering> {
+    if a.is_eq() || a == b {
+        Some(b)
+    } else if b.is_eq() {
+        Some(a)
+    } else {
+        None
+    }
 }
 
 /// The columns that a policy is about; `None` for a row filter.

@@ -14,8 +14,10 @@ use crate::decision::GrantedBy;
 use crate::predicate::Predicate;
 use crate::resource::TableName;
 use crate::set::{Catalog, PolicySet};
+use crate::statement::Right;
+use crate::statement::moment::written;
 use crate::time::Instant;
-use people::{Somebody, everybody};
+use people::{Somebody, everybody, too_many};
 use world::{Typed, World};
 
 /// What two sets are compared over.
@@ -37,7 +39,7 @@ impl fmt::Debug for Scope<'_> {
 /// One thing that somebody sees otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Who: a party of the statements, or two roles together.
+    /// Who: a member of a party of the statements, or of two or three of them.
     pub who: String,
     /// For which purpose; `None` without one.
     pub purpose: Option<String>,
@@ -51,6 +53,8 @@ pub struct Difference {
     pub after: String,
     /// Whether that is more.
     pub direction: Direction,
+    /// From when on, if not now already.
+    pub from: Option<Instant>,
 }
 
 /// What is seen otherwise.
@@ -84,7 +88,8 @@ impl fmt::Display for Difference {
             Direction::Other => "other",
         };
         let purpose = self.purpose.as_ref().map_or("without a purpose".to_owned(), |purpose| format!("for {purpose}"));
-        write!(f, "{direction}: {who} {purpose} now ")?;
+        let from = self.from.map_or("now".to_owned(), |from| format!("from {} on", written(from)));
+        write!(f, "{direction}: {who} {purpose} {from} ")?;
         match &self.what {
             What::Column(column) => write!(f, "sees {table}.{column} {after} (was {before})"),
             What::Rows => write!(f, "sees rows of {table}: {after} (was {before})"),
@@ -93,15 +98,17 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What every party of the two sets, nobody in particular, and every pair of roles see otherwise, for every purpose.
-/// What a pair of roles shares with one of them, or a party with everybody, is told once.
+/// What anybody, every member of a party of the two sets, and every member of two or three of them sees otherwise, for
+/// every purpose, now and from each moment on at which a grant or all policies begin or end. What somebody shares with a
+/// member of fewer parties, and what is so already, is told once.
 pub fn diff(before: &PolicySet, after: &PolicySet, scope: &Scope<'_>) -> Vec<Difference> {
     let world = World::of([before, after], scope);
     let (before, after) = (&world.admit(before), &world.admit(after));
+    let world = world.that_differs(before, after);
     let mut told: BTreeMap<String, Vec<Difference>> = BTreeMap::new();
     let mut all = vec![];
-    for somebody in everybody([before, after]) {
-        let differences = differences(before, after, &somebody, &world);
+    for somebody in everybody([before, after], &world) {
+        let differences = differences([before, after], &somebody, &world);
         let new =
             differences.iter().filter(|difference| !somebody.parts.iter().any(|part| tells(&told, part, difference)));
         all.extend(new.cloned());
@@ -110,20 +117,29 @@ pub fn diff(before: &PolicySet, after: &PolicySet, scope: &Scope<'_>) -> Vec<Dif
     all
 }
 
+/// The tables that differ and about which so many parties are named that [`diff`] puts only two of them together.
+pub fn looked_at_less(before: &PolicySet, after: &PolicySet, scope: &Scope<'_>) -> Vec<TableName> {
+    let world = World::of([before, after], scope).that_differs(before, after);
+    world.tables.into_keys().filter(|table| too_many([before, after], table)).collect()
+}
+
+/// Whether it was told of a part already, as of the same moment or an earlier one.
 fn tells(told: &BTreeMap<String, Vec<Difference>>, part: &str, difference: &Difference) -> bool {
-    let same = |other: &Difference| Difference { who: difference.who.clone(), ..other.clone() } == *difference;
+    let same = |other: &Difference| {
+        let (who, from) = (difference.who.clone(), difference.from);
+        other.from <= from && Difference { who, from, ..other.clone() } == *difference
+    };
     told.get(part).is_some_and(|told| told.iter().any(same))
 }
 
-fn differences(before: &PolicySet, after: &PolicySet, somebody: &Somebody, world: &World) -> Vec<Difference> {
-    let known = before.purposes.keys().chain(after.purposes.keys()).map(String::as_str);
+fn differences(sets: [&PolicySet; 2], somebody: &Somebody, world: &World) -> Vec<Difference> {
+    let known = sets.iter().flat_map(|set| set.purposes.keys()).map(String::as_str);
     let purposes: BTreeSet<Option<&str>> = known.map(Some).chain([None]).collect();
     let mut found = vec![];
     for purpose in purposes {
-        for (table, schema) in &world.tables {
+        for (table, schema) in world.tables.iter().filter(|(table, _)| somebody.tables.contains(*table)) {
             let question = Question { subject: &somebody.subject, purpose, table, schema, now: world.now };
-            let (before, after) = (seen(before, &question, world), seen(after, &question, world));
-            let difference = |(what, before, after, direction)| Difference {
+            let difference = |(from, (what, before, after, direction))| Difference {
                 who: somebody.name.clone(),
                 purpose: purpose.map(str::to_owned),
                 table: table.clone(),
@@ -131,11 +147,53 @@ fn differences(before: &PolicySet, after: &PolicySet, somebody: &Somebody, world
                 before,
                 after,
                 direction,
+                from,
             };
-            found.extend(changes(before.as_ref(), after.as_ref()).into_iter().map(difference));
+            found.extend(over_time(sets, &question, world).into_iter().map(difference));
         }
     }
     found
+}
+
+/// What is seen otherwise now, and what is from later moments on that is not so already.
+fn over_time(sets: [&PolicySet; 2], question: &Question<'_>, world: &World) -> Vec<(Option<Instant>, Change)> {
+    let later = moments(sets, question).into_iter().map(|moment| (Some(moment), moment));
+    let mut found: Vec<(Option<Instant>, Change)> = vec![];
+    let mut ends = None;
+    for (from, now) in std::iter::once((None, question.now)).chain(later) {
+        let question = Question { now, ..*question };
+        let [before, after] = sets.map(|set| seen(set, &question, world));
+        if let (Some(before), Some(after)) = (&before, &after) {
+            ends = Some([before.grant.until, after.grant.until]);
+        } else if is_told_end(ends, [before.is_some(), after.is_some()], now) {
+            continue;
+        }
+        let changes = changes(before.as_ref(), after.as_ref());
+        let new = changes.into_iter().filter(|change| found.iter().all(|(_, known)| known != change));
+        found.extend(new.map(|change| (from, change)).collect::<Vec<_>>());
+    }
+    found
+}
+
+/// Whether one of two grants that end at different times, which was told, is over.
+fn is_told_end(ends: Option<[Option<Instant>; 2]>, [before, after]: [bool; 2], now: Instant) -> bool {
+    let over = |end: Option<Instant>| end.is_some_and(|end| end <= now);
+    ends.is_some_and(|[old, new]| match (before, after) {
+        (true, false) => over(new),
+        (false, true) => over(old),
+        _ => false,
+    })
+}
+
+/// The moments after now at which what the sets permit of a table may change.
+fn moments(sets: [&PolicySet; 2], question: &Question<'_>) -> BTreeSet<Instant> {
+    let grants = sets.into_iter().flat_map(|set| set.grants.values()).map(|record| &record.grant);
+    let about = grants.filter(|grant| match &grant.right {
+        Right::Select { resource, .. } => resource.covers(question.table),
+        Right::Join { .. } => false,
+    });
+    let ends = about.flat_map(|grant| [grant.from, grant.to]).chain(sets.map(|set| set.valid_until));
+    ends.flatten().filter(|moment| *moment > question.now).collect()
 }
 
 /// What is seen of the table; `None` for nothing.
@@ -159,18 +217,20 @@ fn changes(before: Option<&Settled<'_>>, after: Option<&Settled<'_>>) -> Vec<Cha
     }
     let columns = before.or(after).map(|seen| seen.columns.iter()).into_iter().flatten();
     changes.extend(columns.enumerate().filter_map(|(index, column)| {
-        let form = |seen: Option<&Settled<'_>>| {
-            let column = seen.and_then(|seen| seen.columns.get(index));
-            column.map_or((Form::Hidden.to_string(), Form::Hidden.rank()), |c| (c.form.to_string(), c.form.rank()))
-        };
-        let ((was, before), (is, after)) = (form(before), form(after));
-        let direction = direction(Some(before.cmp(&after))).unwrap_or(Direction::Other);
+        let (was, is) = (form(before, index), form(after, index));
+        let direction = direction(is.shows_beside(&was)).unwrap_or(Direction::Other);
+        let (was, is) = (was.to_string(), is.to_string());
         (was != is).then(|| (What::Column(column.name.to_owned()), was, is, direction))
     }));
     if let (Some(before), Some(after)) = (before, after) {
         changes.extend(grant_change(&before.grant, &after.grant));
     }
     changes
+}
+
+/// The form in which the column of this number is seen.
+fn form<'a>(seen: Option<&Settled<'a>>, index: usize) -> Form<'a> {
+    seen.and_then(|seen| seen.columns.get(index)).map_or(Form::Hidden, |column| column.form)
 }
 
 /// The direction of a change by how the new compares with the old; `None` when they are equal.
@@ -226,16 +286,5 @@ fn grant_change(before: &GrantedBy, after: &GrantedBy) -> Option<Change> {
         (false, true) => Direction::Less,
         (true, true) => Direction::Other,
     };
-    Some((What::Grant, limits_of(before), limits_of(after), direction))
-}
-
-fn limits_of(grant: &GrantedBy) -> String {
-    let until = grant.until.and_then(|until| chrono::DateTime::from_timestamp_micros(until.0));
-    let parts = [
-        until.map(|until| format!("until {}", until.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))),
-        grant.rows_per_day.map(|rows| format!("{rows} rows a day")),
-        grant.bytes_per_day.map(|bytes| format!("{bytes} bytes a day")),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { "without end or cap".to_owned() } else { parts.join(", ") }
+    Some((What::Grant, before.limits(), after.limits(), direction))
 }

@@ -9,8 +9,8 @@ use super::Scope;
 use crate::decide::columns::columns_of;
 use crate::matrix::{resources, tables};
 use crate::resource::{Resource, TableName};
-use crate::set::{Catalog, PolicySet};
-use crate::statement::{Columns, Policy, Rule};
+use crate::set::{Catalog, PolicySet, Purpose, Tagged};
+use crate::statement::{Columns, Grant, Policy, Right, Rule};
 use crate::time::Instant;
 
 /// The tables to compare over.
@@ -40,6 +40,12 @@ impl World {
         Self { tables, typed, now: scope.now }
     }
 
+    /// The world less the tables about which both sets say the same.
+    pub(super) fn that_differs(mut self, before: &PolicySet, after: &PolicySet) -> Self {
+        self.tables.retain(|table, _| Said::about(before, table) != Said::about(after, table));
+        self
+    }
+
     /// The set; where only names are known, with every column that is named taken to be covered.
     pub(super) fn admit(&self, set: &PolicySet) -> PolicySet {
         let mut set = set.clone();
@@ -51,6 +57,34 @@ impl World {
             set.accepted.extend(self.tables.iter().flat_map(columns));
         }
         set
+    }
+}
+
+/// All that decides about a table.
+#[derive(PartialEq)]
+struct Said<'a> {
+    everywhere: (&'a BTreeMap<String, Vec<String>>, &'a BTreeMap<String, Purpose>, Option<Instant>),
+    grants: Vec<(&'a String, &'a Grant, Option<&'a BTreeSet<String>>)>,
+    policies: Vec<(&'a Policy, Option<&'a BTreeMap<String, String>>)>,
+    tagged: Vec<&'a Tagged>,
+    accepted: Vec<&'a String>,
+}
+
+impl<'a> Said<'a> {
+    fn about(set: &'a PolicySet, table: &TableName) -> Self {
+        let key = table.to_string();
+        let grants = set.grants.iter().filter(|(_, record)| match &record.grant.right {
+            Right::Select { resource, .. } => resource.covers(table),
+            Right::Join { .. } => false,
+        });
+        let policies = set.policies.values().filter(|record| record.policy.resource.covers(table));
+        Self {
+            everywhere: (&set.tags, &set.purposes, set.valid_until),
+            grants: grants.map(|(id, record)| (id, &record.grant, record.columns.get(&key))).collect(),
+            policies: policies.map(|record| (&record.policy, record.uses.get(&key))).collect(),
+            tagged: set.tagged.iter().filter(|tagged| tagged.table == *table).collect(),
+            accepted: set.accepted.iter().filter(|(on, _)| on == table).map(|(_, column)| column).collect(),
+        }
     }
 }
 
@@ -68,7 +102,7 @@ fn named(sets: [&PolicySet; 2]) -> BTreeMap<TableName, SchemaRef> {
     sets.iter().for_each(|set| columns.add_named(set));
     sets.iter().flat_map(|set| set.policies.values()).for_each(|record| columns.add_used(&record.policy));
     let schema = |names: BTreeSet<&str>| {
-        let names = names.into_iter().chain([ANY]);
+        let names = names.into_iter().filter(|name| *name != ANY).chain([ANY]);
         Arc::new(Schema::new(names.map(|name| Field::new(name, DataType::Null, true)).collect::<Vec<_>>()))
     };
     columns.0.into_iter().map(|(table, names)| (table, schema(names))).collect()

@@ -5,6 +5,8 @@
 //! number and the width, so that all numbers of one interval give the very same float; numbers beyond 2^53 (Float32: 2^24)
 //! widths are coarser than that already and may stay as they are.
 
+use std::cmp::Ordering;
+
 use arrow::array::{ArrowNativeTypeOp, ArrowPrimitiveType, AsArray};
 use arrow::datatypes::{
     DataType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType, Float32Type, Float64Type,
@@ -14,6 +16,17 @@ use datafusion_common::ScalarValue;
 
 use super::rebuild::{Rebuild, primitive};
 use crate::value::Value;
+
+/// How much buckets of one width show beside those of another: the whole intervals of a width lie in those of its multiples.
+pub(super) fn finer(width: &Value, other: &Value) -> Option<Ordering> {
+    let (Value::Integer(width), Value::Integer(other)) = (width, other) else { return None };
+    match (other.checked_rem(*width), width.checked_rem(*other)) {
+        (Some(0), Some(0)) => Some(Ordering::Equal),
+        (Some(0), _) => Some(Ordering::Greater),
+        (_, Some(0)) => Some(Ordering::Less),
+        _ => None,
+    }
+}
 
 pub(super) fn bucket(input: &DataType, width: &Value) -> Result<Rebuild, String> {
     if !input.is_numeric() {

@@ -29,6 +29,8 @@ mod tests;
 mod text;
 mod truncate;
 
+use std::cmp::Ordering;
+
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field};
 use serde::{Deserialize, Serialize};
@@ -107,6 +109,21 @@ impl ColumnMask {
             ColumnMask::TruncateToYear | ColumnMask::TruncateToMonth => Strictness::Coarse,
             ColumnMask::Bucket(_) | ColumnMask::Generalise(_) => Strictness::Coarse,
             ColumnMask::MaskAlphanum | ColumnMask::ShowFirst(_) | ColumnMask::ShowLast(_) => Strictness::Partial,
+        }
+    }
+
+    /// How much this mask shows beside another: less, as much, or more; `None` where neither shows all that the other
+    /// does.
+    pub fn shows_beside(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (one, other) if one == other => Some(Ordering::Equal),
+            (ColumnMask::ShowFirst(count), ColumnMask::ShowFirst(other)) => Some(count.cmp(other)),
+            (ColumnMask::ShowLast(count), ColumnMask::ShowLast(other)) => Some(count.cmp(other)),
+            (ColumnMask::TruncateToMonth, ColumnMask::TruncateToYear) => Some(Ordering::Greater),
+            (ColumnMask::TruncateToYear, ColumnMask::TruncateToMonth) => Some(Ordering::Less),
+            (ColumnMask::Bucket(width), ColumnMask::Bucket(other)) => bucket::finer(width, other),
+            (one, other) if one.rank() != other.rank() => Some(other.rank().cmp(&one.rank())),
+            _ => None,
         }
     }
 

@@ -207,6 +207,9 @@ pub(super) fn policy(set: &PolicySet, policy: &Policy, catalog: &dyn Catalog) ->
     if let Rule::AggregateOnly(rule, _) = &policy.rule {
         bounds_in_order(rule)?;
     }
+    if !catalog.knows_types() {
+        return names_fit(set, &policy.rule, &tables).map(|()| Uses::new());
+    }
     let mut uses = Uses::new();
     for (table, schema) in &tables {
         let used = on_table(set, &policy.rule, table, schema)?;
@@ -215,6 +218,15 @@ pub(super) fn policy(set: &PolicySet, policy: &Policy, catalog: &dyn Catalog) ->
         }
     }
     Ok(uses)
+}
+
+/// What can be said of a rule by names alone.
+fn names_fit(set: &PolicySet, rule: &Rule, tables: &[(TableName, SchemaRef)]) -> Result<()> {
+    let Rule::AggregateOnly(rule, columns) = rule else { return Ok(()) };
+    tables.iter().try_for_each(|(table, schema)| {
+        let treated = treated(set, columns, table, schema);
+        treated.iter().try_for_each(|column| aggregate_fits(rule, table, column).map(drop))
+    })
 }
 
 /// Over a schema, a named column is that of the tables that have it; one must.
@@ -305,12 +317,7 @@ fn aggregates_fit(rule: &AggregateOnly, table: &TableName, schema: &Schema, colu
         if !kind.is_numeric() {
             return Err(refused(format!("`{table}.{column}` is {kind}; AGGREGATE ONLY is for numbers")));
         }
-        if rule.entity == *column || rule.group_by.iter().any(|name| name == column) {
-            return Err(refused(format!("`{column}` is aggregate-only: it cannot be ENTITY or in GROUP BY")));
-        }
-        let Some((_, low, high)) = rule.bounds.iter().find(|(name, ..)| name == column) else {
-            return Err(refused(format!("`{table}.{column}` has no bounds: write BOUNDS {column} low TO high")));
-        };
+        let (low, high) = aggregate_fits(rule, table, column)?;
         if !bound_fits(low, kind) || !bound_fits(high, kind) {
             return Err(refused(format!(
                 "the bounds {low} TO {high} are not values of `{table}.{column}`, which is {kind}"
@@ -320,8 +327,19 @@ fn aggregates_fit(rule: &AggregateOnly, table: &TableName, schema: &Schema, colu
     Ok(())
 }
 
+/// The bounds of a column, which is no key of the groups.
+fn aggregate_fits<'a>(rule: &'a AggregateOnly, table: &TableName, column: &str) -> Result<(&'a Value, &'a Value)> {
+    if rule.entity == column || rule.group_by.iter().any(|name| name == column) {
+        return Err(refused(format!("`{column}` is aggregate-only: it cannot be ENTITY or in GROUP BY")));
+    }
+    match rule.bounds.iter().find(|(name, ..)| name == column) {
+        Some((_, low, high)) => Ok((low, high)),
+        None => Err(refused(format!("`{table}.{column}` has no bounds: write BOUNDS {column} low TO high"))),
+    }
+}
+
 /// The columns that a filter reads.
-fn columns_read(predicate: &Predicate) -> Vec<&str> {
+pub(super) fn columns_read(predicate: &Predicate) -> Vec<&str> {
     fn column(operand: &Operand) -> Option<&str> {
         match operand {
             Operand::Column(name) => Some(name),
@@ -340,7 +358,7 @@ fn columns_read(predicate: &Predicate) -> Vec<&str> {
 }
 
 /// Whether one number is at most another, by their digits: no float in between.
-fn in_order(low: &Value, high: &Value) -> bool {
+pub(crate) fn in_order(low: &Value, high: &Value) -> bool {
     let (low, high) = (low.to_string(), high.to_string());
     let (low, high) = (Digits::of(&low), Digits::of(&high));
     match (low.negative, high.negative) {

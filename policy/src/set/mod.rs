@@ -3,6 +3,7 @@
 mod apply;
 mod check;
 mod files;
+mod named;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,9 @@ use crate::resource::TableName;
 use crate::statement::{Change, Grant, Policy};
 use crate::time::Instant;
 
+pub(crate) use check::in_order;
 pub use files::{Baselines, File, FileFault};
+pub use named::NamedTables;
 
 /// The tables that policy statements are checked against, as they are now.
 pub trait Catalog {

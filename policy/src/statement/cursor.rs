@@ -182,6 +182,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The site, where the next words are `TABLE site.source.table` or `SCHEMA site.source`.
+    pub(super) fn site(mut self) -> Option<String> {
+        let names = if self.accept(&["TABLE"]) {
+            3
+        } else if self.accept(&["SCHEMA"]) {
+            2
+        } else {
+            return None;
+        };
+        let path = self.path("a name").ok()?;
+        if path.len() == names { path.into_iter().next() } else { None }
+    }
+
     /// `a.b.c`.
     fn path(&mut self, what: &str) -> Parsed<Vec<String>> {
         let mut names = vec![self.name(what)?];

@@ -20,8 +20,8 @@ use crate::time::Instant;
 use crate::value::Value;
 
 pub use filter::{IN_LIST_MAX, PREDICATE_DEPTH_MAX, PREDICATE_OPERATORS_MAX};
-pub(crate) use parse::each;
 pub use parse::{Fault, Located, TEXT_BYTES_MAX, is_policy_statement, parse_all};
+pub(crate) use parse::{each, site_named};
 pub use policy::GENERALISATION_PAIRS_MAX;
 
 /// A policy statement.
@@ -210,6 +210,13 @@ pub struct Policy {
     pub rule: Rule,
     /// Whom it is about.
     pub audience: Audience,
+}
+
+impl Policy {
+    /// Whether it needs the site's secret.
+    pub fn makes_pseudonyms(&self) -> bool {
+        matches!(self.rule, Rule::Mask(ColumnMask::Pseudonym(_), _))
+    }
 }
 
 /// What a policy does.

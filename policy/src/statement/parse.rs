@@ -69,6 +69,12 @@ pub(crate) fn each(text: &str, site: &str) -> Vec<Result<Located, Fault>> {
     tokens.split(|token| token.token == Token::SemiColon).filter_map(located).collect()
 }
 
+/// The site that a text names first, before a schema or a table of its.
+pub(crate) fn site_named(text: &str) -> Option<String> {
+    let tokens = tokens(text).ok()?;
+    (0..tokens.len()).find_map(|at| Cursor::new(tokens.get(at..)?, "").site())
+}
+
 /// Whether a text at a door is of this language, by its first words only; what follows may still be wrong.
 /// `EXPLAIN POLICY` is not: it carries a query.
 pub fn is_policy_statement(text: &str) -> bool {

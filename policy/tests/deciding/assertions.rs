@@ -40,6 +40,18 @@ fn sees() -> Value {
             "pay": "aggregate only (0 to 100)" })
 }
 
+fn release(min_group: u64, group_by: &[&str]) -> String {
+    let release = json!({ "min_group": min_group, "entity": "id_no", "group_by": group_by });
+    told(json!({ "purpose": "research", "sees": sees(), "release": release }))
+}
+
+#[test]
+fn the_groups_that_are_told_may_be_asserted() {
+    assert_eq!(release(5, &["region"]), "");
+    insta::assert_snapshot!(release(6, &["region"]), @"a: expected release at least 6 of id_no, by region, found release at least 5 of id_no, by region");
+    insta::assert_snapshot!(release(5, &[]), @"a: expected release at least 5 of id_no, found release at least 5 of id_no, by region");
+}
+
 fn rows(rows: Value) -> String {
     told(json!({ "purpose": "research", "sees": sees(), "rows": rows }))
 }
@@ -95,9 +107,9 @@ fn what_does_not_hold_is_told() {
 
 #[test]
 fn what_cannot_be_a_test_is_refused() {
-    insta::assert_snapshot!(told(json!({ "denied": true, "purpos": "research" })), @"refused: unknown field `purpos`, expected one of `name`, `user`, `organisation`, `roles`, `attributes`, `purpose`, `at`, `table`, `sees`, `rows`, `denied`");
-    insta::assert_snapshot!(told(json!({})), @"refused: assertion `a`: it says either what is seen (sees, rows) or denied = true");
-    insta::assert_snapshot!(told(json!({ "denied": true, "sees": sees() })), @"refused: assertion `a`: it says either what is seen (sees, rows) or denied = true");
+    insta::assert_snapshot!(told(json!({ "denied": true, "purpos": "research" })), @"refused: unknown field `purpos`, expected one of `name`, `user`, `organisation`, `roles`, `attributes`, `purpose`, `at`, `table`, `sees`, `release`, `rows`, `denied`");
+    insta::assert_snapshot!(told(json!({})), @"refused: assertion `a`: it says either what is seen (sees, release, rows) or denied = true");
+    insta::assert_snapshot!(told(json!({ "denied": true, "sees": sees() })), @"refused: assertion `a`: it says either what is seen (sees, release, rows) or denied = true");
     insta::assert_snapshot!(told(json!({ "denied": true, "table": "residents" })), @"refused: assertion `a`: the table is written 'source.table'");
     insta::assert_snapshot!(told(json!({ "denied": true, "at": "tomorrow" })), @"refused: assertion `a`: `at` is written '2026-06-01T00:00:00Z'");
 }

@@ -110,7 +110,9 @@ fn shown(party: &Party, purpose: Option<&str>) -> String {
             .iter()
             .map(|line| {
                 let by = line.policies.join(", ");
-                format!("{} | {} | {} | {by} | {} | {}\n", line.purpose, line.column, line.form, line.grant, line.rows)
+                let release = line.release.as_deref().unwrap_or_default();
+                let (form, grant) = (format!("{} {release}", line.form), format!("{} {}", line.grant, line.limits));
+                format!("{} | {} | {} | {by} | {grant} | {}\n", line.purpose, line.column, form.trim_end(), line.rows)
             })
             .collect(),
     }
@@ -119,16 +121,16 @@ fn shown(party: &Party, purpose: Option<&str>) -> String {
 #[test]
 fn effective_policy_is_shown_for_a_party() {
     insta::assert_snapshot!(shown(&role("analyst"), Some("epidemiology")), @"
-    epidemiology | id_no | pseudonym('d') | hash | g-1 | region IN attribute('regions')
-    epidemiology | name | show_first(1) | names | g-1 | region IN attribute('regions')
-    epidemiology | region | clear |  | g-1 | region IN attribute('regions')
-    epidemiology | pay | aggregate only (0 to 100) | pay | g-1 | region IN attribute('regions')
+    epidemiology | id_no | pseudonym('d') | hash | g-1 without end or cap | region IN attribute('regions')
+    epidemiology | name | show_first(1) | names | g-1 without end or cap | region IN attribute('regions')
+    epidemiology | region | clear |  | g-1 without end or cap | region IN attribute('regions')
+    epidemiology | pay | aggregate only (0 to 100) at least 5 of id_no, by region | pay | g-1 without end or cap | region IN attribute('regions')
     ");
     insta::assert_snapshot!(shown(&role("clerk"), None), @"
-    billing | id_no | clear |  | g-2 | none
-    billing | name | show_first(1) | names | g-2 | none
-    billing | region | clear |  | g-2 | none
-    billing | pay | aggregate only (0 to 100) | pay | g-2 | none
+    billing | id_no | clear |  | g-2 without end or cap | none
+    billing | name | show_first(1) | names | g-2 without end or cap | none
+    billing | region | clear |  | g-2 without end or cap | none
+    billing | pay | aggregate only (0 to 100) at least 5 of id_no, by region | pay | g-2 without end or cap | none
     ");
     insta::assert_snapshot!(shown(&role("visitor"), Some("research")), @"no grant covers the table for this subject and purpose at this time");
     insta::assert_snapshot!(shown(&role("visitor"), None), @"no purpose");
@@ -142,22 +144,39 @@ fn the_matrix_reads_as_a_diff() {
     ann · epidemiology · civil.houses · rows: all · grant g-1
     ann · epidemiology · civil.houses · address: clear
     ann · epidemiology · civil.houses · region: clear
-    ann · epidemiology · civil.residents · rows: filter(own) · grant g-1
+    ann · epidemiology · civil.residents · rows: region IN attribute('regions') by own · grant g-1
     ann · epidemiology · civil.residents · id_no: pseudonym('d') by hash
     ann · epidemiology · civil.residents · name: show_first(1) by names
     ann · epidemiology · civil.residents · region: clear
     ann · epidemiology · civil.residents · pay: aggregate only (0 to 100) by pay
+    ann · epidemiology · civil.residents · release: at least 5 of id_no, by region
     ann · billing · civil.houses · rows: all · grant g-1
     ann · billing · civil.houses · address: clear
     ann · billing · civil.houses · region: clear
-    ann · billing · civil.residents · rows: filter(own) · grant g-1
+    ann · billing · civil.residents · rows: region IN attribute('regions') by own · grant g-1
     ann · billing · civil.residents · id_no: clear
     ann · billing · civil.residents · name: show_first(1) by names
     ann · billing · civil.residents · region: clear
     ann · billing · civil.residents · pay: aggregate only (0 to 100) by pay
+    ann · billing · civil.residents · release: at least 5 of id_no, by region
     visitor · no purpose · civil.houses: nothing (no purpose)
     visitor · no purpose · civil.residents: nothing (no purpose)
     ");
+}
+
+#[test]
+fn the_matrix_shows_what_a_reviewer_must_see() {
+    let matrix_of = |set: &PolicySet| matrix(set, &[(ann(&["analyst"]), strings(&["epidemiology"]))], &Site, NOW);
+    let before = matrix_of(&described());
+    let differs = |change: fn(&mut PolicySet)| {
+        let mut set = described();
+        change(&mut set);
+        assert_ne!(matrix_of(&set), before);
+    };
+    differs(|set| set.policies.get_mut("own").unwrap().policy.rule = pay_below(7));
+    differs(|set| set.policies.get_mut("pay").unwrap().policy.rule = aggregates(2, &["pay"]));
+    differs(|set| set.grants.get_mut("g-1").unwrap().grant.to = Some(Instant(2_000)));
+    differs(|set| set.grants.get_mut("g-1").unwrap().grant.bytes_per_day = Some(9));
 }
 
 fn changes(before: &PolicySet, after: &PolicySet, catalog: Option<&dyn Catalog>) -> String {
@@ -224,6 +243,64 @@ fn a_pair_of_roles_may_see_what_neither_sees() {
     more: roles analyst and chief together for epidemiology now sees rows of civil.residents: all (was region IN attribute('regions'))
     more: roles analyst and chief together for research now sees rows of civil.residents: all (was region IN attribute('regions'))
     ");
+}
+
+#[test]
+fn three_parties_may_see_what_no_two_see() {
+    let analysts_except = |except: Vec<Party>| Audience { except, ..audience(role("analyst")) };
+    let for_billing = || set(vec![Grant { purpose: Some("billing".to_owned()), ..grant(role("analyst")) }]);
+    let city = || Party::Organisation("city".to_owned());
+    let names = |except: Vec<Party>| {
+        let hide = policy("names", mask(ColumnMask::Hide, &["name"]), analysts_except(except));
+        with(for_billing(), vec![hide, policy("short", short(1), analysts_except(vec![role("chief")]))])
+    };
+    insta::assert_snapshot!(changes(&names(vec![]), &names(vec![city()]), Some(&Site)), @"
+    more: role analyst and organisation city together for billing now sees civil.residents.name show_first(1) (was hidden)
+    more: role analyst, role chief and organisation city together for billing now sees civil.residents.name clear (was hidden)
+    ");
+}
+
+#[test]
+fn what_will_be_is_told() {
+    let begins = |from: i64| {
+        set(vec![Grant { purpose: Some("billing".to_owned()), from: Some(Instant(from)), ..grant(role("clerk")) }])
+    };
+    let (never, later) = (set(vec![]), begins(1_798_761_600_000_000));
+    insta::assert_snapshot!(changes(&never, &later, Some(&Site)), @"
+    more: role clerk for billing from 2027-01-01 on sees rows of civil.houses: all (was none)
+    more: role clerk for billing from 2027-01-01 on sees civil.houses.address clear (was hidden)
+    more: role clerk for billing from 2027-01-01 on sees civil.houses.region clear (was hidden)
+    more: role clerk for billing from 2027-01-01 on sees rows of civil.residents: all (was none)
+    more: role clerk for billing from 2027-01-01 on sees civil.residents.id_no clear (was hidden)
+    more: role clerk for billing from 2027-01-01 on sees civil.residents.name clear (was hidden)
+    more: role clerk for billing from 2027-01-01 on sees civil.residents.region clear (was hidden)
+    more: role clerk for billing from 2027-01-01 on sees civil.residents.pay clear (was hidden)
+    ");
+    assert_eq!(changes(&later, &later, Some(&Site)), "");
+}
+
+#[test]
+fn arguments_that_show_more_are_told_as_more() {
+    let directions = |before: Rule, after: Rule| {
+        let of = |rule| with(set(vec![grant(role("analyst"))]), vec![policy("p", rule, audience(Party::All))]);
+        let found = diff(&of(before), &of(after), &Scope { catalog: Some(&Site), now: NOW });
+        let directions: std::collections::BTreeSet<String> =
+            found.iter().map(|difference| format!("{:?}", difference.direction)).collect();
+        directions.into_iter().collect::<Vec<_>>().join(" ")
+    };
+    let bucket = |width| mask(ColumnMask::Bucket(policy::value::Value::Integer(width)), &["pay"]);
+    let domain = |name: &str| mask(ColumnMask::Pseudonym(name.to_owned()), &["name"]);
+    for (less, more) in [
+        (short(1), short(9)),
+        (bucket(10), bucket(5)),
+        (aggregates(10, &["pay"]), aggregates(2, &["pay"])),
+        (mask(ColumnMask::Hide, &["pay"]), aggregates(2, &["pay"])),
+    ] {
+        assert_eq!(directions(less.clone(), more.clone()), "More", "{less:?} and {more:?}");
+        assert_eq!(directions(more, less), "Less");
+    }
+    assert_eq!(directions(bucket(10), bucket(3)), "Other");
+    assert_eq!(directions(domain("a"), domain("b")), "Other");
 }
 
 #[test]

@@ -72,8 +72,7 @@ fn good_policies_are_said_to_be_good() {
     );
     assert_eq!(
         succeed(path, &["policy", "check", "good"], ""),
-        "good: ok (1 grants, 2 policies; only the language is checked: whether tables, columns and types fit needs \
-         --site site.toml)\n"
+        "good: ok (1 grants, 2 policies; whether tables, columns and types are there and fit needs --site site.toml)\n"
     );
     let tested = succeed(path, &["policy", "test", "good", "--site", "site.toml"], "");
     assert_eq!(tested, "good: 2 of 2 assertions hold\n");
@@ -130,8 +129,8 @@ fn all_faults_are_told_at_once() {
             "wrong/policy.sql:4: there is no purpose `care`; CREATE PURPOSE care first",
         ]
     );
-    let out = succeed(path, &["policy", "check", "wrong"], "");
-    assert!(out.contains("only the language is checked"), "{out}");
+    let (out, _) = fail(path, &["policy", "check", "wrong"], 1);
+    assert_eq!(out, "wrong/policy.sql:4: there is no purpose `care`; CREATE PURPOSE care first\n");
 }
 
 #[test]
@@ -152,17 +151,21 @@ fn where_treatments_meet_is_listed_and_a_conflict_is_refused() {
         ),
     );
     let out = succeed(path, &["policy", "check", "meet", "--site", "site.toml"], "");
-    assert_eq!(
-        out,
-        "warning: civil.residents.name: policy `names` makes it show_first(1), policy `tagged` makes it show_last(2) \
-         (by its tags); where they meet the column is hidden\n\
-         meet: ok (1 grants, 3 policies; checked against the tables of site north)\n"
-    );
-    let (out, _) = fail(path, &["policy", "check", "conflict", "--site", "site.toml"], 1);
-    assert!(
-        out.starts_with("conflict/policy.sql:9: policy `names` already makes column `name` show_first(1)"),
-        "{out}"
-    );
+    let warning = "warning: civil.residents.name: policy `names` makes it show_first(1), policy `tagged` makes it \
+                   show_last(2) (by its tags); where they meet the column is hidden\n";
+    assert_eq!(out, format!("{warning}meet: ok (1 grants, 3 policies; checked against the tables of site north)\n"));
+    assert!(succeed(path, &["policy", "check", "meet"], "").starts_with(warning), "without a site too");
+    for site in [&["--site", "site.toml"][..], &[]] {
+        let (out, _) = fail(path, &[&["policy", "check", "conflict"][..], site].concat(), 1);
+        assert!(
+            out.starts_with("conflict/policy.sql:9: policy `names` already makes column `name` show_first(1)"),
+            "{out}"
+        );
+    }
+    let pseudonyms = GOOD.replace("show_first(1)", "pseudonym('resident')");
+    policies(path, "keyless", &pseudonyms);
+    let out = succeed(path, &["policy", "check", "keyless", "--site", "site.toml"], "");
+    assert!(out.starts_with("warning: policy `names`: this site has no secret for pseudonyms"), "{out}");
 }
 
 #[test]
@@ -217,8 +220,21 @@ fn a_test_that_cannot_fail_is_refused() {
     }
     let (_, error) = fail(path, &["policy", "test", "none", "--site", "nowhere.toml"], 1);
     assert!(error.contains("CONFIG: nowhere.toml: cannot be read"), "{error}");
-    let (_, error) = fail(path, &["policy", "test", "none"], 2);
-    assert!(error.contains("--site <FILE>"), "{error}");
+    let (out, _) = fail(path, &["policy", "test", "good"], 1);
+    assert!(out.contains("give --site site.toml, or declare [tables]") && out.lines().count() == 1, "{out}");
+}
+
+#[test]
+fn assertions_that_declare_their_tables_need_no_site() {
+    let directory = site();
+    let path = directory.path();
+    policies(path, "declared", &GOOD.replace("civil.residents", "north.civil.residents"));
+    let tables = "[tables]\n\"civil.residents\" = { id_no = \"Int64\", name = \"Utf8\", region = \"Utf8\" }\n";
+    write(path, "declared/who.test.toml", &format!("{ASSERTIONS}\n{tables}"));
+    assert_eq!(succeed(path, &["policy", "test", "declared"], ""), "declared: 2 of 2 assertions hold\n");
+    write(path, "declared/who.test.toml", &format!("{ASSERTIONS}\n{}", tables.replace("Int64", "Number")));
+    let (out, _) = fail(path, &["policy", "test", "declared"], 1);
+    assert!(out.contains("`civil.residents.id_no`: there is no type `Number`"), "{out}");
 }
 
 #[test]

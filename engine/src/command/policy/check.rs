@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use policy::meeting::meetings;
+use policy::set::PolicySet;
 
-use super::load::{SiteNow, load};
+use super::load::{Loaded, SiteNow, load};
 use super::{CheckArgs, tell};
 use crate::error::Result;
+use crate::site::policies::NO_SECRET;
 
 /// Runs `chancery policy check`.
 pub(super) async fn run(args: CheckArgs) -> Result<ExitCode> {
@@ -14,21 +16,20 @@ pub(super) async fn run(args: CheckArgs) -> Result<ExitCode> {
         Some(config) => Some(SiteNow::open(config).await?),
         None => None,
     };
-    let set = match load(&args.directory, site.as_ref()) {
-        Ok(set) => set,
+    let Loaded { set, tables } = match load(&args.directory, site.as_ref()) {
+        Ok(loaded) => loaded,
         Err(faults) => {
             tell(faults);
             return Ok(ExitCode::FAILURE);
         }
     };
+    tell(meetings(&set, tables.as_ref()).iter().map(|meeting| format!("warning: {meeting}")));
     let checked = match &site {
         Some(site) => {
-            tell(meetings(&set, &site.tables).iter().map(|meeting| format!("warning: {meeting}")));
+            tell(without_secret(&set, site));
             format!("checked against the tables of site {}", site.name)
         }
-        None => {
-            "only the language is checked: whether tables, columns and types fit needs --site site.toml".to_string()
-        }
+        None => "whether tables, columns and types are there and fit needs --site site.toml".to_string(),
     };
     tell([format!(
         "{}: ok ({} grants, {} policies; {checked})",
@@ -37,4 +38,11 @@ pub(super) async fn run(args: CheckArgs) -> Result<ExitCode> {
         set.policies.len()
     )]);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The policies that make pseudonyms where the site cannot make any.
+fn without_secret(set: &PolicySet, site: &SiteNow) -> Vec<String> {
+    let policies = set.policies.values().map(|record| &record.policy);
+    let cannot = policies.filter(|policy| policy.makes_pseudonyms() && !site.makes_pseudonyms);
+    cannot.map(|policy| format!("warning: policy `{}`: {NO_SECRET}", policy.name)).collect()
 }

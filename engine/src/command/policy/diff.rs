@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use policy::diff::{Scope, diff};
+use policy::diff::{Scope, diff, looked_at_less};
 use policy::set::Catalog;
 
-use super::load::{SiteNow, load, now};
+use super::load::{Loaded, SiteNow, load, now};
 use super::{DiffArgs, tell};
 use crate::error::Result;
 
@@ -16,15 +16,19 @@ pub(super) async fn run(args: DiffArgs) -> Result<ExitCode> {
         None => None,
     };
     let (before, after) = match (load(&args.before, site.as_ref()), load(&args.after, site.as_ref())) {
-        (Ok(before), Ok(after)) => (before, after),
+        (Ok(Loaded { set: before, .. }), Ok(Loaded { set: after, .. })) => (before, after),
         (before, after) => {
             tell(before.err().into_iter().chain(after.err()).flatten());
             return Ok(ExitCode::FAILURE);
         }
     };
     let catalog = site.as_ref().map(|site| &site.tables as &dyn Catalog);
-    let differences = diff(&before, &after, &Scope { catalog, now: now() });
+    let scope = Scope { catalog, now: now() };
+    let differences = diff(&before, &after, &scope);
     let none = differences.is_empty().then(|| "nobody sees more or less".to_string());
     tell(differences.iter().map(ToString::to_string).chain(none));
+    tell(looked_at_less(&before, &after, &scope).iter().map(|table| {
+        format!("note: statements about {table} name very many parties; who belongs to three of them was not looked at")
+    }));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,8 @@
-//! A directory of policies as a set: against a site's tables, or as it is written.
+//! A directory of policies as a set: against a site's tables, or the tables that it names.
 
 use std::path::Path;
 
-use policy::set::{Baselines, GrantRecord, Made, PolicyRecord, PolicySet, Purpose, Tagged};
-use policy::statement::{Change, Located, Statement, parse_all};
+use policy::set::{Baselines, Catalog, Made, NamedTables, PolicySet};
 use policy::time::Instant;
 
 use crate::config::{self, SiteConfig};
@@ -18,6 +17,8 @@ pub(super) struct SiteNow {
     pub(super) name: String,
     /// Its tables.
     pub(super) tables: TableSnapshot,
+    /// Whether it can make pseudonyms.
+    pub(super) makes_pseudonyms: bool,
 }
 
 impl SiteNow {
@@ -25,7 +26,8 @@ impl SiteNow {
     pub(super) async fn open(config: &Path) -> Result<Self> {
         let config: SiteConfig = config::load_site(config)?;
         let tables = SiteTables::open(&config).await?.snapshot().await;
-        Ok(Self { name: config.node.name.as_str().to_string(), tables })
+        let makes_pseudonyms = config.pseudonyms.is_some();
+        Ok(Self { name: config.node.name.as_str().to_string(), tables, makes_pseudonyms })
     }
 }
 
@@ -34,82 +36,33 @@ pub(super) fn now() -> Instant {
     machine_clock()()
 }
 
+/// Policies, and the tables that they were checked against.
+pub(super) struct Loaded {
+    /// The policies.
+    pub(super) set: PolicySet,
+    /// The site's tables, or those that the policies name.
+    pub(super) tables: Box<dyn Catalog>,
+}
+
 /// The policies of a directory, checked against the site's tables if there is a site; or every fault, a line each.
-pub(super) fn load(directory: &Path, site: Option<&SiteNow>) -> Result<PolicySet, Vec<String>> {
+pub(super) fn load(directory: &Path, site: Option<&SiteNow>) -> Result<Loaded, Vec<String>> {
     let seen = glance(directory).map_err(|fault| vec![fault])?;
     let loaded = read_seen(seen).and_then(|files| match site {
-        Some(site) => checked(&files, site),
-        None => as_written(&files),
+        Some(site) => checked(&files, &site.name, site.tables.clone()),
+        None => {
+            let named = NamedTables::of(&as_files(&files));
+            checked(&files, &named.site().to_owned(), named)
+        }
     });
     // These begin with the file's name.
     loaded.map_err(|faults| faults.iter().map(|fault| directory.join(fault).display().to_string()).collect())
 }
 
-fn checked(files: &[PolicyFile], site: &SiteNow) -> Result<PolicySet, Vec<String>> {
+fn checked(files: &[PolicyFile], site: &str, tables: impl Catalog + 'static) -> Result<Loaded, Vec<String>> {
     let made = Made { author: "check".to_string(), at: now() };
-    PolicySet::from_files(&as_files(files), &site.name, (&made, &site.tables), &Baselines::default())
-        .map_err(|faults| faults.iter().map(line).collect())
-}
-
-/// What the files say, without a look at tables: only whether it is the language.
-fn as_written(files: &[PolicyFile]) -> Result<PolicySet, Vec<String>> {
-    let mut set = PolicySet::default();
-    let mut faults = Vec::new();
-    for file in files {
-        match parse_all(&file.text, "") {
-            Ok(statements) => statements.into_iter().for_each(|located| {
-                if let Err(message) = add(&mut set, located) {
-                    faults.push(format!("{}:{message}", file.name));
-                }
-            }),
-            Err(wrong) => {
-                faults.extend(wrong.iter().map(|fault| format!("{}:{}: {}", file.name, fault.line, fault.message)))
-            }
-        }
-    }
-    if faults.is_empty() { Ok(set) } else { Err(faults) }
-}
-
-/// Adds a statement as it stands; what a name stands for is said once.
-fn add(set: &mut PolicySet, Located { line, statement }: Located) -> Result<(), String> {
-    let (at, author) = (Instant(0), String::new());
-    let taken = |what: &str, name: &str| Err(format!("{line}: there is a {what} `{name}` already"));
-    match statement {
-        Statement::Change(Change::CreateTag { name, .. }) if set.tags.contains_key(&name) => {
-            return taken("tag", &name);
-        }
-        Statement::Change(Change::CreatePurpose { name, .. }) if set.purposes.contains_key(&name) => {
-            return taken("purpose", &name);
-        }
-        Statement::Change(Change::CreatePolicy(policy)) if set.policies.contains_key(&policy.name) => {
-            return taken("policy", &policy.name);
-        }
-        Statement::Change(Change::CreateTag { name, values }) => drop(set.tags.insert(name, values)),
-        Statement::Change(Change::SetTag { table, column, tag, value }) => {
-            set.tagged.push(Tagged { table, column, tag, value });
-        }
-        Statement::Change(Change::CreatePurpose { name, under, comment }) => {
-            set.purposes.insert(name, Purpose { under, comment });
-        }
-        Statement::Change(Change::Grant(grant)) => {
-            let id = grant.id.clone().unwrap_or_else(|| format!("grant {}", set.grants.len() + 1));
-            if set.grants.contains_key(&id) {
-                return taken("grant", &id);
-            }
-            set.grants.insert(id, GrantRecord { grant, at, author, columns: Default::default() });
-        }
-        Statement::Change(Change::CreatePolicy(policy)) => {
-            let name = policy.name.clone();
-            set.policies.insert(name, PolicyRecord { policy, at, author, uses: Default::default() });
-        }
-        Statement::Change(Change::AcceptColumn { table, column }) => drop(set.accepted.insert((table, column))),
-        Statement::Change(Change::ValidUntil(until)) => set.valid_until = until,
-        Statement::Change(_) => {
-            return Err(format!("{line}: nothing is taken back in a file: leave out what is not to be"));
-        }
-        Statement::Show(_) => return Err(format!("{line}: SHOW has no place in a file")),
-    }
-    Ok(())
+    let set = PolicySet::from_files(&as_files(files), site, (&made, &tables), &Baselines::default());
+    let set = set.map_err(|faults| faults.iter().map(line).collect::<Vec<_>>())?;
+    Ok(Loaded { set, tables: Box::new(tables) })
 }
 
 #[cfg(test)]
@@ -124,7 +77,7 @@ mod tests {
     fn site() -> SiteNow {
         let columns = ["id_no", "name"].map(|name| Field::new(name, DataType::Utf8, true));
         let people = (TableName::new("civil", "people"), Arc::new(Schema::new(columns.to_vec())));
-        SiteNow { name: "north".to_string(), tables: [people].into_iter().collect() }
+        SiteNow { name: "north".to_string(), tables: [people].into_iter().collect(), makes_pseudonyms: false }
     }
 
     /// The faults without and with a site, less the directory.
@@ -159,9 +112,40 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_not_there_is_named_once() {
-        let faults = load(std::path::Path::new("/nowhere/policies"), None).unwrap_err();
+        let faults = load(std::path::Path::new("/nowhere/policies"), None).err().unwrap();
         assert_eq!(faults.len(), 1);
         assert!(faults[0].starts_with("/nowhere/policies cannot be read"), "{faults:?}");
+    }
+
+    #[test]
+    fn what_needs_no_table_is_checked_without_a_site() {
+        let policy = "CREATE POLICY n ON TABLE north.civil.people COLUMN MASK";
+        for (text, told) in [
+            ("GRANT SELECT ON TABLE civil.people TO ALL FOR PURPOSE p;", "a.sql:1: there is no purpose `p`"),
+            (&format!("{policy} hide MATCH COLUMNS has_tag('t') TO ALL;"), "a.sql:1: there is no tag `t`"),
+            ("CREATE PURPOSE p UNDER q;\nCREATE PURPOSE q UNDER p;", "a.sql:1: this purpose is part of itself"),
+            (
+                "GRANT SELECT ON SCHEMA x.civil TO ALL MODE OPEN;\nGRANT SELECT ON TABLE y.civil.people TO ALL MODE OPEN;",
+                "a.sql:2: `y` is another site; this is `x`",
+            ),
+            (
+                &format!(
+                    "{policy} show_first(1) COLUMNS (name) TO ALL;\nCREATE POLICY m ON SCHEMA civil COLUMN MASK \
+                       show_last(1) COLUMNS (name) TO ALL;"
+                ),
+                "a.sql:1: policy `m` already makes column `name`",
+            ),
+            (
+                "CREATE POLICY m ON TABLE hr.pay AGGREGATE ONLY (MIN GROUP 2 ENTITY pay BOUNDS 0 TO 9) COLUMNS (pay) TO ALL;",
+                "a.sql:1: `pay` is aggregate-only",
+            ),
+        ] {
+            let [without, _] = faults(text);
+            assert!(without.first().is_some_and(|fault| fault.starts_with(told)), "{text}: {without:?}");
+        }
+        let good = format!("{policy} truncate_to_year COLUMNS (name) TO ALL;");
+        assert_eq!(faults(&good)[0], [""; 0], "its site is named, and of types nothing is known");
+        assert_eq!(faults(&good)[1].len(), 1);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub enum PolicyCommand {
 pub struct CheckArgs {
     /// The directory of the *.sql files.
     directory: PathBuf,
-    /// The configuration of the site, to check against its tables; without it only the language is checked.
+    /// The configuration of the site, to check against its tables; without it all is checked that needs no table.
     #[arg(long, value_name = "FILE")]
     site: Option<PathBuf>,
 }
@@ -40,9 +40,10 @@ pub struct CheckArgs {
 pub struct TestArgs {
     /// The directory of the *.sql files and of the assertions, *.test.toml.
     directory: PathBuf,
-    /// The configuration of the site, whose tables the policies are about.
+    /// The configuration of the site, whose tables the policies are about; without it the tables are those that the
+    /// files of assertions declare: [tables], "source.table" = { column = "Type" }.
     #[arg(long, value_name = "FILE")]
-    site: PathBuf,
+    site: Option<PathBuf>,
 }
 
 /// `chancery policy diff`

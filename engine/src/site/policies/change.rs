@@ -1,6 +1,7 @@
 //! One policy statement at a time: a change becomes the next version, durable before it is answered; the others tell
 //! what is in force.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,13 +11,13 @@ use policy::error::PolicyError;
 use policy::list::{Listing, list};
 use policy::resource::TableName;
 use policy::set::{Catalog, Made, PolicySet};
-use policy::statement::{Change, Show, Statement};
+use policy::statement::{Change, Policy, Show, Statement};
 use policy::time::Instant;
 
 use super::record::Reach;
 use super::store::{Entry, Kept, StoreError};
 use super::tables::TableSnapshot;
-use super::{Current, Policies, blocking, files};
+use super::{Current, NO_SECRET, Policies, blocking, files};
 use crate::error::{Code, EngineError, Result};
 
 /// The columns of the answer to a change: one row.
@@ -24,7 +25,7 @@ const CHANGE: [&str; 4] = ["version", "change", "inverse", "notes"];
 /// The columns of SHOW POLICY HISTORY.
 const HISTORY: [&str; 5] = ["version", "at", "author", "change", "inverse"];
 /// The columns of SHOW EFFECTIVE POLICY.
-const EFFECTIVE: [&str; 6] = ["purpose", "column", "form", "policies", "grant", "rows"];
+const EFFECTIVE: [&str; 8] = ["purpose", "column", "form", "release", "policies", "grant", "limits", "rows"];
 
 impl Policies {
     /// Runs a policy statement of an administrator. The caller has made sure that `author` is one.
@@ -55,7 +56,10 @@ impl Policies {
         let before = self.current();
         let made = Made { author: author.to_string(), at: self.now() };
         let reach = Reach::of(change, &before.set);
-        let applied = before.readable()?.apply(change, &made, tables).map_err(refused)?;
+        let mut applied = before.readable()?.apply(change, &made, tables).map_err(refused)?;
+        if matches!(change, Change::CreatePolicy(policy) if self.cannot_make(policy)) {
+            applied.notes.push(NO_SECRET.to_string());
+        }
         let entry = Entry {
             version: applied.set.version,
             at: made.at,
@@ -98,11 +102,49 @@ impl Policies {
             Show::Effective { table, party, purpose } => {
                 let schema = tables.schema(table).ok_or_else(|| unknown(table))?;
                 let asked = Asked { party, purpose: purpose.as_deref(), table, schema: &schema, now: self.now() };
-                tell_effective(set, &asked)
+                self.tell_effective(set, &asked)
             }
-            Show::Policies | Show::Grants | Show::Tags | Show::Purposes => list(set, show, tables, self.now())
-                .ok_or_else(|| EngineError::internal(format!("nothing is listed for {show}"))),
+            Show::Policies | Show::Grants | Show::Tags | Show::Purposes => {
+                let listing = list(set, show, tables, self.now());
+                let mut listing =
+                    listing.ok_or_else(|| EngineError::internal(format!("nothing is listed for {show}")))?;
+                if matches!(show, Show::Policies) {
+                    self.add_missing_secret(set, &mut listing);
+                }
+                Ok(listing)
+            }
         }
+    }
+
+    /// Whether a policy makes pseudonyms, and the site has no secret for them.
+    fn cannot_make(&self, policy: &Policy) -> bool {
+        self.keys.is_none() && policy.makes_pseudonyms()
+    }
+
+    /// Adds to the trouble of each policy that the site lacks the secret for it: the last column.
+    fn add_missing_secret(&self, set: &PolicySet, listing: &mut Listing) {
+        for (row, record) in listing.rows.iter_mut().zip(set.policies.values()) {
+            if let Some(trouble) = row.last_mut().filter(|_| self.cannot_make(&record.policy)) {
+                let known = trouble.take().into_iter().chain([NO_SECRET.to_string()]);
+                *trouble = Some(known.collect::<Vec<_>>().join("; "));
+            }
+        }
+    }
+
+    /// What one party sees of one table. That it sees nothing is an answer too: no row.
+    fn tell_effective(&self, set: &PolicySet, asked: &Asked<'_>) -> Result<Listing> {
+        let lines = match effective(set, asked) {
+            Ok(lines) => lines,
+            Err(Denial::Policy { policy, reason }) => return Err(denied(&policy, &reason)),
+            Err(_) => Vec::new(),
+        };
+        let needs_secret = |line: &&Effective| self.keys.is_none() && line.form.starts_with("pseudonym(");
+        let without: BTreeSet<String> = lines.iter().filter(needs_secret).map(|line| line.purpose.clone()).collect();
+        if let Some(line) = lines.iter().find(needs_secret).filter(|_| asked.purpose.is_some()) {
+            return Err(denied(&line.policies.join(", "), NO_SECRET));
+        }
+        let seen = lines.into_iter().filter(|line| !without.contains(&line.purpose));
+        Ok(Listing { columns: EFFECTIVE.to_vec(), rows: seen.map(told).collect() })
     }
 
     fn history(&self) -> Result<Listing> {
@@ -129,21 +171,15 @@ pub fn columns(statement: &Statement) -> Vec<&'static str> {
     }
 }
 
-/// What one party sees of one table. That it sees nothing is an answer too: no row.
-fn tell_effective(set: &PolicySet, asked: &Asked<'_>) -> Result<Listing> {
-    let lines = match effective(set, asked) {
-        Ok(lines) => lines,
-        Err(Denial::Policy { policy, reason }) => {
-            return Err(EngineError::new(Code::Policy, format!("the table is denied by {policy}: {reason}")));
-        }
-        Err(_) => Vec::new(),
-    };
-    let row = |line: Effective| {
-        let policies = (!line.policies.is_empty()).then(|| line.policies.join(", "));
-        let purpose = (!line.purpose.is_empty()).then_some(line.purpose);
-        vec![purpose, Some(line.column), Some(line.form), policies, Some(line.grant), Some(line.rows)]
-    };
-    Ok(Listing { columns: EFFECTIVE.to_vec(), rows: lines.into_iter().map(row).collect() })
+fn denied(policy: &str, reason: &str) -> EngineError {
+    EngineError::new(Code::Policy, format!("the table is denied by {policy}: {reason}"))
+}
+
+fn told(line: Effective) -> Vec<Option<String>> {
+    let policies = (!line.policies.is_empty()).then(|| line.policies.join(", "));
+    let purpose = (!line.purpose.is_empty()).then_some(line.purpose);
+    let (column, form, rows) = (Some(line.column), Some(line.form), Some(line.rows));
+    vec![purpose, column, form, line.release, policies, Some(line.grant), Some(line.limits), rows]
 }
 
 fn unknown(table: &TableName) -> EngineError {

@@ -44,7 +44,8 @@ impl Seen {
     }
 }
 
-/// Looks at the `*.sql` files of a directory, sorted by name. Hidden files are an editor's, and not looked at.
+/// Looks at the `*.sql` files of a directory, sorted by name. Hidden files are an editor's, and not looked at; what its
+/// author may take for policy and would not be read is refused.
 ///
 /// # Errors
 /// A sentence that names the directory or the file: there is none, it cannot be read, nothing is in it, or too much.
@@ -53,14 +54,17 @@ pub(crate) fn glance(directory: &Path) -> Result<Glance, String> {
     let mut seen = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(cannot)? {
         let path = entry.map_err(cannot)?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_string) else { continue };
-        if name.starts_with('.') || path.extension().is_none_or(|extension| extension != "sql") {
+        let name = path.file_name().unwrap_or_default();
+        if name.as_encoded_bytes().starts_with(b".") {
             continue;
         }
         let metadata =
             std::fs::metadata(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-        if metadata.is_file() {
-            seen.push(Seen::new(path, name, &metadata));
+        if let Some(why) = unread(&path, &metadata) {
+            return Err(format!("{} {why}", path.display()));
+        }
+        if let Some(name) = name.to_str().filter(|name| name.ends_with(".sql")) {
+            seen.push(Seen::new(path.clone(), name.to_string(), &metadata));
         }
     }
     seen.sort_by(|one, other| one.name.cmp(&other.name));
@@ -75,6 +79,30 @@ pub(crate) fn glance(directory: &Path) -> Result<Glance, String> {
         return Err(format!("{} holds no *.sql file; to grant nothing, drop what is granted", directory.display()));
     }
     Ok(Glance(seen))
+}
+
+/// Why something in a directory would not be read, though it may be meant to be.
+fn unread(path: &Path, metadata: &Metadata) -> Option<&'static str> {
+    let ending = path.extension().unwrap_or_default();
+    if metadata.is_dir() && (ending == "sql" || holds_policies(path)) {
+        Some("is a directory: policies lie in one directory, not in others below it")
+    } else if metadata.is_dir() {
+        None
+    } else if path.file_name().and_then(|name| name.to_str()).is_none() {
+        Some("has a name that is not UTF-8")
+    } else if ending.eq_ignore_ascii_case("sql") && ending != "sql" {
+        Some("would not be read: the names of files of policies end with `.sql`, in small letters")
+    } else if ending == "sql" && !metadata.is_file() {
+        Some("is no file")
+    } else {
+        None
+    }
+}
+
+/// Whether a directory within has a file that looks like one of policies. One that cannot be read is taken to.
+fn holds_policies(path: &Path) -> bool {
+    let is_policy = |name: PathBuf| name.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("sql"));
+    std::fs::read_dir(path).map_or(true, |entries| entries.flatten().any(|entry| is_policy(entry.path())))
 }
 
 /// Reads the files of a directory.
@@ -152,12 +180,32 @@ mod tests {
     #[test]
     fn files_are_read_in_order_and_others_left() {
         let directory = directory(&[("b.sql", "B;"), ("a.sql", "A; -- the end\n"), (".a.sql", "x"), ("a.sql~", "x")]);
-        fs::create_dir(directory.path().join("c.sql")).unwrap();
         let files = read(directory.path()).unwrap();
         assert_eq!(files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["a.sql", "b.sql"]);
         let before = digest(&files);
         fs::rename(directory.path().join("b.sql"), directory.path().join("c2.sql")).unwrap();
         assert_ne!(digest(&read(directory.path()).unwrap()), before);
+    }
+
+    #[test]
+    fn what_would_not_be_read_is_refused_by_name() {
+        use std::os::unix::ffi::OsStrExt;
+        let refused = |name: &std::ffi::OsStr, make: fn(&Path)| {
+            let directory = directory(&[("a.sql", "A;"), ("notes.md", "x")]);
+            fs::create_dir(directory.path().join("data")).unwrap();
+            read(directory.path()).unwrap();
+            make(&directory.path().join(name));
+            read(directory.path()).unwrap_err().join("\n")
+        };
+        let file = |path: &Path| fs::write(path, "B;").unwrap();
+        let folder = |path: &Path| {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("b.sql"), "B;").unwrap();
+        };
+        assert!(refused("B.SQL".as_ref(), file).contains("B.SQL would not be read"));
+        assert!(refused("c.sql".as_ref(), folder).contains("c.sql is a directory"));
+        assert!(refused("more".as_ref(), folder).contains("more is a directory"));
+        assert!(refused(std::ffi::OsStr::from_bytes(b"\xff.sql"), file).contains("not UTF-8"));
     }
 
     #[test]

@@ -59,6 +59,10 @@ const BEAT: Duration = Duration::from_millis(500);
 /// How many beats pass at most until the time is written down: the most that a crash and a clock set back can win.
 const FLOOR_BEATS: u32 = 10;
 
+/// What becomes of a policy that makes pseudonyms where no secret is configured.
+pub const NO_SECRET: &str =
+    "this site has no secret for pseudonyms ([pseudonyms]), so tables with such a column are denied";
+
 /// The policies of a site.
 #[derive(Debug)]
 pub struct Policies {

@@ -320,6 +320,49 @@ async fn a_grant_of_the_files_covers_what_was_there_when_it_was_first_read() {
 }
 
 #[tokio::test]
+async fn a_retyped_column_stays_denied_whatever_else_the_files_say() {
+    let place = Place::new();
+    let policies = place.open_directory().await;
+    let mask = "CREATE POLICY ids ON TABLE civil.people COLUMN MASK hide COLUMNS (id_no) TO ALL;";
+    fs::write(place.path("policies/b.sql"), mask).unwrap();
+    assert_eq!(place.look(&policies).await, None);
+    drop(policies);
+    fs::write(place.path("data/people.csv"), "id_no,name,region\nseventeen,Wang,north\n").unwrap();
+    fs::write(place.path("policies/c.sql"), "CREATE PURPOSE more;").unwrap();
+    let policies = place.open_directory().await;
+    let found = |policies: &Policies| policies.current().set.policies["ids"].uses["civil.people"]["id_no"].clone();
+    assert_eq!(
+        (policies.current().set.version, found(&policies).as_str()),
+        (3, "Int64"),
+        "as it was when it was written"
+    );
+    let trouble = run(&policies, "SHOW POLICIES").await.unwrap();
+    assert!(cell(&trouble, 0, "trouble").contains("id_no was Int64 and is Utf8"), "{trouble:?}");
+    fs::write(place.path("policies/b.sql"), mask.replace("TO ALL", "TO ROLE analyst")).unwrap();
+    assert_eq!(place.look(&policies).await, None);
+    assert_eq!(found(&policies), "Utf8", "the policy was written anew");
+}
+
+#[tokio::test]
+async fn pseudonyms_without_a_secret_are_told() {
+    let place = Place::new();
+    let policies = place.open("").await;
+    for statement in STATEMENTS {
+        run(&policies, statement).await.unwrap();
+    }
+    let create = "CREATE POLICY ids ON TABLE civil.people COLUMN MASK pseudonym('person') COLUMNS (name) TO ALL FOR \
+                  PURPOSE research";
+    let told = run(&policies, create).await.unwrap();
+    assert!(cell(&told, 0, "notes").contains("no secret for pseudonyms"), "{told:?}");
+    let told = run(&policies, "SHOW POLICIES").await.unwrap();
+    assert!(cell(&told, 0, "trouble").contains("no secret for pseudonyms"), "{told:?}");
+    let effective = "SHOW EFFECTIVE POLICY ON civil.people FOR ROLE analyst";
+    let refused = run(&policies, &format!("{effective} PURPOSE research")).await.unwrap_err();
+    assert!(refused.code() == Code::Policy && refused.sentence().contains("denied by ids"), "{refused}");
+    assert_eq!(run(&policies, effective).await.unwrap().rows.len(), 0, "no purpose shows what is denied");
+}
+
+#[tokio::test]
 async fn a_changed_directory_is_in_force_within_two_seconds() {
     let place = Place::new();
     let policies = place.open_directory().await;
