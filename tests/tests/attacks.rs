@@ -7,6 +7,9 @@
 //! aggregates  what is told as aggregates only
 //! error_text  what is shown is told as rows, and not in an error
 //! metadata    names, options, counts, functions that tell of files; joins across sites
+//! errors      every error in a word of ours and a sentence, whatever broke
+//! literals    what an asker wrote is in no log and no record
+//! standing    what holds at the end of every attack: logs, disks, records, memory
 //! ```
 //!
 //! Each statement is asked at both doors in both worlds, and every byte that leaves is kept: the worlds' bytes are equal, and
@@ -15,9 +18,12 @@
 
 mod aggregates;
 mod error_text;
+mod errors;
+mod literals;
 mod masks;
 mod metadata;
 mod rows;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,7 +34,7 @@ use harness::cluster::client::channel;
 use harness::cluster::{Client, Cluster, Governance, Options, Person};
 use harness::dataset::{Dataset, local_context};
 use harness::oracle::{Answer, local_answer};
-use harness::policy::canary::{Canary, Sweep};
+use harness::policy::canary::Sweep;
 use harness::policy::capture::{Capture, RawClient};
 use harness::policy::fixture::canaries;
 use harness::policy::fixture::{self, World};
@@ -36,6 +42,8 @@ use harness::value::{column_values, join};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tonic::metadata::MetadataMap;
+
+use standing::{Asked, logs_differ};
 
 /// The fixture's tables, as attacks write them, and their names. In what is expected they are the rows that are shown.
 const TABLES: [(&str, &str); 3] = [
@@ -101,6 +109,8 @@ struct Running {
     data: Dataset,
     cluster: Cluster,
     sweep: Sweep,
+    /// Every statement that was captured.
+    asked: std::sync::Mutex<Vec<Asked>>,
     _root: TempDir,
 }
 
@@ -131,10 +141,11 @@ impl Running {
             governance: Some(governance),
             site_limits: LIMITS.to_string(),
             coordinator_limits: LIMITS.to_string(),
+            logs_everything: true,
             ..Options::default()
         };
         let cluster = Cluster::start_with(&data, options).await;
-        Self { data, cluster, sweep: Sweep::new(&canaries(world)), _root: root }
+        Self { data, cluster, sweep: Sweep::new(&canaries(world)), asked: Default::default(), _root: root }
     }
 
     /// The address of a door, and the authority of its certificate when it has one.
@@ -182,8 +193,15 @@ impl Attacks {
         Self { worlds, sessions: BTreeMap::new(), shown: BTreeMap::new(), failures: vec![] }
     }
 
-    /// Fails with all that went wrong.
-    fn end(self) {
+    /// Fails with all that went wrong. The last of those who share the worlds looks at what their nodes have kept.
+    fn end(mut self) {
+        self.sessions.clear();
+        if let Some(worlds) = Arc::into_inner(self.worlds) {
+            for world in &worlds {
+                self.failures.extend(world.faults());
+            }
+            self.failures.extend(logs_differ(&worlds));
+        }
         let count = self.failures.len();
         assert!(count == 0, "{count} attacks had success:\n\n{}", self.failures.join("\n\n"));
     }
@@ -208,6 +226,7 @@ impl Attacks {
         let [mut f0, mut twin] = [Capture::default(), Capture::default()];
         for (world, capture) in [(0, &mut f0), (1, &mut twin)] {
             *capture = self.session(world, user, door).await.raw.capture(sql).await;
+            self.worlds[world].asked.lock().unwrap().push(Asked::new(user, door, sql, capture));
             self.sweep(world, what, sql, capture);
         }
         if let Some(difference) = f0.difference(&twin) {
@@ -216,14 +235,9 @@ impl Attacks {
         f0
     }
 
-    /// A canary that the asker wrote is none.
     fn sweep(&mut self, world: usize, what: &str, sql: &str, capture: &Capture) {
-        let wrote = |canary: &Canary| match canary {
-            Canary::Text(text) => sql.contains(text),
-            Canary::Number(number) => sql.contains(&number.to_string()),
-        };
-        let found = self.worlds[world].sweep.over(&capture.bytes());
-        if let Some(found) = found.into_iter().find(|found| !wrote(&found.canary)) {
+        let found = self.worlds[world].sweep.over_answer(&capture.bytes(), sql.as_bytes());
+        if let Some(found) = found.first() {
             self.failures.push(format!("{what}\n  CANARY in world {world}: {found}"));
         }
     }

@@ -24,6 +24,8 @@ pub struct Part {
 pub struct Capture {
     /// The parts.
     pub parts: Vec<Part>,
+    /// The identity of the query, as the node told it; in the parts it is masked.
+    pub query: Option<String>,
 }
 
 /// A client that keeps what it receives as it came.
@@ -143,6 +145,9 @@ impl Capture {
     }
 
     fn headers(&mut self, name: &str, headers: &MetadataMap) {
+        if let Some(id) = headers.get(QUERY_ID).and_then(|id| id.to_str().ok()) {
+            self.query = Some(id.to_string());
+        }
         self.part(name.to_string(), written(headers).into_bytes());
     }
 
@@ -187,10 +192,11 @@ fn written(headers: &MetadataMap) -> String {
 }
 
 /// Headers whose values are another each time.
-const PER_RUN: [&str; 2] = ["date", "x-chancery-query-id"];
+const PER_RUN: [&str; 2] = ["date", QUERY_ID];
+const QUERY_ID: &str = "x-chancery-query-id";
 
 /// The text with every run of 32 hexadecimal digits (a query's id) masked.
-fn masked(text: &str) -> String {
+pub(super) fn masked(text: &str) -> String {
     let mut masked = String::new();
     let mut digits = String::new();
     for letter in text.chars().chain(['\0']) {

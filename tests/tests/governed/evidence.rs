@@ -1,6 +1,5 @@
 //! What a site records of every statement, who may read it, and that nothing leaves where it cannot be recorded.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -12,30 +11,17 @@ use harness::cluster::binary::chancery;
 use harness::cluster::{Client, Cluster, Options, Written};
 use harness::edge::edge;
 use prost::Message;
+use harness::policy::record::{completions, of_kind, records, unpaired};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
+use tokio::sync::watch;
 use tonic::Request;
 
-use super::{COUNT_ORDERS, LARGE, NORTH, assert_refused, eventually, eventually_value, governed, north, refusal, rows};
-use super::{streams, table};
+use super::{COUNT_ORDERS, LARGE, NORTH, assert_refused, data, eventually, eventually_value, governed, north, refusal};
+use super::{rows, streams, table};
 
 const ASKED: &str = "SELECT id, note FROM north.trade.orders WHERE status = 'sent' AND id < 4711";
-
-/// The records of a site, in order, read from its files.
-pub(super) fn records(state: &Path) -> Vec<Value> {
-    let mut files: Vec<PathBuf> = fs::read_dir(state.join("audit")).unwrap().map(|file| file.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
-    files.sort();
-    let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
-    // The last line may be one that is being written.
-    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-pub(super) fn of_kind<'a>(records: &'a [Value], kind: &str) -> Vec<&'a Value> {
-    records.iter().filter(|record| record["kind"] == kind).collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_statement_has_an_intent_and_a_completion_or_a_refusal() {
@@ -56,23 +42,12 @@ async fn every_statement_has_an_intent_and_a_completion_or_a_refusal() {
 
     let state = cluster.state_of("north");
     eventually(|| async {
-        let records = records(&state);
-        let (intents, completions) = (of_kind(&records, "intent"), of_kind(&records, "completion"));
-        if intents.len() == completions.len() { Ok(()) } else { Err(format!("{intents:#?} {completions:#?}")) }
+        let faults = unpaired(&records(&state));
+        if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
     })
     .await;
     let records = records(&state);
-    let mut completed = BTreeMap::new();
-    for completion in of_kind(&records, "completion") {
-        let again = completed.insert(completion["intent_seq"].as_u64().unwrap(), completion);
-        assert!(again.is_none(), "an intent is completed twice: {completion}");
-    }
-    for intent in of_kind(&records, "intent") {
-        let seq = intent["seq"].as_u64().unwrap();
-        let completion = completed.get(&seq).unwrap_or_else(|| panic!("{intent} is not completed"));
-        assert!(completion["seq"].as_u64().unwrap() > seq);
-        assert_eq!((&completion["query"], &completion["fragment"]), (&intent["query"], &intent["fragment"]));
-    }
+    let completed = completions(&records);
     // Of the policy each change, in the words of its author.
     let changes: Vec<_> = of_kind(&records, "change").iter().map(|change| change["author"].clone()).collect();
     assert_eq!(changes, ["admin"; 4]);
@@ -290,7 +265,7 @@ async fn a109_what_cannot_be_recorded_is_not_answered() {
         site_limits: "audit_segment_bytes = 1024".to_string(),
         ..Options::default()
     };
-    let data = edge().await.unwrap();
+    let data = data().await;
     let mut cluster = Cluster::start_with(&data, options).await;
     let clients = [cluster.user("ana").await, cluster.user_of_site("ana", "north").await];
     for client in &clients {
@@ -334,9 +309,27 @@ async fn a109_what_cannot_be_recorded_is_not_answered() {
     assert!(verified.status.success(), "{}", told(&verified));
 }
 
-/// Begins a stream at the site and reads it until it breaks; the queries of which anything arrived.
-async fn read_until_cut(client: Client) -> Option<String> {
-    let ticket = client.info(LARGE).await.ok()?.endpoint[0].ticket.clone()?;
+/// When the power is cut.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    /// As soon as the record has another intent, whatever has left by then.
+    Intent,
+    /// When a reader has this many frames; 0 is the head of the answer.
+    Frames(usize),
+    /// When a reader has the last frame of its answer.
+    Last,
+    /// After so many milliseconds.
+    After(u64),
+}
+
+/// An answer of some frames.
+const SHORT: &str = "SELECT l_orderkey, l_comment FROM logistics.tpch.lineitem LIMIT 50000";
+/// What a reader counts when it has everything.
+const ALL: usize = usize::MAX;
+
+/// Begins a stream at the site and reads it until it breaks; the query, if anything of it arrived.
+async fn read_until_cut(client: Client, sql: &str, arrived: watch::Sender<Option<usize>>) -> Option<String> {
+    let ticket = client.info(sql).await.ok()?.endpoint[0].ticket.clone()?;
     let mut request = Request::new(Ticket { ticket: ticket.ticket });
     let token = format!("Bearer {}", client.flight().token().unwrap());
     request.metadata_mut().insert("authorization", token.parse().unwrap());
@@ -344,10 +337,35 @@ async fn read_until_cut(client: Client) -> Option<String> {
     let query = answer.metadata().get("x-chancery-query-id").expect("an identity").to_str().unwrap().to_string();
     let mut stream = answer.into_inner();
     let mut frames = 0;
-    while let Ok(Some(_)) = stream.message().await {
+    arrived.send_replace(Some(frames));
+    while let Ok(message) = stream.message().await {
+        if message.is_none() {
+            arrived.send_replace(Some(ALL));
+            break;
+        }
         frames += 1;
+        arrived.send_replace(Some(frames));
     }
     (frames > 0).then_some(query)
+}
+
+impl Cut {
+    async fn wait(self, mut arrived: watch::Receiver<Option<usize>>, intents: impl Fn() -> usize, before: usize) {
+        match self {
+            Cut::After(time_ms) => tokio::time::sleep(Duration::from_millis(time_ms)).await,
+            Cut::Frames(least) => {
+                arrived.wait_for(|seen| seen.is_some_and(|frames| frames >= least)).await.expect("a reader");
+            }
+            Cut::Last => {
+                arrived.wait_for(|seen| *seen == Some(ALL)).await.expect("a reader");
+            }
+            Cut::Intent => {
+                while intents() == before {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -355,13 +373,25 @@ async fn a110_every_frame_that_left_has_a_durable_intent() {
     let mut cluster = streams().await;
     let mut random = StdRng::seed_from_u64(110);
     let mut answered = Vec::new();
-    for _ in 0..10 {
-        let mut readers = Vec::new();
+    // Between the two: the intent is queued, written, synced; rows are made; the head, the frames and the trailer leave; the
+    // completion is queued and written. From outside the power can be cut after the sync and at each frame; what lies
+    // between is met by chance.
+    let steps = [Cut::Intent, Cut::Intent, Cut::Frames(0), Cut::Frames(1), Cut::Frames(2), Cut::Frames(9), Cut::Last];
+    let chances = (0..4).map(|_| Cut::After(random.random_range(0..400)));
+    for cut in steps.into_iter().chain(chances.collect::<Vec<_>>()) {
+        let (arrived, progress) = watch::channel(None);
+        let sql = if matches!(cut, Cut::Last) { SHORT } else { LARGE };
+        let mut clients = Vec::new();
         for _ in 0..3 {
-            let client = cluster.user_of_site("ana", "logistics").await;
-            readers.push(tokio::spawn(read_until_cut(client)));
+            clients.push(cluster.user_of_site("ana", "logistics").await);
         }
-        tokio::time::sleep(Duration::from_millis(random.random_range(0..400))).await;
+        let state = cluster.state_of("logistics");
+        let intents = || of_kind(&records(&state), "intent").len();
+        let before = intents();
+        let readers = clients.into_iter().map(|client| tokio::spawn(read_until_cut(client, sql, arrived.clone())));
+        let readers: Vec<_> = readers.collect();
+        let reached = tokio::time::timeout(Duration::from_secs(60), cut.wait(progress, intents, before)).await;
+        assert!(reached.is_ok(), "{cut:?} is not reached");
         cluster.kill_site("logistics");
         for reader in readers {
             answered.extend(reader.await.unwrap());
@@ -369,11 +399,12 @@ async fn a110_every_frame_that_left_has_a_durable_intent() {
         let recorded = records(&cluster.state_of("logistics"));
         let intents: Vec<_> = of_kind(&recorded, "intent").iter().map(|intent| intent["query"].clone()).collect();
         for query in &answered {
-            assert!(intents.iter().any(|intent| intent == query.as_str()), "frames of {query} left without an intent");
+            let is_recorded = intents.iter().any(|intent| intent == query.as_str());
+            assert!(is_recorded, "{cut:?}: frames of {query} left without an intent");
         }
         cluster.restart_site("logistics");
     }
-    assert!(answered.len() >= 3, "too few streams had begun for this to say anything: {}", answered.len());
+    assert!(answered.len() >= 8, "too few streams had begun for this to say anything: {}", answered.len());
     let verified = audit(&["verify"], &cluster.state_of("logistics"));
     assert!(verified.status.success(), "{}", told(&verified));
     // Those that the power cuts ended are told so.

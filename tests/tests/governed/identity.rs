@@ -13,6 +13,7 @@ use engine::session::queries::QueryId;
 use harness::cluster::client::channel;
 use harness::cluster::{Client, Cluster, Written};
 use harness::environment::number;
+use harness::policy::record::{of_kind, records};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use prost::Message;
 use rand::rngs::StdRng;
@@ -22,7 +23,6 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
-use super::evidence::{of_kind, records};
 use super::{COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, north, now_s, refusal, start, table};
 
 const ALL_ORDERS: &str = "SELECT id FROM north.trade.orders";

@@ -2,17 +2,22 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arrow_flight::decode::FlightRecordBatchStream;
 use futures::StreamExt;
+use futures::future::join_all;
 use harness::cluster::client::told;
-use harness::cluster::{Client, Cluster};
+use harness::cluster::{Client, Cluster, Person, Written};
 
-use super::{COUNT_ORDERS, LARGE, LARGE_ROWS, NORTH, assert_refused, eventually, eventually_refused, eventually_value};
-use super::{north, now_s, refusal, rows, streams, table, written};
+use super::{COUNT_ORDERS, LARGE, LARGE_ROWS, LOGISTICS, NORTH};
+use super::{assert_refused, eventually, eventually_refused, eventually_value, governed, north, now_s, refusal, rows};
+use super::{streams_under, table, written};
 
 /// Between the end of a right and the end of a stream under it.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// What has left in time may be this long on its way to a reader on a busy machine.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(8);
+/// Time enough for all streams to begin before a right expires.
+const EXPIRES_AFTER_S: u64 = 15;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a90_a_purpose_is_held_known_granted_and_exact() {
@@ -48,11 +53,7 @@ async fn a90_a_purpose_is_held_known_granted_and_exact() {
         ana.query("RESET purpose").await.unwrap();
         eventually_value(&ana, COUNT_ORDERS, "200").await;
 
-        let of_call = |purpose: &str| {
-            let mut flight = ana.flight();
-            flight.set_header("x-chancery-purpose", purpose);
-            Client::of(flight)
-        };
+        let of_call = |purpose: &str| ana.clone().with_header("x-chancery-purpose", purpose);
         eventually_value(&of_call("ward"), count_items, "40").await;
         for wrong in ["audit_work", "WARD", "nonsuch", "ward "] {
             assert!(refusal(&of_call(wrong), count_items).await.starts_with("PURPOSE: "), "{wrong}");
@@ -116,34 +117,55 @@ enum End {
     Expired,
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a91_a_running_stream_ends_with_its_grant() {
-    let cluster = streams().await;
-    for through_coordinator in [true, false] {
-        for end in [End::Revoked, End::Expired] {
-            for stalled in [false, true] {
-                stream_ends(&cluster, through_coordinator, end, stalled).await;
-            }
-        }
+/// One stream whose right ends while it runs.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    through_coordinator: bool,
+    end: End,
+    stalled: bool,
+}
+
+impl Case {
+    fn all() -> impl Iterator<Item = Self> {
+        let ends = [End::Revoked, End::Expired].into_iter();
+        let readers = ends.flat_map(|end| [false, true].map(|stalled| (end, stalled)));
+        readers.flat_map(|(end, stalled)| {
+            [true, false].map(|through_coordinator| Self { through_coordinator, end, stalled })
+        })
+    }
+
+    /// Who reads it, under a grant of the same name: the end of one is none of the others.
+    fn reader(self) -> String {
+        let reads = if self.stalled { "stalled" } else { "fast" };
+        let door = if self.through_coordinator { "coordinator" } else { "site" };
+        format!("{:?}_{reads}_{door}", self.end).to_lowercase()
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a91_a_running_stream_ends_with_its_grant() {
+    let readers = Case::all().map(|case| Person::new(&case.reader(), "reader").holding("care"));
+    let mut governance = governed(&[("logistics", LOGISTICS)], Written::AtTheDoor);
+    governance.users.extend(readers);
+    let cluster = streams_under(governance).await;
+    join_all(Case::all().map(|case| stream_ends(&cluster, case))).await;
+}
+
 /// Reads a stream as fast as it comes or not at all, lets the right end, and looks at what arrives and at what the site recorded.
-async fn stream_ends(cluster: &Cluster, through_coordinator: bool, end: End, stalled: bool) {
-    let case = format!("through coordinator: {through_coordinator}, {end:?}, stalled: {stalled}");
+async fn stream_ends(cluster: &Cluster, case: Case) {
+    let Case { through_coordinator, end, stalled } = case;
+    let reader = case.reader();
     let admin = cluster.user_of_site("admin", "logistics").await;
-    let ends_at = now_s() + 6;
-    let grant = "GRANT SELECT ON TABLE tpch.lineitem TO ROLE analyst FOR PURPOSE care";
+    let ends_at = now_s() + EXPIRES_AFTER_S;
+    let grant = format!("GRANT SELECT ON TABLE tpch.lineitem TO USER {reader} FOR PURPOSE care");
     let validity = match end {
         End::Revoked => String::new(),
         End::Expired => format!(" VALID TO '{}'", written(ends_at)),
     };
-    // The one of the last round may be there still, or of the beginning.
-    let _ = admin.query("REVOKE GRANT 'lines'").await;
-    admin.query(&format!("{grant}{validity} WITH (id = 'lines')")).await.unwrap();
+    admin.query(&format!("{grant}{validity} WITH (id = '{reader}')")).await.unwrap();
     let client = match through_coordinator {
-        true => cluster.user("ana").await,
-        false => cluster.user_of_site("ana", "logistics").await,
+        true => cluster.user(&reader).await,
+        false => cluster.user_of_site(&reader, "logistics").await,
     };
     eventually_value(&client, "SELECT l_linenumber FROM logistics.tpch.lineitem LIMIT 1", "1").await;
 
@@ -154,51 +176,81 @@ async fn stream_ends(cluster: &Cluster, through_coordinator: bool, end: End, sta
     let mut arrived = stream.next().await.unwrap().unwrap().num_rows();
     let over = match end {
         End::Revoked => {
-            admin.query("REVOKE GRANT 'lines'").await.unwrap();
+            admin.query(&format!("REVOKE GRANT '{reader}'")).await.unwrap();
             SystemTime::now()
         }
         End::Expired => UNIX_EPOCH + Duration::from_secs(ends_at),
     };
-    if stalled {
-        tokio::time::sleep((over + ENDS_WITHIN).duration_since(SystemTime::now()).unwrap_or_default()).await;
+    if !stalled {
+        // Read from the beginning, everything would have left in time.
+        wait_until(over - Duration::from_secs(1)).await;
+        let (rows, error) = read_to_its_error(&mut stream, over + ARRIVES_WITHIN, case).await;
+        arrived += rows;
+        assert_ended_by(&error, case);
     }
-    let error = loop {
+
+    // The record says when the last row left, and how many did: no fewer than arrived, and not all.
+    let left = recorded_end(cluster, &query, over, case).await;
+    if stalled {
+        // Nobody had asked for more when the end was recorded. Who asks now finds what had left before, and the end.
+        let (rows, error) = read_to_its_error(&mut stream, SystemTime::now() + ARRIVES_WITHIN, case).await;
+        arrived += rows;
+        assert_ended_by(&error, case);
+    }
+    assert!((arrived..LARGE_ROWS).contains(&left), "{case:?}: {arrived} rows arrived and {left} left");
+    eventually_refused(&client, LARGE, "NOT_FOUND").await;
+}
+
+async fn wait_until(time: SystemTime) {
+    tokio::time::sleep(time.duration_since(SystemTime::now()).unwrap_or_default()).await;
+}
+
+/// How many rows arrive, all of them before `until`, and the error after them.
+async fn read_to_its_error(stream: &mut FlightRecordBatchStream, until: SystemTime, case: Case) -> (usize, String) {
+    let mut arrived = 0;
+    loop {
         match stream.next().await {
             // What had left before lies in buffers still.
             Some(Ok(batch)) => {
-                assert!(stalled || SystemTime::now() < over + ARRIVES_WITHIN, "{case}: rows arrive still");
+                assert!(SystemTime::now() < until, "{case:?}: rows arrive still");
                 arrived += batch.num_rows();
             }
-            Some(Err(error)) => break told(&error),
-            None => panic!("{case}: the stream ended as if it were whole, with {arrived} rows"),
+            Some(Err(error)) => return (arrived, told(&error)),
+            None => panic!("{case:?}: the stream ended as if it were whole, with {arrived} rows"),
         }
-    };
-    let (code, outcome) = match end {
-        End::Revoked => ("REVOKED: ", "revoked"),
-        End::Expired => ("EXPIRED: ", "expired"),
-    };
-    assert!(error.starts_with(code), "{case}: {error}");
-    assert!(arrived < LARGE_ROWS, "{case}: everything had left");
+    }
+}
 
-    // The record says when the last row left, and how many did: no fewer than arrived, and not all.
+fn assert_ended_by(error: &str, case: Case) {
+    let code = match case.end {
+        End::Revoked => "REVOKED: ",
+        End::Expired => "EXPIRED: ",
+    };
+    assert!(error.starts_with(code), "{case:?}: {error}");
+}
+
+/// How many rows left by the site's record, which says that the last one did in time.
+async fn recorded_end(cluster: &Cluster, query: &str, over: SystemTime, case: Case) -> usize {
+    let outcome = match case.end {
+        End::Revoked => "revoked",
+        End::Expired => "expired",
+    };
     let auditor = cluster.user_of_site("auditor", "logistics").await;
     let recorded = format!(
         "SELECT rows, arrow_cast(ended_at, 'Int64') AS ended_ms FROM system.audit.queries WHERE outcome = '{outcome}' AND query_id = '{query}'"
     );
+    wait_until(over).await;
     eventually(|| async {
         match auditor.query(&recorded).await {
             Ok(answer) if rows(&answer) == 1 => Ok(()),
-            other => Err(format!("{case}: {recorded}: {:?}", other.map(|answer| rows(&answer)))),
+            other => Err(format!("{case:?}: {recorded}: {:?}", other.map(|answer| rows(&answer)))),
         }
     })
     .await;
     let told = table(&auditor, &recorded, &["rows", "ended_ms"]).await.concat();
     let ended = UNIX_EPOCH + Duration::from_millis(told[1].parse().unwrap());
-    // Of a stalled stream the end is noted when its reader asks for more, and is told that there is none.
-    assert!(stalled || ended <= over + ENDS_WITHIN, "{case}: it ended {:?} late", ended.duration_since(over));
-    let left: usize = told[0].parse().unwrap();
-    assert!((arrived..LARGE_ROWS).contains(&left), "{case}: {arrived} rows arrived and {left} left");
-    eventually_refused(&client, LARGE, "NOT_FOUND").await;
+    assert!(ended <= over + ENDS_WITHIN, "{case:?}: it ended {:?} late", ended.duration_since(over));
+    told[0].parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
