@@ -1,7 +1,7 @@
 //! Whom a site believes: users' tokens by their issuer's key, and a coordinator only on behalf of a user, once.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
@@ -358,7 +358,7 @@ async fn a93_a_delegation_is_accepted_once_and_also_after_a_restart() {
 
     // P4: of policies that cannot be read nothing is told but to those who write them.
     cluster.kill_site("north");
-    std::fs::write(policies_of(&cluster, "north"), "no database").unwrap();
+    spoil_policies(&cluster, "north");
     cluster.restart_site("north");
     for user in ["ana", "kim", "visitor"] {
         assert_refused(&cluster.user_of_site(user, "north").await, COUNT_ORDERS, "NOT_FOUND").await;
@@ -366,9 +366,14 @@ async fn a93_a_delegation_is_accepted_once_and_also_after_a_restart() {
     assert_refused(&cluster.user_of_site("admin", "north").await, COUNT_ORDERS, "POLICY").await;
 }
 
-/// The file in which a site keeps its policies.
-fn policies_of(cluster: &Cluster, site: &str) -> PathBuf {
-    cluster.root().join("state").join(site).join("node.sqlite")
+/// Writes over the file in which a site keeps its policies, and takes away what it could be mended from.
+fn spoil_policies(cluster: &Cluster, site: &str) {
+    let state = cluster.root().join("state").join(site);
+    for beside in ["node.sqlite-wal", "node.sqlite-shm"] {
+        let _ = std::fs::remove_file(state.join(beside));
+    }
+    assert!(state.join("node.sqlite").exists());
+    std::fs::write(state.join("node.sqlite"), "no database").unwrap();
 }
 
 /// What a site does for others; only the view is for coordinators.
