@@ -52,7 +52,7 @@ impl RunningNode {
             Enforcement::On => PeerTrust::Listed,
             Enforcement::Off => PeerTrust::Every,
         };
-        let issuers = Arc::new(Issuers::open(&config.node.issuers, trust)?);
+        let issuers = Arc::new(Issuers::open(&config.node.issuers, trust)?.not_before(site.time()));
         let identities = Identities::new(&config.node, issuers, config.peers.clone())?;
         if let Some(audit) = site.audit() {
             identities.remember(audit)?;

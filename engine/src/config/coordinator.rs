@@ -53,7 +53,8 @@ pub struct RegionalArm {
 
 /// Reads a whole `coordinator.toml`.
 pub(super) fn read(mut root: Section<'_>) -> Option<CoordinatorConfig> {
-    let keys = NodeKeys::read(&mut root, Some("coordinator"));
+    let mut keys = NodeKeys::read(&mut root, Some("coordinator"));
+    issuers::open_by_audience(&root, keys.issuers.as_deref_mut().unwrap_or_default());
     if !keys.knows_users() {
         root.fault("users", "is missing: add [users] file = \"users.toml\" or an [[issuer]], or nobody can ask");
     }

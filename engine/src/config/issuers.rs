@@ -1,4 +1,4 @@
-//! `[[issuer]]`: whom a node believes about users, beside its own users file, and for which roles.
+//! `[[issuer]]`: whom a node believes about users, beside its own users file, and how far.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -18,8 +18,8 @@ pub struct IssuerConfig {
     pub name: String,
     /// `trust`: what it is believed by.
     pub trust: IssuerTrust,
-    /// `roles`: which roles it is believed for; others that it claims are dropped.
-    pub roles: BelievedRoles,
+    /// How far it is believed.
+    pub extent: Extent,
 }
 
 /// By what an issuer is believed.
@@ -36,27 +36,55 @@ pub enum IssuerTrust {
 pub struct TokenTrust {
     /// `keys`: a JWK set in a file, read again when it changes.
     pub keys: PathBuf,
-    /// `audience`: the `aud` that a token must carry.
+    /// `audience`: the `aud` of tokens that coordinators take and bring.
     pub audience: String,
+    /// The `aud` of tokens that open this node's own door. At a site `direct_audience`, and none without it; at a
+    /// coordinator `audience`.
+    pub direct_audience: Option<String>,
     /// `clock_skew_s`: by how much the issuer's clock and ours may differ; 60 by default.
     pub clock_skew_s: u64,
 }
 
-/// The roles that an issuer is believed for.
+/// How far an issuer is believed: a user who is not listed is none of its, and what else it claims and is not listed is
+/// dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BelievedRoles {
+pub struct Extent {
+    /// `roles`: must be written.
+    pub roles: Listed,
+    /// `users`: any when left out.
+    pub users: Listed,
+    /// `organisations`: any when left out.
+    pub organisations: Listed,
+    /// `purposes`: any when left out.
+    pub purposes: Listed,
+}
+
+/// Names that an issuer is believed for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listed {
     /// `["*"]`: any.
     Any,
     /// These and no other.
     These(BTreeSet<String>),
 }
 
-impl BelievedRoles {
-    /// Of the roles claimed, those that the issuer is believed for.
+impl Extent {
+    /// Believed in everything.
+    pub const WHOLE: Extent =
+        Extent { roles: Listed::Any, users: Listed::Any, organisations: Listed::Any, purposes: Listed::Any };
+}
+
+impl Listed {
+    /// Of the names claimed, those that the issuer is believed for.
     pub fn believed(&self, claimed: BTreeSet<String>) -> BTreeSet<String> {
+        claimed.into_iter().filter(|name| self.has(name)).collect()
+    }
+
+    /// Whether the issuer is believed for the name.
+    pub fn has(&self, name: &str) -> bool {
         match self {
-            Self::Any => claimed,
-            Self::These(roles) => claimed.into_iter().filter(|role| roles.contains(role)).collect(),
+            Self::Any => true,
+            Self::These(names) => names.contains(name),
         }
     }
 }
@@ -79,6 +107,17 @@ pub(super) fn check_coordinators(root: &Section<'_>, issuers: &[IssuerConfig], p
     }
 }
 
+/// At a coordinator's own door users sign in with the tokens that it brings to sites.
+pub(super) fn open_by_audience(root: &Section<'_>, issuers: &mut [IssuerConfig]) {
+    for (index, issuer) in issuers.iter_mut().enumerate() {
+        let IssuerTrust::Token(trust) = &mut issuer.trust else { continue };
+        if trust.direct_audience.replace(trust.audience.clone()).is_some() {
+            let message = "is a key of sites; at a coordinator's own door tokens carry `audience`";
+            root.fault(&format!("issuer[{index}].direct_audience"), message);
+        }
+    }
+}
+
 fn read_one(mut section: Section<'_>, names: &mut BTreeSet<String>) -> Option<IssuerConfig> {
     let name = section.text("name");
     if let Some(name) = &name
@@ -86,7 +125,7 @@ fn read_one(mut section: Section<'_>, names: &mut BTreeSet<String>) -> Option<Is
     {
         section.fault("name", format!("another issuer is named `{name}`"));
     }
-    let roles = read_roles(&mut section);
+    let extent = read_extent(&mut section);
     let trust = match section.optional_text("trust").as_deref() {
         None | Some("token") => {
             if let Some(name) = &name {
@@ -101,7 +140,7 @@ fn read_one(mut section: Section<'_>, names: &mut BTreeSet<String>) -> Option<Is
         }
     };
     section.finish();
-    Some(IssuerConfig { name: name?, trust: trust?, roles: roles? })
+    Some(IssuerConfig { name: name?, trust: trust?, extent: extent? })
 }
 
 fn read_token(section: &mut Section<'_>) -> Option<TokenTrust> {
@@ -110,17 +149,35 @@ fn read_token(section: &mut Section<'_>) -> Option<TokenTrust> {
         section.fault("keys", error.sentence());
     }
     let audience = section.text("audience");
+    let direct_audience = section.optional_text("direct_audience");
+    if direct_audience.is_some() && direct_audience == audience {
+        let message = "is `audience` too: a coordinator that is shown a token could then sign in here with it";
+        section.fault("direct_audience", message);
+    }
     let clock_skew_s = section.number("clock_skew_s", 0..=CLOCK_SKEW_S_MAX).unwrap_or(CLOCK_SKEW_S);
-    Some(TokenTrust { keys: keys?, audience: audience?, clock_skew_s })
+    Some(TokenTrust { keys: keys?, audience: audience?, direct_audience, clock_skew_s })
 }
 
-fn read_roles(section: &mut Section<'_>) -> Option<BelievedRoles> {
-    let roles: BTreeSet<String> = section.texts("roles")?.into_iter().collect();
-    if roles.is_empty() {
-        section
-            .fault("roles", "is missing or empty: name the roles that this issuer is believed for, or [\"*\"] for any");
+fn read_extent(section: &mut Section<'_>) -> Option<Extent> {
+    if !section.has("roles") {
+        let message = "is missing: name the roles that this issuer is believed for, or [\"*\"] for any";
+        section.fault("roles", message);
     }
-    Some(if roles.contains("*") { BelievedRoles::Any } else { BelievedRoles::These(roles) })
+    let roles = read_listed(section, "roles");
+    let users = read_listed(section, "users");
+    let organisations = read_listed(section, "organisations");
+    let purposes = read_listed(section, "purposes");
+    Some(Extent { roles: roles?, users: users?, organisations: organisations?, purposes: purposes? })
+}
+
+/// Any name where there is no list; a list of none would be read as either.
+fn read_listed(section: &mut Section<'_>, key: &'static str) -> Option<Listed> {
+    let is_written = section.has(key);
+    let names: BTreeSet<String> = section.texts(key)?.into_iter().collect();
+    if names.is_empty() && is_written {
+        section.fault(key, "is empty: name those that this issuer is believed for, or [\"*\"] for any");
+    }
+    Some(if names.is_empty() || names.contains("*") { Listed::Any } else { Listed::These(names) })
 }
 
 /// Users are recorded as `name@issuer`; what that stands for must be plain.

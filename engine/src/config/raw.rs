@@ -109,6 +109,11 @@ impl<'a> Section<'a> {
         self.file.fault(self.path.clone(), message);
     }
 
+    /// Whether the key is written, whatever its value.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// A text that must be there.
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
         if !self.table.contains_key(key) {

@@ -242,7 +242,8 @@ fn issuers_are_loaded() {
     fixture.write("keys.json", KEYS);
     let issuers = "[[issuer]]\nname = 'https://login.example'\nkeys = 'keys.json'\naudience = 'chancery'\n\
                    roles = ['analyst']\nclock_skew_s = 5\n\
-                   [[issuer]]\nname = 'coordinator'\ntrust = 'coordinator'\nroles = ['*']\n";
+                   [[issuer]]\nname = 'coordinator'\ntrust = 'coordinator'\nroles = ['*']\n\
+                   users = ['ana']\norganisations = ['health']\npurposes = ['care']\n";
     let text = format!("{}{issuers}", site("listen = '127.0.0.1:1'\npeers = ['coordinator']"));
     let site = load_site(&fixture.write("site.toml", &text)).unwrap();
     let [token, local] = site.node.issuers.as_slice() else { panic!("two issuers") };
@@ -251,8 +252,27 @@ fn issuers_are_loaded() {
         (trust.keys.clone(), trust.audience.as_str(), trust.clock_skew_s),
         (fixture.path("keys.json"), "chancery", 5)
     );
-    assert_eq!(token.roles, BelievedRoles::These(["analyst".to_string()].into()));
-    assert!(matches!(local.trust, IssuerTrust::Coordinator) && local.roles == BelievedRoles::Any);
+    assert_eq!(trust.direct_audience, None, "no token opens the site's own door");
+    let these = |name: &str| Listed::These([name.to_string()].into());
+    assert_eq!(token.extent, Extent { roles: these("analyst"), ..Extent::WHOLE });
+    let extent =
+        Extent { users: these("ana"), organisations: these("health"), purposes: these("care"), ..Extent::WHOLE };
+    assert!(matches!(local.trust, IssuerTrust::Coordinator) && local.extent == extent, "{local:?}");
+}
+
+#[test]
+fn a_coordinators_own_door_is_opened_by_the_audience() {
+    let fixture = Fixture::new();
+    fixture.write("keys.json", KEYS);
+    let issuer =
+        "[[issuer]]\nname = 'https://login.example'\nkeys = 'keys.json'\naudience = 'chancery'\nroles = ['*']\n";
+    let head = "listen = '127.0.0.1:1'";
+    let load = |more: &str| fixture.write("coordinator.toml", &coordinator(head, &format!("{BTS}{issuer}{more}")));
+    let loaded = load_coordinator(&load("")).unwrap();
+    let IssuerTrust::Token(trust) = &loaded.node.issuers[0].trust else { panic!("{loaded:?}") };
+    assert_eq!(trust.direct_audience.as_deref(), Some("chancery"));
+    let faults = load_coordinator(&load("direct_audience = 'hub'\n")).unwrap_err().to_string();
+    assert!(faults.contains("`issuer[0].direct_audience`: is a key of sites"), "{faults}");
 }
 
 #[test]
@@ -261,6 +281,7 @@ fn every_fault_of_an_issuer_is_named() {
     fixture.write("secret.json", r#"{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}"#);
     let issuers = "[[issuer]]\nname = 'login'\nkeys = 'none.json'\nroles = []\nclock_skew_s = 301\n\
                    [[issuer]]\nname = 'https://a@b'\nkeys = 'secret.json'\naudience = 'x'\nroles = ['*']\n\
+                   direct_audience = 'x'\nusers = []\n\
                    [[issuer]]\nname = 'https://a@b'\ntrust = 'me'\n\
                    [[issuer]]\nname = 'other'\ntrust = 'coordinator'\nroles = ['*']\nkeys = 'secret.json'\n";
     let text = format!("{}{issuers}", site("listen = '127.0.0.1:1'\npeers = ['coordinator']"));
@@ -269,7 +290,10 @@ fn every_fault_of_an_issuer_is_named() {
         "`issuer[0].name`: `login` is no issuer's name",
         "`issuer[0].keys`: none.json: cannot be read",
         "`issuer[0].audience`: is missing",
-        "`issuer[0].roles`: is missing or empty",
+        "`issuer[0].roles`: is empty",
+        "`issuer[1].direct_audience`: is `audience` too",
+        "`issuer[1].users`: is empty",
+        "`issuer[2].roles`: is missing",
         "`issuer[0].clock_skew_s`: 301 is outside 0 to 300",
         "`issuer[1].name`: `https://a@b` is no issuer's name",
         "`issuer[1].keys`: secret.json: has no key",

@@ -1,5 +1,6 @@
 //! Who asks a statement, for which purpose, and by what this node believes it: all that a statement runs under.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -119,13 +120,27 @@ impl Asker {
         Self { came: Came::AsPeer, ..Self::user(subject) }
     }
 
+    /// The subject as policy knows it: `USER ana` is a user of this node or of a coordinator, and of an issuer of tokens
+    /// `USER "ana@issuer"`, so that no issuer can name another's.
+    pub fn known(&self) -> Cow<'_, Subject> {
+        match &self.issuer {
+            Issuer::UsersFile => Cow::Borrowed(&self.subject),
+            Issuer::Token { .. } => Cow::Owned(Subject { name: self.name(), ..self.subject.clone() }),
+        }
+    }
+
+    /// The subject's name with its issuer's.
+    fn name(&self) -> String {
+        match &self.issuer {
+            Issuer::UsersFile => self.subject.name.clone(),
+            Issuer::Token { name, .. } => format!("{}@{name}", self.subject.name),
+        }
+    }
+
     /// The name by which everything is recorded and sealed. Two askers who are not the same have different ones: an
     /// issuer's name has a colon and neither `@` nor a space, and a local user's name no colon and no ` via `.
     pub fn label(&self) -> String {
-        let name = match &self.issuer {
-            Issuer::UsersFile => self.subject.name.clone(),
-            Issuer::Token { name, .. } => format!("{}@{name}", self.subject.name),
-        };
+        let name = self.name();
         match &self.came {
             Came::Through(coordinator) => format!("{name}{VIA}{coordinator}"),
             Came::Directly | Came::AsPeer => name,
@@ -185,6 +200,8 @@ mod tests {
         let through = |asker: &Asker| Asker { came: Came::Through("hub".to_string()), ..asker.clone() };
         let labels = [&local, &token, &through(&local), &through(&token)].map(Asker::label);
         assert_eq!(labels, ["ana", "ana@https://login.example", "ana via hub", "ana@https://login.example via hub"]);
+        let known = [&local, &token, &through(&local), &through(&token)].map(|asker| asker.known().name.clone());
+        assert_eq!(known, ["ana", "ana@https://login.example", "ana", "ana@https://login.example"]);
         assert!(!format!("{token:?}").contains("secret"));
     }
 }

@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use super::asker::{Believed, Came};
 use super::certificate::peer_names;
 use super::credentials::Credentials;
-use super::issuers::Issuers;
+use super::issuers::{Issuers, Shown};
 use super::session::{SessionId, Sessions};
 use super::token::is_token;
 use super::users::Users;
@@ -117,7 +117,7 @@ impl Authenticator {
 
     /// An issuer's token is verified anew with each call; nothing weaker is tried in its place.
     fn by_token(&self, token: &str) -> Result<Caller> {
-        let user = self.issuers.by_token(token).map_err(|reason| {
+        let user = self.issuers.by_token(token, Shown::AtTheDoor).map_err(|reason| {
             tracing::info!(reason, "a token is refused");
             EngineError::new(Code::Unauthenticated, "the token is not believed here, or has expired; get a new one")
         })?;

@@ -23,7 +23,7 @@ use webpki::EndEntityCert;
 use super::asker::{Asker, Believed, Came, Issuer};
 use super::authenticate::Peer;
 use super::facts::Claimed;
-use super::issuers::Issuers;
+use super::issuers::{Issuers, Shown};
 use super::seen::Seen;
 use crate::config::{Limits, TlsMaterial};
 use crate::error::{Code, EngineError, Result};
@@ -208,7 +208,7 @@ impl DelegationVerifier {
             return Err("the proof is not the one that was signed for");
         }
         let believed = match terms.kind {
-            Kind::Token => self.issuers.by_token(&delegation.proof)?,
+            Kind::Token => self.issuers.by_token(&delegation.proof, Shown::By(&peer.names))?,
             Kind::Local => {
                 let claimed: Claimed =
                     serde_json::from_str(&delegation.proof).map_err(|_| "the claims about the user cannot be read")?;

@@ -7,6 +7,8 @@ use policy::subject::{Attribute, Subject};
 use policy::value::Value;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::config::Extent;
+
 /// The longest name of an attribute.
 pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 64;
 /// The longest text: of an attribute, a role, a purpose, an organisation.
@@ -89,6 +91,23 @@ impl Facts {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Of these facts of a user, those that an issuer is believed about.
+    ///
+    /// # Errors
+    /// A user about whom it is not believed; for the log.
+    pub(super) fn within(self, extent: &Extent, user: &str) -> Result<Self, &'static str> {
+        if !extent.users.has(user) {
+            return Err("the issuer is not believed about this user");
+        }
+        Ok(Self {
+            organisation: self.organisation.filter(|organisation| extent.organisations.has(organisation)),
+            roles: extent.roles.believed(self.roles),
+            default_purpose: self.default_purpose.filter(|purpose| extent.purposes.has(purpose)),
+            purposes: extent.purposes.believed(self.purposes),
+            attributes: self.attributes,
+        })
     }
 
     /// The subject of that name with these facts.

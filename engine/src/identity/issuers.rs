@@ -8,23 +8,32 @@ use super::clock::Clock;
 use super::facts::{Claimed, Facts};
 use super::name;
 use super::token::{TokenIssuer, named_issuer};
-use crate::config::{BelievedRoles, IssuerConfig, IssuerTrust};
+use crate::config::{Extent, IssuerConfig, IssuerTrust};
 use crate::error::Result;
 
 /// Which coordinators are believed about their own users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerTrust {
-    /// Those that an `[[issuer]]` with `trust = "coordinator"` names, for its roles.
+    /// Those that an `[[issuer]]` with `trust = "coordinator"` names, as far as it says.
     Listed,
-    /// Every peer, for any role: where no policy is enforced.
+    /// Every peer, in everything: where no policy is enforced.
     Every,
+}
+
+/// Where a token is shown.
+#[derive(Debug, Clone, Copy)]
+pub enum Shown<'a> {
+    /// At this node's own door.
+    AtTheDoor,
+    /// In a delegation, by the coordinator of these certificate names.
+    By(&'a [String]),
 }
 
 /// The issuers of a node.
 #[derive(Debug)]
 pub struct Issuers {
     tokens: Vec<TokenIssuer>,
-    coordinators: BTreeMap<String, BelievedRoles>,
+    coordinators: BTreeMap<String, Extent>,
     peers: PeerTrust,
     clock: Clock,
 }
@@ -36,23 +45,29 @@ impl Issuers {
     /// `CONFIG` for keys that cannot be read.
     pub fn open(config: &[IssuerConfig], peers: PeerTrust) -> Result<Self> {
         let mut issuers = Self { tokens: Vec::new(), coordinators: BTreeMap::new(), peers, clock: Clock::default() };
-        for IssuerConfig { name, trust, roles } in config {
+        for IssuerConfig { name, trust, extent } in config {
             match trust {
-                IssuerTrust::Token(trust) => issuers.tokens.push(TokenIssuer::open(name, roles, trust)?),
+                IssuerTrust::Token(trust) => issuers.tokens.push(TokenIssuer::open(name, extent, trust)?),
                 IssuerTrust::Coordinator => {
                     tracing::warn!(coordinator = name, "believed about its own users: it can name any user it likes");
-                    issuers.coordinators.insert(name.to_ascii_lowercase(), roles.clone());
+                    issuers.coordinators.insert(name.to_ascii_lowercase(), extent.clone());
                 }
             }
         }
         Ok(issuers)
     }
 
+    /// The same issuers at a clock that tells no time before this: what it told before the process began.
+    #[must_use]
+    pub fn not_before(self, floor: SystemTime) -> Self {
+        Self { clock: Clock::not_before(floor), ..self }
+    }
+
     /// The user of a token; the error is for the log.
-    pub fn by_token(&self, token: &str) -> Result<Believed, &'static str> {
+    pub fn by_token(&self, token: &str, shown: Shown<'_>) -> Result<Believed, &'static str> {
         let name = named_issuer(token).ok_or("the token cannot be read or names no issuer")?;
         let issuer = self.tokens.iter().find(|issuer| issuer.name == name).ok_or("the issuer is not believed here")?;
-        issuer.verify(token, self.now())
+        issuer.verify(token, shown, self.now())
     }
 
     /// Now, by a clock that never goes back.
@@ -63,16 +78,15 @@ impl Issuers {
     /// The user that a coordinator with these certificate names vouches for; the error is for the log.
     pub fn by_coordinator(&self, names: &[String], claimed: Claimed) -> Result<Believed, &'static str> {
         let listed = names.iter().find_map(|name| self.coordinators.get(name));
-        let roles = match (listed, self.peers) {
-            (Some(roles), _) => roles,
-            (None, PeerTrust::Every) => &BelievedRoles::Any,
+        let extent = match (listed, self.peers) {
+            (Some(extent), _) => extent,
+            (None, PeerTrust::Every) => &Extent::WHOLE,
             (None, PeerTrust::Listed) => return Err("the coordinator is not believed about its own users"),
         };
         name::check_local(&claimed.name).map_err(|_| "the user's name can be none of a users file")?;
         let name = claimed.name.clone();
         let facts = Facts::from(claimed);
         facts.check().map_err(|_| "a claim is over a limit")?;
-        let facts = Facts { roles: roles.believed(facts.roles), ..facts };
-        Ok(Believed::user(facts.into_subject(name)))
+        Ok(Believed::user(facts.within(extent, &name)?.into_subject(name)))
     }
 }

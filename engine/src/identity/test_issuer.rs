@@ -9,10 +9,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use crate::config::{BelievedRoles, IssuerConfig, IssuerTrust, TokenTrust};
+use crate::config::{Extent, IssuerConfig, IssuerTrust, Listed, TokenTrust};
 
 pub(super) const ISSUER: &str = "https://login.example";
 pub(super) const AUDIENCE: &str = "chancery";
+pub(super) const DIRECT_AUDIENCE: &str = "health";
 
 /// A private key, and the public one as a JWK.
 pub(super) struct TestKey {
@@ -90,7 +91,9 @@ pub(super) fn write_keys(directory: &Path, keys: &[Value]) -> PathBuf {
 
 /// The issuer of tokens signed by these keys, believed for these roles.
 pub(super) fn issuer(keys: PathBuf, roles: &[&str]) -> IssuerConfig {
-    let roles = BelievedRoles::These(roles.iter().map(ToString::to_string).collect::<BTreeSet<_>>());
-    let trust = TokenTrust { keys, audience: AUDIENCE.to_string(), clock_skew_s: 60 };
-    IssuerConfig { name: ISSUER.to_string(), trust: IssuerTrust::Token(trust), roles }
+    let roles = Listed::These(roles.iter().map(ToString::to_string).collect::<BTreeSet<_>>());
+    let (audience, direct_audience) = (AUDIENCE.to_string(), Some(DIRECT_AUDIENCE.to_string()));
+    let trust = TokenTrust { keys, audience, direct_audience, clock_skew_s: 60 };
+    let extent = Extent { roles, ..Extent::WHOLE };
+    IssuerConfig { name: ISSUER.to_string(), trust: IssuerTrust::Token(trust), extent }
 }

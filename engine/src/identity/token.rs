@@ -10,10 +10,11 @@ use serde::Deserialize;
 
 use super::asker::{Believed, Issuer};
 use super::facts::Facts;
+use super::issuers::Shown;
 use super::name;
 use super::reread::Reread;
 use super::token_keys::{TokenKey, TokenKeys};
-use crate::config::{BelievedRoles, TokenTrust};
+use crate::config::{Extent, TokenTrust};
 use crate::error::Result;
 
 /// The longest token that is looked into; the largest claims, written out, are shorter.
@@ -24,8 +25,9 @@ const TOKEN_BYTES_MAX: usize = 128 << 10;
 pub(super) struct TokenIssuer {
     pub(super) name: String,
     audience: String,
+    direct_audience: Option<String>,
     clock_skew: Duration,
-    roles: BelievedRoles,
+    extent: Extent,
     keys: Reread<TokenKeys>,
 }
 
@@ -38,8 +40,16 @@ struct Claims {
     exp: f64,
     #[serde(default)]
     nbf: Option<f64>,
+    #[serde(default)]
+    act: Option<Actor>,
     #[serde(flatten)]
     facts: Facts,
+}
+
+/// Who alone may bring the token (RFC 8693, 4.1).
+#[derive(Deserialize)]
+struct Actor {
+    sub: String,
 }
 
 #[derive(Deserialize)]
@@ -67,24 +77,26 @@ pub(super) fn named_issuer(token: &str) -> Option<String> {
 }
 
 impl TokenIssuer {
-    pub(super) fn open(name: &str, roles: &BelievedRoles, trust: &TokenTrust) -> Result<Self> {
+    pub(super) fn open(name: &str, extent: &Extent, trust: &TokenTrust) -> Result<Self> {
         Ok(Self {
             name: name.to_string(),
             audience: trust.audience.clone(),
+            direct_audience: trust.direct_audience.clone(),
             clock_skew: Duration::from_secs(trust.clock_skew_s),
-            roles: roles.clone(),
+            extent: extent.clone(),
             keys: Reread::open(trust.keys.clone(), TokenKeys::read)?,
         })
     }
 
     /// The user of a token; the error says for the log what is wrong with it, and repeats nothing of it.
-    pub(super) fn verify(&self, token: &str, now: SystemTime) -> Result<Believed, &'static str> {
+    pub(super) fn verify(&self, token: &str, shown: Shown<'_>, now: SystemTime) -> Result<Believed, &'static str> {
         let claims = self.signed_claims(token)?;
         if claims.iss != self.name {
             return Err("the token is another issuer's");
         }
-        if !claims.aud.contains(&self.audience) {
-            return Err("the token is for another audience");
+        match shown {
+            Shown::AtTheDoor => self.check_direct(&claims)?,
+            Shown::By(names) => self.check_brought(&claims, names)?,
         }
         let ends = instant(claims.exp).and_then(|exp| exp.checked_add(self.clock_skew)).ok_or("exp is no time")?;
         if ends < now {
@@ -98,11 +110,36 @@ impl TokenIssuer {
         }
         name::check_any(&claims.sub).map_err(|_| "sub is no user's name")?;
         claims.facts.check().map_err(|_| "a claim is over a limit")?;
-        Ok(self.believed(claims.sub, claims.facts, ends, token))
+        let facts = claims.facts.within(&self.extent, &claims.sub)?;
+        Ok(self.believed(claims.sub, facts, ends, token))
     }
 
-    fn believed(&self, sub: String, mut facts: Facts, ends: SystemTime, token: &str) -> Believed {
-        facts.roles = self.roles.believed(facts.roles);
+    /// A token that a coordinator was shown, or that is for another node too, does not open a site's own door: whoever has
+    /// seen it could come with it. A coordinator takes at its own door what it brings to sites, and they check the actor.
+    fn check_direct(&self, claims: &Claims) -> Result<(), &'static str> {
+        let wanted = self.direct_audience.as_ref().ok_or("the issuer's tokens do not open this door")?;
+        if *wanted == self.audience {
+            return if claims.aud.contains(wanted) { Ok(()) } else { Err("the token is for another audience") };
+        }
+        if !claims.aud.is_only(wanted) {
+            return Err("the token is for another audience, or not for this door alone");
+        }
+        if claims.act.is_some() { Err("the token is for an actor to bring") } else { Ok(()) }
+    }
+
+    fn check_brought(&self, claims: &Claims, names: &[String]) -> Result<(), &'static str> {
+        if !claims.aud.contains(&self.audience) {
+            return Err("the token is for another audience");
+        }
+        match &claims.act {
+            Some(actor) if !names.iter().any(|name| name.eq_ignore_ascii_case(&actor.sub)) => {
+                Err("the token is for another actor to bring")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn believed(&self, sub: String, facts: Facts, ends: SystemTime, token: &str) -> Believed {
         let default_purpose = facts.default_purpose.clone();
         let subject: Subject = facts.into_subject(sub);
         let issuer = Issuer::Token { name: self.name.clone(), token: Arc::from(token) };
@@ -130,6 +167,13 @@ impl Audience {
         match self {
             Self::One(one) => one == audience,
             Self::Several(several) => several.contains(audience),
+        }
+    }
+
+    fn is_only(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Several(several) => several.len() == 1 && several.contains(audience),
         }
     }
 }

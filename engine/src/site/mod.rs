@@ -26,7 +26,7 @@ mod views;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use connectors::connector::{Source, TableDescription};
@@ -105,6 +105,12 @@ impl Site {
     /// The record of this site; `None` where policy is switched off.
     pub fn audit(&self) -> Option<&Arc<AuditLog>> {
         self.control.as_ref().map(|control| &control.audit)
+    }
+
+    /// The time, never earlier than it once was at this site, before a restart too.
+    pub fn time(&self) -> SystemTime {
+        let Some(control) = &self.control else { return SystemTime::now() };
+        UNIX_EPOCH + Duration::from_micros(u64::try_from(control.policies.now().0).unwrap_or_default())
     }
 
     /// Every table that can be described; what is wrong with another one hides none of them.

@@ -1,6 +1,5 @@
 //! What is decided by, for one statement: the policies in force when it came, and the moment of its coming.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
@@ -77,7 +76,7 @@ impl Ruling {
         schema: &Schema,
     ) -> std::result::Result<Decision, Denial> {
         let purpose = asker.purpose.as_deref();
-        let mut subject = Cow::Borrowed(&asker.subject);
+        let mut subject = asker.known();
         if thrown(Control::Purpose) {
             subject.to_mut().purposes.extend(asker.purpose.clone());
         }

@@ -25,6 +25,9 @@ use super::{COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, nor
 
 const ALL_ORDERS: &str = "SELECT id FROM north.trade.orders";
 const ISSUER: &str = "https://login.example";
+/// Of tokens that coordinators are shown, and of those that open the door of `north`.
+const AUDIENCE: &str = "chancery";
+const NORTH_AUDIENCE: &str = "chancery-north";
 /// What stands before the 32 bytes of an Ed25519 key in PKCS #8.
 const ED25519_PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 /// The key of the issuer is 32 times this byte, and its public key this.
@@ -33,7 +36,7 @@ const ISSUER_KEY: (u8, &str) = (1, "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w"
 /// A token of the issuer, with these claims laid over good ones, signed by the key made of this byte.
 fn signed(key: u8, change: &Value) -> String {
     let mut claims = json!({
-        "iss": ISSUER, "sub": "jo", "aud": "chancery", "exp": now_s() + 600,
+        "iss": ISSUER, "sub": "jo", "aud": AUDIENCE, "exp": now_s() + 600,
         "roles": ["analyst", "registrar"], "purposes": ["care"], "default_purpose": "care",
     });
     for (name, value) in change.as_object().unwrap() {
@@ -53,11 +56,11 @@ async fn with_issuer(keys: &Path) -> Cluster {
     let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": ISSUER_KEY.1});
     std::fs::write(keys, json!({"keys": [jwk]}).to_string()).unwrap();
     let lines = format!(
-        "[[issuer]]\nname = {ISSUER:?}\nkeys = {:?}\naudience = \"chancery\"\nroles = [\"analyst\"]\n",
+        "[[issuer]]\nname = {ISSUER:?}\nkeys = {:?}\naudience = {AUDIENCE:?}\nroles = [\"analyst\"]\n",
         keys.to_str().unwrap()
     );
     let mut governance = governed(&[("north", NORTH)], Written::AtTheDoor);
-    governance.site_lines.clone_from(&lines);
+    governance.site_lines = format!("{lines}direct_audience = {NORTH_AUDIENCE:?}\n");
     governance.coordinator_lines = lines;
     start(governance).await
 }
@@ -73,8 +76,16 @@ async fn a87_an_issuers_token_is_believed_by_its_signature_and_within_its_terms(
     let directory = tempfile::tempdir().unwrap();
     let cluster = with_issuer(&directory.path().join("issuer.jwks.json")).await;
     let authority = cluster.authority();
-    let doors = [(cluster.address(), None), (cluster.site("north").address(), Some(authority.as_path()))];
-    for (address, authority) in doors {
+    let doors = [
+        (cluster.address(), None, AUDIENCE),
+        (cluster.site("north").address(), Some(authority.as_path()), NORTH_AUDIENCE),
+    ];
+    for (address, authority, audience) in doors {
+        let token = |change: &Value| {
+            let mut claims = json!({"aud": audience});
+            claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            token(&claims)
+        };
         let good = bearing(address, authority, &token(&json!({}))).await;
         eventually_value(&good, COUNT_ORDERS, "200").await;
         assert_eq!(good.value("SELECT count(note) FROM north.trade.orders").await, "0", "the mask is for analysts");
@@ -91,7 +102,7 @@ async fn a87_an_issuers_token_is_believed_by_its_signature_and_within_its_terms(
             ("another audience", token(&json!({"aud": "elsewhere"}))),
             ("another issuer", token(&json!({"iss": "https://other.example"}))),
             ("no user's name", token(&json!({"sub": ""}))),
-            ("another key", signed(2, &json!({}))),
+            ("another key", signed(2, &json!({"aud": audience}))),
             ("no signature", unsigned()),
         ];
         for (what, token) in wrong {
@@ -106,6 +117,38 @@ async fn a87_an_issuers_token_is_believed_by_its_signature_and_within_its_terms(
         let none = bearing(address, authority, &token(&json!({"purposes": [], "default_purpose": null}))).await;
         assert_refused(&none, COUNT_ORDERS, "PURPOSE").await;
     }
+    // What a coordinator is shown opens no site's door, what opens one site's door no other node's, and what is for an
+    // actor none.
+    let site = cluster.site("north").address();
+    for (what, change) in [
+        ("for coordinators", json!({"aud": AUDIENCE})),
+        ("for coordinators too", json!({"aud": [NORTH_AUDIENCE, AUDIENCE]})),
+        ("for another site", json!({"aud": "chancery-south"})),
+        ("for another site too", json!({"aud": [NORTH_AUDIENCE, "chancery-south"]})),
+        ("for an actor", json!({"aud": NORTH_AUDIENCE, "act": {"sub": "coordinator"}})),
+    ] {
+        let error = refusal(&bearing(site, Some(authority.as_path()), &token(&change)).await, COUNT_ORDERS).await;
+        assert!(error.starts_with("UNAUTHENTICATED: "), "{what}: {error}");
+    }
+    let for_north = bearing(cluster.address(), None, &token(&json!({"aud": NORTH_AUDIENCE}))).await;
+    assert_refused(&for_north, COUNT_ORDERS, "UNAUTHENTICATED").await;
+    let acting = async |actor: &str| bearing(cluster.address(), None, &token(&json!({"act": {"sub": actor}}))).await;
+    eventually_value(&acting("coordinator").await, COUNT_ORDERS, "200").await;
+    assert!(acting("elsewhere").await.query(COUNT_ORDERS).await.is_err(), "brought by another than its actor");
+
+    // A user of one issuer is nobody else's user of that name.
+    let admin = cluster.user_of_site("admin", "north").await;
+    let count_items = "SELECT count(*) FROM north.trade.items";
+    let jo = bearing(site, Some(authority.as_path()), &token(&json!({"aud": NORTH_AUDIENCE}))).await;
+    let grant = async |user: &str| {
+        let grant = format!("GRANT SELECT ON TABLE trade.items TO USER {user} FOR PURPOSE care");
+        admin.query(&grant).await.unwrap_or_else(|error| panic!("{grant}: {error}"));
+    };
+    grant("jo").await;
+    assert_refused(&jo, count_items, "NOT_FOUND").await;
+    grant(&format!("\"jo@{ISSUER}\"")).await;
+    eventually_value(&jo, count_items, "40").await;
+
     // Recorded with the issuer who vouches, through the coordinator and directly.
     let auditor = cluster.user_of_site("auditor", "north").await;
     let of_jo = "SELECT DISTINCT issuer, coalesce(actor, '') AS actor FROM system.audit.queries \
@@ -262,6 +305,25 @@ async fn a93_a_delegation_is_accepted_once_and_also_after_a_restart() {
     let fresh = impostor.sign(&ana(), ("north", &query, 1), ALL_ORDERS);
     let next = impostor.ask(ALL_ORDERS, (&query, 1), Some(&fresh)).await;
     assert!(next.data > 0, "a fresh one is believed: {next:?}");
+
+    // P4: of policies that cannot be read nothing is told but to those who write them.
+    cluster.kill_site("north");
+    spoil_policies(&cluster, "north");
+    cluster.restart_site("north");
+    for user in ["ana", "kim", "visitor"] {
+        assert_refused(&cluster.user_of_site(user, "north").await, COUNT_ORDERS, "NOT_FOUND").await;
+    }
+    assert_refused(&cluster.user_of_site("admin", "north").await, COUNT_ORDERS, "POLICY").await;
+}
+
+/// Writes over the file in which a site keeps its policies, and takes away what it could be mended from.
+fn spoil_policies(cluster: &Cluster, site: &str) {
+    let state = cluster.root().join("state").join(site);
+    for beside in ["node.sqlite-wal", "node.sqlite-shm"] {
+        let _ = std::fs::remove_file(state.join(beside));
+    }
+    assert!(state.join("node.sqlite").exists());
+    std::fs::write(state.join("node.sqlite"), "no database").unwrap();
 }
 
 /// Takes the coordinator from the issuers that a site believes: only tokens are left.
@@ -291,6 +353,8 @@ async fn a95_a_captured_coordinator_gets_no_row_without_a_fresh_token() {
         jo(&token(&json!({"exp": now_s() - 61}))),
         jo(&signed(2, &json!({}))),
         jo(&token(&json!({"aud": "elsewhere"}))),
+        jo(&token(&json!({"aud": NORTH_AUDIENCE}))),
+        jo(&token(&json!({"act": {"sub": "elsewhere"}}))),
         jo(&unsigned()),
     ];
     for (fragment, asker) in stale.iter().enumerate() {
@@ -327,6 +391,9 @@ async fn a95_a_captured_coordinator_gets_no_row_without_a_fresh_token() {
     let header = sign(&good, 5_000);
     let outcome = impostor.ask(ALL_ORDERS, (&query, 5_000), Some(&header)).await;
     assert!(outcome.data > 0 && outcome.error.is_none(), "{outcome:?}");
+    let header = sign(&jo(&token(&json!({"act": {"sub": "coordinator"}}))), 5_001);
+    let outcome = impostor.ask(ALL_ORDERS, (&query, 5_001), Some(&header)).await;
+    assert!(outcome.data > 0 && outcome.error.is_none(), "by its actor: {outcome:?}");
     // And so the coordinator serves users with tokens, and no users of its own.
     let through = bearing(cluster.address(), None, &token(&json!({}))).await;
     eventually_value(&through, COUNT_ORDERS, "200").await;

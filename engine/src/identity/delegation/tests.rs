@@ -6,9 +6,9 @@ use serde_json::json;
 use super::super::asker::Subject;
 use super::super::certs;
 use super::super::issuers::PeerTrust;
-use super::super::test_issuer::{ISSUER, TestKey, claims, issuer, now_s, write_keys};
+use super::super::test_issuer::{DIRECT_AUDIENCE, ISSUER, TestKey, claims, issuer, now_s, write_keys};
 use super::*;
-use crate::config::{BelievedRoles, IssuerConfig, IssuerTrust};
+use crate::config::{Extent, IssuerConfig, IssuerTrust, Listed};
 
 const STATEMENT: &str = "SELECT name FROM \"health\".\"civil\".\"patient\"";
 
@@ -28,8 +28,9 @@ impl World {
         certs::init(directory.path(), &nodes).unwrap();
         let key = TestKey::new("one", Algorithm::EdDSA);
         let keys = write_keys(directory.path(), &[key.jwk()]);
-        let roles = BelievedRoles::These(["clerk".to_string()].into());
-        let hub = IssuerConfig { name: "hub".to_string(), trust: IssuerTrust::Coordinator, roles };
+        let these = |name: &str| Listed::These([name.to_string()].into());
+        let extent = Extent { roles: these("clerk"), users: these("bob"), ..Extent::WHOLE };
+        let hub = IssuerConfig { name: "hub".to_string(), trust: IssuerTrust::Coordinator, extent };
         let issuers = Arc::new(Issuers::open(&[issuer(keys, &["analyst"]), hub], PeerTrust::Listed).unwrap());
         let verifier = DelegationVerifier::new("health", issuers, &Limits::default());
         Self { directory, key, verifier, query: QueryId::random() }
@@ -61,7 +62,7 @@ impl World {
     /// A user by token, as the coordinator has verified it.
     fn by_token(&self) -> Asker {
         let token = self.key.token(&claims(json!({})));
-        let believed = self.verifier.issuers.by_token(&token).unwrap();
+        let believed = self.verifier.issuers.by_token(&token, Shown::By(&[])).unwrap();
         believed.asking(Some("care".to_string()), Came::Directly).unwrap()
     }
 
@@ -235,8 +236,14 @@ fn the_proof_is_believed_by_itself() {
     world.refused(&with_proof(Kind::Token, expired), "expired");
     let minted = TestKey::new("one", Algorithm::EdDSA).token(&claims(json!({})));
     world.refused(&with_proof(Kind::Token, minted), "the signature");
-    let elsewhere = world.key.token(&claims(json!({"aud": "other"})));
-    world.refused(&with_proof(Kind::Token, elsewhere), "another audience");
+    for audience in ["other", DIRECT_AUDIENCE] {
+        let elsewhere = world.key.token(&claims(json!({"aud": audience})));
+        world.refused(&with_proof(Kind::Token, elsewhere), "another audience");
+    }
+    let for_spy = world.key.token(&claims(json!({"act": {"sub": "spy"}})));
+    world.refused(&with_proof(Kind::Token, for_spy), "another actor");
+    let for_hub = world.key.token(&claims(json!({"act": {"sub": "Hub"}})));
+    world.verifier.check(&with_proof(Kind::Token, for_hub), &world.peer("hub"), &world.about()).unwrap();
     world.refused(&with_proof(Kind::Token, "{\"name\":\"ana\"}".to_string()), "cannot be read");
     let session = "c2Vzc2lvbi10b2tlbg".to_string();
     world.refused(&with_proof(Kind::Token, session), "cannot be read");
@@ -245,6 +252,7 @@ fn the_proof_is_believed_by_itself() {
         let proof = json!({"name": name}).to_string();
         world.refused(&with_proof(Kind::Local, proof), "can be none of a users file");
     }
+    world.refused(&with_proof(Kind::Local, json!({"name": "ana"}).to_string()), "not believed about this user");
     let huge = json!({"name": "bob", "attributes": {"note": "x".repeat(2_000)}}).to_string();
     world.refused(&with_proof(Kind::Local, huge), "over a limit");
     world.refused(&with_proof(Kind::Local, json!({"name": "bob", "admin": true}).to_string()), "claims about the user");
@@ -257,7 +265,7 @@ fn the_purpose_is_the_delegations_and_one_that_the_proof_holds() {
     let error = world.verifier.verify(&header, &world.peer("hub"), &world.about()).unwrap_err();
     assert_eq!(error.code(), Code::Purpose);
     let token = world.key.token(&claims(json!({"default_purpose": "research"})));
-    let asker = world.verifier.issuers.by_token(&token).unwrap().asking(None, Came::Directly).unwrap();
+    let asker = world.verifier.issuers.by_token(&token, Shown::By(&[])).unwrap().asking(None, Came::Directly).unwrap();
     let header = world.delegator("hub").sign(&Asker { purpose: None, ..asker }, &world.about()).unwrap();
     let asker = world.verifier.verify(&header, &world.peer("hub"), &world.about()).unwrap();
     assert_eq!(asker.purpose, None, "a default of the user's is not chosen here");

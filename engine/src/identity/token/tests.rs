@@ -8,8 +8,9 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 use super::super::asker::{Believed, Came};
-use super::super::issuers::{Issuers, PeerTrust};
-use super::super::test_issuer::{ISSUER, TestKey, claims, issuer, now_s, write_keys};
+use super::super::issuers::{Issuers, PeerTrust, Shown};
+use super::super::test_issuer::{DIRECT_AUDIENCE, ISSUER, TestKey, claims, issuer, now_s, write_keys};
+use crate::config::{Extent, IssuerTrust, Listed};
 
 struct Fixture {
     directory: tempfile::TempDir,
@@ -27,7 +28,7 @@ impl Fixture {
     }
 
     fn verify(&self, token: &str) -> Result<Believed, &'static str> {
-        self.issuers.by_token(token)
+        self.issuers.by_token(token, Shown::By(&[]))
     }
 
     /// Signed by the issuer's key, but with these claims.
@@ -74,9 +75,9 @@ fn rsa_tokens_made_elsewhere_are_read() {
     let keys = write_keys(directory.path(), &[json!({"kty": "RSA", "kid": "rsa", "n": N, "e": "AQAB"})]);
     let issuers = Issuers::open(&[issuer(keys, &["*"])], PeerTrust::Listed).unwrap();
     for token in TOKENS {
-        assert_eq!(issuers.by_token(token).unwrap().subject.name, "rsa");
+        assert_eq!(issuers.by_token(token, Shown::By(&[])).unwrap().subject.name, "rsa");
         let altered = token.replace("I6InJzYSJ9.eyJp", "I6InJzYSJ9.eyJq");
-        issuers.by_token(&altered).unwrap_err();
+        issuers.by_token(&altered, Shown::By(&[])).unwrap_err();
     }
 }
 
@@ -96,6 +97,71 @@ fn the_audience_is_one_of_those_named() {
     for audience in [json!(null), json!(1), json!({"chancery": 1})] {
         fixture.refused(json!({"aud": audience}), "a claim is not as it must be");
     }
+}
+
+#[test]
+fn a_site_s_own_door_is_opened_by_a_token_for_it_alone() {
+    let fixture = Fixture::new(Algorithm::EdDSA);
+    let shown = |change: Value| fixture.issuers.by_token(&fixture.key.token(&claims(change)), Shown::AtTheDoor);
+    assert_eq!(shown(json!({"aud": DIRECT_AUDIENCE})).unwrap().subject.name, "ana");
+    shown(json!({"aud": [DIRECT_AUDIENCE]})).unwrap();
+    for audience in [json!("chancery"), json!("revenue"), json!([DIRECT_AUDIENCE, "chancery"]), json!([])] {
+        let told = shown(json!({"aud": audience.clone()})).unwrap_err();
+        assert!(told.contains("another audience"), "{audience}: {told}");
+    }
+    let acting = json!({"aud": DIRECT_AUDIENCE, "act": {"sub": "hub"}});
+    assert!(shown(acting).unwrap_err().contains("an actor"), "its user is somewhere else");
+
+    let keys = write_keys(fixture.directory.path(), &[fixture.key.jwk()]);
+    let mut config = issuer(keys, &["analyst"]);
+    let IssuerTrust::Token(trust) = &mut config.trust else { panic!("{config:?}") };
+    trust.direct_audience = None;
+    let issuers = Issuers::open(&[config], PeerTrust::Listed).unwrap();
+    let told = issuers.by_token(&fixture.key.token(&claims(json!({}))), Shown::AtTheDoor).unwrap_err();
+    assert!(told.contains("do not open this door"), "{told}");
+}
+
+#[test]
+fn a_token_is_brought_by_its_actor() {
+    let fixture = Fixture::new(Algorithm::EdDSA);
+    let names = ["hub".to_string(), "hub.example".to_string()];
+    let brought =
+        |act: Value| fixture.issuers.by_token(&fixture.key.token(&claims(json!({"act": act}))), Shown::By(&names));
+    for actor in [json!({"sub": "hub"}), json!({"sub": "HUB.example", "iss": "x"}), json!(null)] {
+        brought(actor).unwrap();
+    }
+    assert!(brought(json!({"sub": "spy", "act": {"sub": "hub"}})).unwrap_err().contains("another actor"));
+    for malformed in [json!("hub"), json!({}), json!([{"sub": "hub"}])] {
+        assert!(brought(malformed).unwrap_err().contains("a claim is not as it must be"));
+    }
+}
+
+#[test]
+fn an_issuer_is_believed_as_far_as_it_is_listed() {
+    let fixture = Fixture::new(Algorithm::EdDSA);
+    let these = |name: &str| Listed::These([name.to_string()].into());
+    let mut config = issuer(fixture.directory.path().join("issuer.jwks.json"), &["analyst"]);
+    config.extent =
+        Extent { users: these("ana"), organisations: these("health"), purposes: these("care"), ..config.extent };
+    let issuers = Issuers::open(&[config], PeerTrust::Listed).unwrap();
+    let shown = |change: Value| issuers.by_token(&fixture.key.token(&claims(change)), Shown::By(&[]));
+    let ana = shown(json!({"organisation": "police", "default_purpose": "research"})).unwrap();
+    assert_eq!((ana.subject.organisation.as_deref(), ana.default_purpose.as_deref()), (None, None));
+    assert_eq!(ana.subject.purposes, BTreeSet::from(["care".to_string()]));
+    let within = shown(json!({"organisation": "health", "default_purpose": "care"})).unwrap();
+    assert_eq!(within.subject.organisation.as_deref(), Some("health"));
+    assert_eq!(within.default_purpose.as_deref(), Some("care"));
+    assert!(shown(json!({"sub": "bob"})).unwrap_err().contains("not believed about this user"));
+}
+
+#[test]
+fn what_expired_before_a_restart_is_not_revived_by_a_clock_set_back() {
+    let fixture = Fixture::new(Algorithm::EdDSA);
+    let token = fixture.key.token(&claims(json!({})));
+    fixture.verify(&token).unwrap();
+    let told_before = std::time::SystemTime::now() + std::time::Duration::from_secs(3_600);
+    let issuers = fixture.issuers.not_before(told_before);
+    assert!(issuers.by_token(&token, Shown::By(&[])).unwrap_err().contains("expired"));
 }
 
 #[test]
