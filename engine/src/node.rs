@@ -25,7 +25,7 @@ use crate::flight::server::FlightServer;
 use crate::identity::delegation::REMEMBERED;
 use crate::identity::tls::server_tls;
 use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Users};
-use crate::session::queries::QueryId;
+use crate::session::queries::{QueryId, watch};
 use crate::site::Site;
 
 /// A node that serves for as long as this lives.
@@ -39,6 +39,7 @@ pub struct RunningNode {
     pub url: String,
     stop: watch::Sender<bool>,
     task: SpawnedTask<Result<()>>,
+    _watch: SpawnedTask<()>,
 }
 
 impl RunningNode {
@@ -72,6 +73,7 @@ impl RunningNode {
 
     async fn open(door: Arc<dyn Door>, config: &NodeConfig, identities: Identities) -> Result<Self> {
         let limits = Arc::new(config.limits.clone());
+        let watch = SpawnedTask::spawn(watch(Arc::clone(door.queries())));
         let access = Access::new(identities.authenticator, identities.delegations);
         let flight = FlightServiceServer::new(FlightServer::new(door, access, Arc::clone(&limits))?)
             .max_decoding_message_size(limits.message_bytes_max)
@@ -106,7 +108,7 @@ impl RunningNode {
         let name = config.name.as_str().to_string();
         tracing::info!(node = name, %address, "serving");
         let scheme = if config.door == DoorSecurity::Tls { "grpc+tls" } else { "grpc" };
-        Ok(Self { name, address, url: format!("{scheme}://{address}"), stop, task })
+        Ok(Self { name, address, url: format!("{scheme}://{address}"), stop, task, _watch: watch })
     }
 
     /// Serves until `stop` resolves; then lets running answers end, for a moment, and closes the door.

@@ -8,6 +8,7 @@ mod identity;
 mod lifetimes;
 mod openness;
 mod regional;
+mod sign_in;
 
 use std::collections::BTreeMap;
 use std::future::Future;

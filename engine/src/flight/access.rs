@@ -10,14 +10,27 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 use crate::error::{Code, EngineError, Result};
 use crate::flight::headers;
-use crate::identity::{self, About, Asker, Authenticator, Believed, Came, DelegationVerifier, Peer, SessionId};
-use crate::session::queries::QueryId;
+use crate::identity::{self, About, Asker, Authenticator, Believed, Came, DelegationVerifier, Peer, SessionId, SignIn};
+use crate::session::queries::{QueryId, Standing};
 
 /// Lets callers in.
 #[derive(Debug)]
 pub struct Access {
-    authenticator: Authenticator,
+    authenticator: Arc<Authenticator>,
     delegations: Arc<DelegationVerifier>,
+}
+
+/// A user who signed in here.
+#[derive(Debug)]
+struct SignedIn {
+    authenticator: Arc<Authenticator>,
+    sign_in: SignIn,
+}
+
+impl Standing for SignedIn {
+    fn holds(&self) -> bool {
+        self.authenticator.holds(&self.sign_in)
+    }
 }
 
 /// A caller that was let in.
@@ -27,14 +40,14 @@ pub struct Caller {
     pub asker: Arc<Asker>,
     /// The purpose of whoever chooses none.
     pub default_purpose: Option<String>,
-    session: Option<SessionId>,
+    sign_in: Option<SignIn>,
     peer: Option<Arc<Peer>>,
 }
 
 impl Access {
     /// Lets in those whom `authenticator` believes, and those for whom a peer brings a delegation.
     pub fn new(authenticator: Authenticator, delegations: Arc<DelegationVerifier>) -> Arc<Self> {
-        Arc::new(Self { authenticator, delegations })
+        Arc::new(Self { authenticator: Arc::new(authenticator), delegations })
     }
 
     /// Who makes this call.
@@ -48,13 +61,13 @@ impl Access {
             identity::Caller::Peer(peer) => Ok(Caller {
                 asker: Arc::new(Asker::peer(&peer.name)),
                 default_purpose: None,
-                session: None,
+                sign_in: None,
                 peer: Some(Arc::new(peer)),
             }),
-            identity::Caller::User { user, session, purpose } => {
-                let asker = self.ask_for(user.clone(), purpose, session, purpose_header(headers)?)?;
+            identity::Caller::User { user, sign_in, purpose } => {
+                let asker = self.ask_for(user.clone(), purpose, sign_in.session, purpose_header(headers)?)?;
                 let default_purpose = user.default_purpose;
-                Ok(Caller { asker: Arc::new(asker), default_purpose, session, peer: None })
+                Ok(Caller { asker: Arc::new(asker), default_purpose, sign_in: Some(sign_in), peer: None })
             }
         }
     }
@@ -110,7 +123,7 @@ impl Access {
     pub fn choose_purpose(&self, caller: &Caller, purpose: Option<String>) -> Result<Option<String>> {
         let sentence = "a purpose can be set in a session only: log in by a handshake, or send the purpose with each call \
                         in the header `x-chancery-purpose`";
-        let session = caller.session.ok_or_else(|| EngineError::new(Code::Statement, sentence))?;
+        let session = caller.session().ok_or_else(|| EngineError::new(Code::Statement, sentence))?;
         let purpose = purpose.map(|purpose| caller.asker.held(purpose)).transpose()?;
         if !self.authenticator.choose(session, purpose.clone()) {
             return Err(EngineError::new(Code::Unauthenticated, "the session has ended; log in again"));
@@ -118,9 +131,15 @@ impl Access {
         Ok(purpose.or_else(|| caller.default_purpose.clone()))
     }
 
+    /// How the caller signed in, for what they run; nothing for a peer, whose streams end with its own.
+    pub fn standing(&self, caller: &Caller) -> Option<Box<dyn Standing>> {
+        let sign_in = caller.sign_in.clone()?;
+        Some(Box::new(SignedIn { authenticator: Arc::clone(&self.authenticator), sign_in }))
+    }
+
     /// Ends the session that the caller's token opened, if it has one.
     pub fn close_session(&self, caller: &Caller) {
-        if let Some(session) = caller.session {
+        if let Some(session) = caller.session() {
             self.authenticator.close(session);
         }
     }
@@ -155,6 +174,10 @@ fn purpose_header(headers: &MetadataMap) -> Result<Option<String>> {
 }
 
 impl Caller {
+    fn session(&self) -> Option<SessionId> {
+        self.sign_in.as_ref()?.session
+    }
+
     /// Which of the query's statements a peer's call is; 0 for everybody else's.
     pub fn fragment(&self, headers: &MetadataMap) -> u64 {
         fragment(headers).filter(|_| self.is_from_peer()).map_or(0, |number| number as u64)

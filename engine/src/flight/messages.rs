@@ -36,11 +36,11 @@ impl Messages {
         SchemaAsIpc::new(schema, &self.options).into()
     }
 
-    /// The messages of a batch; one even if it has no rows.
+    /// The messages of a batch, each with the number of its rows; one even if it has none.
     ///
     /// # Errors
     /// A type that Arrow's format cannot hold.
-    pub fn batch(&mut self, batch: &RecordBatch) -> Result<Vec<FlightData>, ArrowError> {
+    pub fn batch(&mut self, batch: &RecordBatch) -> Result<Vec<(usize, FlightData)>, ArrowError> {
         let step = self.rows_of_message(batch)?;
         let starts = (0..batch.num_rows().max(1)).step_by(step);
         starts.map(|start| self.message(&batch.slice(start, step.min(batch.num_rows() - start)))).collect()
@@ -54,9 +54,9 @@ impl Messages {
         Ok(if messages == 1 { batch.num_rows().max(1) } else { (rows - rows % 8).max(rows.min(7)).max(1) })
     }
 
-    fn message(&mut self, rows: &RecordBatch) -> Result<FlightData, ArrowError> {
+    fn message(&mut self, rows: &RecordBatch) -> Result<(usize, FlightData), ArrowError> {
         let (_, encoded) = self.generator.encode(rows, &mut self.dictionaries, &self.options, &mut self.context)?;
-        Ok(encoded.into())
+        Ok((rows.num_rows(), encoded.into()))
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
     fn sent(batch: &RecordBatch, bytes_target: usize) -> Vec<RecordBatch> {
         let mut messages = Messages::new(IpcWriteOptions::default(), bytes_target);
         let mut all = vec![messages.schema(&batch.schema())];
-        all.extend(messages.batch(batch).unwrap());
+        all.extend(messages.batch(batch).unwrap().into_iter().map(|(_, message)| message));
         flight_data_to_batches(&all).unwrap()
     }
 

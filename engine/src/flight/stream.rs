@@ -68,24 +68,32 @@ pub fn encode(
     let digest = Arc::new(Mutex::new(Digest::default()));
     let options = IpcWriteOptions::default().try_with_compression(egress.compression).map_err(EngineError::internal)?;
     let mut messages = Messages::new(options, egress.limits.flight_data_bytes_target);
-    let first = messages.schema(&schema);
+    let first = (0, messages.schema(&schema));
     let ending = egress.ending;
-    let outlet = Outlet::new(batches, running, Arc::clone(&schema), egress, Arc::clone(&digest));
+    let outlet = Outlet::new(batches, running, Arc::clone(&schema), egress);
     let following = outlet.into_stream().flat_map(move |batch| {
         let encoded = batch.and_then(|batch| messages.batch(&batch).map_err(EngineError::internal));
         stream::iter(encoded.map_or_else(|error| vec![Err(error)], |sent| sent.into_iter().map(Ok).collect()))
     });
     let hashed = Arc::clone(&digest);
-    let messages = stream::iter([Ok(first)]).chain(following).map(move |message| match message {
-        Ok(data) => {
+    // One batch is many messages, and a reader may take them slowly: each is let out by itself.
+    let let_out = move |message: Result<(usize, FlightData)>| match message.and_then(|it| record.go_on().map(|()| it)) {
+        Ok((rows, data)) => {
+            record.add_rows(rows);
             record.add_bytes(data.encoded_len());
+            let mut digest = hashed.lock();
+            digest.rows(rows);
             if ending == Ending::Trailer {
-                hashed.lock().message(&data);
+                digest.message(&data);
             }
             Ok(data)
         }
-        Err(error) => Err(to_status(&error, Some(&record.id))),
-    });
+        Err(error) => {
+            record.failed(error.code());
+            Err(to_status(&error, Some(&record.id)))
+        }
+    };
+    let messages = stream::iter([Ok(first)]).chain(following).map(let_out);
     Ok(match ending {
         Ending::Plain => stop_at_error(messages).boxed(),
         Ending::Trailer => {
@@ -123,7 +131,6 @@ struct Outlet {
     batches: SendableRecordBatchStream,
     running: RunningQuery,
     schema: SchemaRef,
-    digest: Arc<Mutex<Digest>>,
     limits: Arc<Limits>,
     last_sent: Instant,
     target_rows: usize,
@@ -133,18 +140,11 @@ struct Outlet {
 }
 
 impl Outlet {
-    fn new(
-        batches: SendableRecordBatchStream,
-        running: RunningQuery,
-        schema: SchemaRef,
-        egress: Egress,
-        digest: Arc<Mutex<Digest>>,
-    ) -> Self {
+    fn new(batches: SendableRecordBatchStream, running: RunningQuery, schema: SchemaRef, egress: Egress) -> Self {
         Self {
             batches,
             running,
             schema,
-            digest,
             last_sent: Instant::now(),
             target_rows: egress.limits.first_batch_rows.max(1),
             limits: egress.limits,
@@ -158,11 +158,7 @@ impl Outlet {
         stream::unfold(Some(self), |outlet| async move {
             let mut outlet = outlet?;
             match outlet.next().await {
-                Ok(Some(batch)) => {
-                    outlet.running.record().add_rows(batch.num_rows());
-                    outlet.digest.lock().rows(batch.num_rows());
-                    Some((Ok(batch), Some(outlet)))
-                }
+                Ok(Some(batch)) => Some((Ok(batch), Some(outlet))),
                 Ok(None) => {
                     outlet.running.finished();
                     None
@@ -242,4 +238,58 @@ impl Outlet {
 fn as_they_came(pieces: &[RecordBatch], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let pieces = pieces.iter().map(|piece| conform(piece, schema)).collect::<Result<Vec<_>, _>>()?;
     concat_batches(schema, &pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+    use futures::future::ready;
+
+    use super::*;
+    use crate::error::Code;
+    use crate::identity::Asker;
+    use crate::session::queries::{Admitted, Progress, Queries, QueryId, Stop};
+
+    const ROWS: usize = 20_000;
+
+    /// One batch in messages of some kilobytes, and its query.
+    fn sending() -> (Arc<Queries>, RunningQuery, SendableRecordBatchStream, Egress) {
+        let queries = Queries::new(1, 1);
+        let admitted = Admitted { handle: None, timeout: Duration::from_secs(600) };
+        let running = queries.begin(QueryId::random(), &Arc::new(Asker::peer("ann")), "SELECT n", admitted).unwrap();
+        let numbers: Int64Array = (0..ROWS as i64).collect();
+        let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as _)]).unwrap();
+        let batches = RecordBatchStreamAdapter::new(batch.schema(), stream::once(ready(Ok(batch))));
+        let limits = Limits { flight_data_bytes_target: 8_000, first_batch_rows: ROWS, ..Limits::default() };
+        let egress = Egress { ending: Ending::Trailer, compression: None, limits: Arc::new(limits) };
+        (queries, running, Box::pin(batches), egress)
+    }
+
+    #[tokio::test]
+    async fn no_message_follows_the_end_of_the_right() {
+        let (queries, running, batches, egress) = sending();
+        let record = Arc::clone(running.record());
+        let mut messages = encode(batches, running, egress).unwrap();
+        for _ in 0..3 {
+            messages.next().await.unwrap().unwrap();
+        }
+        let (rows, bytes) = (record.rows(), record.bytes());
+        assert_eq!(rows, 2_000, "the schema and two messages of a batch that has more");
+        record.stop(Stop::Revoked);
+        let after: Vec<_> = messages.collect().await;
+        assert!(matches!(&after[..], [Err(status)] if status.message().starts_with("REVOKED: ")), "{after:?}");
+        assert_eq!((record.rows(), record.bytes()), (rows, bytes), "what did not leave is not counted");
+        assert_eq!(record.progress(), Progress::Failed(Code::Revoked));
+        assert!(queries.running().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_leaves_whole_and_is_counted() {
+        let (_queries, running, batches, egress) = sending();
+        let record = Arc::clone(running.record());
+        let sent: Vec<_> = encode(batches, running, egress).unwrap().collect().await;
+        assert!(sent.iter().all(Result::is_ok));
+        assert_eq!((record.rows(), record.progress()), (ROWS as u64, Progress::Finished));
+    }
 }

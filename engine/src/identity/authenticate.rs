@@ -22,13 +22,22 @@ pub enum Caller {
     User {
         /// Who it is.
         user: Believed,
-        /// The session that the call's token stands for, if it stands for one.
-        session: Option<SessionId>,
+        /// How they signed in.
+        sign_in: SignIn,
         /// The purpose that was chosen in the session.
         purpose: Option<String>,
     },
     /// A coordinator.
     Peer(Peer),
+}
+
+/// How a user signed in: what a running query rests on, beside the user's token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignIn {
+    /// The session that the call's token stands for, if it stands for one.
+    pub session: Option<SessionId>,
+    /// The user and the password of a users file; a token is verified by itself, and says when it ends.
+    password: Option<(String, blake3::Hash)>,
 }
 
 /// A coordinator that this node lists among its peers.
@@ -69,7 +78,8 @@ impl Authenticator {
         match Credentials::parse(header)? {
             Credentials::Basic { name, password } => {
                 let proven = self.users()?.verify(&name, &password).await?;
-                Ok(Caller::User { user: proven.user, session: None, purpose: None })
+                let sign_in = SignIn { session: None, password: Some((name, proven.by)) };
+                Ok(Caller::User { user: proven.user, sign_in, purpose: None })
             }
             Credentials::Bearer(token) if is_token(&token) => self.by_token(&token),
             Credentials::Bearer(token) => self.by_session(&token),
@@ -97,6 +107,16 @@ impl Authenticator {
         self.sessions.choose(session, purpose)
     }
 
+    /// Whether a sign-in still holds: its session is open, its user there, not disabled, and with the same password.
+    pub fn holds(&self, sign_in: &SignIn) -> bool {
+        let is_open = sign_in.session.is_none_or(|session| self.sessions.keep(session));
+        let is_proven = sign_in
+            .password
+            .as_ref()
+            .is_none_or(|(name, by)| self.users.as_ref().is_some_and(|users| users.find_proven(name, *by).is_some()));
+        is_open && is_proven
+    }
+
     /// Ends a session.
     pub fn close(&self, session: SessionId) {
         self.sessions.close(session);
@@ -107,7 +127,10 @@ impl Authenticator {
         let ended = || EngineError::new(Code::Unauthenticated, "the session is unknown or has ended; log in again");
         let session = self.sessions.find(token).ok_or_else(ended)?;
         match self.users()?.find_proven(&session.user, session.proven_by) {
-            Some(user) => Ok(Caller::User { user, session: Some(session.id), purpose: session.purpose }),
+            Some(user) => {
+                let sign_in = SignIn { session: Some(session.id), password: Some((session.user, session.proven_by)) };
+                Ok(Caller::User { user, sign_in, purpose: session.purpose })
+            }
             None => {
                 self.sessions.close(session.id);
                 Err(ended())
@@ -123,7 +146,7 @@ impl Authenticator {
         })?;
         let label = user.clone().asking(None, Came::Directly)?.label();
         let (session, purpose) = self.sessions.adopt(token, &label)?;
-        Ok(Caller::User { user, session: Some(session), purpose })
+        Ok(Caller::User { user, sign_in: SignIn { session: Some(session), password: None }, purpose })
     }
 
     fn users(&self) -> Result<&Users> {
@@ -181,7 +204,7 @@ mod tests {
 
     fn user(caller: Caller) -> (Believed, Option<SessionId>) {
         match caller {
-            Caller::User { user, session, .. } => (user, session),
+            Caller::User { user, sign_in, .. } => (user, sign_in.session),
             Caller::Peer(peer) => panic!("{peer:?} is no user"),
         }
     }
@@ -228,6 +251,35 @@ mod tests {
         let token = authenticator.handshake(&basic("ana", "right")).await.unwrap();
         users_file::set_password(&directory.path().join("users.toml"), "ana", "new").unwrap();
         authenticator.caller(Some(&format!("Bearer {token}")), &[]).await.unwrap_err();
+    }
+
+    fn sign_in(caller: Caller) -> SignIn {
+        match caller {
+            Caller::User { sign_in, .. } => sign_in,
+            Caller::Peer(peer) => panic!("{peer:?} is no user"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sign_in_holds_until_its_session_is_closed_or_its_user_changes() {
+        let directory = tempfile::tempdir().unwrap();
+        let authenticator = authenticator(directory.path());
+        let users = directory.path().join("users.toml");
+        let in_session = async || {
+            let bearer = format!("Bearer {}", authenticator.handshake(&basic("ana", "right")).await.unwrap());
+            sign_in(authenticator.caller(Some(&bearer), &[]).await.unwrap())
+        };
+        let (first, second) = (in_session().await, in_session().await);
+        let by_password = sign_in(authenticator.caller(Some(&basic("ana", "right")), &[]).await.unwrap());
+        assert!([&first, &second, &by_password].into_iter().all(|one| authenticator.holds(one)));
+        authenticator.close(first.session.unwrap());
+        assert!(!authenticator.holds(&first) && authenticator.holds(&second) && authenticator.holds(&by_password));
+        users_file::set_password(&users, "ana", "new").unwrap();
+        assert!(!authenticator.holds(&second) && !authenticator.holds(&by_password));
+        let again = sign_in(authenticator.caller(Some(&basic("ana", "new")), &[]).await.unwrap());
+        assert!(authenticator.holds(&again));
+        users_file::remove(&users, "ana").unwrap();
+        assert!(!authenticator.holds(&again));
     }
 
     #[tokio::test]

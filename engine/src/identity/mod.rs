@@ -36,7 +36,7 @@ pub mod users;
 pub mod users_file;
 
 pub use asker::{Asker, Believed, Came, Issuer, Subject};
-pub use authenticate::{Authenticator, Caller, Peer};
+pub use authenticate::{Authenticator, Caller, Peer, SignIn};
 pub use certificate::peer_names;
 pub use credentials::Credentials;
 pub use delegation::{About, DelegationVerifier, Delegator};

@@ -145,6 +145,11 @@ impl Sessions {
         Some(entry)
     }
 
+    /// Whether a session is open; its end moves on, for a query that runs in it is a use of it.
+    pub fn keep(&self, id: SessionId) -> bool {
+        self.used(&mut self.open.lock(), id).is_some()
+    }
+
     /// Ends a session; one that is not open is none.
     pub fn close(&self, id: SessionId) {
         self.open.lock().remove(&id);

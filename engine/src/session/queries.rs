@@ -168,6 +168,7 @@ pub struct QueryRecord {
     ledger: Mutex<Vec<Arc<LedgerEntry>>>,
     stop: watch::Sender<Option<Stop>>,
     warrant: OnceLock<Box<dyn Warrant>>,
+    standing: OnceLock<Box<dyn Standing>>,
 }
 
 /// Why a query is stopped before its end.
@@ -208,15 +209,41 @@ pub trait Warrant: fmt::Debug + Send + Sync {
     fn ended(&self, record: &QueryRecord);
 }
 
+/// How the asker of a query signed in: asked at least twice a second whether that still holds.
+pub trait Standing: fmt::Debug + Send + Sync {
+    /// Whether the asker would still be let in as they were.
+    fn holds(&self) -> bool;
+}
+
+/// How often running queries are asked whether what they rest on still stands.
+const CHECKED_EVERY: Duration = Duration::from_millis(500);
+
+/// Stops queries that rest on nothing any more, for as long as it is polled.
+pub async fn watch(queries: Arc<Queries>) {
+    loop {
+        tokio::time::sleep(CHECKED_EVERY).await;
+        queries.stop_lapsed();
+    }
+}
+
 impl QueryRecord {
+    /// Lets the query rest on how its asker signed in; before its first batch, once.
+    pub fn rest_on(&self, standing: Box<dyn Standing>) {
+        // A second one would be a defect of the caller's; the first stands.
+        let _ = self.standing.set(standing);
+    }
+
     /// Gives the query the right that it runs by; before its first batch, once.
     pub fn warrant(&self, warrant: Box<dyn Warrant>) {
         // A second one would be a defect of the caller's; the first stands.
         let _ = self.warrant.set(warrant);
     }
 
-    /// Stops the query if its warrant has lapsed.
+    /// Stops the query if its warrant has lapsed, or its asker is signed in no more.
     pub fn stop_if_lapsed(&self) {
+        if self.standing.get().is_some_and(|standing| !standing.holds()) {
+            self.stop(Stop::Expired);
+        }
         if let Some(stop) = self.warrant.get().and_then(|warrant| warrant.lapsed()) {
             self.stop(stop);
         }
@@ -289,14 +316,35 @@ impl QueryRecord {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 
+    /// Whether the next message may leave, asked of each by itself.
+    ///
+    /// # Errors
+    /// The reason why the query must stop.
+    pub fn go_on(&self) -> Result<()> {
+        let stop = *self.stop.borrow();
+        let now = Instant::now();
+        match stop {
+            Some(stop) => Err(stop.error()),
+            None if now >= self.deadline => Err(self.out_of_time()),
+            None if self.identity_ends.is_some_and(|end| now >= end) => Err(token_expired()),
+            None => Ok(()),
+        }
+    }
+
+    /// An error ended it; the first end counts.
+    pub fn failed(&self, code: Code) {
+        self.course.end(match code {
+            Code::Cancelled => Progress::Cancelled,
+            code => Progress::Failed(code),
+        });
+    }
+
     /// Resolves with the reason when the query must stop: somebody cancelled it, its right has lapsed, or its time is over.
     pub async fn stopped(&self) -> EngineError {
         tokio::select! {
             stop = self.told_to_stop() => stop.error(),
             () = tokio::time::sleep_until(self.deadline.into()) => self.out_of_time(),
-            () = self.identity_over() => {
-                EngineError::new(Code::Expired, "the token that the query ran under has expired; get a new one, ask again")
-            }
+            () = self.identity_over() => token_expired(),
         }
     }
 
@@ -324,6 +372,10 @@ impl QueryRecord {
     pub fn is_cancelled(&self) -> bool {
         *self.stop.borrow() == Some(Stop::Cancelled)
     }
+}
+
+fn token_expired() -> EngineError {
+    EngineError::new(Code::Expired, "the token that the query ran under has expired; get a new one, ask again")
 }
 
 /// When that time comes; `None` where it is too far away to be counted.
@@ -386,6 +438,7 @@ impl Queries {
             ledger: Mutex::default(),
             stop: watch::Sender::new(None),
             warrant: OnceLock::new(),
+            standing: OnceLock::new(),
         });
         let mut state = self.state.lock();
         if state.running.len() >= self.running_max {
@@ -411,6 +464,13 @@ impl Queries {
             }
         }
         found
+    }
+
+    /// Stops those that rest on nothing any more.
+    pub fn stop_lapsed(&self) {
+        for record in self.running() {
+            record.stop_if_lapsed();
+        }
     }
 
     /// Whether a query of that identity runs or is remembered.
@@ -463,10 +523,7 @@ impl RunningQuery {
 
     /// An error ended it.
     pub fn failed(&self, code: Code) {
-        self.record.course.end(match code {
-            Code::Cancelled => Progress::Cancelled,
-            code => Progress::Failed(code),
-        });
+        self.record.failed(code);
     }
 }
 
@@ -501,6 +558,29 @@ mod tests {
         drop(running);
         assert!(queries.running().is_empty());
         assert_eq!(queries.recent()[0].progress(), Progress::Cancelled);
+    }
+
+    #[tokio::test]
+    async fn a_query_ends_when_its_asker_is_signed_in_no_more() {
+        #[derive(Debug)]
+        struct SignedIn(Arc<std::sync::atomic::AtomicBool>);
+        impl Standing for SignedIn {
+            fn holds(&self) -> bool {
+                self.0.load(Ordering::Relaxed)
+            }
+        }
+        let queries = Queries::new(1, 1);
+        let admitted = Admitted { handle: None, timeout: Duration::from_secs(60) };
+        let running = queries.begin(QueryId::random(), &Arc::new(Asker::peer("ann")), "SELECT 1", admitted).unwrap();
+        let signed_in = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        running.record().rest_on(Box::new(SignedIn(Arc::clone(&signed_in))));
+        queries.stop_lapsed();
+        running.record().go_on().unwrap();
+        signed_in.store(false, Ordering::Relaxed);
+        let watched = tokio::spawn(watch(Arc::clone(&queries)));
+        let reason = tokio::time::timeout(Duration::from_secs(10), running.record().stopped()).await.unwrap();
+        watched.abort();
+        assert_eq!((reason.code(), running.record().go_on().unwrap_err().code()), (Code::Expired, Code::Expired));
     }
 
     #[tokio::test]

@@ -76,6 +76,7 @@ impl FlightServer {
             }
             CLOSE_SESSION => {
                 self.access.close_session(caller);
+                self.door.queries().stop_lapsed();
                 Ok(vec![body(SESSION_CLOSED.to_vec())])
             }
             SET_OPTIONS => self.set_options(caller, &action.body).map(|bytes| vec![body(bytes)]),

@@ -126,6 +126,9 @@ impl FlightServer {
         question.fragment = caller.fragment(headers);
         let admitted = Admitted { handle: Some(&handle.id), timeout: self.statement_timeout(headers) };
         let running = self.door.queries().begin(id.clone(), &caller.asker, &handle.sql, admitted)?;
+        if let Some(standing) = self.access.standing(caller) {
+            running.record().rest_on(standing);
+        }
         match self.execute_within(&running, question).await {
             Ok(batches) => Ok((running, batches)),
             Err(error) => {
