@@ -29,6 +29,7 @@ use datafusion_common::tree_node::Transformed;
 use datafusion_expr::expr::AggregateFunction;
 use datafusion_expr::{Aggregate, AggregateUDF, Expr, LogicalPlan, Projection, SubqueryAlias, cast};
 
+pub use self::entities::RELEASABLE;
 pub use self::release::Release;
 
 use self::entities::Releasable;
@@ -49,9 +50,13 @@ pub struct AggregateFault {
 /// # Errors
 /// The first such use.
 pub fn check(plan: &LogicalPlan) -> Result<(), AggregateFault> {
-    match path::trace(plan)?.bounded.into_values().next() {
+    let seen = path::trace(plan)?;
+    match seen.bounded.into_values().next() {
         Some(column) => Err(column.fault()),
-        None => Ok(()),
+        None => match seen.outward.first() {
+            Some(column) if path::has_bounded(plan) => Err(path::unresolved(column)),
+            _ => Ok(()),
+        },
     }
 }
 

@@ -83,3 +83,58 @@ fn aggregate_only_site(plan: &LogicalPlan) -> DataFusionResult<Option<SiteId>> {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::physical_plan::collect;
+
+    use crate::error::Code;
+    use crate::plan::barrier_fixture::World;
+
+    #[tokio::test]
+    async fn aggregates_over_bare_columns_are_released_and_proven() {
+        let world = World::bounded();
+        for (sql, rows) in [
+            ("SELECT note, sum(cost) FROM patient GROUP BY note", 7),
+            ("SELECT note, avg(cost), count(cost), count(DISTINCT cost), sum(cost) FROM patient GROUP BY note", 7),
+            ("SELECT sum(cost), avg(cost) FROM patient WHERE name <> 'name 1'", 1),
+            ("SELECT p.n, s FROM (SELECT note AS n, sum(cost) AS s FROM patient GROUP BY note) p WHERE s > 1000", 7),
+            ("SELECT note, sum(cost) FROM patient GROUP BY note HAVING count(cost) > 2 ORDER BY 2 LIMIT 3", 3),
+            ("SELECT count(*) FROM patient", 1),
+            ("SELECT name, note FROM patient WHERE note = '3'", 158),
+            ("SELECT v.x FROM patient t, LATERAL (SELECT x FROM (VALUES ('1'), ('2')) w(x) WHERE w.x = t.note) v", 315),
+            (
+                "SELECT count(*) FROM (VALUES (1)) q(a) WHERE EXISTS (SELECT 1 FROM patient t WHERE t.note <> '' AND q.a = 1)",
+                1,
+            ),
+        ] {
+            let plan = world.released(sql).await.unwrap_or_else(|error| panic!("{sql}: {}", error.chain()));
+            let batches = collect(plan, world.ctx.task_ctx()).await.unwrap();
+            assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), rows, "{sql}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_subquery_beside_the_table_looks_at_no_aggregate_only_column() {
+        let world = World::bounded();
+        let values = "(VALUES (1), (2)) w(x)";
+        for sql in [
+            format!("SELECT v.x FROM patient t, LATERAL (SELECT x FROM {values} WHERE w.x = t.cost) v"),
+            format!("SELECT v.x FROM patient t CROSS JOIN LATERAL (SELECT x + t.cost AS x FROM {values}) v"),
+            format!(
+                "SELECT v.x FROM patient t LEFT JOIN LATERAL (SELECT x FROM {values} WHERE w.x = t.cost) v ON true"
+            ),
+            format!("SELECT v.x FROM patient t, LATERAL (SELECT sum(x) AS x FROM {values} WHERE w.x < t.cost) v"),
+            format!("SELECT v.x FROM patient t, LATERAL (SELECT x FROM {values} ORDER BY x + t.cost LIMIT 1) v"),
+            // From two subqueries deep, past a table that has no such column.
+            format!(
+                "SELECT v.x FROM patient t, LATERAL (SELECT u.x FROM (VALUES (1)) s(y), \
+                 LATERAL (SELECT x FROM {values} WHERE w.x = t.cost + s.y) u) v"
+            ),
+            format!("SELECT 1 FROM patient t WHERE EXISTS (SELECT 1 FROM {values} WHERE w.x = t.cost)"),
+        ] {
+            let code = world.released(&sql).await.map(drop).map_err(|error| error.code());
+            assert_eq!(code, Err(Code::Aggregate), "{sql}");
+        }
+    }
+}

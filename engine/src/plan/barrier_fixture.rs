@@ -1,6 +1,7 @@
 //! A governed table for the tests of the barrier: 45 % of its rows are hidden, in every batch, and whatever is computed of
 //! a hidden row fails or shows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
@@ -14,15 +15,17 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use policy::barrier::{BarrierId, Governed, PolicyBarrier};
-use policy::decision::{ColumnDecision, Decision, GrantedBy, RowFilter, Treatment};
+use policy::decision::{ColumnDecision, Decision, GrantedBy, Release, RowFilter, Treatment};
 use policy::mask::ColumnMask;
 use policy::predicate::{Comparison, Filter, Side};
 use policy::resource::TableName;
 
 use crate::error::{Code, EngineError};
 use crate::exec::physical_rules;
+use crate::plan::aggregate_only;
 use crate::plan::at_site::plan_at_site;
 use crate::plan::verify_barriers::RegisteredBarriers;
+use crate::session::declared::analyze;
 
 /// Which rows the subject is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,7 @@ pub(crate) enum Rows {
 pub(crate) struct World {
     pub(crate) ctx: SessionContext,
     pub(crate) governed: Arc<Governed>,
+    scans: BTreeMap<BarrierId, LogicalPlan>,
     _files: Option<tempfile::TempDir>,
 }
 
@@ -105,6 +109,15 @@ pub(crate) fn governed(rows: Rows) -> Arc<Governed> {
     Arc::new(Governed { table, decision, id: BarrierId(1) })
 }
 
+/// Every row is there; `cost` only in aggregates over five `pid` or more, grouped by `note`.
+pub(crate) fn bounded() -> Arc<Governed> {
+    let mut governed = Governed::clone(&governed(Rows::All));
+    let (low, high) = (ScalarValue::from(0_i64), ScalarValue::from(100_i64));
+    governed.decision.columns[3] = column("cost", Treatment::AggregateOnly { low, high });
+    governed.decision.release = Some(Release { min_group: 5, entity: "pid".into(), group_by: vec!["note".into()] });
+    Arc::new(governed)
+}
+
 /// The treated scan: what stands inside a barrier.
 pub(crate) fn treated(table: Arc<dyn TableProvider>, rows: Rows) -> LogicalPlan {
     let scan = LogicalPlanBuilder::scan("patient", provider_as_source(table), None).unwrap();
@@ -160,7 +173,30 @@ impl World {
         ctx.register_table("unguarded", Arc::new(bare)).unwrap();
         let barrier = PolicyBarrier::new(Arc::clone(&governed), inside).into_plan();
         ctx.register_table("patient", Arc::new(ViewTable::new(barrier, None))).unwrap();
-        Self { ctx, governed, _files: files }
+        Self { ctx, governed, scans: BTreeMap::new(), _files: files }
+    }
+
+    /// Every row is there, and `cost` in aggregates only: see [`bounded`].
+    pub(crate) fn bounded() -> Self {
+        let batch = batch(0..ROWS);
+        let table = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap());
+        let scan = LogicalPlanBuilder::scan("patient", provider_as_source(table), None).unwrap().build().unwrap();
+        let governed = bounded();
+        let inside = policy::view::treat(&governed.decision, scan.clone(), None).unwrap();
+        let barrier = PolicyBarrier::new(Arc::clone(&governed), inside).into_plan();
+        let ctx = session(SessionConfig::new().with_target_partitions(2));
+        ctx.register_table("patient", Arc::new(ViewTable::new(barrier, None))).unwrap();
+        Self { ctx, scans: BTreeMap::from([(governed.id, scan)]), governed, _files: None }
+    }
+
+    /// Checked, under release, and verified.
+    pub(crate) async fn released(&self, sql: &str) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
+        let state = self.ctx.state();
+        let analyzed = analyze(&state, state.create_logical_plan(sql).await?, None)?;
+        aggregate_only::check(&analyzed)?;
+        let released = aggregate_only::release(analyzed, &self.scans, None)?;
+        let request = RegisteredBarriers::new([Arc::clone(&self.governed)]);
+        plan_at_site(&state, state.optimize(&released)?, &request).await
     }
 
     pub(crate) async fn logical(&self, sql: &str) -> LogicalPlan {

@@ -3,21 +3,23 @@
 //! Holds when every leaf lies under exactly one barrier that was registered for this request, or is of the few leaves that
 //! hold nothing of a source; when below a barrier stand operators of a closed list only, with no predicate but the row
 //! filter's (or, where every row is there, predicates over clear columns); and when a column that is aggregate-only meets
-//! nothing above its barrier but what leads to its release. It rejects and changes nothing: what it refuses is a defect,
+//! nothing above its barrier but what leads to its release, and no expression but the arguments of its aggregates. It rejects and changes nothing: what it refuses is a defect,
 //! of ours or of a new DataFusion.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::physical_plan::{FileScanConfig, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::expressions::{CastExpr, Column, DynamicFilterPhysicalExpr};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::empty::EmptyExec;
@@ -27,6 +29,7 @@ use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::streaming::StreamingTableExec;
+use policy::aggregate::RELEASABLE;
 use policy::barrier::{BarrierId, Governed};
 use policy::decision::{RowFilter, Treatment};
 use policy::predicate::Filter;
@@ -57,8 +60,8 @@ impl RegisteredBarriers {
 /// `INTERNAL`; what is wrong goes to the log.
 pub fn verify_barriers(physical: &Arc<dyn ExecutionPlan>, request: &RegisteredBarriers) -> Result<()> {
     match above(physical, request) {
-        Ok(Carries::Released) => Ok(()),
-        Ok(Carries::Unreleased) => Err(refusal("an aggregate-only column leaves without a release")),
+        Ok(unreleased) if unreleased.is_empty() => Ok(()),
+        Ok(_) => Err(refusal("an aggregate-only column leaves without a release")),
         Err(reason) => Err(refusal(reason)),
     }
 }
@@ -67,15 +70,11 @@ fn refusal(reason: impl Into<String>) -> EngineError {
     EngineError::internal(format!("the plan was refused by the verifier of barriers: {}", reason.into()))
 }
 
-/// Whether rows hold an aggregate-only column that was not aggregated and released.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Carries {
-    Released,
-    Unreleased,
-}
+/// The positions of a node's columns that are aggregate-only and were not aggregated and released.
+type Unreleased = BTreeSet<usize>;
 
 /// A node of the asker's.
-fn above(node: &Arc<dyn ExecutionPlan>, request: &RegisteredBarriers) -> Result<Carries, String> {
+fn above(node: &Arc<dyn ExecutionPlan>, request: &RegisteredBarriers) -> Result<Unreleased, String> {
     if let Some(barrier) = node.downcast_ref::<PolicyBarrierExec>() {
         return at_barrier(barrier, request);
     }
@@ -83,22 +82,92 @@ fn above(node: &Arc<dyn ExecutionPlan>, request: &RegisteredBarriers) -> Result<
     if children.is_empty() && !holds_nothing_of_a_source(node.as_ref()) {
         return Err(format!("{} stands under no barrier", node.name()));
     }
-    let mut carries = Carries::Released;
-    for child in children {
-        if above(child, request)? == Carries::Unreleased {
-            carries = Carries::Unreleased;
-        }
-    }
-    match carries {
-        Carries::Unreleased if releases(node.as_ref()) => Ok(Carries::Released),
-        Carries::Unreleased if !leads_to_release(node.as_ref()) => {
-            Err(format!("{} reads an aggregate-only column", node.name()))
-        }
-        carries => Ok(carries),
+    let below = children.into_iter().map(|child| above(child, request)).collect::<Result<Vec<_>, _>>()?;
+    match &below[..] {
+        all if all.iter().all(Unreleased::is_empty) => Ok(Unreleased::new()),
+        [_] if releases(node.as_ref()) => Ok(Unreleased::new()),
+        [below] => carried(node.as_ref(), below),
+        _ => Err(reads_them(node.as_ref())),
     }
 }
 
-fn at_barrier(barrier: &PolicyBarrierExec, request: &RegisteredBarriers) -> Result<Carries, String> {
+fn reads_them(node: &dyn ExecutionPlan) -> String {
+    format!("{} reads an aggregate-only column", node.name())
+}
+
+/// Where the unreleased columns are after a node on the way to their release, none of whose expressions may look at them.
+fn carried(node: &dyn ExecutionPlan, below: &Unreleased) -> Result<Unreleased, String> {
+    if let Some(filter) = node.downcast_ref::<FilterExec>() {
+        let kept = filter.projection().as_ref();
+        return match (reads(filter.predicate(), below), kept) {
+            (true, _) => Err(reads_them(node)),
+            (false, None) => Ok(below.clone()),
+            (false, Some(kept)) => Ok(positions(kept.iter(), |column| below.contains(column))),
+        };
+    }
+    if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
+        let computed = |expr: &Arc<dyn PhysicalExpr>| reads(expr, below) && !is_bare(expr);
+        return match projection.expr().iter().any(|told| computed(&told.expr)) {
+            true => Err(reads_them(node)),
+            false => Ok(positions(projection.expr().iter(), |told| reads(&told.expr, below))),
+        };
+    }
+    match node.downcast_ref::<AggregateExec>() {
+        Some(aggregate) => aggregated(aggregate, below).ok_or_else(|| reads_them(node)),
+        None if leads_to_release(node) => Ok(below.clone()),
+        None => Err(reads_them(node)),
+    }
+}
+
+/// What an aggregate makes of unreleased columns is not released yet. `None` when it looks at them otherwise than it may.
+fn aggregated(aggregate: &AggregateExec, below: &Unreleased) -> Option<Unreleased> {
+    let groups = aggregate.group_expr();
+    if groups.has_grouping_set() || groups.input_exprs().iter().any(|key| reads(key, below)) {
+        return None;
+    }
+    // What a later stage reads is what an earlier one has made of the arguments.
+    if aggregate.mode().input_mode() == AggregateInputMode::Raw {
+        let calls = aggregate.aggr_expr().iter().zip(aggregate.filter_expr());
+        let mut reading = calls.filter(|(call, only)| {
+            let arguments = call.all_expressions();
+            let read = arguments.args.iter().chain(&arguments.order_by_exprs).chain(only.iter());
+            read.into_iter().any(|expr| reads(expr, below))
+        });
+        let Some(first) = reading.next() else { return Some(Unreleased::new()) };
+        if !std::iter::once(first).chain(reading).all(|(call, only)| only.is_none() && is_allowed(call)) {
+            return None;
+        }
+    }
+    Some((groups.num_group_exprs()..aggregate.schema().fields().len()).collect())
+}
+
+/// An aggregate that may be over an aggregate-only column, or counts its entities, over bare columns.
+fn is_allowed(call: &AggregateFunctionExpr) -> bool {
+    let is_named = match call.fun().name() {
+        "count" | RELEASABLE => true,
+        "sum" | "avg" => !call.is_distinct(),
+        _ => false,
+    };
+    is_named && call.order_bys().is_empty() && call.expressions().iter().all(|argument| is_bare(argument))
+}
+
+fn reads(expr: &Arc<dyn PhysicalExpr>, columns: &Unreleased) -> bool {
+    collect_columns(expr).iter().any(|column| columns.contains(&column.index()))
+}
+
+/// A column, or one as a wider type: the cast cannot fail, for types were checked before.
+fn is_bare(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    match expr.downcast_ref::<CastExpr>() {
+        Some(cast) => is_bare(cast.expr()),
+        None => expr.is::<Column>(),
+    }
+}
+
+fn positions<T>(of: impl Iterator<Item = T>, is: impl Fn(T) -> bool) -> Unreleased {
+    of.enumerate().filter_map(|(position, it)| is(it).then_some(position)).collect()
+}
+
+fn at_barrier(barrier: &PolicyBarrierExec, request: &RegisteredBarriers) -> Result<Unreleased, String> {
     let governed = barrier.governed();
     if !request.has(governed) {
         return Err(format!("the barrier of {} is not of this request", governed.table));
@@ -107,26 +176,34 @@ fn at_barrier(barrier: &PolicyBarrierExec, request: &RegisteredBarriers) -> Resu
     for child in barrier.children() {
         predicates += below(child, governed)?;
     }
-    if predicates == 0 && governed.decision.row_filter.as_ref().is_some_and(|filter| !filter.reads.is_empty()) {
+    if predicates == 0 && governed.decision.row_filter.as_ref().is_some_and(|filter| !keeps_every_row(filter)) {
         return Err(format!("the row filter of {} is not below its barrier", governed.table));
     }
     columns_of(barrier)
 }
 
+/// Whether a filter reads nothing and is TRUE: it then needs no predicate. One that reads nothing and is not TRUE hides
+/// every row, and is seen in the plan as a predicate or as a scan of no rows.
+fn keeps_every_row(filter: &RowFilter) -> bool {
+    filter.reads.is_empty() && filter.filter.keeps(&|_| ScalarValue::Null)
+}
+
 /// What leaves through a barrier: no hidden column; and a column that the decision does not name, which is the entity that
 /// groups are counted by, is as bounded as the columns beside it.
-fn columns_of(barrier: &PolicyBarrierExec) -> Result<Carries, String> {
+fn columns_of(barrier: &PolicyBarrierExec) -> Result<Unreleased, String> {
     let governed = barrier.governed();
-    let mut carries = Carries::Released;
-    for field in barrier.schema().fields() {
+    let mut unreleased = Unreleased::new();
+    for (position, field) in barrier.schema().fields().iter().enumerate() {
         let decided = governed.decision.columns.iter().find(|decided| decided.name == *field.name());
         match decided.map(|decided| &decided.treatment) {
             Some(Treatment::Hidden) => return Err(format!("a hidden column of {} leaves its barrier", governed.table)),
             Some(Treatment::Clear | Treatment::Masked(_)) => {}
-            Some(Treatment::AggregateOnly { .. }) | None => carries = Carries::Unreleased,
+            Some(Treatment::AggregateOnly { .. }) | None => {
+                unreleased.insert(position);
+            }
         }
     }
-    Ok(carries)
+    Ok(unreleased)
 }
 
 /// A node below a barrier; how many predicates there are from here down.
@@ -138,9 +215,9 @@ fn below(node: &Arc<dyn ExecutionPlan>, governed: &Governed) -> Result<usize, St
         return Err(format!("a limit stands below the barrier of {}", governed.table));
     }
     let mut predicates = 0;
-    if let Some(predicate) = predicate_of(node.as_ref()) {
+    if let Some((predicate, is_enforced)) = predicate_of(node.as_ref()) {
         check_predicate(&predicate, governed)?;
-        predicates += 1;
+        predicates += usize::from(is_enforced);
     }
     // A scan of no rows needs no filter.
     if node.is::<EmptyExec>() {
@@ -179,11 +256,16 @@ fn conjuncts(filter: &RowFilter) -> usize {
     count(&filter.filter)
 }
 
-fn predicate_of(node: &dyn ExecutionPlan) -> Option<Arc<dyn PhysicalExpr>> {
-    match node.downcast_ref::<FilterExec>() {
-        Some(filter) => Some(Arc::clone(filter.predicate())),
-        None => file_scan(node)?.file_source().filter(),
+/// A node's predicate, and whether rows that it does not keep are gone: a source of files may use its own only to leave
+/// out what its statistics rule out.
+fn predicate_of(node: &dyn ExecutionPlan) -> Option<(Arc<dyn PhysicalExpr>, bool)> {
+    if let Some(filter) = node.downcast_ref::<FilterExec>() {
+        return Some((Arc::clone(filter.predicate()), true));
     }
+    let source = file_scan(node)?.file_source();
+    let parquet = source.downcast_ref::<ParquetSource>();
+    let is_enforced = parquet.is_some_and(|parquet| parquet.table_parquet_options().global.pushdown_filters);
+    Some((source.filter()?, is_enforced))
 }
 
 fn file_scan(node: &dyn ExecutionPlan) -> Option<&FileScanConfig> {
@@ -217,7 +299,7 @@ fn holds_nothing_of_a_source(node: &dyn ExecutionPlan) -> bool {
         || node.downcast_ref::<DataSourceExec>().is_some_and(in_memory)
 }
 
-/// What may stand between a barrier with an aggregate-only column and its release.
+/// What may stand between a barrier with an aggregate-only column and its release; of the first three see [`carried`].
 fn leads_to_release(node: &dyn ExecutionPlan) -> bool {
     node.is::<FilterExec>()
         || node.is::<ProjectionExec>()
@@ -248,14 +330,20 @@ mod tests {
 
     use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
     use datafusion::common::Statistics;
-    use datafusion::logical_expr::Operator;
+    use datafusion::datasource::physical_plan::FileScanConfigBuilder;
+    use datafusion::execution::object_store::ObjectStoreUrl;
+    use datafusion::functions_aggregate::min_max::max_udaf;
+    use datafusion::functions_aggregate::sum::sum_udaf;
+    use datafusion::logical_expr::{AggregateUDF, Operator};
+    use datafusion::physical_expr::aggregate::AggregateExprBuilder;
     use datafusion::physical_expr::expressions::{binary, col, lit};
+    use datafusion::physical_plan::aggregates::{AggregateMode, PhysicalGroupBy};
     use datafusion::physical_plan::sorts::sort::SortExec;
 
     use super::*;
     use crate::catalog::site_table::SiteId;
     use crate::exec::remote_scan::{Fragment, RemoteScanExec};
-    use crate::plan::barrier_fixture::{Rows, governed};
+    use crate::plan::barrier_fixture::{Rows, bounded, governed};
 
     type Plan = Arc<dyn ExecutionPlan>;
 
@@ -346,6 +434,82 @@ mod tests {
             let refused = check(plan).unwrap_err();
             assert_eq!(refused.code(), crate::error::Code::Internal, "{case}");
             assert!(!refused.to_string().contains("patient"), "{case}: the reason is for the log");
+        }
+    }
+
+    /// Filtered by what reads no column: for whom a table is that nobody is named for.
+    fn shut() -> Arc<Governed> {
+        let mut shut = Governed::clone(&governed(Rows::Filtered));
+        if let Some(filter) = &mut shut.decision.row_filter {
+            filter.filter = Filter::Or(vec![]);
+            filter.reads = vec![];
+        }
+        Arc::new(shut)
+    }
+
+    #[test]
+    fn a_filter_that_reads_nothing_and_keeps_nothing_is_in_the_plan() {
+        let shut = shut();
+        let check = |inside: Plan| {
+            let plan: Plan = Arc::new(PolicyBarrierExec::new(Arc::clone(&shut), project("cost", inside)));
+            verify_barriers(&plan, &RegisteredBarriers::new([Arc::clone(&shut)]))
+        };
+        check(scan()).unwrap_err();
+        check(filter(lit(false), scan())).unwrap();
+        check(Arc::new(EmptyExec::new(schema()))).unwrap();
+
+        let mut open = Governed::clone(&shut);
+        if let Some(filter) = &mut open.decision.row_filter {
+            filter.filter = Filter::And(vec![]);
+        }
+        let open = Arc::new(open);
+        let plan: Plan = Arc::new(PolicyBarrierExec::new(Arc::clone(&open), project("cost", scan())));
+        verify_barriers(&plan, &RegisteredBarriers::new([open])).unwrap();
+    }
+
+    #[test]
+    fn a_source_s_predicate_counts_where_the_source_enforces_it() {
+        let parquet = |pushdown: bool| -> Plan {
+            let source = ParquetSource::new(schema()).with_predicate(compare("region", lit("A")));
+            let source = Arc::new(source.with_pushdown_filters(pushdown));
+            let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), source).build();
+            DataSourceExec::from_data_source(config)
+        };
+        check(barrier(Rows::Filtered, project("cost", parquet(true)))).unwrap();
+        check(barrier(Rows::Filtered, project("cost", row_filter(parquet(false))))).unwrap();
+        check(barrier(Rows::Filtered, project("cost", parquet(false)))).unwrap_err();
+    }
+
+    /// An aggregate over `cost`, which is aggregate-only, and its release.
+    fn released(function: Arc<AggregateUDF>, argument: &str, input: Plan) -> Plan {
+        let schema = input.schema();
+        let call = AggregateExprBuilder::new(function, vec![col(argument, &schema).unwrap()]);
+        let call = Arc::new(call.schema(Arc::clone(&schema)).alias("told").build().unwrap());
+        let groups = PhysicalGroupBy::new_single(vec![]);
+        let aggregate =
+            AggregateExec::try_new(AggregateMode::Single, groups, vec![call], vec![None], input, schema).unwrap();
+        Arc::new(ReleaseExec::new(1, Arc::new(aggregate)).unwrap())
+    }
+
+    #[test]
+    fn nothing_looks_at_an_aggregate_only_column_on_the_way_to_its_release() {
+        let check = |plan: Plan| verify_barriers(&plan, &RegisteredBarriers::new([bounded()]));
+        let table = || -> Plan { Arc::new(PolicyBarrierExec::new(bounded(), project("cost", scan()))) };
+        let more = |input: Plan| -> Plan {
+            let cost = col("cost", &input.schema()).unwrap();
+            let more = binary(cost, Operator::Plus, lit(1_i64), &input.schema()).unwrap();
+            Arc::new(ProjectionExec::try_new(vec![(more, "more".to_string())], input).unwrap())
+        };
+        check(released(sum_udaf(), "cost", table())).unwrap();
+        check(released(sum_udaf(), "cost", filter(lit(true), table()))).unwrap();
+        for (case, plan) in [
+            ("no release", table()),
+            ("another aggregate", released(max_udaf(), "cost", table())),
+            ("a filter", released(sum_udaf(), "cost", filter(compare("cost", lit(3_i64)), table()))),
+            ("an expression", released(sum_udaf(), "more", more(table()))),
+            ("a release of rows", Arc::new(ReleaseExec::new(1, table()).unwrap())),
+        ] {
+            assert!(check(plan).is_err(), "{case}");
         }
     }
 

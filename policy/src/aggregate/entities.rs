@@ -10,6 +10,8 @@ use datafusion_common::{Result, ScalarValue, internal_err};
 use datafusion_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion_expr::{Accumulator, AggregateUDFImpl, Signature, TypeSignature, Volatility};
 
+/// The name of the function that decides whether a group is told; no asker can write it.
+pub const RELEASABLE: &str = "chancery_releasable";
 /// A sum is told when its largest entity is at most this share of it.
 const LARGEST_SHARE_MAX: f64 = 0.8;
 
@@ -31,7 +33,7 @@ impl Releasable {
 
 impl AggregateUDFImpl for Releasable {
     fn name(&self) -> &'static str {
-        "chancery_releasable"
+        RELEASABLE
     }
 
     fn signature(&self) -> &Signature {

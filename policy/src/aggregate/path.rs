@@ -1,7 +1,7 @@
 //! From barriers upwards: where aggregate-only columns are, which columns came up as they were, and every use that is not
 //! allowed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -49,6 +49,28 @@ pub(super) struct Seen {
     /// The table's own names of columns that came up as they were; only while nothing but filters, projections and names
     /// stand between the node and one barrier.
     plain: Option<BTreeMap<Column, String>>,
+    /// All of its columns.
+    columns: BTreeSet<Column>,
+    /// Columns that subqueries in it look at and that are none of theirs, until the node that has them is met.
+    pub(super) outward: BTreeSet<Column>,
+}
+
+/// A column that a subquery looks at, and no node around it has: whose it is cannot be said.
+pub(super) fn unresolved(column: &Column) -> AggregateFault {
+    AggregateFault {
+        sentence: format!("a subquery looks at `{}`, and no table around it has that column", column.name),
+    }
+}
+
+/// Whether some table of a plan has aggregate-only columns.
+pub(super) fn has_bounded(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    // The visitor returns no error, so neither does the walk.
+    let _ = plan.apply_with_subqueries(|node| {
+        found |= PolicyBarrier::of(node).is_some_and(|barrier| barrier.governed().decision.release.is_some());
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
 }
 
 /// Walks up a plan.
@@ -57,6 +79,27 @@ pub(super) fn trace(plan: &LogicalPlan) -> Result<Seen, AggregateFault> {
         return Ok(at_barrier(barrier));
     }
     let inputs = plan.inputs().into_iter().map(trace).collect::<Result<Vec<_>, _>>()?;
+    let outward = looked_at(plan, &inputs)?;
+    let mut seen = at_node(plan, inputs)?;
+    seen.outward.extend(outward);
+    seen.columns = plan.schema().columns().into_iter().collect();
+    Ok(seen)
+}
+
+/// The columns that subqueries below look at and that are still to be found. A subquery of `FROM` (LATERAL) stands beside
+/// the table that it looks at, in one join; it computes of every row, so that it may look at no aggregate-only column.
+fn looked_at(plan: &LogicalPlan, inputs: &[Seen]) -> Result<BTreeSet<Column>, AggregateFault> {
+    let mut outward: BTreeSet<Column> = inputs.iter().flat_map(|seen| seen.outward.iter().cloned()).collect();
+    if matches!(plan, LogicalPlan::Join(_)) {
+        if let Some(column) = inputs.iter().find_map(|seen| outward.iter().find_map(|one| seen.bounded.get(one))) {
+            return Err(column.fault());
+        }
+        outward.retain(|one| !inputs.iter().any(|seen| seen.columns.contains(one)));
+    }
+    Ok(outward)
+}
+
+fn at_node(plan: &LogicalPlan, inputs: Vec<Seen>) -> Result<Seen, AggregateFault> {
     match plan {
         LogicalPlan::SubqueryAlias(_) => Ok(renamed(plan, inputs)),
         LogicalPlan::Projection(projection) => projected(projection, only(inputs)),
@@ -94,6 +137,7 @@ fn at_barrier(barrier: &PolicyBarrier) -> Seen {
     let governed = barrier.governed();
     let mut seen = Seen { plain: Some(BTreeMap::new()), ..Seen::default() };
     for column in barrier.inside().schema().columns() {
+        seen.columns.insert(column.clone());
         let decided = governed.decision.columns.iter().find(|decided| decided.name == column.name);
         if decided.is_some_and(|decided| matches!(decided.treatment, Treatment::AggregateOnly { .. })) {
             let bounded = Bounded { column: column.name.clone(), governed: Arc::clone(governed) };
@@ -133,7 +177,7 @@ fn projected(projection: &Projection, below: Seen) -> Result<Seen, AggregateFaul
         match unaliased(expr) {
             Expr::Column(from) => seen.take(&below, from, to),
             computed => {
-                refuse_uses(computed, &below)?;
+                seen.outward.extend(refuse_uses(computed, &below)?);
                 if has_subquery(computed) {
                     seen.plain = None;
                 }
@@ -145,7 +189,8 @@ fn projected(projection: &Projection, below: Seen) -> Result<Seen, AggregateFaul
 
 /// A subquery becomes a join, and one that looks outwards is computed once for each outer row: not a plain filter.
 fn filtered(filter: &Filter, mut below: Seen) -> Result<Seen, AggregateFault> {
-    refuse_uses(&filter.predicate, &below)?;
+    let outward = refuse_uses(&filter.predicate, &below)?;
+    below.outward.extend(outward);
     if has_subquery(&filter.predicate) {
         below.plain = None;
     }
@@ -153,21 +198,25 @@ fn filtered(filter: &Filter, mut below: Seen) -> Result<Seen, AggregateFault> {
 }
 
 fn passed(plan: &LogicalPlan, inputs: Vec<Seen>) -> Result<Seen, AggregateFault> {
+    let below = together(inputs);
     let mut seen = Seen::default();
-    for below in &inputs {
-        for expr in plan.expressions() {
-            refuse_uses(&expr, below)?;
-        }
-        for column in plan.schema().columns() {
-            seen.take(below, &column.clone(), column);
-        }
+    for expr in plan.expressions() {
+        seen.outward.extend(refuse_uses(&expr, &below)?);
     }
-    if inputs.is_empty() {
-        for expr in plan.expressions() {
-            refuse_uses(&expr, &seen)?;
-        }
+    for column in plan.schema().columns() {
+        seen.take(&below, &column.clone(), column);
     }
     Ok(seen)
+}
+
+/// What the expressions of a node see of all its inputs.
+fn together(inputs: Vec<Seen>) -> Seen {
+    let mut all = Seen::default();
+    for seen in inputs {
+        all.bounded.extend(seen.bounded);
+        all.columns.extend(seen.columns);
+    }
+    all
 }
 
 /// A node that looks at every column of its inputs.
@@ -181,10 +230,11 @@ fn consumed(inputs: Vec<Seen>) -> Result<Seen, AggregateFault> {
 fn aggregated(aggregate: &Aggregate, below: &Seen) -> Result<Seen, AggregateFault> {
     let used = |expr: &Expr| columns_of(expr).iter().find_map(|column| below.bounded.get(column));
     let Some(column) = aggregate.aggr_expr.iter().chain(&aggregate.group_expr).find_map(used) else {
+        let mut seen = Seen::default();
         for expr in aggregate.aggr_expr.iter().chain(&aggregate.group_expr) {
-            refuse_uses(expr, below)?;
+            seen.outward.extend(refuse_uses(expr, below)?);
         }
-        return Ok(Seen::default());
+        return Ok(seen);
     };
     let Some(plain) = &below.plain else {
         return Err(column.fault());
@@ -200,7 +250,8 @@ fn aggregated(aggregate: &Aggregate, below: &Seen) -> Result<Seen, AggregateFaul
         && aggregate.aggr_expr.iter().all(is_allowed)
         && !aggregate.aggr_expr.iter().any(has_subquery)
     {
-        return Ok(Seen::default());
+        let outward = aggregate.aggr_expr.iter().chain(&aggregate.group_expr).flat_map(outer_columns).collect();
+        return Ok(Seen { outward, ..Seen::default() });
     }
     Err(column.fault())
 }
@@ -275,16 +326,34 @@ fn uncast<'a>(expr: &'a Expr, schema: &DFSchema) -> &'a Expr {
     }
 }
 
-fn refuse_uses(expr: &Expr, below: &Seen) -> Result<(), AggregateFault> {
+/// Refuses an expression that looks at an aggregate-only column. The answer is what it looks at outside its node's inputs.
+fn refuse_uses(expr: &Expr, below: &Seen) -> Result<BTreeSet<Column>, AggregateFault> {
     if let Some(column) = columns_of(expr).iter().find_map(|column| below.bounded.get(column)) {
         return Err(column.fault());
     }
+    let mut outward = outer_columns(expr);
     for subquery in subqueries(expr) {
-        if let Some(column) = trace(&subquery.subquery)?.bounded.into_values().next() {
+        let seen = trace(&subquery.subquery)?;
+        let looked_at = seen.outward.iter().find_map(|column| below.bounded.get(column)).cloned();
+        if let Some(column) = looked_at.or_else(|| seen.bounded.into_values().next()) {
             return Err(column.fault());
         }
+        outward.extend(seen.outward.into_iter().filter(|column| !below.columns.contains(column)));
     }
-    Ok(())
+    Ok(outward)
+}
+
+/// The columns that an expression reads of the query around its own.
+fn outer_columns(expr: &Expr) -> BTreeSet<Column> {
+    let mut found = BTreeSet::new();
+    // The visitor returns no error, so neither does the walk.
+    let _ = expr.apply(|expr| {
+        if let Expr::OuterReferenceColumn(_, column) = expr {
+            found.insert(column.clone());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found
 }
 
 /// Every column that an expression reads, through the eyes of its subqueries too.

@@ -1,7 +1,8 @@
 //! E1: an error holds no value, shown or hidden, whatever option of a function was computed from rows: what an error tells is
-//! neither counted, nor charged, nor recorded.
+//! neither counted, nor charged, nor recorded. And LATERAL over what is told as aggregates only (A33, A34).
 
-use super::{Attacks, doors, named};
+use super::Expected::{Refused, Shown};
+use super::{Attacks, COORDINATOR, Row, doors, named};
 
 /// Functions with a text that chooses what they do, and casts; `{}` is computed from rows.
 const OPTIONS: &[&str] = &[
@@ -55,5 +56,41 @@ async fn no_error_tells_a_value() {
         }
     }
     attacks.check(errors > OPTIONS.len() * 2, format!("only {errors} statements failed"));
+    attacks.end();
+}
+
+const LATERAL: &[Row] = &[
+    (
+        "A34",
+        "u1",
+        Refused("AGGREGATE"),
+        "SELECT v.x FROM TAXPAYER t, LATERAL (SELECT x FROM (VALUES (1), (2)) w(x) WHERE w.x = t.income) v",
+    ),
+    (
+        "A31",
+        "u1",
+        Shown,
+        "SELECT v.x, count(*) FROM TAXPAYER t, LATERAL (SELECT x FROM (VALUES ('north'), ('x')) w(x) WHERE w.x = t.region) v \
+         GROUP BY v.x",
+    ),
+];
+
+/// LATERAL that DataFusion plans at no coordinator, which refuses it before a site is asked.
+const LATERAL_AT_THE_SITE: &[&str] = &[
+    "SELECT v.x FROM TAXPAYER t CROSS JOIN LATERAL (SELECT x + t.income AS x FROM (VALUES (1), (2)) w(x)) v",
+    "SELECT v.x FROM TAXPAYER t, LATERAL (SELECT max(x) AS x FROM (VALUES (1), (2)) w(x) WHERE w.x < t.income) v",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subquery_beside_the_table_tells_nothing_of_aggregate_only_columns() {
+    let mut attacks = Attacks::begin().await;
+    attacks.run(LATERAL).await;
+    for sql in LATERAL_AT_THE_SITE {
+        let at_site = attacks.alike(sql, "u1", "revenue", &named(sql)).await.error();
+        attacks.refused(&format!("A33 at revenue: {sql}"), "AGGREGATE", at_site);
+        let error = attacks.alike(sql, "u1", COORDINATOR, &named(sql)).await.error();
+        attacks.check(error.is_some(), format!("A33 at the coordinator: {sql}: it is answered"));
+        attacks.closed(sql, error);
+    }
     attacks.end();
 }
