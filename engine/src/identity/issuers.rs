@@ -1,7 +1,7 @@
 //! Whom this node believes about users, beside its own users file: issuers of tokens, and coordinators for their own.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::asker::Believed;
 use super::clock::Clock;
@@ -67,7 +67,9 @@ impl Issuers {
     pub fn by_token(&self, token: &str, shown: Shown<'_>) -> Result<Believed, &'static str> {
         let name = named_issuer(token).ok_or("the token cannot be read or names no issuer")?;
         let issuer = self.tokens.iter().find(|issuer| issuer.name == name).ok_or("the issuer is not believed here")?;
-        issuer.verify(token, shown, self.now())
+        let now = self.now();
+        let believed = issuer.verify(token, shown, now)?;
+        Ok(Believed { ends: believed.ends.map(|ends| on_the_machine(ends, now)), ..believed })
     }
 
     /// Now, by a clock that never goes back.
@@ -89,4 +91,12 @@ impl Issuers {
         facts.check().map_err(|_| "a claim is over a limit")?;
         Ok(Believed::user(facts.within(extent, &name)?.into_subject(name)))
     }
+}
+
+/// A moment as the machine's clock will tell it, which has been set back behind ours, or not: streams end by that clock.
+fn on_the_machine(moment: SystemTime, now: SystemTime) -> SystemTime {
+    /// Clocks are slewed all the time.
+    const SET_BACK_MIN: Duration = Duration::from_secs(1);
+    let behind = now.duration_since(SystemTime::now()).unwrap_or_default();
+    if behind < SET_BACK_MIN { moment } else { moment.checked_sub(behind).unwrap_or(moment) }
 }

@@ -162,6 +162,11 @@ fn what_expired_before_a_restart_is_not_revived_by_a_clock_set_back() {
     let told_before = std::time::SystemTime::now() + std::time::Duration::from_secs(3_600);
     let issuers = fixture.issuers.not_before(told_before);
     assert!(issuers.by_token(&token, Shown::By(&[])).unwrap_err().contains("expired"));
+    let ahead = std::time::Duration::from_secs(540);
+    let issuers = issuers.not_before(std::time::SystemTime::now() + ahead);
+    let ends = issuers.by_token(&token, Shown::By(&[])).unwrap().ends.unwrap();
+    let left = ends.duration_since(std::time::SystemTime::now()).unwrap().as_secs();
+    assert!((90..=120).contains(&left), "a stream under it ends by our clock, in {left} s");
 }
 
 #[test]
