@@ -10,9 +10,8 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use policy::lineage::{Lineage, lineage_of};
 
-use crate::catalog::site_table::{SiteId, SiteTable};
-use crate::catalog::treatment::TableTreatment;
-use crate::error::{Code, EngineError, Result};
+use crate::catalog::site_table::SiteTable;
+use crate::error::Result;
 use crate::session::told::{POLICY_COLUMNS, Told, texts};
 
 /// The governed tables that a bound plan reads, by full name, each as its site shows it.
@@ -37,8 +36,12 @@ pub(super) fn governed_tables(plan: &LogicalPlan) -> DataFusionResult<BTreeMap<S
 /// # Errors
 /// Never, unless a plan cannot be walked.
 pub(super) fn lines(plan: &LogicalPlan) -> DataFusionResult<Vec<(String, String)>> {
-    let tables = governed_tables(plan)?;
-    Ok(tables.into_iter().map(|(name, table)| (format!("policy of {name}"), applied(&table))).collect())
+    let line = |(name, table): (String, Arc<SiteTable>)| {
+        let schema = table.schema();
+        let columns = schema.fields().iter().map(|field| field.name().as_str());
+        (format!("policy of {name}"), table.treatment().summary(columns))
+    };
+    Ok(governed_tables(plan)?.into_iter().map(line).collect())
 }
 
 /// EXPLAIN POLICY: what would leave each site, in which form, by which policy; nothing is asked for rows.
@@ -79,40 +82,7 @@ fn table_rows(name: &str, table: &SiteTable, lineage: &Lineage) -> Vec<Told> {
     told
 }
 
-/// The refusal of what is said at a site's own door: with the address of the site whose table it names, or of all.
-pub(super) fn at_its_site(what: &str, text: &str, doors: &[(SiteId, String)]) -> EngineError {
-    let names = |site: &SiteId| {
-        text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '.')
-            .any(|word| word.strip_prefix(site.as_str()).is_some_and(|rest| rest.starts_with('.')))
-    };
-    let named: Vec<_> = doors.iter().filter(|(site, _)| names(site)).collect();
-    let shown = if named.is_empty() { doors.iter().collect() } else { named };
-    let places: Vec<String> = shown.iter().map(|(site, address)| format!("{site} at {address}")).collect();
-    EngineError::new(
-        Code::Statement,
-        format!(
-            "{what} is said at the door of the site that owns the table, not at a coordinator: {}",
-            places.join(", ")
-        ),
-    )
-}
-
 fn full_name(table: &SiteTable) -> String {
     let origin = table.origin();
     format!("{}.{}.{}", table.site(), origin.source, origin.table)
-}
-
-fn applied(table: &SiteTable) -> String {
-    let treatment: &TableTreatment = table.treatment();
-    let schema = table.schema();
-    let mut parts = vec![format!("grant {}", treatment.grant.as_deref().unwrap_or("none"))];
-    if !treatment.row_filters.is_empty() {
-        parts.push(format!("rows filtered by {}", treatment.row_filters.join(", ")));
-    }
-    for (field, column) in schema.fields().iter().zip(&treatment.columns) {
-        if let Some(form) = &column.form {
-            parts.push(format!("{}: {form} by {}", field.name(), column.policies.join(", ")));
-        }
-    }
-    parts.join("; ")
 }
