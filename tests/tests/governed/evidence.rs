@@ -9,9 +9,8 @@ use arrow_flight::sql::{ActionCreatePreparedStatementRequest, CommandStatementQu
 use arrow_flight::{Action, FlightDescriptor, Ticket};
 use harness::cluster::binary::chancery;
 use harness::cluster::{Client, Cluster, Options, Written};
-use harness::edge::edge;
-use prost::Message;
 use harness::policy::record::{completions, of_kind, records, unpaired};
+use prost::Message;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
