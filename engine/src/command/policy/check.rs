@@ -27,7 +27,7 @@ pub(super) async fn run(args: CheckArgs) -> Result<ExitCode> {
     let checked = match &site {
         Some(site) => {
             tell(without_secret(&set, site));
-            format!("checked against the tables of site {}", site.name)
+            format!("checked against the tables of site {}", site.name.as_deref().unwrap_or_default())
         }
         None => "whether tables, columns and types are there and fit needs --site site.toml".to_string(),
     };

@@ -13,8 +13,8 @@ use crate::site::policies::tables::{SiteTables, TableSnapshot};
 
 /// A site, as far as policies are checked against it.
 pub(super) struct SiteNow {
-    /// Its name.
-    pub(super) name: String,
+    /// Its name; without one the policies may name any.
+    pub(super) name: Option<String>,
     /// Its tables.
     pub(super) tables: TableSnapshot,
     /// Whether it can make pseudonyms.
@@ -27,7 +27,7 @@ impl SiteNow {
         let config: SiteConfig = config::load_site(config)?;
         let tables = SiteTables::open(&config).await?.snapshot().await;
         let makes_pseudonyms = config.pseudonyms.is_some();
-        Ok(Self { name: config.node.name.as_str().to_string(), tables, makes_pseudonyms })
+        Ok(Self { name: Some(config.node.name.as_str().to_string()), tables, makes_pseudonyms })
     }
 }
 
@@ -47,11 +47,12 @@ pub(super) struct Loaded {
 /// The policies of a directory, checked against the site's tables if there is a site; or every fault, a line each.
 pub(super) fn load(directory: &Path, site: Option<&SiteNow>) -> Result<Loaded, Vec<String>> {
     let seen = glance(directory).map_err(|fault| vec![fault])?;
-    let loaded = read_seen(seen).and_then(|files| match site {
-        Some(site) => checked(&files, &site.name, site.tables.clone()),
-        None => {
-            let named = NamedTables::of(&as_files(&files));
-            checked(&files, &named.site().to_owned(), named)
+    let loaded = read_seen(seen).and_then(|files| {
+        let named = NamedTables::of(&as_files(&files));
+        let name = site.and_then(|site| site.name.as_deref()).unwrap_or(named.site()).to_owned();
+        match site {
+            Some(site) => checked(&files, &name, site.tables.clone()),
+            None => checked(&files, &name, named),
         }
     });
     // These begin with the file's name.
@@ -77,7 +78,7 @@ mod tests {
     fn site() -> SiteNow {
         let columns = ["id_no", "name"].map(|name| Field::new(name, DataType::Utf8, true));
         let people = (TableName::new("civil", "people"), Arc::new(Schema::new(columns.to_vec())));
-        SiteNow { name: "north".to_string(), tables: [people].into_iter().collect(), makes_pseudonyms: false }
+        SiteNow { name: Some("north".to_string()), tables: [people].into_iter().collect(), makes_pseudonyms: false }
     }
 
     /// The faults without and with a site, less the directory.

@@ -64,7 +64,7 @@ fn declared(directory: &Path, tables: BTreeMap<TableName, SchemaRef>) -> Result<
         let how = "give --site site.toml, or declare [tables] beside the assertions";
         return Err(vec![format!("{}: {why}: {how}", directory.display())]);
     }
-    Ok(SiteNow { name: String::new(), tables: tables.into_iter().collect(), makes_pseudonyms: true })
+    Ok(SiteNow { name: None, tables: tables.into_iter().collect(), makes_pseudonyms: true })
 }
 
 /// An assertion, and where it is written: `file:line`.
