@@ -174,9 +174,9 @@ impl Attacks {
         Self { worlds: worlds().await, sessions: BTreeMap::new(), shown: BTreeMap::new(), failures: vec![] }
     }
 
-    /// Over worlds of its own, which nobody else asks.
-    async fn alone() -> Self {
-        let worlds = Arc::new([Running::start(World::F0).await, Running::start(World::Twin).await]);
+    /// Over F0 and that world, which nobody else asks.
+    async fn alone(other: World) -> Self {
+        let worlds = Arc::new([Running::start(World::F0).await, Running::start(other).await]);
         Self { worlds, sessions: BTreeMap::new(), shown: BTreeMap::new(), failures: vec![] }
     }
 
