@@ -5,6 +5,7 @@
 //! rows        what is hidden by a row filter stays so: errors, order, coercion, every path to a table
 //! masks       what is masked stays so: comparison, order, derivation, statements that write
 //! aggregates  what is told as aggregates only
+//! residue     the bytes of hidden values, of every type and mask
 //! metadata    names, options, counts, functions that tell of files; joins across sites
 //! ```
 //!
@@ -15,6 +16,7 @@
 mod aggregates;
 mod masks;
 mod metadata;
+mod residue;
 mod rows;
 
 use std::collections::BTreeMap;
