@@ -6,6 +6,7 @@
 //! masks       what is masked stays so: comparison, order, derivation, statements that write
 //! aggregates  what is told as aggregates only
 //! error_text  what is shown is told as rows, and not in an error
+//! residue     the bytes of hidden values, of every type and mask
 //! metadata    names, options, counts, functions that tell of files; joins across sites
 //! errors      every error in a word of ours and a sentence, whatever broke
 //! literals    what an asker wrote is in no log and no record
@@ -22,6 +23,7 @@ mod errors;
 mod literals;
 mod masks;
 mod metadata;
+mod residue;
 mod rows;
 mod standing;
 
@@ -187,9 +189,9 @@ impl Attacks {
         Self { worlds: worlds().await, sessions: BTreeMap::new(), shown: BTreeMap::new(), failures: vec![] }
     }
 
-    /// Over worlds of its own, which nobody else asks.
-    async fn alone() -> Self {
-        let worlds = Arc::new([Running::start(World::F0).await, Running::start(World::Twin).await]);
+    /// Over F0 and that world, which nobody else asks.
+    async fn alone(other: World) -> Self {
+        let worlds = Arc::new([Running::start(World::F0).await, Running::start(other).await]);
         Self { worlds, sessions: BTreeMap::new(), shown: BTreeMap::new(), failures: vec![] }
     }
 

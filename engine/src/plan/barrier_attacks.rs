@@ -1,11 +1,21 @@
 //! Attacks on the barrier at the level of plans (L1–L4, L10–L12; A1–A5, A7): what a statement tells must be what it tells
 //! over a table that holds the visible rows and nothing else.
 
-use datafusion::physical_plan::displayable;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow_flight::utils::batches_to_flight_data;
+use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
 use datafusion::prelude::SessionConfig;
+use policy::decision::{Decision, Treatment};
+use policy::mask::ColumnMask;
+use policy::value::Value;
 
 use crate::error::Code;
-use crate::plan::barrier_fixture::{Rows, World};
+use crate::flight::rebuild::rebuild;
+use crate::flight::wire_types::wire_schema;
+use crate::plan::barrier_fixture::{HIDDEN_COST, ROWS, Rows, World, governed};
 
 /// Each fails, or has other rows, when it is computed of a hidden row.
 const ATTACKS: &[&str] = &[
@@ -120,4 +130,105 @@ async fn l11_l12_no_answer_and_no_plan_is_made_of_statistics() {
 async fn a_plan_around_the_barrier_is_refused() {
     let world = World::in_parquet(Rows::Filtered, SessionConfig::new()).await;
     assert_eq!(world.ask("SELECT name FROM unguarded").await, Err(Code::Internal));
+}
+
+/// The decision of the fixture with this treatment of `cost`.
+fn with_cost(rows: Rows, treatment: Treatment) -> Decision {
+    let mut decision = governed(rows).decision.clone();
+    let cost = decision.columns.iter_mut().find(|column| column.name == "cost").unwrap();
+    cost.treatment = treatment;
+    decision
+}
+
+/// What the files' readers have counted, by name, times left out: bytes, row groups and pages pruned, rows.
+fn counted(plan: &Arc<dyn ExecutionPlan>) -> BTreeMap<String, usize> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for input in plan.children() {
+        for (name, count) in counted(input) {
+            *counts.entry(name).or_default() += count;
+        }
+    }
+    if plan.name() == "DataSourceExec" {
+        for metric in plan.metrics().unwrap().aggregate_by_name().iter() {
+            let name = metric.value().name().to_string();
+            if !name.contains("time") && !name.contains("compute") {
+                *counts.entry(name).or_default() += metric.value().as_usize();
+            }
+        }
+    }
+    counts
+}
+
+async fn scanned(decision: &Decision, bound: i64) -> BTreeMap<String, usize> {
+    let config = SessionConfig::new().with_target_partitions(1);
+    let world = World::in_parquet_as(decision.clone(), 55, config).await;
+    let plan = world.plan(&format!("SELECT note FROM patient WHERE cost > {bound}")).await.unwrap();
+    collect(Arc::clone(&plan), world.ctx.task_ctx()).await.unwrap();
+    counted(&plan)
+}
+
+/// A24: a scan that skipped what a masked column cannot satisfy would tell of raw values by what it reads.
+#[tokio::test]
+async fn a24_a_predicate_on_a_masked_column_prunes_nothing() {
+    // No cost is above a thousand million, and every one is above one.
+    const NONE: i64 = 1_000_000_000;
+    for rows in [Rows::All, Rows::Filtered] {
+        for mask in [ColumnMask::Bucket(Value::Integer(1_000)), ColumnMask::ReplaceWithNull] {
+            let decision = with_cost(rows, Treatment::Masked(mask));
+            let (all, none) = (scanned(&decision, 1).await, scanned(&decision, NONE).await);
+            assert!(all["bytes_scanned"] > 0, "{all:?}");
+            assert_eq!(all, none, "{rows:?}");
+        }
+    }
+    // With the rows filtered, of a clear column too; where nothing is hidden, pruning is at work.
+    let clear = with_cost(Rows::Filtered, Treatment::Clear);
+    assert_eq!(scanned(&clear, 1).await, scanned(&clear, NONE).await);
+    let clear = with_cost(Rows::All, Treatment::Clear);
+    assert!(scanned(&clear, NONE).await["bytes_scanned"] < scanned(&clear, 1).await["bytes_scanned"]);
+}
+
+/// The first hidden text or cost among the bytes that batches have on the wire.
+fn hidden_value(batches: &[RecordBatch]) -> Option<String> {
+    let schema = Arc::clone(batches.first()?.schema_ref());
+    let frames = batches_to_flight_data(&schema, batches.to_vec()).unwrap();
+    let bytes: Vec<u8> = frames.iter().flat_map(|frame| frame.data_body.iter().copied()).collect();
+    let costs = HIDDEN_COST..HIDDEN_COST + ROWS;
+    let is_hidden =
+        |eight: &[u8]| eight.starts_with(b"CANARY-") || costs.contains(&i64::from_le_bytes(eight.try_into().unwrap()));
+    bytes.windows(8).find(|eight| is_hidden(eight)).map(|eight| eight.escape_ascii().to_string())
+}
+
+/// A26: whatever share of rows is hidden, and whether the reader or a filter leaves them out.
+#[tokio::test]
+async fn a26_no_byte_of_a_hidden_row_is_left_in_what_leaves() {
+    const STATEMENTS: [&str; 5] = [
+        "SELECT * FROM patient",
+        "SELECT name, note, cost FROM patient LIMIT 3",
+        "SELECT name FROM patient LIMIT 1",
+        "SELECT name, cost FROM patient ORDER BY cost, name LIMIT 1 OFFSET 2",
+        "SELECT substr(name, 1, 4) AS part, nullif(name, name) AS nothing FROM patient WHERE cost < 50",
+    ];
+    let mut left_without_rebuilding = 0;
+    for shown_percent in [1, 10, 50, 90, 99] {
+        for pushdown in [false, true] {
+            let mut config = SessionConfig::new().with_target_partitions(1);
+            config.options_mut().execution.parquet.pushdown_filters = pushdown;
+            let decision = governed(Rows::Filtered).decision.clone();
+            let world = World::in_parquet_as(decision, shown_percent, config).await;
+            for sql in STATEMENTS {
+                let plan = world.plan(sql).await.unwrap();
+                let batches = collect(plan, world.ctx.task_ctx()).await.unwrap();
+                let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+                assert!(rows > 0, "{sql} at {shown_percent} %");
+                let rebuilt = rebuild(&batches, &wire_schema(&batches[0].schema())).unwrap();
+                let found = hidden_value(&[rebuilt]);
+                assert_eq!(found, None, "{sql} at {shown_percent} %, pushdown {pushdown}");
+                left_without_rebuilding += usize::from(hidden_value(&batches).is_some());
+            }
+        }
+    }
+    assert!(
+        left_without_rebuilding > 10,
+        "without rebuilding only {left_without_rebuilding} answers hold a hidden byte"
+    );
 }

@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
 use datafusion::common::ScalarValue;
+use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
@@ -45,14 +46,21 @@ pub(crate) struct World {
     _files: Option<tempfile::TempDir>,
 }
 
-const ROWS: i64 = 2000;
+pub(crate) const ROWS: i64 = 2000;
+/// The cost of hidden rows begins here.
+pub(crate) const HIDDEN_COST: i64 = 900_000_000;
 
-fn is_hidden(row: i64) -> bool {
-    row % 20 < 9
+/// So many of any hundred rows in a row are shown.
+const SHOWN_PERCENT: i64 = 55;
+
+/// Of a hundred rows each has another rest, so that those that are shown lie among the others.
+fn is_hidden(row: i64, shown_percent: i64) -> bool {
+    (row * 61 + 60) % 100 >= shown_percent
 }
 
-/// `patient(pid, name, note, cost, region)`; of visible rows only when `visible_only`.
-fn batch(rows: impl Iterator<Item = i64> + Clone) -> RecordBatch {
+/// `patient(pid, name, note, cost, region)`.
+fn batch(rows: impl Iterator<Item = i64> + Clone, shown_percent: i64) -> RecordBatch {
+    let is_hidden = |row: i64| is_hidden(row, shown_percent);
     let text = |of: &dyn Fn(i64) -> String| Arc::new(rows.clone().map(|row| Some(of(row))).collect::<StringArray>());
     let number = |of: &dyn Fn(i64) -> i64| Arc::new(rows.clone().map(|row| Some(of(row))).collect::<Int64Array>());
     let schema = Schema::new(vec![
@@ -62,12 +70,15 @@ fn batch(rows: impl Iterator<Item = i64> + Clone) -> RecordBatch {
         Field::new("cost", DataType::Int64, true),
         Field::new("region", DataType::Utf8, true),
     ]);
+    // Too long to be kept in a view itself.
+    let name =
+        |row: i64| if is_hidden(row) { format!("CANARY-{row}-hidden") } else { format!("name of patient {row}") };
     let note = |row: i64| if is_hidden(row) { format!("CANARY-{row}-hidden") } else { (row % 7).to_string() };
-    let cost = |row: i64| if is_hidden(row) { 900_000_000 + row } else { row % 100 + 1 };
+    let cost = |row: i64| if is_hidden(row) { HIDDEN_COST + row } else { row % 100 + 1 };
     let region = |row: i64| if is_hidden(row) { "B".to_string() } else { "A".to_string() };
     RecordBatch::try_new(
         Arc::new(schema),
-        vec![number(&|row| row), text(&|row| format!("name {row}")), text(&note), number(&cost), text(&region)],
+        vec![number(&|row| row), text(&name), text(&note), number(&cost), text(&region)],
     )
     .unwrap()
 }
@@ -135,40 +146,65 @@ fn session(config: SessionConfig) -> SessionContext {
     SessionContext::new_with_state(state.with_physical_optimizer_rules(physical_rules()).build())
 }
 
+/// The table as a file of several row groups.
+async fn parquet(
+    shown_percent: i64,
+    config: SessionConfig,
+) -> (SessionContext, Arc<dyn TableProvider>, tempfile::TempDir) {
+    let ctx = session(config);
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("patient.parquet");
+    let frame = ctx.read_batch(batch(0..ROWS, shown_percent)).unwrap();
+    let mut options = TableParquetOptions::default();
+    options.global.max_row_group_size = 256;
+    frame.write_parquet(path.to_str().unwrap(), Default::default(), Some(options)).await.unwrap();
+    ctx.register_parquet("raw", path.to_str().unwrap(), ParquetReadOptions::default()).await.unwrap();
+    let table = ctx.table_provider("raw").await.unwrap();
+    (ctx, table, files)
+}
+
 impl World {
     pub(crate) fn in_memory(rows: Rows) -> Self {
-        let batch = batch(0..ROWS);
+        let batch = batch(0..ROWS, SHOWN_PERCENT);
         let table = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap());
-        Self::over(session(SessionConfig::new().with_target_partitions(2)), table, rows, None)
+        let ctx = session(SessionConfig::new().with_target_partitions(2));
+        Self::over(ctx, governed(rows), treated(table, rows), None)
     }
 
     pub(crate) async fn in_parquet(rows: Rows, config: SessionConfig) -> Self {
-        let ctx = session(config);
-        let files = tempfile::tempdir().unwrap();
-        let path = files.path().join("patient.parquet");
-        let frame = ctx.read_batch(batch(0..ROWS)).unwrap();
-        frame.write_parquet(path.to_str().unwrap(), Default::default(), None).await.unwrap();
-        ctx.register_parquet("raw", path.to_str().unwrap(), ParquetReadOptions::default()).await.unwrap();
-        let table = ctx.table_provider("raw").await.unwrap();
-        Self::over(ctx, table, rows, Some(files))
+        let (ctx, table, files) = parquet(SHOWN_PERCENT, config).await;
+        Self::over(ctx, governed(rows), treated(table, rows), Some(files))
+    }
+
+    /// Under this decision, and with this share of rows in region A.
+    pub(crate) async fn in_parquet_as(decision: Decision, shown_percent: i64, config: SessionConfig) -> Self {
+        let (ctx, table, files) = parquet(shown_percent, config).await;
+        let scan = LogicalPlanBuilder::scan("patient", provider_as_source(table), None).unwrap().build().unwrap();
+        let inside = policy::view::treat(&decision, scan, None).unwrap();
+        let governed = Governed { table: decision.table.clone(), decision, id: BarrierId(1) };
+        Self::over(ctx, Arc::new(governed), inside, Some(files))
     }
 
     /// The table as the subject sees it, with nothing else in it: what the answers must be.
     pub(crate) fn oracle(rows: Rows) -> Self {
         let visible = |row: &i64| match rows {
             Rows::All => true,
-            Rows::Filtered => !is_hidden(*row),
+            Rows::Filtered => !is_hidden(*row, SHOWN_PERCENT),
             Rows::None => false,
         };
-        let batch = batch((0..ROWS).filter(visible).collect::<Vec<_>>().into_iter());
+        let batch = batch((0..ROWS).filter(visible).collect::<Vec<_>>().into_iter(), SHOWN_PERCENT);
         let batches = if batch.num_rows() == 0 { vec![] } else { vec![batch.clone()] };
         let table = Arc::new(MemTable::try_new(batch.schema(), vec![batches]).unwrap());
-        Self::over(session(SessionConfig::new().with_target_partitions(1)), table, Rows::All, None)
+        let ctx = session(SessionConfig::new().with_target_partitions(1));
+        Self::over(ctx, governed(Rows::All), treated(table, Rows::All), None)
     }
 
-    fn over(ctx: SessionContext, table: Arc<dyn TableProvider>, rows: Rows, files: Option<tempfile::TempDir>) -> Self {
-        let governed = governed(rows);
-        let inside = treated(table, rows);
+    fn over(
+        ctx: SessionContext,
+        governed: Arc<Governed>,
+        inside: LogicalPlan,
+        files: Option<tempfile::TempDir>,
+    ) -> Self {
         let bare = ViewTable::new(inside.clone(), None);
         ctx.register_table("unguarded", Arc::new(bare)).unwrap();
         let barrier = PolicyBarrier::new(Arc::clone(&governed), inside).into_plan();

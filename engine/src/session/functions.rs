@@ -204,6 +204,7 @@ mod tests {
         lists.into_iter().flat_map(names).map(str::to_string).collect()
     }
 
+    /// A78: a name that comes with an upgrade is on no list, and is found here.
     #[test]
     fn the_lists_are_what_datafusion_has() {
         let state = SessionContext::new().state();

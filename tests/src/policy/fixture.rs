@@ -7,14 +7,20 @@
 //! | `police.registry.watch` | 37 rows | the pid itself |
 //!
 //! `u2` sees costs, `u1` sees NULL. `u3` may query `police` only. A shown note is a number written as text, and a hidden one
-//! is not: a cast that reads a hidden row fails.
+//! is not: a cast that reads a hidden row fails. The files say more of themselves than their rows, as pandas does.
+//!
+//! What the twin hides it has in another order too: by the rest of a name, rows come the other way round. A cost can be moved
+//! only where `u2` does not look, and a pid nowhere, for its pseudonym would be another one: [`World::Permuted`] has other costs,
+//! and another watch list, and is like F0 to `u1` at `health`.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{Field, FieldRef, Schema};
 use datafusion::error::Result;
 use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use super::canary::Canary;
@@ -30,6 +36,8 @@ pub const PATIENTS_SHOWN: i64 = 5_500;
 pub const GROUP_MIN: i64 = 5;
 /// Rows of `watch`.
 pub const WATCHED: i64 = 37;
+/// Rows of `watch` in [`World::Permuted`].
+pub const WATCHED_IF_PERMUTED: i64 = 53;
 
 /// Which of the two worlds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +46,8 @@ pub enum World {
     F0,
     /// The same to those who ask, and another in all that they may not see.
     Twin,
+    /// F0 with its shown costs in reverse, and with others whom police watch, more of them: the same to `u1` at `health`.
+    Permuted,
 }
 
 /// Writes the sites' tables below `root` as `<site>/registry/<table>.parquet`; the same bytes each time.
@@ -45,18 +55,37 @@ pub fn write(root: &Path, world: World) -> Result<Dataset> {
     for (site, name, table) in [
         ("health", "patient", patients(world)?),
         ("revenue", "taxpayer", taxpayers(world)?),
-        ("police", "watch", watch()?),
+        ("police", "watch", watch(world)?),
     ] {
+        let table = noted(&table, world)?;
         let directory = root.join(site).join(SOURCE);
         std::fs::create_dir_all(&directory)?;
         let file = std::fs::File::create(directory.join(format!("{name}.parquet")))?;
-        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(world.row_group_rows())).build();
+        let pandas = KeyValue::new("pandas".to_string(), format!("{{\"creator\": \"{}\"}}", file_note(world)));
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(world.row_group_rows()))
+            .set_key_value_metadata(Some(vec![pandas]))
+            .build();
         let mut writer = ArrowWriter::try_new(file, table.schema(), Some(properties))?;
         writer.write(&table)?;
         writer.close()?;
     }
     let tables = [("health", SOURCE, "patient"), ("revenue", SOURCE, "taxpayer"), ("police", SOURCE, "watch")];
     Ok(Dataset::existing(root, &tables))
+}
+
+/// The table with what a writer may note of a schema and of a column; it goes into the file as `ARROW:schema`.
+fn noted(table: &RecordBatch, world: World) -> Result<RecordBatch> {
+    let note = |key: &str| [(key.to_string(), file_note(world))].into();
+    let field = |field: &FieldRef| field.as_ref().clone().with_metadata(note("comment"));
+    let fields: Vec<Field> = table.schema().fields().iter().map(field).collect();
+    let schema = Arc::new(Schema::new(fields).with_metadata(note("comment")));
+    Ok(RecordBatch::try_new(schema, table.columns().to_vec())?)
+}
+
+/// Stands in the metadata of every file, of its schema and of each column; nobody who asks may be told.
+fn file_note(world: World) -> String {
+    format!("FILE-NOTE-OF-{world:?}-WORLD")
 }
 
 /// What an administrator of the site writes; the users have the purpose `care`, u1 and u2 the attribute `regions`.
@@ -106,9 +135,10 @@ pub fn canaries(world: World) -> Vec<Canary> {
     });
     // Of those who are shown, the names but for the first letter, and what pseudonyms stand for.
     let masked = (0..PATIENTS_SHOWN).flat_map(|n| [name(world, n)[1..].to_string(), person(n)].map(Canary::Text));
-    let watched = (0..WATCHED).map(|n| Canary::Text(watched_person(n)));
+    let watched = (0..world.watched()).map(|n| Canary::Text(watched_person(world, n)));
     let incomes = hidden_incomes(world).map(Canary::Number);
-    let mut all: Vec<Canary> = hidden.chain(masked).chain(watched).chain(incomes).collect();
+    let note = [Canary::Text(file_note(world))];
+    let mut all: Vec<Canary> = hidden.chain(masked).chain(watched).chain(incomes).chain(note).collect();
     all.sort_by_key(|canary| format!("{canary:?}"));
     all.dedup();
     all
@@ -122,7 +152,7 @@ const HIDDEN_PERSONS: i64 = 5_000_000;
 impl World {
     fn row_group_rows(self) -> usize {
         match self {
-            World::F0 => 1_024,
+            World::F0 | World::Permuted => 1_024,
             World::Twin => 777,
         }
     }
@@ -130,7 +160,7 @@ impl World {
     /// Numbers of hidden patients: none is in both worlds; 500 more in the twin.
     fn hidden_patients(self) -> std::ops::Range<i64> {
         match self {
-            World::F0 => 1..4_501,
+            World::F0 | World::Permuted => 1..4_501,
             World::Twin => 500_001..505_001,
         }
     }
@@ -138,9 +168,17 @@ impl World {
     /// How many hidden rows stand before the shown row of this number: the worlds mix them differently.
     fn hidden_before(self, shown: i64) -> i64 {
         match self {
-            World::F0 => i64::from(shown % 11 < 9),
+            World::F0 | World::Permuted => i64::from(shown % 11 < 9),
             World::Twin if shown % 5 == 3 => 4,
             World::Twin => 0,
+        }
+    }
+
+    /// How many are watched.
+    fn watched(self) -> i64 {
+        match self {
+            World::F0 | World::Twin => WATCHED,
+            World::Permuted => WATCHED_IF_PERMUTED,
         }
     }
 }
@@ -184,7 +222,7 @@ fn patients(world: World) -> Result<RecordBatch> {
         ("ward", texts(&|n| format!("ward-{}", n % 12), &|n| Some(format!("ward-{}", n % 7 + 20)))),
         ("region", texts(&shown_region, &hidden_region)),
         ("diag", texts(&|n| format!("D{:02}", n % 40), &|n| Some(format!("H{:02}", n % 40)))),
-        ("cost", numbers(&|n| 100 + n % 4_000, &|n| HIDDEN_COST + n)),
+        ("cost", numbers(&|n| cost(world, n), &|n| HIDDEN_COST + n)),
         ("note", texts(&|n| (n % 1_000).to_string(), &|n| Some(note(n)))),
     ];
     Ok(RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)))?)
@@ -198,14 +236,21 @@ fn person(n: i64) -> String {
     format!("1101051949{n:08}")
 }
 
-/// Shown to nobody but for its first letter, so the rest is another one in the twin.
+/// `u2` sees it; `u1` does not, so that its order may be another one.
+fn cost(world: World, n: i64) -> i64 {
+    match world {
+        World::F0 | World::Twin => 100 + n % 4_000,
+        World::Permuted => 100 + (PATIENTS_SHOWN - 1 - n) % 4_000,
+    }
+}
+
+/// Shown to nobody but for its first letter, so the rest is another one in the twin, and in the other order.
 fn name(world: World, n: i64) -> String {
     let first = ["W", "L", "Z", "C", "Y"][usize::try_from(n % 5).expect("a small number")];
-    let rest = match world {
-        World::F0 => "ang-before",
-        World::Twin => "iu-after",
-    };
-    format!("{first}{rest}-{n:05}")
+    match world {
+        World::F0 | World::Permuted => format!("{first}ang-before-{n:05}"),
+        World::Twin => format!("{first}iu-after-{:05}", PATIENTS_SHOWN - 1 - n),
+    }
 }
 
 fn hidden_name(n: i64) -> String {
@@ -225,15 +270,23 @@ fn hidden_region(n: i64) -> Option<String> {
     ["south", "west"].get(usize::try_from(n % 3).expect("a small number")).map(ToString::to_string)
 }
 
-/// Who is watched: patients that are shown, then such as are hidden in F0.
-fn watched_person(n: i64) -> String {
-    if n < 20 { person(n * 100) } else { person(HIDDEN_PERSONS + n) }
+/// Who is watched: patients that are shown, then such as are hidden in F0. Nobody is watched in both watch lists.
+fn watched_person(world: World, n: i64) -> String {
+    let shown = match world {
+        World::F0 | World::Twin => n * 100,
+        World::Permuted => n * 200 + 50,
+    };
+    let hidden = match world {
+        World::F0 | World::Twin => n,
+        World::Permuted => n + 1_000,
+    };
+    if n < 20 { person(shown) } else { person(HIDDEN_PERSONS + hidden) }
 }
 
-fn watch() -> Result<RecordBatch> {
-    let pids: ArrayRef = Arc::new((0..WATCHED).map(|n| Some(watched_person(n))).collect::<StringArray>());
-    let flags =
-        (0..WATCHED).map(|n| Some(["fraud", "theft", "arson"][usize::try_from(n % 3).expect("a small number")]));
+fn watch(world: World) -> Result<RecordBatch> {
+    let all = 0..world.watched();
+    let pids: ArrayRef = Arc::new(all.clone().map(|n| Some(watched_person(world, n))).collect::<StringArray>());
+    let flags = all.map(|n| Some(["fraud", "theft", "arson"][usize::try_from(n % 3).expect("a small number")]));
     let flags: ArrayRef = Arc::new(flags.collect::<StringArray>());
     Ok(RecordBatch::try_from_iter_with_nullable([("pid", pids, true), ("flag", flags, true)])?)
 }
@@ -280,7 +333,7 @@ fn hidden_declarations(world: World) -> impl Iterator<Item = Declaration> {
 
 /// Fewer in F0 than in the twin.
 fn hidden_incomes(world: World) -> impl Iterator<Item = i64> {
-    let count = if world == World::F0 { 120 } else { 170 };
+    let count = if world == World::Twin { 170 } else { 120 };
     world.hidden_patients().take(count).map(|n| HIDDEN_INCOME + n)
 }
 
@@ -354,6 +407,47 @@ mod tests {
             let again = if world == World::F0 { &f0 } else { &twin };
             for (table, other) in data.tables.iter().zip(&again.tables) {
                 assert_eq!(std::fs::read(&table.path).unwrap(), std::fs::read(&other.path).unwrap(), "{}", table.name);
+            }
+        }
+    }
+
+    /// A18: what is masked is in another order, or its order could not be told from the mask's.
+    #[tokio::test]
+    async fn what_is_masked_is_in_another_order() {
+        let [(_f0, f0, _), (_twin, twin, _)] = worlds();
+        let root = TempDir::with_prefix("chancery-fixture-").unwrap();
+        let permuted = write(root.path(), World::Permuted).unwrap();
+        let by = |column: &str| {
+            format!("SELECT dob FROM health.registry.patient WHERE region IN ('north', 'east') ORDER BY {column}, dob")
+        };
+        let initial = by("substr(name, 1, 1)");
+        assert_eq!(rows(&f0, &initial).await, rows(&twin, &initial).await);
+        assert_ne!(rows(&f0, &by("name")).await, rows(&twin, &by("name")).await);
+        assert_ne!(rows(&f0, &by("cost")).await, rows(&permuted, &by("cost")).await);
+        let shown = VIEWS[0].replace(" cost,", "");
+        assert_eq!(rows(&f0, &shown).await, rows(&permuted, &shown).await);
+        let both = "SELECT pid FROM police.registry.watch";
+        let [one, other] = [rows(&f0, both).await, rows(&permuted, both).await];
+        assert_eq!([one.num_rows(), other.num_rows()], [37, 53]);
+        let texts = |batch: &RecordBatch| {
+            let pids = arrow::array::AsArray::as_string::<i32>(batch.column(0)).clone();
+            pids.iter().flatten().map(str::to_string).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert!(texts(&one).is_disjoint(&texts(&other)));
+    }
+
+    /// A68: files tell more than rows, at every place where a writer may note something.
+    #[test]
+    fn files_hold_notes_that_nobody_may_be_told() {
+        for (_root, data, world) in worlds() {
+            for table in &data.tables {
+                let file = std::fs::File::open(&table.path).unwrap();
+                let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+                let (schema, footer) = (reader.schema(), reader.metadata().file_metadata());
+                assert_eq!(schema.metadata()["comment"], file_note(world));
+                assert!(schema.fields().iter().all(|field| field.metadata()["comment"] == file_note(world)));
+                let noted = footer.key_value_metadata().unwrap();
+                assert!(noted.iter().any(|pair| pair.key == "pandas" && pair.value.as_ref().unwrap().contains("NOTE")));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Masks: A16–A29. A masked column is its mask in every clause, and nothing brings the value back.
 
+use harness::environment::number;
 use harness::policy::fixture::PATIENTS_SHOWN;
 
 use super::Expected::{Alike, As, Nothing, Refused, Shown};
@@ -100,10 +101,49 @@ const MASKS: &[Row] = &[
     ("A58", "u1", Refused("FUNCTION"), "SELECT pseudonym('110105194900000100', 'person') FROM PATIENT"),
 ];
 
+/// A18, in worlds in which costs stand in another order: [`harness::policy::fixture::World::Permuted`].
+pub(super) const ORDER_OF_COSTS: &[Row] = &[
+    ("A18", "u1", Shown, "SELECT note FROM PATIENT ORDER BY cost, dob LIMIT 20"),
+    ("A18", "u1", Shown, "SELECT note FROM PATIENT ORDER BY cost DESC, dob DESC LIMIT 20"),
+    ("A18", "u1", Alike, "SELECT note, dob FROM PATIENT ORDER BY cost LIMIT 20"),
+    ("A18", "u1", Alike, "SELECT note, dob FROM PATIENT ORDER BY cost DESC LIMIT 20"),
+    ("A18", "u1", Alike, "SELECT note, row_number() OVER (ORDER BY cost), ntile(4) OVER (ORDER BY cost) FROM PATIENT"),
+    ("A18", "u1", Alike, "SELECT note, rank() OVER (PARTITION BY ward ORDER BY cost) FROM PATIENT"),
+    ("A18", "u1", Alike, "SELECT first_value(note ORDER BY cost), last_value(note ORDER BY cost) FROM PATIENT"),
+    ("A18", "u1", Alike, "SELECT array_agg(dob ORDER BY cost) FROM PATIENT WHERE note = '7'"),
+    ("A16", "u1", Nothing, "SELECT note FROM PATIENT WHERE cost BETWEEN 100 AND 102"),
+    ("A24", "u1", Nothing, "SELECT note FROM PATIENT WHERE cost > 1"),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn masked_values_are_not_told_by_any_statement() {
     let mut attacks = Attacks::begin().await;
     attacks.run(MASKS).await;
+    attacks.end();
+}
+
+/// A18: rows ordered by an identifier are in the order of its pseudonyms, which is not the identifiers' own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a18_an_identifier_orders_by_its_pseudonym() {
+    let mut attacks = Attacks::begin().await;
+    for door in ["health", COORDINATOR] {
+        let client = attacks.session(0, "u1", door).await.client;
+        let asked = |sql: &'static str| {
+            let client = client.clone();
+            async move { client.query(sql).await.map(|answer| rows(&answer)).unwrap_or_default() }
+        };
+        let pids = asked("SELECT pid FROM health.registry.patient ORDER BY pid").await;
+        attacks.check(
+            i64::try_from(pids.len()) == Ok(PATIENTS_SHOWN) && pids.is_sorted(),
+            format!("A18 at {door}: {} pseudonyms are not in their order: {:?}", pids.len(), pids.first()),
+        );
+        // Identifiers stand in the order of birth.
+        let born = asked("SELECT dob FROM health.registry.patient ORDER BY pid LIMIT 100").await;
+        attacks.check(
+            born.len() == 100 && !born.is_sorted() && !born.iter().rev().is_sorted(),
+            format!("A18 at {door}: patients stand in the order of their identifiers: {born:?}"),
+        );
+    }
     attacks.end();
 }
 
@@ -120,14 +160,15 @@ async fn a_binary_search_on_a_masked_column_learns_nothing() {
     attacks.end();
 }
 
-/// A28: the same statement has the same answer however often it is asked.
+/// A28: the same statement has the same answer however often it is asked; `CHANCERY_REPETITIONS` asks for more.
 #[tokio::test(flavor = "multi_thread")]
 async fn repetition_averages_nothing_away() {
+    let repetitions: u32 = number("CHANCERY_REPETITIONS", 200);
     let mut attacks = Attacks::begin().await;
     for door in ["health", COORDINATOR] {
         let client = attacks.session(0, "u1", door).await.client;
         let mut answers = std::collections::BTreeSet::new();
-        for _ in 0..200 {
+        for _ in 0..repetitions {
             let sql = "SELECT pid, name, cost, note FROM health.registry.patient WHERE note = '7' ORDER BY dob";
             answers.insert(client.query(sql).await.map(|answer| rows(&answer)));
         }

@@ -1,4 +1,4 @@
-//! Worlds that show the same values and hide different ones: what leaves must be the same, byte by byte.
+//! A25: worlds that show the same values and hide different ones, of every type: what leaves must be the same, byte by byte.
 
 use std::sync::Arc;
 use std::time::Duration;
