@@ -2,6 +2,7 @@
 //!
 //! Each arm gives the region column as a literal, so that the optimizer drops the arms that a filter on it excludes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -14,9 +15,19 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 
 use crate::catalog::site_table::SiteTable;
 use crate::catalog::snapshot::Snapshots;
+use crate::catalog::treatment::mark;
 use crate::config::{RegionalArm, RegionalTable, TableName};
 use crate::error::{Code, EngineError, Result};
 use crate::identity::Asker;
+
+/// A regional table for one asker.
+#[derive(Debug)]
+pub struct RegionalView {
+    /// The view over all arms.
+    pub table: Arc<dyn TableProvider>,
+    /// Its columns as metadata lists them: in which forms the arms show each.
+    pub listed: SchemaRef,
+}
 
 /// The view over all arms of `regional`; `None` when the asker may see none of them. The region column stands where the arms
 /// have one of that name, else last; an arm that has one gives only its rows of that region.
@@ -31,7 +42,7 @@ pub async fn regional_table(
     state: &SessionState,
     asker: &Arc<Asker>,
     regional: &RegionalTable,
-) -> Result<Option<Arc<dyn TableProvider>>> {
+) -> Result<Option<RegionalView>> {
     let mut arms = Vec::new();
     for arm in &regional.arms {
         let TableName { catalog, schema, table } = &arm.table;
@@ -45,6 +56,11 @@ pub async fn regional_table(
         .map(|(arm, table)| Ok((arm, table.ok_or_else(|| missing(regional, arm))?)))
         .collect::<Result<_>>()?;
     let columns = common_columns(regional, &arms)?;
+    let treated: BTreeMap<String, String> = columns
+        .iter()
+        .filter(|column| **column != regional.column)
+        .filter_map(|column| Some((column.clone(), forms(&arms, column)?)))
+        .collect();
     let mut union: Option<LogicalPlan> = None;
     for (arm, table) in arms {
         let plan = arm_plan(regional, arm, table, &columns)?;
@@ -58,7 +74,22 @@ pub async fn regional_table(
         let sentence = format!("the arms of the regional table `{}` have types without one in common", regional.name);
         EngineError::new(Code::Type, sentence).caused_by(error)
     })?;
-    Ok(Some(Arc::new(ViewTable::new(plan, None))))
+    let table: Arc<dyn TableProvider> = Arc::new(ViewTable::new(plan, None));
+    let listed = mark(&table.schema(), |_, field| treated.get(field.name()).cloned());
+    Ok(Some(RegionalView { table, listed }))
+}
+
+/// The forms in which the arms show a column, each once; `None` where it is clear everywhere.
+fn forms(arms: &[(&RegionalArm, SiteTable)], column: &str) -> Option<String> {
+    let mut forms = Vec::new();
+    for (_, table) in arms {
+        let index = table.schema().index_of(column).ok()?;
+        let form = table.treatment().form(index).unwrap_or("clear").to_string();
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    }
+    (forms != ["clear"]).then(|| forms.join(" or "))
 }
 
 fn missing(regional: &RegionalTable, arm: &RegionalArm) -> EngineError {

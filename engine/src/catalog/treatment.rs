@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 /// The key of a field's metadata that tells a masked column's form, in listings of tables.
@@ -55,20 +55,37 @@ impl TableTreatment {
         Self::default()
     }
 
-    /// The columns as metadata lists them: those that are not clear say so, under [`FORM_KEY`].
+    /// The columns as metadata lists them.
     pub fn mark(&self, schema: &SchemaRef) -> SchemaRef {
-        let marked = schema.fields().iter().enumerate().map(|(index, field)| match self.form(index) {
-            None => field.as_ref().clone(),
-            Some(form) => {
-                let metadata = HashMap::from([(FORM_KEY.to_string(), form.to_string())]);
-                field.as_ref().clone().with_metadata(metadata)
+        mark(schema, |index, _| self.form(index).map(ToString::to_string))
+    }
+
+    /// What applied to a table with these visible columns, for EXPLAIN: its grant, the policies that leave rows out, and the
+    /// columns that are not clear. No condition of a policy is told.
+    pub fn summary<'a>(&self, columns: impl Iterator<Item = &'a str>) -> String {
+        let mut parts = vec![format!("grant {}", self.grant.as_deref().unwrap_or("none"))];
+        if !self.row_filters.is_empty() {
+            parts.push(format!("rows filtered by {}", self.row_filters.join(", ")));
+        }
+        for (name, column) in columns.zip(&self.columns) {
+            if let Some(form) = &column.form {
+                parts.push(format!("{name}: {form} by {}", column.policies.join(", ")));
             }
-        });
-        Arc::new(Schema::new(marked.collect::<Vec<_>>()))
+        }
+        parts.join("; ")
     }
 
     /// The form of the column at `index`; `None` for a clear one.
     pub fn form(&self, index: usize) -> Option<&str> {
         self.columns.get(index).and_then(|column| column.form.as_deref())
     }
+}
+
+/// The columns with the form of each that is not clear under [`FORM_KEY`], and without any other metadata.
+pub fn mark(schema: &SchemaRef, form: impl Fn(usize, &Field) -> Option<String>) -> SchemaRef {
+    let marked = schema.fields().iter().enumerate().map(|(index, field)| {
+        let metadata = form(index, field).map(|form| HashMap::from([(FORM_KEY.to_string(), form)]));
+        field.as_ref().clone().with_metadata(metadata.unwrap_or_default())
+    });
+    Arc::new(Schema::new(marked.collect::<Vec<_>>()))
 }

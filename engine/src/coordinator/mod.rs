@@ -283,12 +283,12 @@ impl Core {
         for regional in &self.regionals {
             match regional_table(&self.snapshots, &self.base, asker, regional).await {
                 Ok(None) => {}
-                Ok(Some(table)) => listed.push(ListedTable {
+                Ok(Some(view)) => listed.push(ListedTable {
                     catalog: regional.name.catalog.clone(),
                     schema: regional.name.schema.clone(),
                     table: regional.name.table.clone(),
                     table_type: "VIEW",
-                    columns: table.schema(),
+                    columns: view.listed,
                     comment: None,
                 }),
                 Err(error) => tracing::warn!("{error}"),

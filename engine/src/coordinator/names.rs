@@ -14,7 +14,7 @@ use crate::catalog::information_schema;
 use crate::catalog::regional::regional_table;
 use crate::catalog::site_table::SiteId;
 use crate::catalog::system;
-use crate::error::Result;
+use crate::error::{Code, EngineError, Result};
 use crate::identity::Asker;
 
 /// The names, for one subject.
@@ -46,17 +46,33 @@ impl Names for Subjects<'_> {
         if let Some(regional) = regional {
             self.sites.lock().extend(regional.arms.iter().map(|arm| SiteId::new(&arm.table.catalog)));
             let found = regional_table(&self.core.snapshots, &self.core.base, self.asker, regional).await?;
-            return found.ok_or_else(|| unknown_table(name));
+            return found.map(|view| view.table).ok_or_else(|| unknown_table(name));
         }
         self.sites.lock().insert(SiteId::new(catalog));
         match self.core.snapshots.table(self.asker, (catalog, schema, table)).await? {
             Some(table) => Ok(Arc::new(table)),
-            None => Err(unknown_table(name)),
+            None => Err(self.unknown(name).await),
         }
     }
 
     /// A coordinator has no catalog of its own to fall back on; short names find the system tables.
     fn defaults(&self) -> (String, String) {
         (system::CATALOG.to_string(), system::QUERIES.to_string())
+    }
+}
+
+impl Subjects<'_> {
+    /// What is told of a table that is not there. Outside the sites' own catalogs: the same as of a regional table that is
+    /// closed to the asker for want of a purpose.
+    async fn unknown(&self, name: &ResolvedTableReference) -> EngineError {
+        let is_of_a_site = self.core.doors.iter().any(|(site, _)| site.as_str() == name.catalog.as_ref());
+        let regionals = if is_of_a_site { &[] } else { self.core.regionals.as_slice() };
+        for regional in regionals {
+            match regional_table(&self.core.snapshots, &self.core.base, self.asker, regional).await {
+                Err(error) if error.code() == Code::Purpose => return error,
+                _ => {}
+            }
+        }
+        unknown_table(name)
     }
 }

@@ -11,7 +11,6 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use policy::lineage::{Lineage, lineage_of};
 
 use crate::catalog::site_table::{SiteId, SiteTable};
-use crate::catalog::treatment::TableTreatment;
 use crate::error::{Code, EngineError, Result};
 use crate::session::told::{POLICY_COLUMNS, Told, texts};
 
@@ -37,8 +36,12 @@ pub(super) fn governed_tables(plan: &LogicalPlan) -> DataFusionResult<BTreeMap<S
 /// # Errors
 /// Never, unless a plan cannot be walked.
 pub(super) fn lines(plan: &LogicalPlan) -> DataFusionResult<Vec<(String, String)>> {
-    let tables = governed_tables(plan)?;
-    Ok(tables.into_iter().map(|(name, table)| (format!("policy of {name}"), applied(&table))).collect())
+    let line = |(name, table): (String, Arc<SiteTable>)| {
+        let schema = table.schema();
+        let columns = schema.fields().iter().map(|field| field.name().as_str());
+        (format!("policy of {name}"), table.treatment().summary(columns))
+    };
+    Ok(governed_tables(plan)?.into_iter().map(line).collect())
 }
 
 /// EXPLAIN POLICY: what would leave each site, in which form, by which policy; nothing is asked for rows.
@@ -100,19 +103,4 @@ pub(super) fn at_its_site(what: &str, text: &str, doors: &[(SiteId, String)]) ->
 fn full_name(table: &SiteTable) -> String {
     let origin = table.origin();
     format!("{}.{}.{}", table.site(), origin.source, origin.table)
-}
-
-fn applied(table: &SiteTable) -> String {
-    let treatment: &TableTreatment = table.treatment();
-    let schema = table.schema();
-    let mut parts = vec![format!("grant {}", treatment.grant.as_deref().unwrap_or("none"))];
-    if !treatment.row_filters.is_empty() {
-        parts.push(format!("rows filtered by {}", treatment.row_filters.join(", ")));
-    }
-    for (field, column) in schema.fields().iter().zip(&treatment.columns) {
-        if let Some(form) = &column.form {
-            parts.push(format!("{}: {form} by {}", field.name(), column.policies.join(", ")));
-        }
-    }
-    parts.join("; ")
 }

@@ -1,6 +1,6 @@
 //! EXPLAIN and EXPLAIN POLICY at a site: how a statement would be answered, and what would leave. Neither reads a row.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use policy::lineage::{Lineage, lineage};
 
 use super::evidence::form;
 use super::statement::Bound;
+use super::views::{is_visible, published};
 use super::{Site, for_administrators};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::door::Description;
@@ -28,7 +29,7 @@ pub(super) enum Sight {
     AboveBarriers,
 }
 
-/// The optimized plan.
+/// The optimized plan, and for each governed table what applied to it.
 ///
 /// # Errors
 /// As planning fails.
@@ -36,7 +37,19 @@ pub(super) fn plan(site: &str, bound: &Bound, sight: Sight) -> Result<SendableRe
     let optimized = bound.state.optimize(&bound.plan)?;
     let mut text = String::new();
     write_plan(&mut text, &optimized, sight, 0);
-    lines(vec![(format!("site {site}"), text.trim_end().to_string())])
+    let mut rows = vec![(format!("site {site}"), text.trim_end().to_string())];
+    rows.extend(applied(site, bound));
+    lines(rows)
+}
+
+/// By table: one that is named twice is told once.
+fn applied(site: &str, bound: &Bound) -> BTreeMap<String, String> {
+    let line = |governed: &Arc<Governed>| {
+        let decision = &governed.decision;
+        let visible = decision.columns.iter().filter(|column| is_visible(column)).map(|column| column.name.as_str());
+        (format!("policy of {site}.{}", governed.table), published(decision).summary(visible))
+    };
+    bound.governed.iter().map(line).collect()
 }
 
 fn write_plan(text: &mut String, plan: &LogicalPlan, sight: Sight, depth: usize) {

@@ -93,7 +93,8 @@ fn governed(ruling: &Ruling, asker: &Asker, source: String, table: &Arc<TableDes
     Some(Seen { source, table: told, treatment: published(&decision) })
 }
 
-fn is_visible(column: &ColumnDecision) -> bool {
+/// Whether the subject is told of the column.
+pub(super) fn is_visible(column: &ColumnDecision) -> bool {
     column.treatment != Treatment::Hidden
 }
 
@@ -120,7 +121,8 @@ fn told_statistics(decision: &Decision, table: &TableDescription, schema: &Schem
     told
 }
 
-fn published(decision: &Decision) -> TableTreatment {
+/// What is published of a decision.
+pub(super) fn published(decision: &Decision) -> TableTreatment {
     let column = |column: &ColumnDecision| ColumnTreatment {
         form: Some(form(decision, &column.name)).filter(|_| column.treatment != Treatment::Clear),
         policies: column.policies.clone(),
