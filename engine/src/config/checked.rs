@@ -112,6 +112,11 @@ impl SiteUrl {
         &self.uri
     }
 
+    /// The site's door as clients write it.
+    pub fn door(&self) -> String {
+        format!("grpc+tls://{}", self.uri.authority().map_or("", |authority| authority.as_str()))
+    }
+
     /// Whether the site is on this machine.
     pub fn is_loopback(&self) -> bool {
         self.loopback
@@ -202,6 +207,7 @@ mod tests {
     fn addresses_of_sites() {
         assert!(SiteUrl::parse("https://[::1]:1").unwrap().is_loopback());
         assert!(!SiteUrl::parse("https://bts.example:32011").unwrap().is_loopback());
+        assert_eq!(SiteUrl::parse("https://bts.example:32011/").unwrap().door(), "grpc+tls://bts.example:32011");
         for bad in [
             "bts:1",
             "https://bts",

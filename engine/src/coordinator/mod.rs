@@ -4,6 +4,7 @@ mod explain;
 mod names;
 mod policies;
 mod records;
+mod referral;
 
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ struct Core {
     regionals: Vec<RegionalTable>,
     queries: Arc<Queries>,
     limits: Arc<Limits>,
-    /// Where each site's own door is.
+    /// Where each site's own door is, as clients write it.
     doors: Vec<(SiteId, String)>,
 }
 
@@ -96,11 +97,7 @@ impl Coordinator {
             regionals: config.regionals.clone(),
             queries: Queries::new(limits.running_queries_max, limits.recent_queries_max),
             limits,
-            doors: config
-                .sites
-                .iter()
-                .map(|site| (SiteId::new(site.name.as_str()), site.address.to_string()))
-                .collect(),
+            doors: config.sites.iter().map(|site| (SiteId::new(site.name.as_str()), site.address.door())).collect(),
         };
         Ok(Self { core: Arc::new(core) })
     }
@@ -131,7 +128,7 @@ impl Door for Coordinator {
     }
 
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {
-        let asked = self.core.parse(question)?;
+        let asked = self.core.parse(asker, question).await?;
         let (state, plan) = self.core.bind(asker, &asked).await?;
         match asked.wanted {
             Wanted::Rows => describe_plan(&state, &plan),
@@ -141,7 +138,7 @@ impl Door for Coordinator {
     }
 
     async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream> {
-        let asked = Arc::new(self.core.parse(&question)?);
+        let asked = Arc::new(self.core.parse(&record.asker, &question).await?);
         if asked.wanted == Wanted::Policy {
             let (_, plan) = self.core.bind(&record.asker, &asked).await?;
             return policies::told(&plan);
@@ -196,16 +193,16 @@ struct Run {
 }
 
 impl Core {
-    fn parse(&self, question: &Question) -> Result<Asked> {
+    async fn parse(&self, asker: &Arc<Asker>, question: &Question) -> Result<Asked> {
         let (statement, wanted) = match parse(&question.sql, self.limits.statement_bytes_max)? {
             Statement::Query(statement) => (statement, Wanted::Rows),
             Statement::Explain(statement) => (statement, Wanted::Explanation),
             Statement::ExplainAnalyze(statement) => (statement, Wanted::Analysis),
             Statement::ExplainPolicy { who: ExplainedFor::Asker, query } => (query, Wanted::Policy),
-            Statement::ExplainPolicy { who: ExplainedFor::User { .. }, .. } => {
-                return Err(policies::at_its_site("EXPLAIN POLICY AS USER", &question.sql, &self.doors));
+            Statement::ExplainPolicy { who: ExplainedFor::User { .. }, query } => {
+                return Err(referral::of_simulation(self, &query));
             }
-            Statement::Policy(text) => return Err(policies::at_its_site("a policy statement", &text, &self.doors)),
+            Statement::Policy(text) => return Err(referral::of_policy_statement(self, asker, &text).await),
         };
         Ok(Asked { statement, wanted, question: question.clone() })
     }

@@ -10,8 +10,8 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use policy::lineage::{Lineage, lineage_of};
 
-use crate::catalog::site_table::{SiteId, SiteTable};
-use crate::error::{Code, EngineError, Result};
+use crate::catalog::site_table::SiteTable;
+use crate::error::Result;
 use crate::session::told::{POLICY_COLUMNS, Told, texts};
 
 /// The governed tables that a bound plan reads, by full name, each as its site shows it.
@@ -80,24 +80,6 @@ fn table_rows(name: &str, table: &SiteTable, lineage: &Lineage) -> Vec<Told> {
         told.push(row(Some(field.name()), column.form.as_deref().unwrap_or("clear"), &column.policies, leaves));
     }
     told
-}
-
-/// The refusal of what is said at a site's own door: with the address of the site whose table it names, or of all.
-pub(super) fn at_its_site(what: &str, text: &str, doors: &[(SiteId, String)]) -> EngineError {
-    let names = |site: &SiteId| {
-        text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '.')
-            .any(|word| word.strip_prefix(site.as_str()).is_some_and(|rest| rest.starts_with('.')))
-    };
-    let named: Vec<_> = doors.iter().filter(|(site, _)| names(site)).collect();
-    let shown = if named.is_empty() { doors.iter().collect() } else { named };
-    let places: Vec<String> = shown.iter().map(|(site, address)| format!("{site} at {address}")).collect();
-    EngineError::new(
-        Code::Statement,
-        format!(
-            "{what} is said at the door of the site that owns the table, not at a coordinator: {}",
-            places.join(", ")
-        ),
-    )
 }
 
 fn full_name(table: &SiteTable) -> String {

@@ -121,7 +121,13 @@ impl Site {
         if !self.is_administrator(asker) {
             return Err(for_administrators("EXPLAIN POLICY AS USER"));
         }
-        let unknown = || EngineError::new(Code::NotFound, format!("the users file of this site has no user `{name}`"));
+        let unknown = || {
+            let sentence = format!(
+                "the users file of this site has no user `{name}`; of users of a token or of a coordinator's file nothing is \
+                 known before they ask: see SHOW EFFECTIVE POLICY ON source.table FOR ROLE role"
+            );
+            EngineError::new(Code::NotFound, sentence)
+        };
         let users = UsersFile::read(self.users.as_deref().ok_or_else(unknown)?)?;
         let believed = users.find(name).ok_or_else(unknown)?.believed();
         believed.asking(purpose, Came::Directly)

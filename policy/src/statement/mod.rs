@@ -273,3 +273,35 @@ pub enum Show {
         purpose: Option<String>,
     },
 }
+
+impl Statement {
+    /// The table or schema that the statement is about, where it names one.
+    pub fn resource(&self) -> Option<Resource> {
+        match self {
+            Self::Change(change) => change.resource(),
+            Self::Show(Show::Effective { table, .. }) => Some(Resource::Table(table.clone())),
+            Self::Show(Show::Policies | Show::Grants | Show::Tags | Show::Purposes | Show::History) => None,
+        }
+    }
+}
+
+impl Change {
+    fn resource(&self) -> Option<Resource> {
+        match self {
+            Self::Grant(Grant { right: Right::Select { resource, .. }, .. }) => Some(resource.clone()),
+            Self::CreatePolicy(policy) => Some(policy.resource.clone()),
+            Self::Grant(Grant { right: Right::Join { table, .. }, .. })
+            | Self::SetTag { table, .. }
+            | Self::UnsetTag { table, .. }
+            | Self::AcceptColumn { table, .. }
+            | Self::WithdrawColumn { table, .. } => Some(Resource::Table(table.clone())),
+            Self::CreateTag { .. }
+            | Self::DropTag { .. }
+            | Self::CreatePurpose { .. }
+            | Self::DropPurpose { .. }
+            | Self::RevokeGrant { .. }
+            | Self::DropPolicy { .. }
+            | Self::ValidUntil(_) => None,
+        }
+    }
+}

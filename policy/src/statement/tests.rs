@@ -304,6 +304,30 @@ fn what_is_not_of_the_language_is_refused_in_words() {
 }
 
 #[test]
+fn a_statement_says_what_it_is_about() {
+    let check = |text: &str, expected: Option<&str>| {
+        let resource = Statement::parse(text, "capital").unwrap().resource();
+        let shown = resource.map(|resource| match resource {
+            Resource::Schema(source) => source,
+            Resource::Table(table) => table.to_string(),
+        });
+        assert_eq!(shown.as_deref(), expected, "{text}");
+    };
+    check("GRANT SELECT ON SCHEMA Capital.Civil TO ALL FOR PURPOSE p", Some("civil"));
+    check("GRANT SELECT ON TABLE capital.civil.\"People\" TO ALL FOR PURPOSE p", Some("civil.People"));
+    check("GRANT JOIN ON TABLE civil.t (id) WITH SITE health FOR PURPOSE p MIN SET 20", Some("civil.t"));
+    check("CREATE POLICY p ON TABLE civil.t ROW FILTER (a = 'hr.t') TO ALL -- of health.t", Some("civil.t"));
+    check("ALTER TABLE civil.t ALTER COLUMN c SET TAG t = 'v'", Some("civil.t"));
+    check("ALTER TABLE civil.t UNSET TAG t", Some("civil.t"));
+    check("ALTER TABLE civil.t ACCEPT COLUMN c", Some("civil.t"));
+    check("ALTER TABLE civil.t WITHDRAW COLUMN c", Some("civil.t"));
+    check("SHOW EFFECTIVE POLICY ON civil.t FOR ROLE r", Some("civil.t"));
+    check("REVOKE GRANT 'civil.t'", None);
+    check("DROP POLICY p", None);
+    check("SHOW GRANTS", None);
+}
+
+#[test]
 fn a_file_tells_all_its_faults() {
     let faults =
         parse_all("VALID ALWAYS;\nCREATE TAG;\n;;\n-- x\nDROP POLICY p;\n/* y\n */ GRANT\n  ALL", "s").unwrap_err();

@@ -9,6 +9,7 @@ use super::{north, refusal, start, table};
 
 const COUNT_NOTES: &str = "SELECT count(note) FROM north.trade.orders";
 const GRANT_ORDERS: &str = "GRANT SELECT ON TABLE north.trade.orders TO ROLE analyst FOR PURPOSE care";
+const GRANT_NAMING_NO_SITE: &str = "GRANT SELECT ON TABLE trade.orders TO ROLE analyst FOR PURPOSE care";
 const HIDE_NOTES: &str =
     "CREATE POLICY notes ON TABLE trade.orders COLUMN MASK replace_with_null COLUMNS (note) TO ROLE analyst";
 
@@ -43,9 +44,7 @@ async fn policy_is_written_at_the_door_of_its_site_and_undone_by_its_inverses() 
         }
     }
     let error = refusal(&cluster.user("admin").await, GRANT_ORDERS).await;
-    let address = cluster.site("north").address();
-    assert!(error.starts_with("STATEMENT: ") && error.contains(address), "{error}");
-    assert!(!error.contains(cluster.site("south").address()), "the table is north's: {error}");
+    assert_eq!(error, referral(&cluster, "a policy statement", &["north"]));
 
     let steps = [
         "CREATE PURPOSE care",
@@ -68,6 +67,7 @@ async fn policy_is_written_at_the_door_of_its_site_and_undone_by_its_inverses() 
     eventually_value(&ana, COUNT_ORDERS, "200").await;
     eventually_value(&ana, COUNT_NOTES, "0").await;
     told(&cluster, &admin).await;
+    referrals(&cluster, &ana).await;
 
     // Durable: after a power cut the same is in force, and the history is whole.
     let history = table(&admin, "SHOW POLICY HISTORY", &["version", "author", "change", "inverse"]).await;
@@ -91,6 +91,36 @@ async fn policy_is_written_at_the_door_of_its_site_and_undone_by_its_inverses() 
     eventually_refused(&ana, COUNT_ORDERS, "PURPOSE").await;
 }
 
+/// What a coordinator says of what is said at sites' doors.
+fn referral(cluster: &Cluster, what: &str, sites: &[&str]) -> String {
+    let place = |site: &&str| format!("{site} at grpc+tls://{}", cluster.site(site).address());
+    let places = sites.iter().map(place).collect::<Vec<_>>().join(", ");
+    format!("STATEMENT: {what} is said at the door of the site that owns the table, not at a coordinator: {places}")
+}
+
+/// By the site that is named; else by what the asker sees; else all of them. Words in comments and texts name nothing.
+async fn referrals(cluster: &Cluster, ana: &Client) {
+    let all: &[&str] = &["east", "north", "south"];
+    let (admin, visitor) = (cluster.user("admin").await, cluster.user("visitor").await);
+    let policy_statements: [(&Client, &str, &[&str]); 10] = [
+        (&admin, "ALTER TABLE NORTH.trade.orders ACCEPT COLUMN note -- not south.ledger.payments", &["north"]),
+        (&admin, "GRANT SELECT ON SCHEMA \"south\".ledger TO ALL FOR PURPOSE care", &["south"]),
+        (&admin, GRANT_NAMING_NO_SITE, all),
+        (&visitor, GRANT_NAMING_NO_SITE, all),
+        (ana, GRANT_NAMING_NO_SITE, &["north"]),
+        (ana, "SHOW EFFECTIVE POLICY ON Trade.\"orders\" FOR ROLE analyst", &["north"]),
+        (ana, "CREATE POLICY p ON SCHEMA trade ROW FILTER (status = 'south.ledger.payments') TO ALL", &["north"]),
+        (ana, "CREATE POLICY p ON TABLE ledger.payments ROW FILTER (id = 1) TO ALL", all),
+        (ana, "DROP POLICY notes", all),
+        (ana, "GRANT SELECT ON TABLE north.trade.orders", all),
+    ];
+    for (client, statement, sites) in policy_statements {
+        assert_eq!(refusal(client, statement).await, referral(cluster, "a policy statement", sites), "{statement}");
+    }
+    let simulation = "EXPLAIN POLICY AS USER ana SELECT 'south.x', id FROM North.trade.orders";
+    assert_eq!(refusal(&admin, simulation).await, referral(cluster, "EXPLAIN POLICY AS USER", &["north"]));
+}
+
 /// What the administrator is told of what is in force, and what others are not.
 async fn told(cluster: &Cluster, admin: &Client) {
     let effective = "SHOW EFFECTIVE POLICY ON trade.orders FOR ROLE analyst PURPOSE care";
@@ -110,6 +140,8 @@ async fn told(cluster: &Cluster, admin: &Client) {
     assert_eq!(table(&ana, own, &columns).await, simulated, "the coordinator tells the same");
     let ana_at_site = cluster.user_of_site("ana", "north").await;
     assert_eq!(table(&ana_at_site, own, &columns).await, simulated);
+    let nobody = refusal(admin, "EXPLAIN POLICY AS USER nobody SELECT 1").await;
+    assert!(nobody.starts_with("NOT_FOUND: ") && nobody.contains("SHOW EFFECTIVE POLICY"), "{nobody}");
     assert_refused(&ana_at_site, of_ana, "STATEMENT").await;
     assert_refused(&ana, of_ana, "STATEMENT").await;
     assert_refused(&cluster.user("admin").await, of_ana, "STATEMENT").await;
