@@ -4,15 +4,20 @@ usage: CHANCERY_PASSWORD=... adbc.py HOST:PORT USER FILE...
 
 A file is a list of cases:
 
-    -- tables: bts.ontime.flights, faa.registry.airports        tables that the client must see (once, optional)
-    -- name: a_name [ordered]
+    -- tables: bts.ontime.flights, faa.registry.airports        all that the client is to see beside `system`
+    -- name: a_name [ordered] [by-hand]
     SELECT ...
     -- expected
     column,column
     value,value
+    -- name: a_name refused
+    SELECT ...
+    -- expected
+    CODE: sentence
 
 Expected rows are CSV with a header of column names; NULL is written \\N. Rows are compared as a multiset unless the case is
-`ordered`, values exactly but for floats (relative 1e-9). The exit status is 1 if any case differs, 2 if there was none.
+`ordered`, values exactly but for floats (relative 1e-9). Rows `by-hand` are not DuckDB's. A refusal is the server's words, or
+their beginning before `…`. The exit status is 1 if any case differs, 2 if there was none.
 """
 
 import csv
@@ -20,6 +25,7 @@ import decimal
 import io
 import math
 import os
+import re
 import sys
 
 import adbc_driver_flightsql.dbapi
@@ -31,17 +37,19 @@ RELATIVE = 1e-9
 
 class Case:
     def __init__(self, header):
-        name, _, promise = header.partition(" ")
-        self.name, self.ordered = name, promise == "ordered"
+        self.header = header
+        self.name, *self.marks = header.split()
+        self.ordered, self.refused = "ordered" in self.marks, "refused" in self.marks
         self.sql, self.expected = [], None
 
 
 def read_cases(path):
-    tables, cases = [], []
+    tables, cases = None, []
     with open(path, encoding="utf-8", newline="") as file:
         for line in file.read().splitlines():
-            if line.startswith("-- tables: "):
-                tables += [name.strip() for name in line.removeprefix("-- tables: ").split(",")]
+            if line.startswith("-- tables:"):
+                names = (name.strip() for name in line.removeprefix("-- tables:").split(","))
+                tables = (tables or set()) | {name for name in names if name}
             elif line.startswith("-- name: "):
                 cases.append(Case(line.removeprefix("-- name: ")))
             elif line.strip() == "-- expected":
@@ -96,10 +104,24 @@ def same_rows(expected, actual, floats, ordered):
     return True
 
 
+def words(error):
+    """What the server said, without what the driver says around it."""
+    said = str(error).partition("[FlightSQL] ")[2]
+    return re.sub(r" \([A-Za-z]+; [A-Za-z]+\).*$", "", said, flags=re.DOTALL)
+
+
 def run(cursor, case):
     """What differs, or None."""
-    cursor.execute("\n".join(case.sql))
-    table = cursor.fetch_arrow_table()
+    try:
+        cursor.execute("\n".join(case.sql))
+        table = cursor.fetch_arrow_table()
+    except adbc_driver_manager.Error as error:
+        said, expected = words(error), " ".join(case.expected)
+        start = expected.removesuffix("…")
+        is_expected = said == expected or (start != expected and said.startswith(start))
+        return None if case.refused and is_expected else f"refused: {said or error}"
+    if case.refused:
+        return f"answered with {table.num_rows} rows"
     names, expected = expected_rows(case)
     if table.column_names != names:
         return f"columns {table.column_names} for {names}"
@@ -117,19 +139,17 @@ def visible_tables(connection):
         for schema in catalog["catalog_db_schemas"] or []:
             for table in schema["db_schema_tables"] or []:
                 seen.add(f"{catalog['catalog_name']}.{schema['db_schema_name']}.{table['table_name']}")
-    return seen
+    return {name for name in seen if not name.startswith("system.")}
 
 
-def check_file(connection, path):
+def check_file(connection, user, path):
     tables, cases = read_cases(path)
-    failures = [f"{path}: the table {name} is not to be seen" for name in set(tables) - (visible_tables(connection) if tables else set())]
+    seen = visible_tables(connection)
+    failures = [] if tables is None or seen == tables else [f"{path}: the tables {sorted(seen)} for {sorted(tables)}"]
     with connection.cursor() as cursor:
         for case in cases:
-            try:
-                difference = run(cursor, case)
-            except adbc_driver_manager.Error as error:
-                difference = f"refused: {error}"
-            print(f"adbc: {case.name}: {'differs' if difference else 'ok'}")
+            difference = run(cursor, case)
+            print(f"adbc: {user}: {case.name}: {'differs' if difference else 'ok'}")
             if difference:
                 failures.append(f"{path}: {case.name}: {difference}")
     return len(cases), failures
@@ -139,7 +159,7 @@ def main():
     address, user, *paths = sys.argv[1:]
     options = {"username": user, "password": os.environ["CHANCERY_PASSWORD"]}
     with adbc_driver_flightsql.dbapi.connect(f"grpc://{address}", db_kwargs=options, autocommit=True) as connection:
-        results = [check_file(connection, path) for path in paths]
+        results = [check_file(connection, user, path) for path in paths]
     failures = [failure for _, found in results for failure in found]
     print(*failures, sep="\n", end="\n" if failures else "")
     if not sum(count for count, _ in results):

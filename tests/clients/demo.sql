@@ -1,5 +1,7 @@
--- What a Python client asks the running demo. The expected rows are DuckDB's: expect_demo.py writes them.
+-- What a Python client asks the running demo as the analyst. The expected rows are DuckDB's over the data as they are, without any
+-- policy: expect_demo.py writes them.
 -- tables: bts.ontime.flights, bts.ontime.airlines, faa.registry.airports, faa.registry.planes, noaa.observations.weather
+-- tables: sales.tpch.customer, sales.tpch.orders, logistics.tpch.lineitem, supply.tpch.part, supply.tpch.partsupp, supply.tpch.supplier, supply.tpch.nation, supply.tpch.region
 
 -- name: one_site ordered
 SELECT carrier, count(*) AS flights, sum(distance) AS miles

@@ -1,6 +1,8 @@
-"""Writes the expected rows of demo.sql anew: DuckDB's answers over the files of the demo, which Chancery has no part in.
+"""Writes the expected rows of demo.sql and demo/*.sql anew: DuckDB's answers over the files of the demo, which Chancery has no
+part in. demo.sql is answered over the data as they are, demo/<user>.sql over what that user is to see. Refusals and what is
+marked `by-hand` stay as they are.
 
-usage: expect_demo.py            (run it after changing a statement in demo.sql, and read the difference)
+usage: expect_demo.py            (run it after changing a statement, and read the difference)
 """
 
 import csv
@@ -20,16 +22,23 @@ TABLES = {
     "faa.registry.planes": "faa/planes.parquet",
     "noaa.observations.weather": "noaa/weather.parquet",
 }
+# How a user sees a table that is not as it is. Pseudonyms and aggregates are not DuckDB's to make.
+SEEN = {
+    ("analyst", "faa.registry.planes"): "SELECT * REPLACE (NULL::BIGINT AS speed) FROM {}",
+    ("desk", "bts.ontime.flights"): "SELECT * FROM {} WHERE origin = 'JFK'",
+    ("desk", "faa.registry.planes"): "SELECT * REPLACE (left(model, 3) AS model) FROM {}",
+}
 
 
-def connect():
+def connect(user):
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     for name, path in TABLES.items():
         site, source, _ = name.split(".")
         connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {site}")
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {site}.{source}")
-        connection.execute(f"CREATE TABLE {name} AS SELECT * FROM '{DATA / path}'")
+        seen = SEEN.get((user, name), "SELECT * FROM {}").format(f"'{DATA / path}'")
+        connection.execute(f"CREATE TABLE {name} AS {seen}")
     return connection
 
 
@@ -43,16 +52,21 @@ def expected(connection, case):
     return out.getvalue()
 
 
-def main():
-    path = HERE / "demo.sql"
-    tables, cases = read_cases(path)
-    connection = connect()
+def rewrite(path):
+    _, cases = read_cases(path)
+    connection = connect(path.stem)
     blocks = [path.read_text(encoding="utf-8").split("-- name: ", 1)[0].rstrip() + "\n"]
     for case in cases:
-        name = case.name + (" ordered" if case.ordered else "")
+        kept = case.refused or "by-hand" in case.marks
+        rows = "\n".join(case.expected) + "\n" if kept else expected(connection, case)
         sql = "\n".join(case.sql)
-        blocks.append(f"-- name: {name}\n{sql}\n-- expected\n{expected(connection, case)}")
+        blocks.append(f"-- name: {case.header}\n{sql}\n-- expected\n{rows}")
     path.write_text("\n".join(blocks), encoding="utf-8")
+
+
+def main():
+    for path in [HERE / "demo.sql", *sorted((HERE / "demo").glob("*.sql"))]:
+        rewrite(path)
 
 
 if __name__ == "__main__":

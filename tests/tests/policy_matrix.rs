@@ -3,14 +3,14 @@
 //!
 //! ```text
 //! f0    the fixture of the attacks, site by site
-//! demo  the agencies of `chancery demo`
+//! demo  the sites of `chancery demo`, with TPC-H
 //! city  tests/policies/city: every mask, both kinds of filters, tags, purposes under purposes, expiry, and who is excepted
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use engine::command::demo::policies::statements;
+use engine::command::demo::{policies::statements, tpch};
 use engine::site::policies::files;
 use engine::site::policies::tables::{SiteTables, TableSnapshot};
 use harness::policy::fixture::{self, REGIONS};
@@ -116,9 +116,9 @@ impl Place {
         Self::open(site, &sources, &[File { name: "policy.sql", text: fixture::policies(site) }]).await
     }
 
-    async fn of_demo(site: &'static str, source: &str) -> Self {
+    async fn of_demo(site: &'static str, source: &str, data: &Path) -> Self {
         let text = statements(site).map(|statement| format!("{statement};\n")).collect::<String>();
-        let sources = [(source, Path::new(DEMO).join(site))];
+        let sources = [(source, data.join(site))];
         Self::open(site, &sources, &[File { name: "demo", text: &text }]).await
     }
 
@@ -173,6 +173,8 @@ fn travellers() -> Vec<Person> {
         Person::new("desk", &["desk"], &["station_planning"]).with("origins", &["JFK"]),
         Person::new("registrar", &["registrar"], &["registration"]),
         Person::new("visitor", &["visitor"], &[]),
+        Person::new("auditor", &["auditor"], &[]),
+        Person::new("admin", &["admin"], &[]),
     ]
 }
 
@@ -207,7 +209,15 @@ async fn golden() -> (Vec<String>, Vec<String>) {
         add(&place, place.lines("", &patients(), SUMMER));
     }
     for (site, source) in [("bts", "ontime"), ("faa", "registry"), ("noaa", "observations")] {
-        let place = Place::of_demo(site, source).await;
+        let place = Place::of_demo(site, source, Path::new(DEMO)).await;
+        add(&place, place.lines("", &travellers(), SUMMER));
+    }
+    let generated = tempfile::tempdir().unwrap();
+    for (site, table) in tpch::LAYOUT {
+        tpch::write(table, 0.001, &generated.path().join(site).join(format!("{table}.parquet"))).unwrap();
+    }
+    for site in ["sales", "logistics", "supply"] {
+        let place = Place::of_demo(site, "tpch", generated.path()).await;
         add(&place, place.lines("", &travellers(), SUMMER));
     }
     let city = Place::of_city().await;

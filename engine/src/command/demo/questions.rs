@@ -10,7 +10,8 @@ use arrow_flight::sql::client::FlightSqlServiceClient;
 use futures::TryStreamExt;
 use tonic::transport::{Channel, Endpoint};
 
-use super::federation::{ANALYST, AUDITOR, USERS};
+use self::Seen::Rows;
+use super::federation::{ADMINISTRATOR, ANALYST, AUDITOR, USERS};
 use super::say;
 use crate::error::{Code, EngineError, Result};
 
@@ -75,24 +76,62 @@ LIMIT 5",
     ),
 ];
 
-/// What everybody asks, each for their own purpose.
-const ASKED_BY_ALL: [(&str, &str); 2] = [
-    (
-        "From where do how many aircraft leave, and which is first by number? (bts)",
-        "SELECT f.origin, count(*) AS flights, count(DISTINCT f.tailnum) AS aircraft, min(f.tailnum) AS first_number
+/// What everybody asks, each for their own purpose, and what they are to see.
+const ASKED_BY_ALL: [Shared; 2] = [
+    Shared {
+        question: "From where do how many aircraft leave, and which is first by number? (bts)",
+        statement:
+            "SELECT f.origin, count(*) AS flights, count(DISTINCT f.tailnum) AS aircraft, min(f.tailnum) AS first_number
 FROM bts.ontime.flights f
 GROUP BY f.origin
 ORDER BY f.origin",
-    ),
-    (
-        "How many seats and how much speed have aircraft of each kind of engine? (faa)",
-        "SELECT p.engine, count(*) AS aircraft, round(avg(p.seats), 1) AS seats, min(p.model) AS model,
+        // Three stations, of which the desk has one.
+        seen: [
+            ("analyst", Rows(3)),
+            ("desk", Rows(1)),
+            ("registrar", Rows(3)),
+            NO_VISITOR,
+            NO_AUDITOR,
+            NO_ADMINISTRATOR,
+        ],
+    },
+    Shared {
+        question: "How many seats and how much speed have aircraft of each kind of engine? (faa)",
+        statement: "SELECT p.engine, count(*) AS aircraft, round(avg(p.seats), 1) AS seats, min(p.model) AS model,
        max(p.speed) AS speed
 FROM faa.registry.planes p
 GROUP BY p.engine
 ORDER BY p.engine",
-    ),
+        // Six kinds, of two of which there are but two aircraft.
+        seen: [
+            ("analyst", Rows(6)),
+            ("desk", Rows(4)),
+            ("registrar", Rows(6)),
+            NO_VISITOR,
+            NO_AUDITOR,
+            NO_ADMINISTRATOR,
+        ],
+    },
 ];
+
+/// A question of everybody.
+struct Shared {
+    question: &'static str,
+    statement: &'static str,
+    seen: [(&'static str, Seen); USERS.len()],
+}
+
+/// What somebody sees of a question. Anything else fails the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Rows(usize),
+    /// Refused for want of a purpose.
+    Nothing,
+}
+
+const NO_VISITOR: (&str, Seen) = ("visitor", Seen::Nothing);
+const NO_AUDITOR: (&str, Seen) = (AUDITOR, Seen::Nothing);
+const NO_ADMINISTRATOR: (&str, Seen) = (ADMINISTRATOR, Seen::Nothing);
 
 /// What the auditor asks of all sites.
 const RECORD: &str = "SELECT site, subject, purpose, outcome, count(*) AS statements, sum(rows) AS rows
@@ -104,7 +143,7 @@ ORDER BY site, subject, outcome";
 /// Asks every question at `address` and prints statement, answer and ledger; then one question as everybody.
 ///
 /// # Errors
-/// When a question is not answered.
+/// When a question is not answered, or somebody sees more or less than they should.
 pub(super) async fn ask_all(address: SocketAddr) -> Result<()> {
     ask_as_analyst(address).await?;
     ask_as_everybody(address).await?;
@@ -115,17 +154,36 @@ pub(super) async fn ask_all(address: SocketAddr) -> Result<()> {
 
 /// The same question side by side: each site decides by its own policy what the asker sees.
 async fn ask_as_everybody(address: SocketAddr) -> Result<()> {
-    for (question, statement) in ASKED_BY_ALL {
+    for Shared { question, statement, seen } in ASKED_BY_ALL {
         say(&format!("── Asked by everybody: {question}\n\n{statement}\n"))?;
-        for user in &USERS {
-            let mut asker = connect(address, user.name).await?;
-            match ask(&mut asker, statement).await {
-                Ok(answer) => say(&format!("as {}:\n{}\n", user.name, table(&answer)?))?,
-                Err(refusal) => say(&format!("as {}: {}\n", user.name, refusal.sentence()))?,
+        for (user, expected) in seen {
+            let answer = ask(&mut connect(address, user).await?, statement).await;
+            check(user, expected, &answer)?;
+            match answer {
+                Ok(answer) => say(&format!("as {user}:\n{}\n", table(&answer)?))?,
+                Err(refusal) => say(&format!("as {user}: {}\n", refusal.sentence()))?,
             }
         }
     }
     Ok(())
+}
+
+fn check(user: &str, expected: Seen, answer: &Result<Vec<RecordBatch>>) -> Result<()> {
+    let (seen, shown) = match answer {
+        Ok(batches) => {
+            let rows = batches.iter().map(RecordBatch::num_rows).sum();
+            (Some(Seen::Rows(rows)), format!("{rows} rows"))
+        }
+        Err(refusal) => {
+            let closed = refusal.sentence().starts_with("PURPOSE: ");
+            (closed.then_some(Seen::Nothing), refusal.sentence().to_string())
+        }
+    };
+    if seen == Some(expected) {
+        return Ok(());
+    }
+    let sentence = format!("the demo shows {user} {shown}, where it should be {expected:?}");
+    Err(EngineError::new(Code::Internal, sentence))
 }
 
 async fn ask_as_analyst(address: SocketAddr) -> Result<()> {
@@ -180,4 +238,23 @@ fn unanswered(error: FlightError) -> EngineError {
         other => format!("not answered: {other}"),
     };
     EngineError::new(Code::Internal, words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_asked_and_only_what_is_expected_passes() {
+        for Shared { seen, .. } in ASKED_BY_ALL {
+            assert_eq!(seen.map(|(user, _)| user), USERS.map(|user| user.name));
+        }
+        let refused = |sentence: &str| Err(EngineError::new(Code::Internal, sentence));
+        assert!(check("desk", Rows(0), &Ok(vec![])).is_ok());
+        assert!(check("desk", Rows(1), &Ok(vec![])).is_err());
+        assert!(check("desk", Rows(1), &refused("AGGREGATE: no")).is_err());
+        assert!(check("visitor", Seen::Nothing, &refused("PURPOSE: you hold none")).is_ok());
+        assert!(check("visitor", Seen::Nothing, &refused("NOT_FOUND: there is no table")).is_err());
+        assert!(check("visitor", Seen::Nothing, &Ok(vec![])).is_err());
+    }
 }
