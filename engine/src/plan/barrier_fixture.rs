@@ -214,7 +214,7 @@ impl World {
 
     /// Every row is there, and `cost` in aggregates only: see [`bounded`].
     pub(crate) fn bounded() -> Self {
-        let batch = batch(0..ROWS);
+        let batch = batch(0..ROWS, SHOWN_PERCENT);
         let table = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap());
         let scan = LogicalPlanBuilder::scan("patient", provider_as_source(table), None).unwrap().build().unwrap();
         let governed = bounded();
