@@ -101,7 +101,7 @@ mod tests {
             ("SELECT p.n, s FROM (SELECT note AS n, sum(cost) AS s FROM patient GROUP BY note) p WHERE s > 1000", 7),
             ("SELECT note, sum(cost) FROM patient GROUP BY note HAVING count(cost) > 2 ORDER BY 2 LIMIT 3", 3),
             ("SELECT count(*) FROM patient", 1),
-            ("SELECT name, note FROM patient WHERE note = '3'", 158),
+            ("SELECT name, note FROM patient WHERE note = '3'", 157),
             ("SELECT v.x FROM patient t, LATERAL (SELECT x FROM (VALUES ('1'), ('2')) w(x) WHERE w.x = t.note) v", 315),
             (
                 "SELECT count(*) FROM (VALUES (1)) q(a) WHERE EXISTS (SELECT 1 FROM patient t WHERE t.note <> '' AND q.a = 1)",
