@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing::Level;
-use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -79,12 +79,15 @@ pub fn main() -> ExitCode {
 /// The log goes to standard error, so that standard output is the command's own. `RUST_LOG` says how much of it.
 fn log_to_standard_error() {
     let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    let kept = filter_fn(|metadata| may_be_logged(metadata.target(), *metadata.level()));
+    let most = asked.max_level_hint().unwrap_or(LevelFilter::TRACE);
+    let kept = filter_fn(|metadata| may_be_logged(metadata.target(), *metadata.level())).with_max_level_hint(most);
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_writer(std::io::stderr)
         .with_filter(asked.and(kept));
     tracing_subscriber::registry().with(lines).init();
+    // DataFusion asks `log` whether it may trace, and then prints batches, hidden rows and all, to standard output.
+    log::set_max_level(log::LevelFilter::Warn);
 }
 
 /// Whatever `RUST_LOG` asks for: below a warning, other libraries write down statements, plans and their literals.
