@@ -31,11 +31,21 @@ pub enum Control {
     Warrant,
     /// Statistics tell nothing of hidden values: `statistics`.
     Statistics,
+    /// The list of what crosses a barrier downwards, which is shorter where rows are hidden: `crossing`.
+    Crossing,
+    /// No value of one site is sent to another: `disclosure`.
+    Disclosure,
+    /// An error is told in our words, without what caused it: `redaction`.
+    Redaction,
+    /// The record has hashes where statements have literals: `literals`.
+    Literals,
+    /// What leaves is counted against a grant's limits: `caps`.
+    Caps,
 }
 
 impl Control {
     /// Every control.
-    pub const ALL: [Control; 12] = [
+    pub const ALL: [Control; 17] = [
         Control::Barrier,
         Control::Verifier,
         Control::Egress,
@@ -48,6 +58,11 @@ impl Control {
         Control::Intent,
         Control::Warrant,
         Control::Statistics,
+        Control::Crossing,
+        Control::Disclosure,
+        Control::Redaction,
+        Control::Literals,
+        Control::Caps,
     ];
 
     /// The word by which `CHANCERY_SABOTAGE` names it.
@@ -65,6 +80,11 @@ impl Control {
             Control::Intent => "intent",
             Control::Warrant => "warrant",
             Control::Statistics => "statistics",
+            Control::Crossing => "crossing",
+            Control::Disclosure => "disclosure",
+            Control::Redaction => "redaction",
+            Control::Literals => "literals",
+            Control::Caps => "caps",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A coordinator: plans statements over the sites' snapshots, asks the sites, fuses what comes back.
 
+mod disclose;
 mod explain;
 mod names;
 mod policies;
@@ -33,6 +34,7 @@ use crate::identity::{Asker, Delegator};
 use crate::peer::{self, Peers};
 use crate::plan::pipeline::{Planned, plan};
 use crate::plan::prove::Unsent;
+use crate::sabotage::{Control, thrown};
 use crate::session::declared::{analyze, declare, declared_schema, describe_plan};
 use crate::session::functions::check_pure;
 use crate::session::options::base_state;
@@ -235,7 +237,13 @@ impl Core {
     }
 
     async fn plan(&self, record: &Arc<QueryRecord>, asked: &Asked) -> Result<Run> {
-        let (state, logical) = self.bind(&record.asker, asked).await?;
+        let (state, mut logical) = self.bind(&record.asker, asked).await?;
+        let access = RemoteAccess { peers: Arc::clone(&self.peers), record: Arc::clone(record) };
+        let config = state.config().clone().with_extension(Arc::new(access));
+        let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
+        if thrown(Control::Disclosure) {
+            logical = disclose::fold_subqueries(&state, logical).await?;
+        }
         let planned = plan(&state, logical.clone()).await?;
         let policies = policies::lines(&logical)?;
         let declared = declared_schema(&logical, &planned.cut.plan);
@@ -250,9 +258,6 @@ impl Core {
                 }
             }
         }
-        let access = RemoteAccess { peers: Arc::clone(&self.peers), record: Arc::clone(record) };
-        let config = state.config().clone().with_extension(Arc::new(access));
-        let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
         Ok(Run { state, declared, planned, policies })
     }
 

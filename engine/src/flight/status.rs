@@ -6,6 +6,7 @@ use tonic::{Code as Grpc, Status};
 use crate::catalog::site_table::SiteId;
 use crate::error::{Code, EngineError};
 use crate::flight::headers;
+use crate::sabotage::{Control, thrown};
 use crate::session::queries::QueryId;
 
 /// An error as a client sees it: `CODE: sentence`, the query's id among the headers, and nothing of its causes.
@@ -19,7 +20,8 @@ pub fn to_status(error: &EngineError, query: Option<&QueryId>) -> Status {
     if let Some(Ok(id)) = query.map(|id| id.as_str().parse()) {
         headers.insert(headers::QUERY_ID, id);
     }
-    Status::with_metadata(grpc_code(error.code()), error.to_string(), headers)
+    let told = if thrown(Control::Redaction) { error.chain() } else { error.to_string() };
+    Status::with_metadata(grpc_code(error.code()), told, headers)
 }
 
 fn grpc_code(code: Code) -> Grpc {

@@ -68,7 +68,7 @@ pub struct Summary {
     pub with_rows: usize,
     /// Those whose answer was an error, by its first word.
     pub errors: std::collections::BTreeMap<String, usize>,
-    /// Those that one world answers in several ways, as the order of two arms of a union hangs on who is first.
+    /// Those that one world answers in several ways, which with one thread a statement it should not; each is printed.
     pub by_chance: usize,
     /// Hidden rows of tables with a row filter, of both worlds.
     pub hidden_rows: usize,
@@ -131,14 +131,17 @@ pub async fn run(plan: Plan) -> Result<Summary, Reports> {
     println!("twin worlds: {summary:?}");
     let mut reports = vec![];
     for pair in told_apart {
-        reports.push(smallest(pair).await);
+        reports.push(smallest(pair, shrink::ATTEMPTS).await);
     }
     if reports.is_empty() { Ok(summary) } else { Err(Reports(reports)) }
 }
 
-/// The first of these pairs whose worlds can be told apart, as it was made, with the one question that tells.
-pub async fn first_told_apart(plan: Plan) -> Option<Pair> {
-    ask(plan, 1).await.1.pop()
+/// The first of these pairs whose worlds can be told apart, made smaller in so many attempts; and how many rows it had as it
+/// was made.
+pub async fn first_told_apart(plan: Plan, attempts: usize) -> Option<(Report, usize)> {
+    let pair = ask(plan, 1).await.1.pop()?;
+    let rows = pair.row_count();
+    Some((smallest(pair, attempts).await, rows))
 }
 
 /// Asks pairs until so many can be told apart.
@@ -202,6 +205,7 @@ async fn pair(seed: u64) -> Result<Summary, Box<Pair>> {
         match compare(&doors, asked).await {
             Compared::Alike(answer) => summary.count(asked, &answer),
             Compared::ByChance(answer) => {
+                println!("twin worlds: in pair {seed} an answer hangs on chance: {asked}");
                 summary.count(asked, &answer);
                 summary.by_chance += 1;
             }
@@ -249,9 +253,9 @@ async fn difference(pair: &Pair) -> Option<String> {
     }
 }
 
-async fn smallest(mut pair: Pair) -> Report {
+async fn smallest(mut pair: Pair, attempts: usize) -> Report {
     let mut found = difference(&pair).await.unwrap_or_else(|| "not seen a second time: it hangs on timing".to_string());
-    let mut budget = shrink::ATTEMPTS;
+    let mut budget = attempts;
     'smaller: loop {
         for candidate in shrink::candidates(&pair) {
             if budget == 0 {

@@ -73,13 +73,14 @@ fn fewer_policies(pair: &Pair) -> Vec<Pair> {
         .collect()
 }
 
-/// Without a column that no policy names.
+/// Without a column that no policy names; a table keeps one.
 fn fewer_columns(pair: &Pair) -> Vec<Pair> {
     let mut smaller = vec![];
     for (table, of) in pair.tables.iter().enumerate() {
         for (position, column) in of.columns.iter().enumerate() {
             let written = of.policy.written.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-            if written.contains(&column.name) || of.policy.tagged.contains(&column.name) {
+            let is_last = of.columns.len() == 1;
+            if is_last || written.contains(&column.name) || of.policy.tagged.contains(&column.name) {
                 continue;
             }
             smaller.push(changed(pair, |copy| {

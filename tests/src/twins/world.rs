@@ -147,6 +147,11 @@ impl Pair {
         shown.collect()
     }
 
+    /// The rows of all tables of both worlds.
+    pub fn row_count(&self) -> usize {
+        self.worlds.iter().flatten().map(|contents| contents.rows.len()).sum()
+    }
+
     /// How many rows a world hides of the tables that have a row filter, and how many these have.
     pub fn hidden(&self, world: usize) -> (usize, usize) {
         let tables = self.tables.iter().zip(&self.worlds[world]);
