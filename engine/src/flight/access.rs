@@ -65,7 +65,7 @@ impl Access {
                 peer: Some(Arc::new(peer)),
             }),
             identity::Caller::User { user, sign_in, purpose } => {
-                let asker = self.ask_for(user.clone(), purpose, sign_in.session, purpose_header(headers)?)?;
+                let asker = self.ask_for((*user).clone(), purpose, sign_in.session, purpose_header(headers)?)?;
                 let default_purpose = user.default_purpose;
                 Ok(Caller { asker: Arc::new(asker), default_purpose, sign_in: Some(sign_in), peer: None })
             }

@@ -21,7 +21,7 @@ pub enum Caller {
     /// A user.
     User {
         /// Who it is.
-        user: Believed,
+        user: Box<Believed>,
         /// How they signed in.
         sign_in: SignIn,
         /// The purpose that was chosen in the session.
@@ -79,7 +79,7 @@ impl Authenticator {
             Credentials::Basic { name, password } => {
                 let proven = self.users()?.verify(&name, &password).await?;
                 let sign_in = SignIn { session: None, password: Some((name, proven.by)) };
-                Ok(Caller::User { user: proven.user, sign_in, purpose: None })
+                Ok(Caller::User { user: Box::new(proven.user), sign_in, purpose: None })
             }
             Credentials::Bearer(token) if is_token(&token) => self.by_token(&token),
             Credentials::Bearer(token) => self.by_session(&token),
@@ -129,7 +129,7 @@ impl Authenticator {
         match self.users()?.find_proven(&session.user, session.proven_by) {
             Some(user) => {
                 let sign_in = SignIn { session: Some(session.id), password: Some((session.user, session.proven_by)) };
-                Ok(Caller::User { user, sign_in, purpose: session.purpose })
+                Ok(Caller::User { user: Box::new(user), sign_in, purpose: session.purpose })
             }
             None => {
                 self.sessions.close(session.id);
@@ -146,7 +146,8 @@ impl Authenticator {
         })?;
         let label = user.clone().asking(None, Came::Directly)?.label();
         let (session, purpose) = self.sessions.adopt(token, &label)?;
-        Ok(Caller::User { user, sign_in: SignIn { session: Some(session), password: None }, purpose })
+        let sign_in = SignIn { session: Some(session), password: None };
+        Ok(Caller::User { user: Box::new(user), sign_in, purpose })
     }
 
     fn users(&self) -> Result<&Users> {
@@ -204,7 +205,7 @@ mod tests {
 
     fn user(caller: Caller) -> (Believed, Option<SessionId>) {
         match caller {
-            Caller::User { user, sign_in, .. } => (user, sign_in.session),
+            Caller::User { user, sign_in, .. } => (*user, sign_in.session),
             Caller::Peer(peer) => panic!("{peer:?} is no user"),
         }
     }

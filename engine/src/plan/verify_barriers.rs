@@ -148,7 +148,7 @@ fn is_allowed(call: &AggregateFunctionExpr) -> bool {
         "sum" | "avg" => !call.is_distinct(),
         _ => false,
     };
-    is_named && call.order_bys().is_empty() && call.expressions().iter().all(|argument| is_bare(argument))
+    is_named && call.order_bys().is_empty() && call.expressions().iter().all(is_bare)
 }
 
 fn reads(expr: &Arc<dyn PhysicalExpr>, columns: &Unreleased) -> bool {

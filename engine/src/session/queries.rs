@@ -629,6 +629,8 @@ impl Drop for RunningQuery {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::common::runtime::SpawnedTask;
+
     use super::*;
 
     #[test]
@@ -722,9 +724,8 @@ mod tests {
         queries.stop_lapsed();
         running.record().go_on().unwrap();
         signed_in.store(false, Ordering::Relaxed);
-        let watched = tokio::spawn(watch(Arc::clone(&queries)));
+        let _watched = SpawnedTask::spawn(watch(Arc::clone(&queries)));
         let reason = tokio::time::timeout(Duration::from_secs(10), running.record().stopped()).await.unwrap();
-        watched.abort();
         assert_eq!((reason.code(), running.record().go_on().unwrap_err().code()), (Code::Expired, Code::Expired));
     }
 

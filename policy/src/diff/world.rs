@@ -63,7 +63,9 @@ impl World {
 /// All that decides about a table.
 #[derive(PartialEq)]
 struct Said<'a> {
-    everywhere: (&'a BTreeMap<String, Vec<String>>, &'a BTreeMap<String, Purpose>, Option<Instant>),
+    tags: &'a BTreeMap<String, Vec<String>>,
+    purposes: &'a BTreeMap<String, Purpose>,
+    valid_until: Option<Instant>,
     grants: Vec<(&'a String, &'a Grant, Option<&'a BTreeSet<String>>)>,
     policies: Vec<(&'a Policy, Option<&'a BTreeMap<String, String>>)>,
     tagged: Vec<&'a Tagged>,
@@ -79,7 +81,9 @@ impl<'a> Said<'a> {
         });
         let policies = set.policies.values().filter(|record| record.policy.resource.covers(table));
         Self {
-            everywhere: (&set.tags, &set.purposes, set.valid_until),
+            tags: &set.tags,
+            purposes: &set.purposes,
+            valid_until: set.valid_until,
             grants: grants.map(|(id, record)| (id, &record.grant, record.columns.get(&key))).collect(),
             policies: policies.map(|record| (&record.policy, record.uses.get(&key))).collect(),
             tagged: set.tagged.iter().filter(|tagged| tagged.table == *table).collect(),
