@@ -10,6 +10,7 @@
 //! options     reads options key by key, so that every fault is named
 //! error       what went wrong, by what the caller can do about it
 //! files/      Parquet, CSV and NDJSON in local directories
+//! pushdown    the seam for sources that evaluate: a whole subtree of a plan as one scan
 //! statement/  plan → SQL for another server, and the proof that the text says what the plan says
 //! conformance the suite that every connector passes; it ships with the crate, so that others can run it
 //! ```
@@ -38,6 +39,7 @@ pub mod connector;
 pub mod error;
 pub mod files;
 pub mod options;
+pub mod pushdown;
 pub mod registry;
 pub mod statement;
 
