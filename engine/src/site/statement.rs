@@ -20,7 +20,7 @@ use crate::error::{Code, EngineError, Result};
 use crate::flight::door::Question;
 use crate::identity::Asker;
 use crate::plan::aggregate_only;
-use crate::plan::at_site::plan_at_site;
+use crate::plan::at_site::{plan_at_site, plan_without_policy};
 use crate::plan::verify_barriers::RegisteredBarriers;
 use crate::sabotage::{Control, thrown};
 use crate::session::declared::{analyze, declare, declared_schema};
@@ -212,7 +212,7 @@ async fn planned(bound: Bound) -> Result<Planned> {
     let physical = if bound.ruling.is_some() {
         plan_at_site(state, optimized, &barriers).await?
     } else {
-        state.query_planner().create_physical_plan(&optimized, state).await?
+        plan_without_policy(state, optimized).await?
     };
     Ok(Planned { declared, physical, bound })
 }
