@@ -7,6 +7,8 @@
 //!
 //! A source shows that it evaluates by handing out its tables as [`EvaluatedTable`]s.
 
+mod table_read;
+
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ use datafusion_expr::{Expr, LogicalPlan, TableProviderFilterPushDown, TableScan,
 use datafusion_physical_plan::ExecutionPlan;
 use datafusion_session::{Session, TableProvider};
 
+pub use self::table_read::TableReadExec;
 use crate::statement::{Accepts, Refusal};
 
 /// Which evaluator it is. Two tables whose evaluators have one id can be read by one statement.
@@ -60,7 +63,7 @@ pub struct Evaluated {
     pub scan: Arc<dyn ExecutionPlan>,
 }
 
-/// A table of an evaluator: read on its own as any other, by way of its provider.
+/// A table of an evaluator: read on its own as any other, by way of its provider, as a [`TableReadExec`].
 #[derive(Debug)]
 pub struct EvaluatedTable {
     table: Arc<dyn TableProvider>,
@@ -120,7 +123,8 @@ impl TableProvider for EvaluatedTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.table.scan(state, projection, filters, limit).await
+        let scan = self.table.scan(state, projection, filters, limit).await?;
+        Ok(Arc::new(TableReadExec::new(scan, filters.to_vec(), limit)))
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {

@@ -56,7 +56,7 @@ impl Accepts {
     /// What a PostgreSQL server takes.
     pub fn postgres() -> Self {
         Self {
-            operators: words(OPERATORS),
+            operators: OPERATORS.iter().map(|name| (*name).to_owned()).collect(),
             scalar_functions: words(SCALAR_FUNCTIONS),
             aggregate_functions: words(AGGREGATE_FUNCTIONS),
             window_functions: words(&[]),
