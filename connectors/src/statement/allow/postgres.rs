@@ -239,9 +239,7 @@ fn case_means_the_same(expr: &Expr, case: &Case, types: &Types) -> bool {
 fn cast_means_the_same(cast: &Cast, types: &Types) -> bool {
     let (from, to) = (class(&cast.expr, types), cast.field.data_type());
     match (from, class_of(to)) {
-        (Some(from), Some(Class::Decimal)) if matches!(from, Class::Whole | Class::Decimal) => {
-            keeps_digits(&cast.expr, to, types)
-        }
+        (Some(Class::Whole | Class::Decimal), Some(Class::Decimal)) => keeps_digits(&cast.expr, to, types),
         (Some(Class::Whole), Some(Class::Whole)) => match (range(&cast.expr, types), range_of(to)) {
             (Some((low, high)), Some((least, most))) => least <= low && high <= most,
             _ => false,
