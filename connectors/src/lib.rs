@@ -11,6 +11,7 @@
 //! error       what went wrong, by what the caller can do about it
 //! read_scope  what all scans of one statement share
 //! files/      Parquet, CSV and NDJSON in local directories
+//! postgres/   tables of one schema of a PostgreSQL database
 //! statement/  plan → SQL for another server, and the proof that the text says what the plan says
 //! conformance the suite that every connector passes; it ships with the crate, so that others can run it
 //! ```
@@ -39,6 +40,7 @@ pub mod connector;
 pub mod error;
 pub mod files;
 pub mod options;
+pub mod postgres;
 pub mod read_scope;
 pub mod registry;
 pub mod statement;
