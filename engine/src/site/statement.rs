@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use connectors::ReadScope;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
@@ -126,10 +127,12 @@ impl Site {
             told: Mutex::default(),
             denials: Mutex::default(),
         };
-        let state = bind(&self.base, &names, &query).await.map_err(|error| match reasons {
+        let mut state = bind(&self.base, &names, &query).await.map_err(|error| match reasons {
             Reasons::Told => names.with_denials(error),
             Reasons::Kept => error,
         })?;
+        // What a statement reads of one server, it reads at one moment.
+        state.config_mut().set_extension(Arc::new(ReadScope::default()));
         let plan = state.statement_to_plan(query).await?;
         let plan = analyze(&state, plan, question.parameters.as_ref())?;
         let named = names.governed.into_inner();

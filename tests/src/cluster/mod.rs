@@ -34,6 +34,8 @@ pub struct Options {
     pub compression: Option<&'static str>,
     /// The policy; without one the sites enforce none.
     pub governance: Option<Governance>,
+    /// More sources of the data set's sites, each as a `[[source]]` is written.
+    pub sources: Vec<(String, toml::Table)>,
 }
 
 /// A running federation; dropped, all its processes are killed.
