@@ -8,6 +8,8 @@
 mod conformance;
 #[path = "postgres/describing.rs"]
 mod describing;
+#[path = "postgres/evaluated.rs"]
+mod evaluated;
 #[path = "postgres/federation.rs"]
 mod federation;
 #[path = "postgres/filters.rs"]

@@ -14,7 +14,7 @@ use super::types::{TypeCatalog, TypeEntry};
 const RELATIONS: &str = "\
     SELECT c.oid, c.relname::text, c.relkind::text, d.description, c.reltuples, c.relpages, \
            coalesce(a.amname = 'heap', false) AND c.relkind IN ('r', 'm') AND NOT c.relhassubclass, \
-           current_setting('server_version_num')::int4 \
+           current_setting('server_version_num')::int4, current_setting('server_encoding') = 'UTF8' \
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am a ON a.oid = c.relam \
          LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0 \
     WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
@@ -25,8 +25,9 @@ const RELATIONS: &str = "\
 /// NOT NULL is a promise only where every row is checked by the table itself.
 const COLUMNS: &str = "\
     SELECT a.attrelid, a.attname::text, a.atttypid, a.atttypmod, \
-           a.attnotnull AND (c.relkind = 'p' OR c.relkind = 'r' AND NOT c.relhassubclass) \
-    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+           a.attnotnull AND (c.relkind = 'p' OR c.relkind = 'r' AND NOT c.relhassubclass), \
+           coalesce(l.collisdeterministic, true) \
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_collation l ON l.oid = a.attcollation \
     WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
 
 /// The types of the columns, and those that these are made of.
@@ -64,6 +65,8 @@ pub(super) struct Relation {
     pub(super) is_one_heap: bool,
     /// 150004 is 15.4.
     pub(super) server_version: i32,
+    /// Whether the database stores UTF-8, so that text has there the bytes that it has here.
+    pub(super) is_utf8: bool,
     pub(super) columns: Vec<Column>,
 }
 
@@ -74,6 +77,8 @@ pub(super) struct Column {
     pub(super) type_oid: u32,
     pub(super) modifier: i32,
     pub(super) is_not_null: bool,
+    /// Whether equal text is text of the same bytes, as under every deterministic collation.
+    pub(super) compares_by_bytes: bool,
     pub(super) statistics: Option<ColumnNumbers>,
 }
 
@@ -141,6 +146,7 @@ fn relation(row: &Row) -> Result<Relation, Error> {
         pages: row.try_get(5)?,
         is_one_heap: row.try_get(6)?,
         server_version: row.try_get(7)?,
+        is_utf8: row.try_get(8)?,
         columns: Vec::new(),
     })
 }
@@ -151,6 +157,7 @@ fn column(row: &Row) -> Result<(u32, Column), Error> {
         type_oid: row.try_get(2)?,
         modifier: row.try_get(3)?,
         is_not_null: row.try_get(4)?,
+        compares_by_bytes: row.try_get(5)?,
         statistics: None,
     };
     Ok((row.try_get(0)?, column))

@@ -3,6 +3,7 @@
 mod catalog;
 mod config;
 mod decode;
+mod evaluate;
 mod exec;
 mod fault;
 mod lease;
@@ -44,7 +45,15 @@ impl Connector for PostgresConnector {
     }
 
     fn capability(&self) -> Capability {
-        Capability { projection: true, filter: FilterPushdown::Exact, limit: true, ..Capability::NONE }
+        Capability {
+            projection: true,
+            filter: FilterPushdown::Exact,
+            limit: true,
+            aggregate: true,
+            join: true,
+            sort: true,
+            ..Capability::NONE
+        }
     }
 
     fn check(&self, options: &toml::Table, base: &Path) -> Vec<OptionFault> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion_common::stats::Precision;
-use datafusion_common::{Result, Statistics, project_schema};
+use datafusion_common::{Result, Statistics, TableReference, project_schema};
 use datafusion_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion_physical_plan::ExecutionPlan;
 use datafusion_session::{Session, TableProvider};
@@ -18,6 +18,7 @@ use super::select::{Pages, Selection, Wanted};
 use super::server::Server;
 use crate::connector::TableDescription;
 use crate::error::ConnectorError;
+use crate::statement::{Stored, StoredColumns};
 
 /// Fewer pages are not worth a session of their own: 8 MB, where a page has 8 kB.
 const PARTITION_PAGES_MIN: u32 = 1_024;
@@ -48,6 +49,23 @@ impl PostgresTable {
         let pages = if has_ranges { u32::try_from(relation.pages).unwrap_or(0) } else { 0 };
         let table_type = if relation.kind == "v" { TableType::View } else { TableType::Base };
         Self { server, description, selection, pages, table_type }
+    }
+
+    /// The table's name at the server.
+    pub(super) fn name_at_server(&self) -> TableReference {
+        TableReference::partial(self.selection.schema.as_str(), self.selection.table.as_str())
+    }
+
+    /// Tells how the server stores what is served as the columns.
+    pub(super) fn tell_stored(&self, name: &TableReference, told: &mut StoredColumns) {
+        for column in &self.selection.columns {
+            let stored = match &column.cast {
+                _ if !column.is_exact => Stored::Opaque,
+                Some(cast) => Stored::Cast(cast.clone()),
+                None => Stored::Plain,
+            };
+            told.tell(name.clone(), &column.name, stored);
+        }
     }
 
     fn wanted(&self, projection: Option<&Vec<usize>>, filters: &[Expr], limit: Option<usize>) -> Result<Wanted> {

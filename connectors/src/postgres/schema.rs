@@ -34,7 +34,11 @@ pub(super) fn describe(schema: &str, relation: &Relation, types: &TypeCatalog) -
 }
 
 fn selected((column, served): (&Column, Served)) -> SelectedColumn {
-    SelectedColumn { name: column.name.clone(), cast: served.cast }
+    SelectedColumn {
+        name: column.name.clone(),
+        cast: served.cast,
+        is_exact: served.is_exact && column.compares_by_bytes,
+    }
 }
 
 /// Which table it is and which columns it has; its rows are those of the moment.
@@ -65,6 +69,7 @@ mod tests {
             type_oid: *type_oid,
             modifier: -1,
             is_not_null: *is_not_null,
+            compares_by_bytes: true,
             statistics: None,
         });
         Relation {
@@ -76,6 +81,7 @@ mod tests {
             pages: 0,
             is_one_heap: true,
             server_version: 150_000,
+            is_utf8: true,
             columns: columns.collect(),
         }
     }

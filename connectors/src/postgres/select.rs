@@ -14,6 +14,8 @@ pub(super) struct SelectedColumn {
     pub(super) name: String,
     /// The type that the server casts it to.
     pub(super) cast: Option<String>,
+    /// Whether expressions of the server over it mean what they mean over what is served.
+    pub(super) is_exact: bool,
 }
 
 /// Pages of a table's file from one on; up to another, or to the end that the table has by then.
@@ -107,8 +109,11 @@ mod tests {
     use super::*;
 
     fn check(wanted: &Wanted, pages: Option<Pages>, expect: &str) {
-        let column =
-            |name: &str, cast: Option<&str>| SelectedColumn { name: name.into(), cast: cast.map(str::to_owned) };
+        let column = |name: &str, cast: Option<&str>| SelectedColumn {
+            name: name.into(),
+            cast: cast.map(str::to_owned),
+            is_exact: true,
+        };
         let columns = vec![column("id", None), column("code", Some("text")), column("a \"b\"", None)];
         let selection = Selection { schema: "s".into(), table: "客户".into(), columns };
         assert_eq!(selection.text(wanted, pages), expect);

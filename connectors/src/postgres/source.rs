@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion_session::TableProvider;
 
-use super::catalog::{Asked, Catalog};
+use super::catalog::{Asked, Catalog, Relation};
 use super::config::PostgresConfig;
+use super::evaluate::PostgresEvaluator;
 use super::scan::PostgresTable;
 use super::schema::describe;
 use super::server::{Server, Use};
 use crate::capability::Capability;
 use crate::connector::{Described, Source, Table};
 use crate::error::ConnectorError;
+use crate::pushdown::{EvaluatedTable, Evaluates};
 
 /// Tables of one schema of a database.
 #[derive(Debug)]
@@ -41,12 +44,17 @@ impl PostgresSource {
     }
 
     fn tables_of(&self, catalog: &Catalog) -> Vec<Table> {
-        let table = |relation| {
+        let evaluator: Arc<dyn Evaluates> = Arc::new(PostgresEvaluator(Arc::clone(&self.server)));
+        let table = |relation: &Relation| {
             let (description, selection) = describe(&self.schema, relation, &catalog.types);
             let description = Arc::new(description);
             let server = Arc::clone(&self.server);
             let provider = PostgresTable::new(server, Arc::clone(&description), selection, relation);
-            Table { description, provider: Arc::new(provider) }
+            let provider: Arc<dyn TableProvider> = match relation.is_utf8 {
+                true => Arc::new(EvaluatedTable::new(Arc::new(provider), Arc::clone(&evaluator))),
+                false => Arc::new(provider),
+            };
+            Table { description, provider }
         };
         catalog.relations.iter().map(table).collect()
     }

@@ -34,7 +34,7 @@ fn of_column(numbers: &ColumnNumbers, rows: usize, field: &Field) -> ColumnStati
     statistics.byte_size = inexact(f64::from(numbers.width_bytes) * total);
     let distinct = f64::from(numbers.distinct);
     statistics.distinct_count = match distinct {
-        unknown if unknown == 0.0 => Precision::Absent,
+        0.0 => Precision::Absent,
         fraction if fraction < 0.0 => inexact(-fraction * total),
         count => inexact(count),
     };

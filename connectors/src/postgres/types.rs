@@ -19,6 +19,8 @@ pub(super) struct Served {
     pub(super) data_type: DataType,
     /// The type that the server casts it to; `None` if it is sent as it is.
     pub(super) cast: Option<String>,
+    /// Whether the type holds every value of the column; a `numeric` may have digits that it does not.
+    pub(super) is_exact: bool,
 }
 
 /// One type of the server, as far as it says what to look at in its place.
@@ -48,11 +50,11 @@ impl TypeCatalog {
 
     fn served_array(&self, item: u32, modifier: i32) -> Served {
         let (oid, modifier) = self.under_domains(item, modifier);
-        let Served { data_type, cast } = scalar(oid, modifier);
+        let Served { data_type, cast, is_exact } = scalar(oid, modifier);
         // Items that are of a domain are cast to the type under it, so that they are sent under its name.
         let cast = cast.or_else(|| (oid != item).then(|| super::decode::wire_name(&data_type)));
         let field = Arc::new(Field::new_list_field(data_type, true));
-        Served { data_type: DataType::List(field), cast: cast.map(|cast| format!("{cast}[]")) }
+        Served { data_type: DataType::List(field), cast: cast.map(|cast| format!("{cast}[]")), is_exact }
     }
 
     fn under_domains(&self, mut oid: u32, mut modifier: i32) -> (u32, i32) {
@@ -67,7 +69,7 @@ impl TypeCatalog {
 }
 
 fn scalar(oid: u32, modifier: i32) -> Served {
-    let as_it_is = |data_type| Served { data_type, cast: None };
+    let as_it_is = |data_type| Served { data_type, cast: None, is_exact: true };
     match Type::from_oid(oid) {
         Some(Type::BOOL) => as_it_is(DataType::Boolean),
         Some(Type::INT2) => as_it_is(DataType::Int16),
@@ -75,7 +77,7 @@ fn scalar(oid: u32, modifier: i32) -> Served {
         Some(Type::INT8) => as_it_is(DataType::Int64),
         Some(Type::FLOAT4) => as_it_is(DataType::Float32),
         Some(Type::FLOAT8) => as_it_is(DataType::Float64),
-        Some(Type::NUMERIC) => as_it_is(decimal(modifier)),
+        Some(Type::NUMERIC) => Served { is_exact: holds_all(modifier), ..as_it_is(decimal(modifier)) },
         Some(Type::TEXT | Type::VARCHAR) => as_it_is(DataType::Utf8),
         Some(Type::BYTEA) => as_it_is(DataType::Binary),
         Some(Type::DATE) => as_it_is(DataType::Date32),
@@ -83,9 +85,9 @@ fn scalar(oid: u32, modifier: i32) -> Served {
         Some(Type::TIMESTAMP) => as_it_is(DataType::Timestamp(TimeUnit::Microsecond, None)),
         Some(Type::TIMESTAMPTZ) => as_it_is(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
         Some(Type::INTERVAL) => as_it_is(DataType::Interval(IntervalUnit::MonthDayNano)),
-        Some(Type::OID) => Served { data_type: DataType::Int64, cast: Some("int8".to_owned()) },
+        Some(Type::OID) => Served { cast: Some("int8".to_owned()), ..as_it_is(DataType::Int64) },
         // Every type has a text form, its own output.
-        _ => Served { data_type: DataType::Utf8, cast: Some("text".to_owned()) },
+        _ => Served { cast: Some("text".to_owned()), ..as_it_is(DataType::Utf8) },
     }
 }
 
@@ -106,6 +108,13 @@ fn decimal(modifier: i32) -> DataType {
         u8::try_from(precision).unwrap_or(DECIMAL128_MAX_PRECISION),
         i8::try_from(scale).unwrap_or(SCALE_UNDECLARED),
     )
+}
+
+/// Whether a decimal of 38 digits has all that the modifier of a `numeric` allows.
+fn holds_all(modifier: i32) -> bool {
+    let packed = modifier - MODIFIER_OFFSET;
+    let (precision, scale) = ((packed >> 16) & 0xFFFF, packed & 0x7FF);
+    modifier >= MODIFIER_OFFSET && precision <= i32::from(DECIMAL128_MAX_PRECISION) && scale <= precision
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ fn values(rows: &RecordBatch, row: usize) -> String {
 }
 
 /// Checks of the suite; a check that is dropped from it must be dropped here, too.
-const CHECKS: usize = 16;
+const CHECKS: usize = 18;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_suite_holds() {

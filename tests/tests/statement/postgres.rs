@@ -4,6 +4,7 @@
 mod server;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use connectors::statement::{Accepts, Refusal, StoredColumns, write_for_postgres};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -148,7 +149,7 @@ async fn load(ctx: &SessionContext, server: &Server, plans: &[LogicalPlan]) {
         for name in names {
             if !loaded.contains(&server_name(&name)) {
                 let table = ctx.table(name.clone()).await.unwrap();
-                let schema = table.schema().inner().clone();
+                let schema = Arc::clone(table.schema().inner());
                 server.load(&server_name(&name), &schema, &table.collect().await.unwrap());
                 loaded.push(server_name(&name));
             }

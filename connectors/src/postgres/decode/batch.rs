@@ -1,5 +1,7 @@
 //! Rows gathered into batches: full by rows or by bytes, whichever comes first.
 
+use std::sync::Arc;
+
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use datafusion_common::DataFusionError;
@@ -38,7 +40,7 @@ impl BatchBuilder {
         });
         Ok(Self {
             columns: columns.collect::<Result<_, _>>()?,
-            schema: schema.clone(),
+            schema: Arc::clone(schema),
             location: location.to_owned(),
             rows_max,
             rows: 0,
@@ -88,6 +90,6 @@ impl BatchBuilder {
         let columns = self.columns.iter_mut().map(Values::finish).collect::<Result<_, _>>().map_err(internal)?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         (self.rows, self.bytes) = (0, 0);
-        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(internal)
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(internal)
     }
 }

@@ -90,8 +90,8 @@ impl Values {
             Self::Int16(builder) => builder.append_value(i16::from_be_bytes(fixed(sent)?)),
             Self::Int32(builder) => builder.append_value(i32::from_be_bytes(fixed(sent)?)),
             Self::Int64(builder) => builder.append_value(i64::from_be_bytes(fixed(sent)?)),
-            Self::Float32(builder) => builder.append_value(f32::from_be_bytes(fixed(sent)?)),
-            Self::Float64(builder) => builder.append_value(f64::from_be_bytes(fixed(sent)?)),
+            Self::Float32(builder) => builder.append_value(single(sent)?),
+            Self::Float64(builder) => builder.append_value(double(sent)?),
             Self::Decimal(builder, precision, scale) => builder.append_value(decimal(sent, *precision, *scale)?),
             Self::Text(builder) => builder.append_value(str::from_utf8(sent).map_err(|_| Misfit::Encoding)?),
             Self::Bytes(builder) => builder.append_value(sent),
@@ -184,6 +184,18 @@ impl ListValues {
         let offsets = OffsetBuffer::from_lengths(self.lengths.drain(..));
         ListArray::try_new(Arc::clone(&self.field), offsets, self.items.finish()?, self.validity.finish())
     }
+}
+
+/// The server has one NaN, greater than every number; of those that Arrow tells apart, that is the one without a sign.
+fn single(sent: &[u8]) -> Result<f32, Misfit> {
+    let number = f32::from_be_bytes(fixed(sent)?);
+    Ok(if number.is_nan() { f32::NAN } else { number })
+}
+
+/// Likewise.
+fn double(sent: &[u8]) -> Result<f64, Misfit> {
+    let number = f64::from_be_bytes(fixed(sent)?);
+    Ok(if number.is_nan() { f64::NAN } else { number })
 }
 
 fn fixed<const N: usize>(sent: &[u8]) -> Result<[u8; N], Misfit> {
