@@ -83,7 +83,8 @@ pub struct TableDescription {
     /// Row count, and per column NULLs, bounds and distinct values, as far as they are known; columns in the schema's
     /// order. `Exact` is exact: a planner may answer `count(*)` from it.
     pub statistics: Statistics,
-    /// Opaque; differs whenever schema or content differ, equal as long as both are the same.
+    /// Opaque; differs whenever the schema differs and, with [`Capability::pinned_versions`], whenever the content does;
+    /// equal as long as both are the same.
     pub version: String,
 }
 
@@ -91,8 +92,9 @@ pub struct TableDescription {
 ///
 /// One scan never mixes two versions. With [`Capability::pinned_versions`] the provider reads `description.version` or its
 /// stream ends with [`ConnectorError::Changed`] ([`ConnectorError::find`] finds it); without, it reads the content of the
-/// moment. It depends on nothing registered in a session: any `SessionContext` can scan it. Its schema is the
-/// description's, and so is every batch's.
+/// moment, one moment for all scans under one [`crate::ReadScope`], and `Changed` is for columns that have changed. It
+/// depends on nothing registered in a session: any `SessionContext` can scan it. Its schema is the description's, and so
+/// is every batch's.
 #[derive(Debug, Clone)]
 pub struct Table {
     /// What is known of the table, at the version that the provider reads.

@@ -100,6 +100,51 @@ pub enum ConnectorError {
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The server does not believe who we are: correct the source's account or password.
+    #[error("{location}: the server does not accept the source's account")]
+    Unauthenticated {
+        /// The server.
+        location: String,
+        /// What the server said.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The server knows the account and refuses: grant it what is lacking.
+    #[error("{location}: may not be read by the source's account")]
+    Forbidden {
+        /// The table or server.
+        location: String,
+        /// What the server said.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A limit of the server, or of ours towards it, is met: ask again later.
+    #[error("{location}: has no connection or memory left; ask again later")]
+    Exhausted {
+        /// The table or server.
+        location: String,
+        /// What the server said, or which limit it is.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The server gave up after the time that the source allows it.
+    #[error("{location}: was not read within the time allowed")]
+    DeadlineExceeded {
+        /// The table or server.
+        location: String,
+        /// What the server said.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Somebody at the server ended what it did for us.
+    #[error("{location}: was cancelled at the server")]
+    Cancelled {
+        /// The table or server.
+        location: String,
+        /// What the server said.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The connector does not offer this.
     #[error("{feature} is not supported; {advice}")]
     Unsupported {
@@ -126,6 +171,11 @@ impl ConnectorError {
             Self::TableNotFound { .. } => ErrorKind::NotFound,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Changed { .. } | Self::Unavailable { .. } => ErrorKind::SiteUnavailable,
+            Self::Unauthenticated { .. } => ErrorKind::Unauthenticated,
+            Self::Forbidden { .. } => ErrorKind::Forbidden,
+            Self::Exhausted { .. } => ErrorKind::ResourceExhausted,
+            Self::DeadlineExceeded { .. } => ErrorKind::DeadlineExceeded,
+            Self::Cancelled { .. } => ErrorKind::Cancelled,
             Self::Configuration { .. } | Self::InvalidData { .. } | Self::Internal { .. } => ErrorKind::Internal,
         }
     }

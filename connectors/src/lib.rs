@@ -9,7 +9,10 @@
 //! capability  what a source really does, as data
 //! options     reads options key by key, so that every fault is named
 //! error       what went wrong, by what the caller can do about it
+//! read_scope  what all scans of one statement share
 //! files/      Parquet, CSV and NDJSON in local directories
+//! postgres/   tables of one schema of a PostgreSQL database
+//! pushdown    the seam for sources that evaluate: a whole subtree of a plan as one scan
 //! statement/  plan → SQL for another server, and the proof that the text says what the plan says
 //! conformance the suite that every connector passes; it ships with the crate, so that others can run it
 //! ```
@@ -18,8 +21,8 @@
 //!
 //! **Invariant:** a connector does what its [`Capability`] claims and nothing else; the conformance suite holds both.
 //!
-//! **Invariant:** a table is read at the version it was described at, or not at all. No row of another version, no
-//! column filled with NULL because part of the data lacks it, no file outside a source's root.
+//! **Invariant:** a table is read as it was described, or not at all: the same columns and, where a source can pin its
+//! content, the same version. No column filled with NULL because part of the data lacks it, no file outside a root.
 //!
 //! # Add a connector
 //!
@@ -38,9 +41,13 @@ pub mod connector;
 pub mod error;
 pub mod files;
 pub mod options;
+pub mod postgres;
+pub mod pushdown;
+pub mod read_scope;
 pub mod registry;
 pub mod statement;
 
 pub use capability::{Capability, FilterPushdown};
 pub use connector::{Connector, Source, Table, TableDescription};
 pub use error::{ConnectorError, ErrorKind, OptionFault};
+pub use read_scope::ReadScope;

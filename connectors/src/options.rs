@@ -1,5 +1,7 @@
 //! Reads a source's options key by key and keeps every fault with its key, where a deserializer would stop at the first.
 
+use std::ops::RangeInclusive;
+
 use crate::error::OptionFault;
 
 /// One table of options being read. What nobody took by the end is an unknown key, and a fault.
@@ -37,6 +39,13 @@ impl<'a> OptionReader<'a> {
     pub fn flag(&mut self, key: &'static str) -> Option<bool> {
         let value = self.take(key)?;
         self.typed(key, value.as_bool(), "`true` or `false`")
+    }
+
+    /// The whole number under `key`, if it is there.
+    pub fn number(&mut self, key: &'static str, allowed: RangeInclusive<i64>) -> Option<i64> {
+        let value = self.take(key)?;
+        let number = value.as_integer().filter(|number| allowed.contains(number));
+        self.typed(key, number, &format!("a whole number from {} to {}", allowed.start(), allowed.end()))
     }
 
     /// A list of texts under `key`, if it is there.

@@ -371,6 +371,9 @@ fn describe_connector_error(error: &ConnectorError) -> (Code, &'static str) {
         ConnectorError::Changed { .. } => (Code::Stale, "a table has changed while it was read; ask again"),
         ConnectorError::Unsupported { .. } => (Code::Unsupported, "the source of a table does not offer this"),
         ConnectorError::TableNotFound { .. } => (Code::NotFound, "a table is no longer there"),
+        ConnectorError::Exhausted { .. } => (Code::Busy, "the source of a table bears no more at present; ask again"),
+        ConnectorError::DeadlineExceeded { .. } => (Code::Deadline, "the source of a table took longer than it may"),
+        ConnectorError::Cancelled { .. } => (Code::Cancelled, "the query was ended at the source of a table"),
         _ => (Code::SiteUnavailable, UNREADABLE),
     }
 }

@@ -21,7 +21,10 @@ use harness::oracle::{compare_values, local_answer};
 
 mod corpus;
 mod faults;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod pushing;
+mod whole_queries;
 
 /// The plan of a statement's text as [`check`] wants it: parsed and bound by `SqlToRel`, then the analyzer's rules
 /// (`ResolveGroupingFunction`, which says `grouping()` by the number of the set, and `TypeCoercion`), and nothing of

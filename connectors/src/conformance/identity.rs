@@ -32,7 +32,9 @@ pub(super) async fn versions_follow_content(trial: Trial<'_>) -> Verdict {
     let (orders, regions) = (version("orders").await?, version("地区").await?);
     expect(version("orders").await? == orders, || "the version changed and the content did not".to_owned())?;
     trial.place.replace(&changed(&tables)?).await.map_err(unexpected)?;
-    expect(version("orders").await? != orders, || "the content changed and the version did not".to_owned())?;
+    // What is read at the moment has a version for its columns alone, and these are the same.
+    let differs = version("orders").await? != orders;
+    expect(differs == source.capability().pinned_versions, || format!("the content changed; the version: {differs}"))?;
     expect(version("地区").await? == regions, || "another table's version changed".to_owned())?;
     let table = source.table("orders").await.map_err(unexpected)?;
     let rows = trial.rows(&table, &Request::default()).await?;

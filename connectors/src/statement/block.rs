@@ -54,6 +54,11 @@ impl Block {
         Self { from: vec![Item { source, join: None }], outputs, ..Self::default() }
     }
 
+    /// The SELECT whose columns are this block's: its first branch, if it is a union.
+    pub(super) fn branch(&self) -> &Block {
+        self.union.first().unwrap_or(self)
+    }
+
     /// Rows may still be filtered, joined, grouped or ordered in this very SELECT.
     pub(super) fn is_rows(&self) -> bool {
         !self.closed && !self.is_sliced()
@@ -121,15 +126,19 @@ impl Block {
             return Ok(branches.join(" UNION ALL "));
         }
         self.check_outputs()?;
+        if self.distinct {
+            self.outputs.iter().try_for_each(|output| printer.dialect.admit_key(output, printer.types))?;
+        }
         let distinct = if self.distinct { "DISTINCT " } else { "" };
         let mut text = format!("SELECT {distinct}{}", self.items(printer, columns)?);
         if !self.from.is_empty() {
             text.push_str(" FROM ");
             text.push_str(&self.sources(printer)?);
         }
-        if !self.filter.is_empty() {
+        let conditions = self.conditions(printer)?;
+        if !conditions.is_empty() {
             text.push_str(" WHERE ");
-            text.push_str(&printer.conjunction(&self.filter)?);
+            text.push_str(&conditions.join(" AND "));
         }
         if !self.group.is_empty() {
             text.push_str(" GROUP BY ");
@@ -139,6 +148,11 @@ impl Block {
         Ok(text)
     }
 
+    /// Whether `output` is a key that the SELECT groups by.
+    fn is_key(&self, output: &Expr) -> bool {
+        !self.group.is_empty() && !matches!(output, Expr::AggregateFunction(_) | Expr::Placeholder(_))
+    }
+
     /// A relation without columns still has rows; one marker column stands for them.
     fn items(&self, printer: &Printer<'_>, columns: &[String]) -> Result<String, Refusal> {
         let marker = [lit(1_i64)];
@@ -146,20 +160,46 @@ impl Block {
         let mut items = Vec::with_capacity(outputs.len());
         for (output, name) in outputs.iter().zip(columns) {
             // A grouping key is said in the list as it is said in GROUP BY, or it would not be known as the key.
-            let item = if self.group.is_empty() { printer.expression(output)? } else { printer.key(output)? };
+            let item = if self.is_key(output) { printer.key(output)? } else { printer.expression(output)? };
+            let item = printer.dialect.output(item, output, printer.types)?;
             items.push(format!("{item} AS {}", printer.dialect.identifier(name)));
         }
         Ok(items.join(", "))
     }
 
+    /// WHERE: the existence tests that are no FROM items in this dialect, and the filter.
+    fn conditions(&self, printer: &Printer<'_>) -> Result<Vec<String>, Refusal> {
+        let mut conditions = Vec::new();
+        for item in &self.from {
+            if let Some((kind, on)) = item.tests_existence(printer) {
+                conditions.push(item.existence(kind, on, printer)?);
+            }
+        }
+        if !self.filter.is_empty() {
+            conditions.push(printer.conjunction(&self.filter)?);
+        }
+        Ok(conditions)
+    }
+
+    /// FROM. A test that became a condition holds for the rows of the whole FROM clause, so no join that adds rows may
+    /// follow it.
     fn sources(&self, printer: &Printer<'_>) -> Result<String, Refusal> {
         let mut text = String::new();
+        let mut tested = false;
         for item in &self.from {
+            if item.tests_existence(printer).is_some() {
+                tested = true;
+                continue;
+            }
+            if tested && matches!(item.join, Some((JoinType::Right | JoinType::Full, _))) {
+                return Err(Refusal::new("join", "keeps rows beside those of an existence test"));
+            }
             let source = item.source.print(printer)?;
             match &item.join {
                 None => text.push_str(&source),
                 Some((JoinType::Inner, on)) if on.is_empty() => text.push_str(&format!(" CROSS JOIN {source}")),
                 Some((kind, on)) => {
+                    printer.dialect.admit_join(*kind, on)?;
                     let on = if on.is_empty() { "TRUE".to_owned() } else { printer.conjunction(on)? };
                     text.push_str(&format!(" {} {source} ON {on}", printer.dialect.join(*kind)?));
                 }
@@ -175,8 +215,11 @@ impl Block {
         for sort in &self.order {
             let named = self.outputs.iter().position(|output| output == &sort.expr);
             let key = match named.and_then(|index| columns.get(index)) {
-                Some(name) => printer.dialect.identifier(name),
-                None => printer.key(&sort.expr)?,
+                Some(name) => {
+                    printer.dialect.admit_key(&sort.expr, printer.types)?;
+                    printer.dialect.identifier(name)
+                }
+                None => printer.ordering_key(&sort.expr)?,
             };
             keys.push(Printer::direction(sort, &key));
         }
@@ -190,6 +233,22 @@ impl Block {
             text.push_str(&format!(" OFFSET {}", self.skip));
         }
         Ok(text)
+    }
+}
+
+impl Item {
+    /// The join that is said as a condition in the printer's dialect, if this is one.
+    fn tests_existence(&self, printer: &Printer<'_>) -> Option<(JoinType, &[Expr])> {
+        let (kind, on) = self.join.as_ref()?;
+        printer.dialect.says_existence(*kind).then_some((*kind, on))
+    }
+
+    /// Whether this item has a row for a row of the items before it.
+    fn existence(&self, kind: JoinType, on: &[Expr], printer: &Printer<'_>) -> Result<String, Refusal> {
+        let not = if kind == JoinType::LeftAnti { "NOT " } else { "" };
+        let source = self.source.print(printer)?;
+        let condition = if on.is_empty() { String::new() } else { format!(" WHERE {}", printer.conjunction(on)?) };
+        Ok(format!("({not}EXISTS (SELECT 1 FROM {source}{condition}))"))
     }
 }
 

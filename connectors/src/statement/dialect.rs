@@ -1,12 +1,18 @@
 //! The tokens of one SQL dialect. Steps are built without a dialect; the printer asks here for every token.
 
-use std::fmt::Write;
+mod datafusion;
+mod postgres;
 
 use arrow::datatypes::DataType;
-use datafusion_common::JoinType;
-use datafusion_expr::Operator;
+use datafusion_common::{Column, JoinType, ScalarValue, TableReference};
+use datafusion_expr::expr::{AggregateFunction, ScalarFunction};
+use datafusion_expr::{Expr, Operator};
+
+pub(super) use self::datafusion::DataFusion;
+pub(super) use self::postgres::Postgres;
 
 use super::refusal::Refusal;
+use super::types::{Stored, Types};
 
 /// How one dialect spells what every statement is made of.
 ///
@@ -20,6 +26,12 @@ pub(super) trait Dialect {
 
     /// `value` as a binary literal.
     fn bytes(&self, value: &[u8]) -> String;
+
+    /// `value` as a literal, its type included.
+    ///
+    /// # Errors
+    /// A value that the far side would not read as the same.
+    fn literal(&self, value: &ScalarValue) -> Result<String, Refusal>;
 
     /// `printed` cast to exactly `to`; a value that cannot be cast is an error.
     ///
@@ -47,97 +59,93 @@ pub(super) trait Dialect {
     /// # Errors
     /// A join that is not a FROM item in this dialect.
     fn join(&self, kind: JoinType) -> Result<&'static str, Refusal>;
+
+    /// Whether a join that only tests for a row is said as EXISTS, in the WHERE clause.
+    fn says_existence(&self, kind: JoinType) -> bool;
+
+    /// How the far side stores a column of a table.
+    fn stored(&self, table: &TableReference, column: &str) -> Stored;
+
+    /// Whether the far side gives `expr`, whose parts are asked for each, the same meaning.
+    ///
+    /// # Errors
+    /// A kind of expression, or the types it stands over, that is not known to mean the same.
+    fn admit(&self, expr: &Expr, types: &Types) -> Result<(), Refusal>;
+
+    /// Whether `expr` is equal and ordered alike on both sides: as a key of groups, of an order, of DISTINCT.
+    ///
+    /// # Errors
+    /// A type whose values are told apart or ordered in another way.
+    fn admit_key(&self, expr: &Expr, types: &Types) -> Result<(), Refusal>;
+
+    /// Whether the far side runs a join of this kind under these conditions.
+    ///
+    /// # Errors
+    /// A join that it refuses.
+    fn admit_join(&self, kind: JoinType, on: &[Expr]) -> Result<(), Refusal>;
+
+    /// A column, already printed by its name.
+    fn column(&self, printed: String, column: &Column, place: Place, types: &Types) -> String;
+
+    /// `printed`, which says `expr`, where the order of its values counts.
+    fn ordered(&self, printed: String, expr: &Expr, types: &Types) -> String;
+
+    /// `printed`, which says `expr`, so that it has exactly the type of `expr`.
+    ///
+    /// # Errors
+    /// A type that the dialect cannot name.
+    fn computed(&self, printed: String, expr: &Expr, types: &Types) -> Result<String, Refusal>;
+
+    /// `printed`, which says `expr`, as a column of a step or of the result.
+    ///
+    /// # Errors
+    /// A type that the dialect cannot name.
+    fn output(&self, printed: String, expr: &Expr, types: &Types) -> Result<String, Refusal>;
+
+    /// A call of a scalar function over printed arguments.
+    ///
+    /// # Errors
+    /// Arguments that the dialect cannot say.
+    fn scalar_call(&self, function: &ScalarFunction, args: Vec<String>) -> Result<String, Refusal>;
+
+    /// A call of an aggregate.
+    ///
+    /// # Errors
+    /// Arguments that the dialect cannot say.
+    fn aggregate_call(
+        &self,
+        call: &AggregateCall,
+        function: &AggregateFunction,
+        types: &Types,
+    ) -> Result<String, Refusal>;
 }
 
-/// The dialect of a Chancery site, and of any server that runs DataFusion.
+/// Where a column stands in an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Anywhere.
+    Anywhere,
+    /// In a test whether it equals one of some literals, which an index may answer.
+    EqualsLiterals,
+}
+
+/// The printed parts of an aggregate.
 #[derive(Debug)]
-pub(super) struct DataFusion;
-
-impl Dialect for DataFusion {
-    fn identifier(&self, name: &str) -> String {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
-
-    fn text(&self, value: &str) -> String {
-        format!("'{}'", value.replace('\'', "''"))
-    }
-
-    fn bytes(&self, value: &[u8]) -> String {
-        let mut hex = String::with_capacity(value.len() * 2);
-        for byte in value {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02X}");
-        }
-        format!("X'{hex}'")
-    }
-
-    fn cast(&self, printed: &str, to: &DataType) -> Result<String, Refusal> {
-        Ok(format!("arrow_cast({printed}, {})", self.text(&type_name(to)?)))
-    }
-
-    fn try_cast(&self, printed: &str, to: &DataType) -> Result<String, Refusal> {
-        Ok(format!("arrow_try_cast({printed}, {})", self.text(&type_name(to)?)))
-    }
-
-    fn operator(&self, operator: Operator) -> Result<&'static str, Refusal> {
-        Ok(match operator {
-            Operator::Eq => "=",
-            Operator::NotEq => "<>",
-            Operator::Lt => "<",
-            Operator::LtEq => "<=",
-            Operator::Gt => ">",
-            Operator::GtEq => ">=",
-            Operator::Plus => "+",
-            Operator::Minus => "-",
-            Operator::Multiply => "*",
-            Operator::Divide => "/",
-            Operator::Modulo => "%",
-            Operator::And => "AND",
-            Operator::Or => "OR",
-            Operator::IsDistinctFrom => "IS DISTINCT FROM",
-            Operator::IsNotDistinctFrom => "IS NOT DISTINCT FROM",
-            Operator::RegexMatch => "~",
-            Operator::RegexIMatch => "~*",
-            Operator::RegexNotMatch => "!~",
-            Operator::RegexNotIMatch => "!~*",
-            Operator::BitwiseAnd => "&",
-            Operator::BitwiseOr => "|",
-            Operator::BitwiseXor => "^",
-            Operator::BitwiseShiftLeft => "<<",
-            Operator::BitwiseShiftRight => ">>",
-            Operator::StringConcat => "||",
-            other => {
-                return Err(Refusal::new(other.to_string(), "is an operator without a token"));
-            }
-        })
-    }
-
-    fn function(&self, name: &str) -> String {
-        self.identifier(name)
-    }
-
-    fn join(&self, kind: JoinType) -> Result<&'static str, Refusal> {
-        Ok(match kind {
-            JoinType::Inner => "JOIN",
-            JoinType::Left => "LEFT JOIN",
-            JoinType::Right => "RIGHT JOIN",
-            JoinType::Full => "FULL JOIN",
-            JoinType::LeftSemi => "LEFT SEMI JOIN",
-            JoinType::RightSemi => "RIGHT SEMI JOIN",
-            JoinType::LeftAnti => "LEFT ANTI JOIN",
-            JoinType::RightAnti => "RIGHT ANTI JOIN",
-            JoinType::LeftMark | JoinType::RightMark => {
-                return Err(Refusal::new("join", "a mark join is not a FROM item"));
-            }
-        })
-    }
+pub(super) struct AggregateCall {
+    pub(super) name: String,
+    /// `DISTINCT `, or nothing.
+    pub(super) distinct: &'static str,
+    pub(super) args: String,
+    /// ` ORDER BY …` within the parentheses, or nothing.
+    pub(super) order: String,
+    /// ` FILTER (WHERE …)`, or nothing.
+    pub(super) filter: String,
 }
 
-/// The name of an Arrow type, if the far side's parser reads the same type from it.
-fn type_name(data_type: &DataType) -> Result<String, Refusal> {
-    let name = data_type.to_string();
-    match name.parse::<DataType>() {
-        Ok(read) if &read == data_type => Ok(name),
-        _ => Err(Refusal::new(name, "is a type whose name does not survive parsing")),
+impl AggregateCall {
+    /// The call of `function` with these parts.
+    pub(super) fn print(&self, function: &str) -> String {
+        let Self { distinct, args, order, filter, .. } = self;
+        format!("{function}({distinct}{args}{order}){filter}")
     }
 }

@@ -11,7 +11,8 @@
 //! |---|---|
 //! | `allow` | the one list of what a statement may hold |
 //! | `steps`, `block`, `names` | a plan node to a SELECT; when it joins the one below; names that meet nothing |
-//! | `print`, `literal`, `dialect` | expressions, literals and the tokens of a dialect |
+//! | `print`, `literal`, `dialect` | expressions, literals and the tokens of a dialect: DataFusion's, PostgreSQL's |
+//! | `types`, `digits` | what the columns of a statement are, and how large a number can be |
 //! | `scope` | strict names, for the generator and for the check |
 //! | `canonical`, `expression`, `check` | one positional form of a plan, and the comparison |
 //!
@@ -23,6 +24,7 @@ mod block;
 mod canonical;
 mod check;
 mod dialect;
+mod digits;
 mod expression;
 mod literal;
 mod names;
@@ -30,18 +32,21 @@ mod print;
 mod refusal;
 mod scope;
 mod steps;
+mod types;
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
+use datafusion_common::Column;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_expr::{Expr, LogicalPlan};
 
 pub use allow::{Accepts, SIZE_MAX, SIZED_FUNCTIONS};
 pub use check::check;
 pub use refusal::Refusal;
+pub use types::{Stored, StoredColumns};
 
-/// A fragment as SQL text in DataFusion's dialect.
+/// A fragment as SQL text.
 #[derive(Debug, Clone)]
 pub struct Statement {
     /// The text: a flat chain of steps, `WITH n0 AS (…), n1 AS (…) SELECT … FROM n1`.
@@ -64,7 +69,44 @@ pub struct Statement {
 /// # Errors
 /// The first operator or expression that cannot be said with the same meaning, or a budget of `accepts` that is spent.
 pub fn write(plan: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Refusal> {
-    let (text, steps) = steps::Writer::new(&dialect::DataFusion, accepts, plan).statement(plan)?;
+    write_in(&dialect::DataFusion, plan, accepts)
+}
+
+/// Writes `plan` as one statement for a PostgreSQL server, whose tables store their columns as `stored` tells.
+///
+/// The steps are those of [`write`], whose text over the same plan is the one that can be proven: write both, [`check`]
+/// that one, and send this one. Here only the tokens differ, and what is not known to mean the same on both sides is
+/// refused: see `allow/postgres.rs`. Of the server it is required that it stores UTF-8, that the session takes
+/// backslashes in literals as they stand and searches no schema but the system's, and that text columns told
+/// [`Stored::Plain`] have a deterministic collation.
+///
+/// # Errors
+/// As [`write`], and what PostgreSQL would evaluate in another way.
+pub fn write_for_postgres(plan: &LogicalPlan, accepts: &Accepts, stored: &StoredColumns) -> Result<Statement, Refusal> {
+    write_in(&dialect::Postgres { stored }, plan, accepts)
+}
+
+/// `filter` as a condition for a PostgreSQL server, over columns of these names and types that are stored as told, which
+/// the text around it calls by their bare names.
+///
+/// # Errors
+/// What PostgreSQL would decide in another way for some row.
+pub fn condition_for_postgres(filter: &Expr, columns: &[(FieldRef, Stored)]) -> Result<String, Refusal> {
+    let mut types = types::Types::default();
+    for (field, stored) in columns {
+        types.tell(Column::from_name(field.name()), Arc::clone(field), types::Origin::Table(stored.clone()));
+    }
+    let bare = scope::transform(filter, &mut |part| match part {
+        Expr::Column(column) => Ok(Expr::Column(Column::from_name(column.name))),
+        other => Ok(other),
+    })?;
+    let (accepts, stored) = (Accepts::postgres(), StoredColumns::default());
+    let dialect = dialect::Postgres { stored: &stored };
+    print::Printer { dialect: &dialect, accepts: &accepts, subqueries: &[], types: &types }.expression(&bare)
+}
+
+fn write_in(dialect: &dyn dialect::Dialect, plan: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Refusal> {
+    let (text, steps) = steps::Writer::new(dialect, accepts, plan).statement(plan)?;
     if text.len() > accepts.text_bytes_max {
         return Err(Refusal::new("statement", "is longer than the far side accepts"));
     }
@@ -82,12 +124,13 @@ pub fn refuse(plan: &LogicalPlan, accepts: &Accepts) -> Option<Refusal> {
 fn check_node(plan: &LogicalPlan, accepts: &Accepts) -> Result<(), Refusal> {
     allow::check_operator(plan, accepts)?;
     let any_subquery = [String::new()];
-    let printer = print::Printer { dialect: &dialect::DataFusion, accepts, subqueries: &any_subquery };
+    let types = types::Types::default();
+    let printer = print::Printer { dialect: &dialect::DataFusion, accepts, subqueries: &any_subquery, types: &types };
     for expr in plan.expressions() {
         let expr = scope::transform(&expr, &mut |part| match part {
             Expr::ScalarSubquery(subquery) => {
                 check_subquery(&subquery, accepts)?;
-                Ok(print::token(print::Token::Value, 0))
+                Ok(print::token(print::Token::Value, 0, None))
             }
             other => Ok(other),
         })?;

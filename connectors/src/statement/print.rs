@@ -2,14 +2,15 @@
 
 mod call;
 
-use datafusion_common::TableReference;
+use arrow::datatypes::FieldRef;
+use datafusion_common::{Column, TableReference};
 use datafusion_expr::expr::{Between, BinaryExpr, Case, GroupingSet, InList, Like, Placeholder, Sort};
 use datafusion_expr::{Expr, Operator};
 
 use super::allow::Accepts;
-use super::dialect::Dialect;
-use super::literal;
+use super::dialect::{Dialect, Place};
 use super::refusal::Refusal;
+use super::types::Types;
 
 /// Prints expressions whose columns are already named as they are called in the statement.
 pub(super) struct Printer<'a> {
@@ -17,6 +18,8 @@ pub(super) struct Printer<'a> {
     pub(super) accepts: &'a Accepts,
     /// Subqueries already in SQL; an expression names one by a [`token`].
     pub(super) subqueries: &'a [String],
+    /// What the columns of the statement are.
+    pub(super) types: &'a Types,
 }
 
 /// What a subquery is for the expression that holds it.
@@ -29,13 +32,13 @@ pub(super) enum Token {
 }
 
 /// Stands for subquery number `index` in an expression. A placeholder of the user's is refused before, and none
-/// begins with these signs.
-pub(super) fn token(kind: Token, index: usize) -> Expr {
+/// begins with these signs. `field` tells its type, where one is asked for.
+pub(super) fn token(kind: Token, index: usize, field: Option<FieldRef>) -> Expr {
     let sign = match kind {
         Token::Value => '#',
         Token::Mark => '?',
     };
-    Expr::Placeholder(Placeholder::new_with_field(format!("{sign}{index}"), None))
+    Expr::Placeholder(Placeholder::new_with_field(format!("{sign}{index}"), field))
 }
 
 /// The number of the subquery that a placeholder stands for.
@@ -54,12 +57,18 @@ impl Printer<'_> {
     /// # Errors
     /// An expression that this list does not hold, or a function that the far side does not accept.
     pub(super) fn expression(&self, expr: &Expr) -> Result<String, Refusal> {
+        self.dialect.admit(expr, self.types)?;
+        let printed = self.plainly(expr)?;
+        self.dialect.computed(printed, expr, self.types)
+    }
+
+    fn plainly(&self, expr: &Expr) -> Result<String, Refusal> {
         match expr {
             Expr::Alias(alias) => self.expression(&alias.expr),
-            Expr::Column(column) => Ok(self.column(column.relation.as_ref(), &column.name)),
+            Expr::Column(column) => Ok(self.column(column, Place::Anywhere)),
             Expr::Literal(value, metadata) => match metadata {
                 Some(metadata) if !metadata.is_empty() => Err(Refusal::new("literal", "carries metadata")),
-                _ => literal::print(value, self.dialect),
+                _ => self.dialect.literal(value),
             },
             Expr::BinaryExpr(binary) => self.binary(binary),
             Expr::Not(inner) => Ok(format!("(NOT {})", self.expression(inner)?)),
@@ -92,6 +101,7 @@ impl Printer<'_> {
     /// `expr` as a grouping or ordering key, where a bare number would be the position of a column and a window's
     /// bare literal is dropped by the parser.
     pub(super) fn key(&self, expr: &Expr) -> Result<String, Refusal> {
+        self.dialect.admit_key(expr, self.types)?;
         match expr {
             Expr::Alias(alias) => self.key(&alias.expr),
             Expr::Literal(value, _) => self.dialect.cast(&self.expression(expr)?, &value.data_type()),
@@ -125,12 +135,13 @@ impl Printer<'_> {
         format!("{key} {direction} NULLS {nulls}")
     }
 
-    fn column(&self, relation: Option<&TableReference>, name: &str) -> String {
-        let name = self.dialect.identifier(name);
-        match relation {
+    fn column(&self, column: &Column, place: Place) -> String {
+        let name = self.dialect.identifier(&column.name);
+        let printed = match &column.relation {
             Some(relation) => format!("{}.{name}", self.table(relation)),
             None => name,
-        }
+        };
+        self.dialect.column(printed, column, place, self.types)
     }
 
     /// A table's name, part by part.
@@ -144,7 +155,28 @@ impl Printer<'_> {
     }
 
     fn order(&self, order: &[Sort]) -> Result<String, Refusal> {
-        join(order, |sort| Ok(Self::direction(sort, &self.key(&sort.expr)?)))
+        join(order, |sort| Ok(Self::direction(sort, &self.ordering_key(&sort.expr)?)))
+    }
+
+    /// `expr` as a key of an order.
+    pub(super) fn ordering_key(&self, expr: &Expr) -> Result<String, Refusal> {
+        Ok(self.dialect.ordered(self.key(expr)?, expr, self.types))
+    }
+
+    /// `expr` as one side of a comparison by order.
+    fn ordered(&self, expr: &Expr) -> Result<String, Refusal> {
+        Ok(self.dialect.ordered(self.expression(expr)?, expr, self.types))
+    }
+
+    /// `expr` as one side of a test for equality with `others`.
+    fn equated(&self, expr: &Expr, others: &[&Expr]) -> Result<String, Refusal> {
+        match expr {
+            Expr::Column(column) if others.iter().all(|other| matches!(other, Expr::Literal(..))) => {
+                self.dialect.admit(expr, self.types)?;
+                Ok(self.column(column, Place::EqualsLiterals))
+            }
+            expr => self.expression(expr),
+        }
     }
 
     fn list(&self, exprs: &[Expr]) -> Result<String, Refusal> {
@@ -158,12 +190,16 @@ impl Printer<'_> {
     /// Left spines of one associative operator are printed flat: they parse back to the same tree, and a chain of
     /// hundreds does not nest.
     fn binary(&self, binary: &BinaryExpr) -> Result<String, Refusal> {
+        if is_comparison(binary.op) {
+            return self.comparison(binary);
+        }
         let mut operands = vec![binary.right.as_ref()];
         let mut left = binary.left.as_ref();
         while let Expr::BinaryExpr(inner) = left {
             if inner.op != binary.op || !is_associative(inner.op) {
                 break;
             }
+            self.dialect.admit(left, self.types)?;
             operands.push(inner.right.as_ref());
             left = inner.left.as_ref();
         }
@@ -171,6 +207,16 @@ impl Printer<'_> {
         let printed = operands.iter().rev().map(|operand| self.expression(operand)).collect::<Result<Vec<_>, _>>()?;
         let operator = self.dialect.operator(binary.op)?;
         Ok(format!("({})", printed.join(&format!(" {operator} "))))
+    }
+
+    fn comparison(&self, binary: &BinaryExpr) -> Result<String, Refusal> {
+        let (left, right) = (binary.left.as_ref(), binary.right.as_ref());
+        let (left, right) = if matches!(binary.op, Operator::Eq | Operator::NotEq) {
+            (self.equated(left, &[right])?, self.equated(right, &[left])?)
+        } else {
+            (self.ordered(left)?, self.expression(right)?)
+        };
+        Ok(format!("({left} {} {right})", self.dialect.operator(binary.op)?))
     }
 
     fn like(&self, like: &Like) -> Result<String, Refusal> {
@@ -191,7 +237,7 @@ impl Printer<'_> {
 
     fn between(&self, between: &Between) -> Result<String, Refusal> {
         let not = if between.negated { "NOT " } else { "" };
-        let expr = self.expression(&between.expr)?;
+        let expr = self.ordered(&between.expr)?;
         let (low, high) = (self.expression(&between.low)?, self.expression(&between.high)?);
         Ok(format!("({expr} {not}BETWEEN {low} AND {high})"))
     }
@@ -216,8 +262,23 @@ impl Printer<'_> {
             return Err(Refusal::new("in list", "is empty"));
         }
         let not = if list.negated { "NOT " } else { "" };
-        Ok(format!("({} {not}IN ({}))", self.expression(&list.expr)?, self.list(&list.list)?))
+        let members: Vec<&Expr> = list.list.iter().collect();
+        Ok(format!("({} {not}IN ({}))", self.equated(&list.expr, &members)?, self.list(&list.list)?))
     }
+}
+
+fn is_comparison(operator: Operator) -> bool {
+    matches!(
+        operator,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    )
 }
 
 fn is_associative(operator: Operator) -> bool {

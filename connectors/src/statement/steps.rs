@@ -3,6 +3,9 @@
 mod group;
 mod join;
 
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::{Column, DFSchema, ScalarValue, TableReference};
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{
@@ -17,6 +20,7 @@ use super::names::Names;
 use super::print::{Printer, Token, token};
 use super::refusal::Refusal;
 use super::scope::{Scope, transform};
+use super::types::{Origin, Types};
 
 /// Collects the steps of one statement, in the order in which they are written.
 pub(super) struct Writer<'a> {
@@ -27,11 +31,13 @@ pub(super) struct Writer<'a> {
     steps: Vec<(String, String)>,
     /// Subqueries that expressions stand for by number.
     subqueries: Vec<String>,
+    types: Types,
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(dialect: &'a dyn Dialect, accepts: &'a Accepts, plan: &LogicalPlan) -> Self {
-        Self { dialect, accepts, names: Names::apart_from(plan), steps: Vec::new(), subqueries: Vec::new() }
+        let names = Names::apart_from(plan);
+        Self { dialect, accepts, names, steps: Vec::new(), subqueries: Vec::new(), types: Types::default() }
     }
 
     /// The statement of `plan`, and the number of its steps.
@@ -87,8 +93,11 @@ impl<'a> Writer<'a> {
         let (columns, select) = self.print(block)?;
         let name = self.names.next_step();
         self.steps.push((name.clone(), select));
-        let outputs = columns.into_iter().take(block.outputs.len()).map(|name| Expr::Column(Column::from_name(name)));
-        Ok(Block::over(Source::Step(name), outputs.collect()))
+        let columns: Vec<Column> = columns.into_iter().take(block.outputs.len()).map(Column::from_name).collect();
+        for (column, output) in columns.iter().zip(&block.branch().outputs) {
+            self.types.tell_output(column.clone(), output);
+        }
+        Ok(Block::over(Source::Step(name), columns.into_iter().map(Expr::Column).collect()))
     }
 
     fn print(&self, block: &Block) -> Result<(Vec<String>, String), Refusal> {
@@ -98,7 +107,7 @@ impl<'a> Writer<'a> {
     }
 
     fn printer(&self) -> Printer<'_> {
-        Printer { dialect: self.dialect, accepts: self.accepts, subqueries: &self.subqueries }
+        Printer { dialect: self.dialect, accepts: self.accepts, subqueries: &self.subqueries, types: &self.types }
     }
 
     /// `expr` with its columns as the statement calls them and its subqueries as steps.
@@ -119,9 +128,14 @@ impl<'a> Writer<'a> {
         split_conjunction(predicate).into_iter().map(|part| self.say(part, scope)).collect()
     }
 
-    fn subquery(&mut self, kind: Token, text: String) -> Expr {
+    fn subquery(&mut self, kind: Token, text: String, field: FieldRef) -> Expr {
         self.subqueries.push(text);
-        token(kind, self.subqueries.len() - 1)
+        token(kind, self.subqueries.len() - 1, Some(field))
+    }
+
+    /// A condition that is already in SQL.
+    fn condition_token(&mut self, kind: Token, text: String) -> Expr {
+        self.subquery(kind, text, Arc::new(Field::new("", DataType::Boolean, true)))
     }
 
     fn scan(&mut self, scan: &TableScan) -> Result<Block, Refusal> {
@@ -133,6 +147,11 @@ impl<'a> Writer<'a> {
             .iter()
             .map(|field| Expr::Column(Column::new(Some(relation.clone()), field.name())))
             .collect();
+        for field in source.fields() {
+            let column = Column::new(Some(relation.clone()), field.name());
+            let stored = self.dialect.stored(&scan.table_name, field.name());
+            self.types.tell(column, Arc::clone(field), Origin::Table(stored));
+        }
         let schema = DFSchema::try_from_qualified_schema(scan.table_name.clone(), &source)
             .map_err(|error| Refusal::new("scan", error.strip_backtrace()))?;
         let scope = Scope::over(&schema, &every);
@@ -208,6 +227,9 @@ impl<'a> Writer<'a> {
         let alias = self.names.next_table();
         let columns: Vec<String> =
             (0..values.schema.fields().len()).map(|position| format!("{alias}_{position}")).collect();
+        for (name, field) in columns.iter().zip(values.schema.fields()) {
+            self.types.tell(Column::from_name(name), Arc::clone(field), Origin::Values);
+        }
         let nothing = DFSchema::empty();
         let scope = Scope::over(&nothing, &[]);
         let rows = values.values.iter().map(|row| self.say_all(row, &scope)).collect::<Result<Vec<_>, _>>()?;

@@ -1,4 +1,5 @@
-//! The order of planning at a site, after a statement is bound to barriers: one list, each step with its reason.
+//! The order of planning at a site, after a statement is bound: one list with barriers and one without, each step with its
+//! reason.
 
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use crate::exec::in_order::in_order;
 use crate::exec::policy_barrier::PolicyBarrierPlanner;
 use crate::exec::release::ReleasePlanner;
 use crate::plan::cross_barrier::cross_barrier;
+use crate::plan::push_to_sources::push_to_sources;
+use crate::plan::source_node::SourcePlanner;
 use crate::plan::verify_barriers::{RegisteredBarriers, verify_barriers};
 use crate::sabotage::{Control, thrown};
 
@@ -37,4 +40,16 @@ pub async fn plan_at_site(
         verify_barriers(&physical, barriers)?;
     }
     Ok(physical)
+}
+
+/// Plans an optimized statement to its end where no policy is enforced.
+///
+/// # Errors
+/// As planning fails; a subtree that a source refuses is no failure.
+pub async fn plan_without_policy(state: &SessionState, optimized: LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+    // 1. Ours: what sources can evaluate goes there as a whole. With barriers nothing of the asker's does.
+    let pushed = push_to_sources(state, optimized)?;
+    // 2. Operators, and DataFusion's physical rules.
+    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(SourcePlanner)]);
+    Ok(planner.create_physical_plan(&pushed.plan, state).await?)
 }

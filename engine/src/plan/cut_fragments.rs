@@ -12,18 +12,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use connectors::statement::{Accepts, Refusal};
-use datafusion::common::Column;
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, Extension, LogicalPlan, Projection, Sort, SortExpr};
+use datafusion::logical_expr::{Extension, LogicalPlan};
 
 use crate::catalog::site_table::{SiteId, SiteTable};
 use crate::error::{EngineError, Result};
 use crate::exec::remote_scan::Fragment;
 use crate::plan::estimate::estimate_statistics;
 use crate::plan::fragment_node::FragmentNode;
+use crate::plan::order::Order;
 use crate::plan::prove::{Unsent, prove};
 use crate::plan::sites::{Location, Sites};
 
@@ -91,16 +91,12 @@ impl Cutter<'_> {
 
     fn cut(&mut self, plan: LogicalPlan) -> Result<LogicalPlan> {
         let Location::At(site) = self.place(&plan)? else { return self.cut_inputs(plan) };
-        let order = match order_of(&plan) {
-            Order::None => None,
-            Order::By(sort) => Some(sort),
-            Order::Hidden => return self.cut_inputs(plan),
-        };
+        let order = Order::of(&plan);
+        if order == Order::Hidden {
+            return self.cut_inputs(plan);
+        }
         match self.fragment(&plan, &site) {
-            Ok(node) => Ok(match order {
-                Some(expr) => LogicalPlan::Sort(Sort { expr, input: Arc::new(node), fetch: None }),
-                None => node,
-            }),
+            Ok(node) => Ok(order.restored(node)),
             Err(unsent) => {
                 self.note(site, unsent);
                 self.cut_inputs(plan)
@@ -156,46 +152,6 @@ fn subquery_of(
 ) -> DataFusionResult<Transformed<LogicalPlan>> {
     let inner = cut(subquery.subquery.as_ref().clone())?.data;
     Ok(Transformed::yes(LogicalPlan::Subquery(subquery.with_plan(Arc::new(inner)))))
-}
-
-/// The order in which a subtree's rows come, as far as somebody above may count on it.
-enum Order {
-    None,
-    By(Vec<SortExpr>),
-    /// Ordered by what its own columns do not hold: the sort has to stay above the border.
-    Hidden,
-}
-
-/// A fragment's order is lost when the coordinator spreads its rows over threads, so what was sorted inside a fragment
-/// is sorted again above it (fragments that are the whole statement excepted).
-fn order_of(plan: &LogicalPlan) -> Order {
-    match plan {
-        LogicalPlan::Sort(sort) => Order::By(sort.expr.clone()),
-        LogicalPlan::Limit(limit) => order_of(&limit.input),
-        LogicalPlan::SubqueryAlias(alias) => match order_of(&alias.input) {
-            Order::By(_) => Order::Hidden,
-            order => order,
-        },
-        LogicalPlan::Projection(projection) => match order_of(&projection.input) {
-            Order::By(keys) => keys
-                .into_iter()
-                .map(|key| through(projection, key))
-                .collect::<Option<_>>()
-                .map_or(Order::Hidden, Order::By),
-            order => order,
-        },
-        _ => Order::None,
-    }
-}
-
-/// A sort key below a projection as a column of the projection, when it is one.
-fn through(projection: &Projection, key: SortExpr) -> Option<SortExpr> {
-    let index = projection.expr.iter().position(|expr| match expr {
-        Expr::Alias(alias) => *alias.expr == key.expr,
-        expr => *expr == key.expr,
-    })?;
-    let column = Column::from(projection.schema.qualified_field(index));
-    Some(SortExpr { expr: Expr::Column(column), ..key })
 }
 
 /// The same plan with every table named `site.source.table`, whatever the asker wrote.

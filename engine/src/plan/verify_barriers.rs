@@ -9,11 +9,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use connectors::pushdown::TableReadExec;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::{FileScanConfig, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::split_conjunction as split_expr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column, DynamicFilterPhysicalExpr};
 use datafusion::physical_expr::utils::collect_columns;
@@ -215,6 +218,12 @@ fn below(node: &Arc<dyn ExecutionPlan>, governed: &Governed) -> Result<usize, St
         return Err(format!("a limit stands below the barrier of {}", governed.table));
     }
     let mut predicates = 0;
+    if let Some(read) = node.downcast_ref::<TableReadExec>()
+        && !read.filters().is_empty()
+    {
+        check_source_filters(read.filters(), governed)?;
+        predicates += 1;
+    }
     if let Some((predicate, is_enforced)) = predicate_of(node.as_ref()) {
         check_predicate(&predicate, governed)?;
         predicates += usize::from(is_enforced);
@@ -246,6 +255,23 @@ fn check_predicate(predicate: &Arc<dyn PhysicalExpr>, governed: &Governed) -> Re
     Ok(())
 }
 
+/// What a source was given, by the rule that holds for a predicate of an operator.
+fn check_source_filters(filters: &[Expr], governed: &Governed) -> Result<(), String> {
+    let columns: Vec<&str> = filters.iter().flat_map(Expr::column_refs).map(|column| column.name.as_str()).collect();
+    let Some(filter) = &governed.decision.row_filter else {
+        return match columns.iter().find(|column| !governed.is_clear(column)) {
+            Some(_) => Err(format!("a source's filter below the barrier of {} reads a treated column", governed.table)),
+            None => Ok(()),
+        };
+    };
+    let of_the_filter = columns.iter().all(|column| filter.reads.iter().any(|read| read == column));
+    let given: usize = filters.iter().map(|filter| split_expr(filter).len()).sum();
+    if !of_the_filter || given > conjuncts(filter) {
+        return Err(format!("a source's filter below the barrier of {} is not its row filter", governed.table));
+    }
+    Ok(())
+}
+
 fn conjuncts(filter: &RowFilter) -> usize {
     fn count(filter: &Filter) -> usize {
         match filter {
@@ -272,11 +298,13 @@ fn file_scan(node: &dyn ExecutionPlan) -> Option<&FileScanConfig> {
     node.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref()
 }
 
-/// The operators that a treated scan is made of. A connector's own scan is added here.
+/// The operators that a treated scan is made of. Of a source's own scans only those of one table: a statement that evaluates
+/// a subtree has operators of the asker's in it.
 fn may_stand_below(node: &dyn ExecutionPlan) -> bool {
     node.is::<FilterExec>()
         || node.is::<ProjectionExec>()
         || node.is::<DataSourceExec>()
+        || node.is::<TableReadExec>()
         || node.is::<EmptyExec>()
         || node.is::<RepartitionExec>()
         || node.is::<CoalescePartitionsExec>()
@@ -286,7 +314,8 @@ fn may_stand_below(node: &dyn ExecutionPlan) -> bool {
 }
 
 fn limits(node: &dyn ExecutionPlan) -> bool {
-    node.is::<LocalLimitExec>() || node.is::<GlobalLimitExec>() || node.fetch().is_some()
+    let of_a_source = node.downcast_ref::<TableReadExec>().and_then(TableReadExec::limit);
+    node.is::<LocalLimitExec>() || node.is::<GlobalLimitExec>() || node.fetch().is_some() || of_a_source.is_some()
 }
 
 /// No row, one row of nothing, VALUES, and the tables of `system`, which are made in memory for the request or, the record,
@@ -334,7 +363,7 @@ mod tests {
     use datafusion::execution::object_store::ObjectStoreUrl;
     use datafusion::functions_aggregate::min_max::max_udaf;
     use datafusion::functions_aggregate::sum::sum_udaf;
-    use datafusion::logical_expr::{AggregateUDF, Operator};
+    use datafusion::logical_expr::{AggregateUDF, Operator, col as logical_col, lit as logical_lit};
     use datafusion::physical_expr::aggregate::AggregateExprBuilder;
     use datafusion::physical_expr::expressions::{binary, col, lit};
     use datafusion::physical_plan::aggregates::{AggregateMode, PhysicalGroupBy};
@@ -511,6 +540,23 @@ mod tests {
         ] {
             assert!(check(plan).is_err(), "{case}");
         }
+    }
+
+    #[test]
+    fn a_source_is_given_what_may_stand_below_and_no_more() {
+        let read = |filters: Vec<Expr>, limit| -> Plan { Arc::new(TableReadExec::new(scan(), filters, limit)) };
+        let (region, cost) = (|| logical_col("region").eq(logical_lit("A")), || logical_col("cost").gt(logical_lit(3)));
+        let filtered = |plan| check(barrier(Rows::Filtered, project("cost", plan)));
+        assert!(filtered(read(vec![region()], None)).is_ok());
+        assert!(filtered(row_filter(read(vec![region()], None))).is_ok());
+        assert!(filtered(read(vec![], None)).is_err(), "no row filter");
+        assert!(filtered(read(vec![region(), cost()], None)).is_err(), "a user's filter");
+        assert!(filtered(read(vec![region(), region()], None)).is_err(), "a second conjunct");
+        assert!(filtered(read(vec![region()], Some(3))).is_err(), "a limit");
+        let open = |plan| check_open(barrier(Rows::All, project("cost", plan)));
+        assert!(open(read(vec![cost()], Some(3))).is_ok());
+        assert!(open(read(vec![region()], None)).is_err(), "a hidden column");
+        assert!(check(read(vec![], None)).is_err(), "no barrier");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::error::{Code, EngineError, Result};
 use crate::flight::door::Description;
 use crate::identity::users_file::UsersFile;
 use crate::identity::{Asker, Came};
+use crate::plan::push_to_sources::push_to_sources;
 use crate::session::declared::lines;
 use crate::session::told::{POLICY_COLUMNS, Told, texts};
 
@@ -29,16 +30,25 @@ pub(super) enum Sight {
     AboveBarriers,
 }
 
-/// The optimized plan, and for each governed table what applied to it.
+/// The optimized plan, and for each governed table what applied to it; where no policy is enforced, with what sources
+/// evaluate, and why not more.
 ///
 /// # Errors
 /// As planning fails.
 pub(super) fn plan(site: &str, bound: &Bound, sight: Sight) -> Result<SendableRecordBatchStream> {
     let optimized = bound.state.optimize(&bound.plan)?;
+    let (shown, unsent) = match bound.ruling {
+        Some(_) => (optimized, Vec::new()),
+        None => {
+            let pushed = push_to_sources(&bound.state, optimized)?;
+            (pushed.plan, pushed.unsent)
+        }
+    };
     let mut text = String::new();
-    write_plan(&mut text, &optimized, sight, 0);
+    write_plan(&mut text, &shown, sight, 0);
     let mut rows = vec![(format!("site {site}"), text.trim_end().to_string())];
     rows.extend(applied(site, bound));
+    rows.extend(unsent.iter().map(|unsent| ("not sent to a source".to_string(), unsent.to_string())));
     lines(rows)
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use connectors::ReadScope;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
@@ -20,7 +21,7 @@ use crate::error::{Code, EngineError, Result};
 use crate::flight::door::Question;
 use crate::identity::Asker;
 use crate::plan::aggregate_only;
-use crate::plan::at_site::plan_at_site;
+use crate::plan::at_site::{plan_at_site, plan_without_policy};
 use crate::plan::verify_barriers::RegisteredBarriers;
 use crate::sabotage::{Control, thrown};
 use crate::session::declared::{analyze, declare, declared_schema};
@@ -130,10 +131,12 @@ impl Site {
             told: Mutex::default(),
             denials: Mutex::default(),
         };
-        let state = bind(&self.base, &names, &query).await.map_err(|error| match reasons {
+        let mut state = bind(&self.base, &names, &query).await.map_err(|error| match reasons {
             Reasons::Told => names.with_denials(error),
             Reasons::Kept => error,
         })?;
+        // What a statement reads of one server, it reads at one moment.
+        state.config_mut().set_extension(Arc::new(ReadScope::default()));
         let in_statement = |error| EngineError::in_statement(error, &question.sql);
         let plan = state.statement_to_plan(query).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, question.parameters.as_ref())?;
@@ -233,7 +236,7 @@ async fn planned(bound: Bound) -> Result<Planned> {
     let physical = if bound.ruling.is_some() {
         plan_at_site(state, optimized, &barriers).await?
     } else {
-        state.query_planner().create_physical_plan(&optimized, state).await?
+        plan_without_policy(state, optimized).await?
     };
     Ok(Planned { declared, physical, bound })
 }

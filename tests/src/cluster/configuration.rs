@@ -55,7 +55,8 @@ pub(super) fn write_site(root: &Path, dataset: &Dataset, site: &str, listen: &st
         source.insert("table".into(), Value::Array(tables));
         Value::Table(source)
     });
-    config.insert("source".into(), Value::Array(sources.collect()));
+    let more = options.sources.iter().filter(|(of, _)| of == site).map(|(_, source)| Value::Table(source.clone()));
+    config.insert("source".into(), Value::Array(sources.chain(more).collect()));
     write(&root.join(format!("{site}.toml")), &config)
 }
 

@@ -40,6 +40,8 @@ pub struct Options {
     pub governance: Option<Governance>,
     /// Whether the nodes log all that they can.
     pub logs_everything: bool,
+    /// More sources of the data set's sites, each as a `[[source]]` is written.
+    pub sources: Vec<(String, toml::Table)>,
 }
 
 /// A running federation; dropped, all its processes are killed.

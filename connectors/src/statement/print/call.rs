@@ -7,8 +7,9 @@ use datafusion_expr::expr::{
 };
 use datafusion_expr::{Expr, Volatility, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition};
 
-use super::{Printer, join};
+use super::Printer;
 use crate::statement::allow::check_size;
+use crate::statement::dialect::AggregateCall;
 use crate::statement::literal;
 use crate::statement::refusal::Refusal;
 
@@ -25,12 +26,10 @@ impl Printer<'_> {
             return Err(Refusal::new(name, "depends on more than its arguments"));
         }
         check_size(function)?;
-        let args = if TYPED_BY_A_NUMBER.contains(&name) {
-            join(&function.args, |arg| self.bare_number(arg))?
-        } else {
-            self.list(&function.args)?
-        };
-        Ok(format!("{}({args})", self.dialect.function(name)))
+        let by_a_number = TYPED_BY_A_NUMBER.contains(&name);
+        let print = |arg| if by_a_number { self.bare_number(arg) } else { self.expression(arg) };
+        let args = function.args.iter().map(print).collect::<Result<Vec<_>, _>>()?;
+        self.dialect.scalar_call(function, args)
     }
 
     /// A number as the parser reads one, for the planner to see before any cast is done.
@@ -45,17 +44,17 @@ impl Printer<'_> {
         let name = function.func.name();
         self.check_aggregate(name)?;
         let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = &function.params;
-        let call = if function.func.supports_within_group_clause() && !order_by.is_empty() {
-            self.ordered_set_call(name, args, order_by)?
-        } else {
-            let distinct = if *distinct { "DISTINCT " } else { "" };
-            let order = match order_by.as_slice() {
-                [] => String::new(),
-                keys => format!(" ORDER BY {}", self.order(keys)?),
-            };
-            format!("{}({distinct}{}{order})", self.dialect.function(name), self.list(args)?)
+        let filter = format!("{}{}", self.filter_clause(filter.as_deref())?, nulls_clause(*null_treatment));
+        if function.func.supports_within_group_clause() && !order_by.is_empty() {
+            return Ok(format!("{}{filter}", self.ordered_set_call(name, args, order_by)?));
+        }
+        let order = match order_by.as_slice() {
+            [] => String::new(),
+            keys => format!(" ORDER BY {}", self.order(keys)?),
         };
-        Ok(format!("{call}{}{}", self.filter_clause(filter.as_deref())?, nulls_clause(*null_treatment)))
+        let distinct = if *distinct { "DISTINCT " } else { "" };
+        let call = AggregateCall { name: name.to_owned(), distinct, args: self.list(args)?, order, filter };
+        self.dialect.aggregate_call(&call, function, self.types)
     }
 
     fn check_aggregate(&self, name: &str) -> Result<(), Refusal> {

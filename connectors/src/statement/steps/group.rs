@@ -1,5 +1,7 @@
 //! What closes a SELECT: grouping, windows, DISTINCT and UNION ALL. Whatever follows selects from it.
 
+use std::sync::Arc;
+
 use datafusion_common::Column;
 use datafusion_expr::expr::GroupingSet;
 use datafusion_expr::{Aggregate, Expr, LogicalPlan, Union, Window};
@@ -37,7 +39,7 @@ impl Writer<'_> {
         let keys = outputs.iter().map(|key| printer.key(key)).collect::<Result<Vec<_>, _>>()?;
         let call = format!("{}({})", self.dialect.function("grouping"), keys.join(", "));
         let text = self.dialect.cast(&call, id.data_type())?;
-        outputs.push(self.subquery(Token::Value, text));
+        outputs.push(self.subquery(Token::Value, text, Arc::clone(id)));
         Ok(outputs)
     }
 

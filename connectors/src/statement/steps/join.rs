@@ -1,5 +1,7 @@
 //! Joins and subqueries as steps: FROM items where they can be, else conditions that name a step.
 
+use std::sync::Arc;
+
 use datafusion_common::{JoinType, NullEquality};
 use datafusion_expr::{Expr, Join, LogicalPlan, Operator, Subquery, binary_expr};
 
@@ -71,9 +73,12 @@ impl Writer<'_> {
         let key = self.say(key, &Scope::over(join.left.schema(), &left.outputs))?;
         let right = self.rows(&join.right)?;
         let member = self.say(member, &Scope::over(join.right.schema(), &right.outputs))?;
+        for side in [&key, &member] {
+            self.dialect.admit_key(side, &self.types)?;
+        }
         let right = self.step(&Block { outputs: vec![member], ..right })?;
         let text = format!("({} NOT IN (SELECT {}))", self.printer().expression(&key)?, self.one_column(&right)?);
-        let condition = self.subquery(Token::Value, text);
+        let condition = self.condition_token(Token::Value, text);
         left.filter.push(condition);
         Ok(left)
     }
@@ -90,7 +95,7 @@ impl Writer<'_> {
         let on = self.condition(join, &scope)?;
         let existence = Block { filter: on, outputs: Vec::new(), ..right };
         let select = existence.select(&self.printer(), &[self.names.marker()])?;
-        let mark = self.subquery(Token::Mark, format!("(EXISTS ({select}))"));
+        let mark = self.condition_token(Token::Mark, format!("(EXISTS ({select}))"));
         block.outputs.push(mark);
         Ok(block)
     }
@@ -102,7 +107,8 @@ impl Writer<'_> {
         let block = self.block(&subquery.subquery)?;
         let step = self.step(&block)?;
         let column = self.one_column(&step)?;
-        Ok(self.subquery(Token::Value, format!("(SELECT {column})")))
+        let field = Arc::clone(subquery.subquery.schema().field(0));
+        Ok(self.subquery(Token::Value, format!("(SELECT {column})"), field))
     }
 
     /// `"c" FROM "n"` of a block that is one step.

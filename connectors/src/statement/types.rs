@@ -1,0 +1,91 @@
+//! What the columns of a statement are: their types, and how a table stores what their types do not tell.
+
+use std::collections::BTreeMap;
+
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion_common::{Column, DataFusionError, ExprSchema, TableReference, plan_err};
+use datafusion_expr::{Expr, ExprSchemable};
+
+/// How a table stores a column, where its Arrow type does not tell.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Stored {
+    /// As its Arrow type says.
+    #[default]
+    Plain,
+    /// As another type (an enum, a UUID); what the Arrow column holds is its cast to the type of this name.
+    Cast(String),
+    /// In a way that no expression can be trusted with: the column may be passed on, and nothing else.
+    Opaque,
+}
+
+/// How the columns of tables are stored; what is not told is [`Stored::Plain`].
+#[derive(Debug, Clone, Default)]
+pub struct StoredColumns(BTreeMap<(TableReference, String), Stored>);
+
+impl StoredColumns {
+    /// Tells how `column` of `table` is stored.
+    pub fn tell(&mut self, table: TableReference, column: impl Into<String>, stored: Stored) {
+        self.0.insert((table, column.into()), stored);
+    }
+
+    /// How `column` of `table` is stored.
+    pub fn of(&self, table: &TableReference, column: &str) -> Stored {
+        self.0.get(&(table.clone(), column.to_owned())).cloned().unwrap_or_default()
+    }
+}
+
+/// Where a column of the statement stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// In a table.
+    Table(Stored),
+    /// Among rows of literals.
+    Values,
+    /// In an earlier step, whose text compares by bytes.
+    Step,
+    /// In an earlier step, passed on from an opaque column.
+    OpaqueStep,
+}
+
+/// The columns that a statement has so far, by the names it gives them.
+#[derive(Debug, Default)]
+pub(super) struct Types(BTreeMap<Column, (FieldRef, Origin)>);
+
+impl Types {
+    pub(super) fn tell(&mut self, column: Column, field: FieldRef, origin: Origin) {
+        self.0.insert(column, (field, origin));
+    }
+
+    /// Tells of `column` of a step, which is `output` in the step.
+    pub(super) fn tell_output(&mut self, column: Column, output: &Expr) {
+        let origin = if self.is_opaque(output) { Origin::OpaqueStep } else { Origin::Step };
+        // What has no type is refused where a type matters.
+        if let Ok((_, field)) = output.to_field(self) {
+            self.tell(column, field, origin);
+        }
+    }
+
+    /// The type of an expression of the statement, if every part of it has one.
+    pub(super) fn of(&self, expr: &Expr) -> Option<DataType> {
+        expr.get_type(self).ok()
+    }
+
+    pub(super) fn origin(&self, column: &Column) -> Option<&Origin> {
+        self.0.get(column).map(|(_, origin)| origin)
+    }
+
+    /// Whether `expr` is a column that no expression can be trusted with.
+    pub(super) fn is_opaque(&self, expr: &Expr) -> bool {
+        let Expr::Column(column) = expr else { return false };
+        matches!(self.origin(column), Some(Origin::OpaqueStep | Origin::Table(Stored::Opaque)))
+    }
+}
+
+impl ExprSchema for Types {
+    fn field_from_column(&self, column: &Column) -> Result<&FieldRef, DataFusionError> {
+        match self.0.get(column) {
+            Some((field, _)) => Ok(field),
+            None => plan_err!("no column of the statement is called {}", column.quoted_flat_name()),
+        }
+    }
+}

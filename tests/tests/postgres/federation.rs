@@ -1,0 +1,105 @@
+//! A site with a PostgreSQL source, asked through a coordinator: as any other table of the federation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use harness::cluster::{Cluster, Options};
+use harness::dataset::Dataset;
+use harness::postgres::Postgres;
+
+/// A data set with a table of files at each of two sites.
+fn dataset() -> Dataset {
+    let mut dataset = Dataset::temporary().unwrap();
+    let fields = vec![Field::new("code", DataType::Int64, true), Field::new("region", DataType::Utf8, true)];
+    let schema = Arc::new(Schema::new(fields));
+    let (codes, names) = (Int64Array::from(vec![1, 2]), StringArray::from(vec!["华北", "华东"]));
+    let rows = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(codes), Arc::new(names)]).unwrap();
+    dataset.add(["south", "civil", "regions"], &schema, &[rows]).unwrap();
+    let (codes, names) = (Int64Array::from(vec![9]), StringArray::from(vec!["x"]));
+    let other = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(codes), Arc::new(names)]).unwrap();
+    dataset.add(["north", "files", "other"], &schema, &[other]).unwrap();
+    dataset
+}
+
+/// The cluster over the data set, whose files last as long as it is kept.
+async fn cluster(server: &Postgres, dataset: &Dataset) -> Cluster {
+    let mut registry = server.options("public");
+    registry.insert("name".into(), "registry".into());
+    registry.insert("kind".into(), "postgres".into());
+    let options = Options { sources: vec![("north".to_string(), registry)], ..Options::default() };
+    Cluster::start_with(dataset, options).await
+}
+
+const TABLES: &str = "
+    CREATE TABLE people (id int8 PRIMARY KEY, name text, code int8, born date, paid numeric(12, 2), seen timestamptz,
+                         tags text[]);
+    INSERT INTO people SELECT n, 'name ' || n, n % 3, '2000-01-01'::date + n::int4, n / 4.0, '2024-02-29 12:00:00+08',
+                              '{a,NULL}' FROM generate_series(1, 5000) AS n;
+    CREATE TABLE bad AS SELECT 'infinity'::date AS day;
+    CREATE TABLE lefts (n int8); CREATE TABLE rights (n int8)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_asks_a_site_over_postgres() {
+    let mut server = Postgres::start().await;
+    server.admin().await.run(TABLES).await;
+    let dataset = dataset();
+    let cluster = cluster(&server, &dataset).await;
+    let client = cluster.client().await;
+    assert_eq!(client.value("SELECT count(*) FROM north.registry.people").await, "5000");
+    assert_eq!(client.value("SELECT sum(paid) FROM north.registry.people WHERE id BETWEEN 5 AND 8").await, "6.50");
+    assert_eq!(
+        client.value("SELECT max(seen) FROM north.registry.people WHERE name = 'name 7'").await,
+        "2024-02-29T04:00:00Z"
+    );
+    let joined = "SELECT count(*) FROM north.registry.people p JOIN south.civil.regions r ON r.code = p.code \
+                  WHERE r.region = '华东'";
+    assert_eq!(client.value(joined).await, "1667");
+    let log = server.log();
+    assert!(log.contains("sum(\"t0\".\"paid\")") && log.contains("CAST('5' AS bigint)"), "the server made the sum");
+    assert!(log.contains("(\"t0\".\"name\" = 'name 7')"), "the filter reached the server");
+
+    let error = client.query("SELECT day FROM north.registry.bad").await.unwrap_err();
+    assert!(error.starts_with("SITE_UNAVAILABLE"), "{error}");
+    assert!(!error.contains("infinity") && !error.contains("date"), "{error}");
+    server.stop();
+    let error = client.query("SELECT count(name) FROM north.registry.people").await.unwrap_err();
+    assert!(error.starts_with("SITE_UNAVAILABLE") || error.starts_with("NOT_FOUND"), "{error}");
+    server.restart().await;
+    assert_eq!(client.value("SELECT count(name) FROM north.registry.people").await, "5000");
+}
+
+/// A writer always adds to both tables at once; no statement sees one without the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_sees_one_moment_of_the_database() {
+    let server = Postgres::start().await;
+    server.admin().await.run(TABLES).await;
+    let dataset = dataset();
+    let cluster = cluster(&server, &dataset).await;
+    let client = cluster.client().await;
+    let writer = server.admin().await;
+    let is_done = AtomicBool::new(false);
+    let writing = async {
+        let mut written = 0;
+        while !is_done.load(Ordering::Relaxed) {
+            writer
+                .run(&format!(
+                    "BEGIN; INSERT INTO lefts VALUES ({written}); INSERT INTO rights VALUES ({written}); COMMIT"
+                ))
+                .await;
+            written += 1;
+        }
+        written
+    };
+    let reading = async {
+        let alone = "SELECT count(*) FROM north.registry.lefts l FULL JOIN north.registry.rights r ON l.n = r.n \
+                     WHERE l.n IS NULL OR r.n IS NULL";
+        for _ in 0..40 {
+            assert_eq!(client.value(alone).await, "0", "a row of one table without that of the other");
+        }
+        is_done.store(true, Ordering::Relaxed);
+    };
+    let (written, ()) = tokio::join!(writing, reading);
+    assert!(written > 40, "the writer was at work: {written}");
+}
