@@ -36,8 +36,7 @@ mod types;
 
 use std::sync::Arc;
 
-use arrow::datatypes::{FieldRef, SchemaRef};
-use datafusion_common::Column;
+use arrow::datatypes::SchemaRef;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_expr::{Expr, LogicalPlan};
 
@@ -84,25 +83,6 @@ pub fn write(plan: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Refusal
 /// As [`write`], and what PostgreSQL would evaluate in another way.
 pub fn write_for_postgres(plan: &LogicalPlan, accepts: &Accepts, stored: &StoredColumns) -> Result<Statement, Refusal> {
     write_in(&dialect::Postgres { stored }, plan, accepts)
-}
-
-/// `filter` as a condition for a PostgreSQL server, over columns of these names and types that are stored as told, which
-/// the text around it calls by their bare names.
-///
-/// # Errors
-/// What PostgreSQL would decide in another way for some row.
-pub fn condition_for_postgres(filter: &Expr, columns: &[(FieldRef, Stored)]) -> Result<String, Refusal> {
-    let mut types = types::Types::default();
-    for (field, stored) in columns {
-        types.tell(Column::from_name(field.name()), Arc::clone(field), types::Origin::Table(stored.clone()));
-    }
-    let bare = scope::transform(filter, &mut |part| match part {
-        Expr::Column(column) => Ok(Expr::Column(Column::from_name(column.name))),
-        other => Ok(other),
-    })?;
-    let (accepts, stored) = (Accepts::postgres(), StoredColumns::default());
-    let dialect = dialect::Postgres { stored: &stored };
-    print::Printer { dialect: &dialect, accepts: &accepts, subqueries: &[], types: &types }.expression(&bare)
 }
 
 fn write_in(dialect: &dyn dialect::Dialect, plan: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Refusal> {
