@@ -102,11 +102,13 @@ impl World {
 #[test]
 fn a_token_goes_through_a_coordinator_that_is_believed_about_nobody() {
     let world = World::new();
-    let header = world.delegator("spy").sign(&world.by_token(), &world.about()).unwrap();
+    // One token: another would be made at another second.
+    let by_token = world.by_token();
+    let header = world.delegator("spy").sign(&by_token, &world.about()).unwrap();
     let asker = world.verifier.verify(&header, &world.peer("spy"), &world.about()).unwrap();
     assert_eq!(asker.label(), format!("ana@{ISSUER} via spy"));
     assert_eq!((asker.purpose.as_deref(), asker.came.clone()), (Some("care"), Came::Through("spy".to_string())));
-    assert_eq!((asker.subject, asker.ends), (world.by_token().subject, world.by_token().ends));
+    assert_eq!((asker.subject, asker.ends), (by_token.subject, by_token.ends));
 }
 
 #[test]
