@@ -14,6 +14,8 @@ mod evaluated;
 mod federation;
 #[path = "postgres/filters.rs"]
 mod filters;
+#[path = "postgres/governed.rs"]
+mod governed;
 #[path = "postgres/reading.rs"]
 mod reading;
 #[path = "postgres/refusals.rs"]

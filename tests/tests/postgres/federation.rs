@@ -10,7 +10,7 @@ use harness::dataset::Dataset;
 use harness::postgres::Postgres;
 
 /// A data set with a table of files at each of two sites.
-fn dataset() -> Dataset {
+pub(crate) fn dataset() -> Dataset {
     let mut dataset = Dataset::temporary().unwrap();
     let fields = vec![Field::new("code", DataType::Int64, true), Field::new("region", DataType::Utf8, true)];
     let schema = Arc::new(Schema::new(fields));
