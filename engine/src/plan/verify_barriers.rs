@@ -3,8 +3,8 @@
 //! Holds when every leaf lies under exactly one barrier that was registered for this request, or is of the few leaves that
 //! hold nothing of a source; when below a barrier stand operators of a closed list only, with no predicate but the row
 //! filter's (or, where every row is there, predicates over clear columns); and when a column that is aggregate-only meets
-//! nothing above its barrier but what leads to its release, and no expression but the arguments of its aggregates. It rejects and changes nothing: what it refuses is a defect,
-//! of ours or of a new DataFusion.
+//! nothing above its barrier but what leads to its release, and no expression but the arguments of its aggregates. It
+//! rejects and changes nothing: what it refuses is a defect, of ours or of a new DataFusion.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
