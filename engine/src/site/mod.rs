@@ -52,9 +52,6 @@ use crate::session::declared::describe_plan;
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
 
-/// How often running statements are asked whether their right still stands.
-const WARRANT_CHECK: Duration = Duration::from_millis(500);
-
 /// A site's query engine.
 #[derive(Debug)]
 pub struct Site {
@@ -172,19 +169,12 @@ async fn open_audit(config: &SiteConfig) -> Result<Arc<AuditLog>> {
     opened.await.map_err(EngineError::internal)?
 }
 
-/// Ends statements whose right has lapsed, whether anybody reads them or not: at each change of policy at once, and else
-/// every half second.
+/// Ends statements whose right has lapsed at each change of policy at once; what lapses by itself, the node's watch ends.
 async fn watch_warrants(queries: Arc<Queries>, policies: Arc<Policies>) {
     let mut changes = policies.subscribe();
     drop(policies);
-    loop {
-        tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(WARRANT_CHECK) => {}
-        }
-        for record in queries.running() {
-            record.end_if_over();
-        }
+    while changes.changed().await.is_ok() {
+        queries.stop_lapsed();
     }
 }
 
