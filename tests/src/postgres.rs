@@ -1,6 +1,8 @@
 //! A PostgreSQL server of a test's own: a fresh cluster on loopback with TLS, whose log tells every statement; stopped when
 //! dropped. The programs are those of `CHANCERY_POSTGRES_BIN`, or of the newest Debian package.
 
+mod load;
+
 use std::fs::{self, File, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -12,6 +14,8 @@ use datafusion::common::runtime::SpawnedTask;
 use engine::identity::certs;
 use tempfile::TempDir;
 use tokio_postgres::{Client, Config, NoTls};
+
+pub use self::load::quoted;
 
 /// Names the directory of `initdb` and `postgres`.
 const BINARIES: &str = "CHANCERY_POSTGRES_BIN";

@@ -1,12 +1,15 @@
 //! What policy costs: TPC-H over three sites, each query under every variant by turns in one run, answers compared first.
 //!
 //! ```text
-//! cargo run --release -p chancery-benches --bin policy-cost -- [--scale 1] [--repetitions 5] [--queries q01,q06]
+//! cargo build --release -p chancery-engine
+//! cargo run --release -p chancery-benches --bin policy-cost -- [--scale 1] [--repetitions 5] [--queries q01,q06] \
+//!     [--variants off,grants]
 //! ```
 //!
-//! One federation for each variant runs all the time, and one of them works at a time. The table is of medians over the
-//! repetitions: the time without policy, and beside it the ratios of each repetition's pair. It is printed, and written
-//! below `benches/runs/` with every single measurement.
+//! One federation for each variant runs all the time, and one of them works at a time. The tables are of medians over the
+//! repetitions: the time without policy over the same sources, and beside it the ratios of each repetition's pair. They are
+//! printed, and written below `benches/runs/` with every single measurement. The variants whose tables are in a database
+//! need PostgreSQL's programs on this machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,7 +19,9 @@ use std::time::Instant;
 
 use datafusion::arrow::record_batch::RecordBatch;
 use harness::cluster::{Client, Cluster, Governance, Options, Person};
-use harness::oracle::{Answer, Promise, compare};
+use harness::dataset::{Dataset, local_context};
+use harness::oracle::{Answer, Promise, compare, compare_values};
+use harness::postgres::Postgres;
 use harness::statements::{Statement, tpch_queries};
 use harness::tpch::tpch;
 
@@ -29,9 +34,19 @@ const TICK_MS: u64 = 10;
 struct Variant {
     name: &'static str,
     about: &'static str,
+    source: Source,
     /// Statements beside the grants, by site; `None`: policy is not enforced.
     policies: Option<&'static [(&'static str, &'static str)]>,
     answers: Answers,
+}
+
+/// Where each site has its tables.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Source {
+    /// In Parquet, which hands out rows.
+    Files,
+    /// In a schema of a PostgreSQL server, which evaluates whole subtrees where nothing forbids it.
+    Server,
 }
 
 /// What the answers have in common with those without policy.
@@ -44,31 +59,52 @@ enum Answers {
 }
 
 const GRANTS: &str = "CREATE PURPOSE analysis;\nGRANT SELECT ON SCHEMA tpch TO ROLE analyst FOR PURPOSE analysis;\n";
+const GRANTS_OF_SERVER: &str =
+    "CREATE PURPOSE analysis;\nGRANT SELECT ON SCHEMA server TO ROLE analyst FOR PURPOSE analysis;\n";
 
-static VARIANTS: [Variant; 5] = [
-    Variant { name: "off", about: "enforce = false", policies: None, answers: Answers::Same },
+/// The first of each source is what the others are compared with.
+static VARIANTS: [Variant; 7] = [
+    Variant { name: "off", about: "enforce = false", source: Source::Files, policies: None, answers: Answers::Same },
     Variant {
         name: "grants",
         about: "grants only: barriers and egress, no row filter",
+        source: Source::Files,
         policies: Some(&[]),
         answers: Answers::Same,
     },
     Variant {
         name: "masks",
         about: "parts of texts, months of dates, buckets of prices",
+        source: Source::Files,
         policies: Some(&[("sales", MASKS_SALES), ("logistics", MASKS_LOGISTICS), ("supply", MASKS_SUPPLY)]),
         answers: Answers::Shape,
     },
     Variant {
         name: "pseudonyms",
         about: "all keys of customers, orders, parts and suppliers",
+        source: Source::Files,
         policies: Some(&[("sales", KEYS_SALES), ("logistics", KEYS_LOGISTICS), ("supply", KEYS_SUPPLY)]),
         answers: Answers::Shape,
     },
     Variant {
         name: "rows",
         about: "row filters on lineitem and orders that every row passes",
+        source: Source::Files,
         policies: Some(&[("sales", ROWS_SALES), ("logistics", ROWS_LOGISTICS)]),
+        answers: Answers::Same,
+    },
+    Variant {
+        name: "server off",
+        about: "enforce = false; the tables in PostgreSQL, which joins and aggregates what is its own",
+        source: Source::Server,
+        policies: None,
+        answers: Answers::Same,
+    },
+    Variant {
+        name: "server grants",
+        about: "grants only; the server gets only what may cross the barriers",
+        source: Source::Server,
+        policies: Some(&[]),
         answers: Answers::Same,
     },
 ];
@@ -113,11 +149,12 @@ CREATE POLICY flags ON TABLE tpch.lineitem ROW FILTER (l_returnflag IN ('A', 'N'
 ";
 
 impl Variant {
-    fn options(&self) -> Options {
+    fn options(&self, server: Option<&Postgres>) -> Options {
+        let grants = if self.source == Source::Files { GRANTS } else { GRANTS_OF_SERVER };
         let governance = self.policies.map(|policies| {
             let text = |site: &str| {
                 let more = policies.iter().filter(|(of, _)| *of == site).map(|(_, text)| *text);
-                std::iter::once(GRANTS).chain(more).collect::<String>()
+                std::iter::once(grants).chain(more).collect::<String>()
             };
             Governance {
                 users: vec![Person::new(USER, "analyst").holding("analysis")],
@@ -125,8 +162,53 @@ impl Variant {
                 ..Governance::default()
             }
         });
-        Options { governance, ..Options::default() }
+        let sources = server.filter(|_| self.source == Source::Server).into_iter();
+        let sources =
+            sources.flat_map(|server| SITES.map(|site| (site.to_string(), source_of(server, site)))).collect();
+        Options { governance, sources, ..Options::default() }
     }
+
+    /// The statement over this variant's tables.
+    fn sql(&self, statement: &Statement) -> String {
+        let of_server = |sql: String, site: &&str| sql.replace(&format!("{site}.tpch."), &format!("{site}.server."));
+        match self.source {
+            Source::Files => statement.sql.clone(),
+            Source::Server => SITES.iter().fold(statement.sql.clone(), of_server),
+        }
+    }
+
+    /// What it is compared with.
+    fn base(&self) -> &'static Self {
+        VARIANTS.iter().find(|variant| variant.source == self.source).expect("one of each source")
+    }
+
+    fn is_base(&self) -> bool {
+        self.base().name == self.name
+    }
+}
+
+/// The schema of a site's tables in the server, as a source.
+fn source_of(server: &Postgres, site: &str) -> toml::Table {
+    let mut source = server.options(site);
+    source.insert("name".into(), "server".into());
+    source.insert("kind".into(), "postgres".into());
+    source
+}
+
+/// A server that has every table, each site's in a schema of its own, and knows what a planner asks of them.
+async fn server_with(dataset: &Dataset) -> Result<Postgres, String> {
+    let server = Postgres::start_with("shared_buffers = 1GB\nlog_statement = none").await;
+    let (admin, ctx) = (server.admin().await, local_context(dataset).await.map_err(|error| error.to_string())?);
+    for site in SITES {
+        admin.run(&format!("CREATE SCHEMA {site}")).await;
+    }
+    for table in &dataset.tables {
+        let rows = ctx.sql(&format!("SELECT * FROM {}", table.sql_name())).await.map_err(|error| error.to_string())?;
+        let rows = rows.execute_stream().await.map_err(|error| error.to_string())?;
+        admin.load([&table.site, &table.name], rows).await;
+    }
+    admin.run("VACUUM ANALYZE").await;
+    Ok(server)
 }
 
 /// A variant at work.
@@ -159,11 +241,13 @@ struct Arguments {
     scale: f64,
     repetitions: usize,
     queries: BTreeSet<String>,
+    variants: Vec<&'static Variant>,
 }
 
 impl Arguments {
     fn read() -> Result<Self, String> {
-        let mut arguments = Self { scale: 1.0, repetitions: 5, queries: BTreeSet::new() };
+        let variants = VARIANTS.iter().collect();
+        let mut arguments = Self { scale: 1.0, repetitions: 5, queries: BTreeSet::new(), variants };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
@@ -172,8 +256,20 @@ impl Arguments {
                 "--scale" => arguments.scale = value.parse().map_err(|error| wrong(&error))?,
                 "--repetitions" => arguments.repetitions = value.parse().map_err(|error| wrong(&error))?,
                 "--queries" => arguments.queries = value.split(',').map(str::to_string).collect(),
-                _ => return Err(format!("{word} is unknown; there are --scale, --repetitions and --queries")),
+                "--variants" => {
+                    let names: BTreeSet<&str> = value.split(',').collect();
+                    arguments.variants.retain(|variant| names.contains(variant.name));
+                    if names.len() != arguments.variants.len() {
+                        let known: Vec<&str> = VARIANTS.iter().map(|variant| variant.name).collect();
+                        return Err(format!("{word} {value}: there are {}", known.join(", ")));
+                    }
+                }
+                _ => return Err(format!("{word} is unknown; there are --scale, --repetitions, --queries, --variants")),
             }
+        }
+        let is_alone = |variant: &&&Variant| arguments.variants.iter().all(|one| one.name != variant.base().name);
+        if let Some(alone) = arguments.variants.iter().find(is_alone) {
+            return Err(format!("--variants: {} is compared with {}", alone.name, alone.base().name));
         }
         if arguments.repetitions == 0 { Err("--repetitions 0".to_string()) } else { Ok(arguments) }
     }
@@ -206,9 +302,13 @@ async fn run() -> Result<String, String> {
         return Err("no query of these names".to_string());
     }
     let dataset = tpch(arguments.scale).map_err(|error| error.to_string())?;
+    let mut server = None;
+    if arguments.variants.iter().any(|variant| variant.source == Source::Server) {
+        server = Some(server_with(&dataset).await?);
+    }
     let mut running = Vec::new();
-    for variant in &VARIANTS {
-        let cluster = Cluster::start_with(&dataset, variant.options()).await;
+    for variant in &arguments.variants {
+        let cluster = Cluster::start_with(&dataset, variant.options(server.as_ref())).await;
         let client = cluster.user(USER).await;
         running.push(Running { variant, cluster, client });
     }
@@ -226,7 +326,7 @@ async fn compare_answers(running: &[Running], statements: &[Statement]) -> Resul
         let mut without: Option<Answer> = None;
         for Running { variant, client, .. } in running {
             let place = format!("{} under {}", statement.name, variant.name);
-            let answer = match client.query(&statement.sql).await {
+            let answer = match client.query(&variant.sql(statement)).await {
                 Ok(answer) => answer,
                 Err(error) if variant.answers == Answers::Shape => {
                     notes.push(format!("{place}: not measured: {error}"));
@@ -239,7 +339,13 @@ async fn compare_answers(running: &[Running], statements: &[Statement]) -> Resul
                 continue;
             };
             match variant.answers {
-                Answers::Same => compare(expected, &answer, Promise::Ordered).map_err(|e| format!("{place}: {e}"))?,
+                // A column without a name of its own is called by its tables.
+                Answers::Same if variant.source == Source::Server => {
+                    compare_values(expected, &answer, Promise::Ordered).map_err(|error| format!("{place}: {error}"))?;
+                }
+                Answers::Same => {
+                    compare(expected, &answer, Promise::Ordered).map_err(|error| format!("{place}: {error}"))?;
+                }
                 Answers::Shape => {
                     let (expected, actual) = (shape(expected), shape(&answer));
                     if expected.0 != actual.0 {
@@ -268,7 +374,7 @@ async fn measure(running: &[Running], statements: &[Statement], repetitions: usi
             for turn in 0..running.len() {
                 let one = &running[(turn + repetition) % running.len()];
                 let (cpu, start) = (one.cpu_ms(), Instant::now());
-                match one.client.query(&statement.sql).await {
+                match one.client.query(&one.variant.sql(statement)).await {
                     Ok(_) => {}
                     // Refused before, and noted.
                     Err(_) if one.variant.answers == Answers::Shape => continue,
@@ -319,58 +425,69 @@ fn report(arguments: &Arguments, statements: &[Statement], samples: &Samples, no
         commit(),
         machine()
     );
-    for Variant { name, about, .. } in &VARIANTS {
-        let _ = writeln!(text, "{name:<10}  {about}");
+    for Variant { name, about, .. } in &arguments.variants {
+        let _ = writeln!(text, "{name:<13}  {about}");
     }
-    let (off, others) = VARIANTS.split_first().expect("variants");
-    let _ = write!(text, "\nwall      {:>6} ms", off.name);
+    for base in arguments.variants.iter().filter(|variant| variant.is_base()) {
+        let of_base = |variant: &&&Variant| variant.source == base.source && !variant.is_base();
+        let others: Vec<&Variant> = arguments.variants.iter().filter(of_base).copied().collect();
+        text.push('\n');
+        text.push_str(&table(base, &others, statements, samples));
+    }
+    text.push_str("\nWhere policy shows everything, the answers are equal. Others differ in rows, or were refused:\n");
+    notes.iter().for_each(|note| {
+        let _ = writeln!(text, "  {note}");
+    });
+    text
+}
+
+/// By query: the time without policy, and each variant's ratio to it.
+fn table(base: &Variant, others: &[&Variant], statements: &[Statement], samples: &Samples) -> String {
+    let mut text = format!("wall {:>12} ms", base.name);
     others.iter().for_each(|variant| {
-        let _ = write!(text, " {:>10}", variant.name);
+        let _ = write!(text, " {:>13}", variant.name);
     });
     text.push('\n');
     let mut ratios: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for Statement { name, .. } in statements {
         let of = |variant: &Variant| samples.get(&(name.clone(), variant.name)).map_or(&[][..], Vec::as_slice);
-        let wall = median(of(off).iter().map(|sample| sample.wall_ms).collect());
-        let _ = write!(text, "{name:<8} {wall:>9.1}");
+        let wall = median(of(base).iter().map(|sample| sample.wall_ms).collect());
+        let _ = write!(text, "{name:<8} {wall:>11.1}");
         for variant in others {
-            if of(variant).len() != of(off).len() {
-                text.push_str("          -");
+            if of(variant).len() != of(base).len() {
+                let _ = write!(text, " {:>13}", "-");
                 continue;
             }
-            let ratio = paired([of(off), of(variant)], |sample| sample.wall_ms);
+            let ratio = paired([of(base), of(variant)], |sample| sample.wall_ms);
             ratios.entry(variant.name).or_default().push(ratio);
-            let _ = write!(text, " {ratio:>10.3}");
+            let _ = write!(text, " {ratio:>13.3}");
         }
         text.push('\n');
     }
     let all: Vec<&Statement> = statements.iter().collect();
-    let base = sums(samples, off.name, &all);
-    let total = median(base.iter().map(|sample| sample.wall_ms).collect());
-    let mut lines = [format!("{:<8} {total:>9.1}", "all"), format!("{:<8} {:>9}", "geomean", "")];
-    let cpu = median(base.iter().map(|sample| sample.cpu_ms).collect());
-    let mut cpu_line = format!("{:<8} {cpu:>9.1}", "all, CPU");
+    let sums_of_base = sums(samples, base.name, &all);
+    let total = |of: fn(&Sample) -> f64| median(sums_of_base.iter().map(of).collect());
+    let mut lines = [
+        format!("{:<8} {:>11.1}", "all", total(|sample| sample.wall_ms)),
+        format!("{:<8} {:>11}", "geomean", ""),
+        format!("{:<8} {:>11.1}", "all, CPU", total(|sample| sample.cpu_ms)),
+    ];
     for variant in others {
         // Over the queries that both answered.
         let both = |one: &&Statement| samples.contains_key(&(one.name.clone(), variant.name));
         let both: Vec<&Statement> = statements.iter().filter(both).collect();
-        let (base, sums) = (sums(samples, off.name, &both), sums(samples, variant.name, &both));
         if both.is_empty() {
             continue;
         }
-        let _ = write!(lines[0], " {:>10.3}", paired([&base, &sums], |sample| sample.wall_ms));
+        let (base, sums) = (sums(samples, base.name, &both), sums(samples, variant.name, &both));
         let ratios = ratios.get(variant.name).map_or(&[][..], Vec::as_slice);
         let logs: f64 = ratios.iter().map(|ratio| ratio.ln()).sum();
-        let _ = write!(lines[1], " {:>10.3}", (logs / ratios.len() as f64).exp());
-        let _ = write!(cpu_line, " {:>10.3}", paired([&base, &sums], |sample| sample.cpu_ms));
+        let _ = write!(lines[0], " {:>13.3}", paired([&base, &sums], |sample| sample.wall_ms));
+        let _ = write!(lines[1], " {:>13.3}", (logs / ratios.len() as f64).exp());
+        let _ = write!(lines[2], " {:>13.3}", paired([&base, &sums], |sample| sample.cpu_ms));
     }
-    let _ = writeln!(text, "{}\n{}\n{cpu_line}", lines[0], lines[1]);
-    let _ = writeln!(
-        text,
-        "\nThe answers of off, grants and rows are equal. Of the others differ in rows, or were refused:"
-    );
-    notes.iter().for_each(|note| {
-        let _ = writeln!(text, "  {note}");
+    lines.iter().for_each(|line| {
+        let _ = writeln!(text, "{line}");
     });
     text
 }

@@ -1,14 +1,11 @@
 //! What a site gives a database to evaluate: shown by what the server was asked, by what it answers itself, and by the rows.
 
 use arrow::datatypes::{DataType, SchemaRef};
-use arrow::record_batch::RecordBatch;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::{SessionContext, ident};
-use futures::SinkExt;
 use harness::cluster::{Client, Cluster, Options};
 use harness::dataset::{Dataset, local_context};
 use harness::oracle::{Promise, compare, compare_values, local_answer};
-use harness::postgres::{Admin, Postgres};
+use harness::postgres::{Postgres, quoted};
 use harness::random::generate;
 use harness::random::relation::Relation;
 use harness::statements::tpch_queries;
@@ -27,63 +24,14 @@ async fn federation(dataset: &Dataset, server: &Postgres, names: &dyn Fn(&str, &
     admin.run("CREATE SCHEMA db").await;
     for table in &dataset.tables {
         let frame = ctx.sql(&format!("SELECT * FROM {}", table.sql_name())).await.unwrap();
-        let schema = SchemaRef::clone(frame.schema().inner());
-        let name = format!("db.{}", quoted(&names(&table.site, &table.source, &table.name)));
-        load(&admin, &name, &schema, &frame.collect().await.unwrap()).await;
+        let name = names(&table.site, &table.source, &table.name);
+        admin.load(["db", &name], frame.execute_stream().await.unwrap()).await;
     }
     let mut source = server.options("db");
     source.insert("name".into(), "db".into());
     source.insert("kind".into(), "postgres".into());
     let site = dataset.sites().into_iter().find(|site| site == SITE).unwrap_or_else(|| dataset.sites()[0].clone());
     Cluster::start_with(dataset, Options { sources: vec![(site, source)], ..Options::default() }).await
-}
-
-async fn load(admin: &Admin, name: &str, schema: &SchemaRef, batches: &[RecordBatch]) {
-    let column = |field: &arrow::datatypes::FieldRef| format!("{} {}", quoted(field.name()), stored(field.data_type()));
-    let columns: Vec<String> = schema.fields().iter().map(column).collect();
-    admin.run(&format!("CREATE TABLE {name} ({})", columns.join(", "))).await;
-    let mut copy = std::pin::pin!(admin.client().copy_in(&format!("COPY {name} FROM STDIN")).await.unwrap());
-    for batch in batches {
-        copy.send(bytes::Bytes::from(lines(batch))).await.unwrap();
-    }
-    copy.finish().await.unwrap();
-}
-
-fn lines(batch: &RecordBatch) -> String {
-    let options = FormatOptions::default().with_null("\\N");
-    let formats: Vec<_> =
-        batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap()).collect();
-    let mut text = String::new();
-    for row in 0..batch.num_rows() {
-        let cell = |(format, column): (&ArrayFormatter<'_>, &arrow::array::ArrayRef)| match column.is_null(row) {
-            true => "\\N".to_string(),
-            false => format.value(row).to_string().replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n"),
-        };
-        let cells: Vec<String> = formats.iter().zip(batch.columns()).map(cell).collect();
-        text.push_str(&cells.join("\t"));
-        text.push('\n');
-    }
-    text
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn stored(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Int16 => "int2".into(),
-        DataType::Int32 => "int4".into(),
-        DataType::Int64 => "int8".into(),
-        DataType::Float64 => "float8".into(),
-        DataType::Boolean => "bool".into(),
-        DataType::Date32 => "date".into(),
-        DataType::Decimal128(precision, scale) => format!("numeric({precision}, {scale})"),
-        DataType::Timestamp(_, None) => "timestamp".into(),
-        DataType::Timestamp(_, Some(_)) => "timestamptz".into(),
-        DataType::Utf8 => "text".into(),
-        other => panic!("no column of {other} is expected"),
-    }
 }
 
 /// The statements that read, of what the server was asked since `before`.
