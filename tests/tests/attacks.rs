@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
+use arrow_flight::sql::Any;
 use datafusion::prelude::SessionContext;
 use harness::cluster::client::channel;
 use harness::cluster::{Client, Cluster, Governance, Options, Person};
@@ -235,6 +236,25 @@ impl Attacks {
             self.failures.push(format!("{what}\n  N1: {}", beginning(&difference)));
         }
         f0
+    }
+
+    /// What a command about metadata was told in F0. It is asked in the twin too: the logs are to have the same lines, whichever
+    /// tests share the worlds.
+    async fn command(&mut self, user: &str, door: &str, command: &Any) -> Capture {
+        let told = self.session(0, user, door).await.raw.capture_command(command.clone()).await;
+        let twin = self.session(1, user, door).await.raw.capture_command(command.clone()).await;
+        let difference = told.difference(&twin);
+        self.check(difference.is_none(), format!("{user} at {door}, {}: {difference:?}", command.type_url));
+        told
+    }
+
+    /// The answer in F0 to a statement that is asked in the twin too, for the same reason.
+    async fn query(&mut self, user: &str, door: &str, sql: &str) -> Result<Answer, String> {
+        let told = self.session(0, user, door).await.client.query(sql).await;
+        let twin = self.session(1, user, door).await.client.query(sql).await;
+        let same = told.as_ref().map(rows) == twin.as_ref().map(rows);
+        self.check(same, format!("{user} at {door}: {sql}\n  N1: the worlds' answers differ"));
+        told
     }
 
     fn sweep(&mut self, world: usize, what: &str, sql: &str, capture: &Capture) {

@@ -11,7 +11,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 pub enum Canary {
     /// A text; at least eight bytes, so that it is nowhere by chance.
     Text(String),
-    /// A number, which travels as eight bytes, the least first, or as digits.
+    /// A number, which travels as eight bytes, the least first, or as digits; these alone, not within more of them: a site's
+    /// record has so many hashes that the nine digits of one of some thousand numbers are in one of them every few runs.
     Number(i64),
 }
 
@@ -98,11 +99,14 @@ impl Sweep {
         for offset in 0..bytes.len().saturating_sub(1) {
             let rest = &bytes[offset..];
             if self.begins[pair(rest)] {
-                found.extend(self.at(rest).map(|(_, form, canary)| Found {
-                    canary: canary.clone(),
-                    form: *form,
-                    offset,
-                }));
+                let alone = |pattern: &[u8]| {
+                    let neighbours = [offset.checked_sub(1), Some(offset + pattern.len())].into_iter().flatten();
+                    !neighbours.filter_map(|at| bytes.get(at)).any(u8::is_ascii_hexdigit)
+                };
+                let here = self
+                    .at(rest)
+                    .filter(|(pattern, form, canary)| !is_digits(*form, canary, pattern) || alone(pattern));
+                found.extend(here.map(|(_, form, canary)| Found { canary: canary.clone(), form: *form, offset }));
             }
         }
         found
@@ -135,6 +139,12 @@ impl Sweep {
         let alike = self.patterns[first..].iter().take_while(move |(pattern, _, _)| pattern.starts_with(head));
         alike.filter(move |(pattern, _, _)| rest.starts_with(pattern))
     }
+}
+
+/// Whether a pattern is the digits of a number, in either direction.
+fn is_digits(form: Form, canary: &Canary, pattern: &[u8]) -> bool {
+    let is_text = matches!(form, Form::Raw | Form::Reversed) && pattern.iter().all(u8::is_ascii_digit);
+    is_text && matches!(canary, Canary::Number(_))
 }
 
 /// No pattern is shorter, or it would be found by chance.
@@ -201,6 +211,14 @@ mod tests {
         assert_eq!(found(&900_000_007_i64.to_be_bytes()), [Form::Reversed]);
         assert_eq!(found(b"a CANARY-7-not and 900000008 and CANARY-8-note"), []);
         assert_eq!(found(b""), []);
+    }
+
+    #[test]
+    fn the_digits_of_a_number_in_a_longer_run_are_another_number_or_a_hash() {
+        assert_eq!(found(b"[900000007,{\"cost\":900000007}]"), [Form::Raw, Form::Raw]);
+        assert_eq!(found(b"cost 900000007.00 and 700000009"), [Form::Raw, Form::Reversed]);
+        assert_eq!(found(b"1900000007 9000000071 c900000007 900000007f"), []);
+        assert_eq!(found(b"00393030303030303037ff"), [Form::Hex, Form::Hex], "digits within hexadecimal ones");
     }
 
     #[test]
