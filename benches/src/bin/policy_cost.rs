@@ -14,9 +14,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
+use benches::run::{self, TICK_MS, median};
 use datafusion::arrow::record_batch::RecordBatch;
 use harness::cluster::{Client, Cluster, Governance, Options, Person};
 use harness::dataset::{Dataset, local_context};
@@ -27,8 +28,6 @@ use harness::tpch::tpch;
 
 const USER: &str = harness::cluster::USER;
 const SITES: [&str; 3] = ["sales", "logistics", "supply"];
-/// What the kernel counts CPU time in.
-const TICK_MS: u64 = 10;
 
 /// How TPC-H is governed.
 struct Variant {
@@ -283,7 +282,7 @@ impl Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
+    match measured().await {
         Ok(report) => {
             println!("{report}");
             ExitCode::SUCCESS
@@ -295,7 +294,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<String, String> {
+async fn measured() -> Result<String, String> {
     let arguments = Arguments::read()?;
     let statements = arguments.statements();
     if statements.is_empty() {
@@ -315,7 +314,7 @@ async fn run() -> Result<String, String> {
     let notes = compare_answers(&running, &statements).await?;
     let samples = measure(&running, &statements, arguments.repetitions).await?;
     let report = report(&arguments, &statements, &samples, &notes);
-    let file = write(&arguments, &report, &samples).map_err(|error| error.to_string())?;
+    let file = keep(&arguments, &report, &samples).map_err(|error| error.to_string())?;
     Ok(format!("{report}\nwritten to {} and .csv beside it", file.display()))
 }
 
@@ -390,12 +389,6 @@ async fn measure(running: &[Running], statements: &[Statement], repetitions: usi
     Ok(samples)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
-}
-
 /// The median over the repetitions of what `of` says of the pair: without policy, under the variant.
 fn paired(samples: [&[Sample]; 2], of: impl Fn(Sample) -> f64) -> f64 {
     median(samples[0].iter().zip(samples[1]).map(|(off, on)| of(*on) / of(*off)).collect())
@@ -419,11 +412,10 @@ fn sums(samples: &Samples, variant: &str, statements: &[&Statement]) -> Vec<Samp
 
 fn report(arguments: &Arguments, statements: &[Statement], samples: &Samples, notes: &[String]) -> String {
     let mut text = format!(
-        "TPC-H at scale {} over three sites, {} repetitions by turns; commit {}, {}\n\n",
+        "TPC-H at scale {} over three sites, {} repetitions by turns; {}\n\n",
         arguments.scale,
         arguments.repetitions,
-        commit(),
-        machine()
+        run::place()
     );
     for Variant { name, about, .. } in &arguments.variants {
         let _ = writeln!(text, "{name:<13}  {about}");
@@ -492,46 +484,13 @@ fn table(base: &Variant, others: &[&Variant], statements: &[Statement], samples:
     text
 }
 
-/// Writes the report and every measurement below `benches/runs/`.
-fn write(arguments: &Arguments, report: &str, samples: &Samples) -> std::io::Result<PathBuf> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let directory = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/runs")).join(format!(
-        "{}-{}",
-        told("date", &["-u", "+%F"]),
-        host.trim()
-    ));
-    std::fs::create_dir_all(&directory)?;
-    let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
-    let file = directory.join(format!("policy-cost-sf{}.txt", arguments.scale));
-    std::fs::write(&file, format!("policy-cost {command}\n\n{report}"))?;
+/// Keeps the report and every measurement.
+fn keep(arguments: &Arguments, report: &str, samples: &Samples) -> std::io::Result<PathBuf> {
     let mut csv = "query,variant,repetition,wall_ms,cpu_ms\n".to_string();
     for ((query, variant), samples) in samples {
         for (repetition, Sample { wall_ms, cpu_ms }) in samples.iter().enumerate() {
             let _ = writeln!(csv, "{query},{variant},{repetition},{wall_ms:.3},{cpu_ms:.0}");
         }
     }
-    std::fs::write(file.with_extension("csv"), csv)?;
-    Ok(file)
-}
-
-fn commit() -> String {
-    let changed =
-        if told("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty() { "" } else { ", changed" };
-    format!("{}{changed}", told("git", &["rev-parse", "--short", "HEAD"]))
-}
-
-fn machine() -> String {
-    let field = |file: &str, key: &str| {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
-        line.split_once(':').map_or(String::new(), |(_, value)| value.trim().to_string())
-    };
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{cores} cores ({}), {}", field("/proc/cpuinfo", "model name"), field("/proc/meminfo", "MemTotal"))
-}
-
-/// What a command says, on one line.
-fn told(command: &str, arguments: &[&str]) -> String {
-    let output = Command::new(command).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
-    output.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_string())
+    run::keep(&format!("policy-cost-sf{}", arguments.scale), report, &csv)
 }
