@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
+use arrow_flight::sql::Any;
 use datafusion::prelude::SessionContext;
 use harness::cluster::client::channel;
 use harness::cluster::{Client, Cluster, Governance, Options, Person};
@@ -231,10 +232,22 @@ impl Attacks {
             self.worlds[world].asked.lock().unwrap().push(Asked::new(user, door, sql, capture));
             self.sweep(world, what, sql, capture);
         }
-        if let Some(difference) = f0.difference(&twin) {
+        self.same_bytes(what, &f0, &twin);
+        f0
+    }
+
+    /// The same for a command that asks for metadata. Asked in one world only, it would be in the logs of that one only.
+    async fn told_alike(&mut self, what: &str, user: &str, door: &str, command: &Any) -> Capture {
+        let f0 = self.session(0, user, door).await.raw.capture_command(command.clone()).await;
+        let twin = self.session(1, user, door).await.raw.capture_command(command.clone()).await;
+        self.same_bytes(what, &f0, &twin);
+        f0
+    }
+
+    fn same_bytes(&mut self, what: &str, f0: &Capture, twin: &Capture) {
+        if let Some(difference) = f0.difference(twin) {
             self.failures.push(format!("{what}\n  N1: {}", beginning(&difference)));
         }
-        f0
     }
 
     fn sweep(&mut self, world: usize, what: &str, sql: &str, capture: &Capture) {
