@@ -186,12 +186,12 @@ impl Policies {
         asker.came == Came::Directly && !asker.subject.roles.is_disjoint(&self.config.administrators)
     }
 
-    /// Counts rows and bytes that are about to leave by a grant, for the grant's limits per day.
+    /// Counts rows and bytes that are about to leave by these grants, for the limits per day of each.
     ///
     /// # Errors
-    /// `CAP` when they would go beyond a limit; they are not counted then, and must not leave.
-    pub fn charge(&self, grant: &GrantedBy, subject: &str, rows: u64, bytes: u64) -> Result<()> {
-        self.usage.charge(self.now(), grant, subject, (rows, bytes))
+    /// `CAP` when they would go beyond a limit of one; they are counted for none then, and must not leave.
+    pub fn charge(&self, grants: &[GrantedBy], subject: &str, rows: u64, bytes: u64) -> Result<()> {
+        self.usage.charge(self.now(), grants, subject, (rows, bytes))
     }
 
     /// Writes down what was used so far; at the end of a statement.

@@ -394,20 +394,20 @@ async fn a_clock_that_is_set_back_revives_nothing() {
 
 #[tokio::test]
 async fn limits_per_day_survive_a_restart_and_end_at_midnight() {
-    let grant = GrantedBy { id: "g".into(), until: None, rows_per_day: Some(10), bytes_per_day: None };
+    let grants = [GrantedBy { id: "g".into(), until: None, rows_per_day: Some(10), bytes_per_day: None }];
     let place = Place::new();
     let policies = place.open("").await;
-    policies.charge(&grant, "desk", 8, 100).unwrap();
+    policies.charge(&grants, "desk", 8, 100).unwrap();
     policies.flush().await;
-    policies.charge(&grant, "desk", 1, 100).unwrap();
+    policies.charge(&grants, "desk", 1, 100).unwrap();
     drop(policies);
     let policies = place.open("").await;
-    assert_eq!(policies.charge(&grant, "desk", 2, 0).unwrap_err().code(), Code::Cap);
-    policies.charge(&grant, "desk", 1, 0).unwrap();
+    assert_eq!(policies.charge(&grants, "desk", 2, 0).unwrap_err().code(), Code::Cap);
+    policies.charge(&grants, "desk", 1, 0).unwrap();
     place.hands.store(START + DAY, Ordering::Relaxed);
-    policies.charge(&grant, "desk", 10, 0).unwrap();
+    policies.charge(&grants, "desk", 10, 0).unwrap();
     place.hands.store(START, Ordering::Relaxed);
-    assert_eq!(policies.charge(&grant, "desk", 1, 0).unwrap_err().code(), Code::Cap, "yesterday does not come back");
+    assert_eq!(policies.charge(&grants, "desk", 1, 0).unwrap_err().code(), Code::Cap, "yesterday does not come back");
 }
 
 #[tokio::test]
