@@ -11,7 +11,8 @@
 //! store      the SQLite file under all of it
 //! ```
 //!
-//! **Invariant:** what is in force was written to the disk before, and a restart brings exactly that back.
+//! **Invariant:** what is in force was written to the disk before, and a restart brings exactly that back; less is in force
+//! only while files cannot be put in force that take something away, which a restart reads again.
 //!
 //! **Invariant:** what gives anybody more is in force only when the site's record has it. What only takes rights away is in
 //! force all the same, and is owed to the record.
