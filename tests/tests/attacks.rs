@@ -232,23 +232,25 @@ impl Attacks {
             self.worlds[world].asked.lock().unwrap().push(Asked::new(user, door, sql, capture));
             self.sweep(world, what, sql, capture);
         }
-        if let Some(difference) = f0.difference(&twin) {
-            self.failures.push(format!("{what}\n  N1: {}", beginning(&difference)));
-        }
+        self.same_bytes(what, &f0, &twin);
         f0
     }
 
-    /// What a command about metadata was told in F0. It is asked in the twin too: the logs are to have the same lines, whichever
-    /// tests share the worlds.
-    async fn command(&mut self, user: &str, door: &str, command: &Any) -> Capture {
-        let told = self.session(0, user, door).await.raw.capture_command(command.clone()).await;
+    /// The same for a command that asks for metadata. Asked in one world only, it would be in the logs of that one only.
+    async fn told_alike(&mut self, what: &str, user: &str, door: &str, command: &Any) -> Capture {
+        let f0 = self.session(0, user, door).await.raw.capture_command(command.clone()).await;
         let twin = self.session(1, user, door).await.raw.capture_command(command.clone()).await;
-        let difference = told.difference(&twin);
-        self.check(difference.is_none(), format!("{user} at {door}, {}: {difference:?}", command.type_url));
-        told
+        self.same_bytes(what, &f0, &twin);
+        f0
     }
 
-    /// The answer in F0 to a statement that is asked in the twin too, for the same reason.
+    fn same_bytes(&mut self, what: &str, f0: &Capture, twin: &Capture) {
+        if let Some(difference) = f0.difference(twin) {
+            self.failures.push(format!("{what}\n  N1: {}", beginning(&difference)));
+        }
+    }
+
+    /// The answer in F0 to a statement that is asked in the twin too, so that both worlds' logs have the same lines.
     async fn query(&mut self, user: &str, door: &str, sql: &str) -> Result<Answer, String> {
         let told = self.session(0, user, door).await.client.query(sql).await;
         let twin = self.session(1, user, door).await.client.query(sql).await;

@@ -122,7 +122,7 @@ impl Warrant for Evidence {
         if thrown(sabotage::Control::Caps) {
             return Ok(());
         }
-        self.grants.iter().try_for_each(|grant| self.policies.charge(grant, &self.subject, rows, bytes))
+        self.policies.charge(&self.grants, &self.subject, rows, bytes)
     }
 
     fn ended(&self, record: &QueryRecord) {

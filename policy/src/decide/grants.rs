@@ -3,10 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
+use arrow::datatypes::Schema;
+
 use super::Question;
 use super::audience::Asker;
 use super::tags::{NEVER_OPEN, Tags};
 use crate::decision::{Denial, GrantedBy};
+use crate::resource::TableName;
 use crate::set::{GrantRecord, PolicySet};
 use crate::statement::{Grant, Mode, Right};
 use crate::time::Instant;
@@ -31,8 +34,9 @@ pub(super) fn granted<'a>(
 ) -> Result<Granted<'a>, Denial> {
     let asker = Asker { subject: question.subject, purposes };
     let matching = set.grants.iter().filter(|(_, record)| permits(&record.grant, question, &asker, tags));
-    let candidates = matching.map(|(id, record)| (id, record, known(set, question, record)));
-    let widest = candidates.min_by_key(|(id, record, known)| preference(id, &record.grant, covered(known, question)));
+    let candidates = matching.map(|(id, record)| (id, record, known(set, question.table, record)));
+    let widest =
+        candidates.min_by_key(|(id, record, known)| preference(id, &record.grant, covered(known, question.schema)));
     let Some((id, record, known)) = widest else {
         return Err(why_none(set, question, &asker));
     };
@@ -84,18 +88,35 @@ fn mode_permits(mode: Mode, asker: &Asker<'_>, tags: &Tags<'_>) -> bool {
     }
 }
 
-fn preference<'a>(id: &'a str, grant: &Grant, covered: usize) -> (Reverse<usize>, bool, Reverse<Instant>, &'a str) {
-    let capped = grant.rows_per_day.is_some() || grant.bytes_per_day.is_some();
-    (Reverse(covered), capped, Reverse(grant.to.unwrap_or(Instant(i64::MAX))), id)
+/// Of grants that match one question, the one with the least of these is the one that it rests on.
+type Preference<'a> = (Reverse<usize>, bool, Reverse<Instant>, &'a str);
+
+fn preference<'a>(id: &'a str, grant: &Grant, covered: usize) -> Preference<'a> {
+    (Reverse(covered), grant.is_capped(), Reverse(grant.to.unwrap_or(Instant(i64::MAX))), id)
+}
+
+/// Whether a question that both grants match rests on the first rather than on the second.
+pub(crate) fn stands_before(
+    set: &PolicySet,
+    (table, schema): (&TableName, &Schema),
+    first: (&str, &GrantRecord),
+    second: (&str, &GrantRecord),
+) -> bool {
+    let preference = |(id, record): (&'_ str, &GrantRecord)| {
+        let (covered, capped, end, id) = preference(id, &record.grant, covered(&known(set, table, record), schema));
+        (covered, capped, end, id.to_owned())
+    };
+    preference(first) < preference(second)
 }
 
 /// How many of the table's columns these are.
-fn covered(known: &BTreeSet<&str>, question: &Question<'_>) -> usize {
-    question.schema.fields().iter().filter(|field| known.contains(field.name().as_str())).count()
+fn covered(known: &BTreeSet<&str>, schema: &Schema) -> usize {
+    schema.fields().iter().filter(|field| known.contains(field.name().as_str())).count()
 }
 
-fn known<'a>(set: &'a PolicySet, question: &Question<'a>, record: &'a GrantRecord) -> BTreeSet<&'a str> {
-    let then = record.columns.get(&question.table.to_string()).into_iter().flatten();
-    let accepted = set.accepted.iter().filter(|(table, _)| table == question.table).map(|(_, column)| column);
+/// The columns of a table that were there when the grant was made, or were accepted since.
+pub(crate) fn known<'a>(set: &'a PolicySet, table: &TableName, record: &'a GrantRecord) -> BTreeSet<&'a str> {
+    let then = record.columns.get(&table.to_string()).into_iter().flatten();
+    let accepted = set.accepted.iter().filter(|(of, _)| of == table).map(|(_, column)| column);
     then.chain(accepted).map(String::as_str).collect()
 }

@@ -14,7 +14,7 @@
 
 pub(crate) mod audience;
 pub(crate) mod columns;
-mod grants;
+pub(crate) mod grants;
 pub(crate) mod rows;
 pub(crate) mod tags;
 

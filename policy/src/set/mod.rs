@@ -3,6 +3,7 @@
 mod apply;
 mod check;
 mod files;
+mod less;
 mod named;
 #[cfg(test)]
 mod tests;

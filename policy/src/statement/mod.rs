@@ -139,6 +139,21 @@ pub struct Grant {
     pub references: Vec<(String, String)>,
 }
 
+impl Grant {
+    /// Whether it limits what leaves on one day.
+    pub fn is_capped(&self) -> bool {
+        self.rows_per_day.is_some() || self.bytes_per_day.is_some()
+    }
+
+    /// What may be queried by it and by whom; `None` of a grant that confers nothing yet.
+    pub(crate) fn select(&self) -> Option<(&Resource, &[Party])> {
+        match &self.right {
+            Right::Select { resource, to } if self.mode != Mode::Operated => Some((resource, to)),
+            Right::Select { .. } | Right::Join { .. } => None,
+        }
+    }
+}
+
 /// What a grant permits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Right {

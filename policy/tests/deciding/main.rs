@@ -7,6 +7,7 @@
 mod assertions;
 mod cedar;
 mod fixture;
+mod less;
 mod reading;
 mod reference;
 mod rules;

@@ -55,7 +55,8 @@ impl Policies {
         let mut turn = self.turn.lock();
         let before = self.current();
         let made = Made { author: author.to_string(), at: self.now() };
-        let reach = Reach::of(change, &before.set);
+        let only_less = before.set.only_takes_away(change, made.at, tables);
+        let reach = if only_less { Reach::OnlyLess } else { Reach::PerhapsMore };
         let mut applied = before.readable()?.apply(change, &made, tables).map_err(refused)?;
         if matches!(change, Change::CreatePolicy(policy) if self.cannot_make(policy)) {
             applied.notes.push(NO_SECRET.to_string());

@@ -154,7 +154,7 @@ impl Policies {
         let next = Kept { set: set.clone(), files: Some(digest.clone()) };
         let in_force = self.put_in_force(&entry, next, Reach::PerhapsMore).flatten();
         if let Err(error) = in_force {
-            if self.take_away(&set) {
+            if self.take_away(&set, tables) {
                 // The files of before are not in force any more: put back, they are a new version.
                 *turn = None;
             }

@@ -11,7 +11,8 @@
 //! store      the SQLite file under all of it
 //! ```
 //!
-//! **Invariant:** what is in force was written to the disk before, and a restart brings exactly that back.
+//! **Invariant:** what is in force was written to the disk before, and a restart brings exactly that back; less is in force
+//! only while files cannot be put in force that take something away, which a restart reads again.
 //!
 //! **Invariant:** what gives anybody more is in force only when the site's record has it. What only takes rights away is in
 //! force all the same, and is owed to the record.
@@ -186,12 +187,12 @@ impl Policies {
         asker.came == Came::Directly && !asker.subject.roles.is_disjoint(&self.config.administrators)
     }
 
-    /// Counts rows and bytes that are about to leave by a grant, for the grant's limits per day.
+    /// Counts rows and bytes that are about to leave by these grants, for the limits per day of each.
     ///
     /// # Errors
-    /// `CAP` when they would go beyond a limit; they are not counted then, and must not leave.
-    pub fn charge(&self, grant: &GrantedBy, subject: &str, rows: u64, bytes: u64) -> Result<()> {
-        self.usage.charge(self.now(), grant, subject, (rows, bytes))
+    /// `CAP` when they would go beyond a limit of one; they are counted for none then, and must not leave.
+    pub fn charge(&self, grants: &[GrantedBy], subject: &str, rows: u64, bytes: u64) -> Result<()> {
+        self.usage.charge(self.now(), grants, subject, (rows, bytes))
     }
 
     /// Writes down what was used so far; at the end of a statement.

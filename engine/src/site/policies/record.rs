@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use policy::set::PolicySet;
-use policy::statement::Change;
 
 use super::store::Entry;
+use super::tables::TableSnapshot;
 use super::{Current, Policies};
 use crate::audit::entry::{Change as RecordedChange, Entry as Recorded};
 use crate::error::{Code, EngineError, Result};
@@ -13,32 +13,10 @@ use crate::error::{Code, EngineError, Result};
 /// Whom a change may give more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// Nobody: whoever sees something after it saw that before.
+    /// Nobody ([`PolicySet::only_takes_away`]).
     OnlyLess,
     /// Somebody.
     PerhapsMore,
-}
-
-impl Reach {
-    /// Most statements that look like restrictions may give somebody more: a mask on tagged columns shows new columns, a row
-    /// filter shows its rows to those whom none named before.
-    pub(super) fn of(change: &Change, before: &PolicySet) -> Self {
-        match change {
-            Change::RevokeGrant { .. } | Change::WithdrawColumn { .. } => Self::OnlyLess,
-            Change::ValidUntil(Some(end)) if before.valid_until.is_none_or(|known| *end <= known) => Self::OnlyLess,
-            Change::ValidUntil(_)
-            | Change::CreateTag { .. }
-            | Change::DropTag { .. }
-            | Change::SetTag { .. }
-            | Change::UnsetTag { .. }
-            | Change::CreatePurpose { .. }
-            | Change::DropPurpose { .. }
-            | Change::Grant(_)
-            | Change::CreatePolicy(_)
-            | Change::DropPolicy { .. }
-            | Change::AcceptColumn { .. } => Self::PerhapsMore,
-        }
-    }
 }
 
 impl Policies {
@@ -65,12 +43,13 @@ impl Policies {
         }
     }
 
-    /// Of files that cannot be recorded or written down, what they take away is gone at once, grants and time; what they
-    /// give is not given. Only in memory, since a restart reads the files anew. Whether they take anything away.
-    pub(super) fn take_away(&self, next: &PolicySet) -> bool {
+    /// Of files that cannot be recorded or written down, what they take away is gone at once, grants and time, but for what
+    /// would give somebody something; what they give is not given. Only in memory: a restart reads the files anew, and
+    /// before anybody is let in. Whether they take anything away.
+    pub(super) fn take_away(&self, next: &PolicySet, tables: &TableSnapshot) -> bool {
         let before = self.current();
-        let mut set = PolicySet::clone(&before.set);
-        set.grants.retain(|id, _| next.grants.contains_key(id));
+        let gone = before.set.grants.keys().map(String::as_str).filter(|id| !next.grants.contains_key(*id)).collect();
+        let mut set = before.set.without(gone, self.now(), tables);
         set.valid_until = set.valid_until.into_iter().chain(next.valid_until).min();
         if set == *before.set {
             return false;

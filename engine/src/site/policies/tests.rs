@@ -394,20 +394,20 @@ async fn a_clock_that_is_set_back_revives_nothing() {
 
 #[tokio::test]
 async fn limits_per_day_survive_a_restart_and_end_at_midnight() {
-    let grant = GrantedBy { id: "g".into(), until: None, rows_per_day: Some(10), bytes_per_day: None };
+    let grants = [GrantedBy { id: "g".into(), until: None, rows_per_day: Some(10), bytes_per_day: None }];
     let place = Place::new();
     let policies = place.open("").await;
-    policies.charge(&grant, "desk", 8, 100).unwrap();
+    policies.charge(&grants, "desk", 8, 100).unwrap();
     policies.flush().await;
-    policies.charge(&grant, "desk", 1, 100).unwrap();
+    policies.charge(&grants, "desk", 1, 100).unwrap();
     drop(policies);
     let policies = place.open("").await;
-    assert_eq!(policies.charge(&grant, "desk", 2, 0).unwrap_err().code(), Code::Cap);
-    policies.charge(&grant, "desk", 1, 0).unwrap();
+    assert_eq!(policies.charge(&grants, "desk", 2, 0).unwrap_err().code(), Code::Cap);
+    policies.charge(&grants, "desk", 1, 0).unwrap();
     place.hands.store(START + DAY, Ordering::Relaxed);
-    policies.charge(&grant, "desk", 10, 0).unwrap();
+    policies.charge(&grants, "desk", 10, 0).unwrap();
     place.hands.store(START, Ordering::Relaxed);
-    assert_eq!(policies.charge(&grant, "desk", 1, 0).unwrap_err().code(), Code::Cap, "yesterday does not come back");
+    assert_eq!(policies.charge(&grants, "desk", 1, 0).unwrap_err().code(), Code::Cap, "yesterday does not come back");
 }
 
 #[tokio::test]
@@ -488,6 +488,53 @@ async fn what_cannot_be_recorded_is_not_in_force_but_for_what_takes_rights_away(
     let set = Arc::clone(&policies.current().set);
     drop(policies);
     assert_eq!(place.open("").await.current().set, set, "the revocation is there after a restart");
+}
+
+/// `g-wide` covers a column that came after `g-narrow`, and not more than ten rows a day.
+const WIDE: &str = "GRANT SELECT ON SCHEMA civil TO ROLE analyst FOR PURPOSE research LIMIT ROWS 10 PER DAY WITH (id = \
+                    'g-wide')";
+const NARROW: &str = "GRANT SELECT ON SCHEMA civil TO ALL FOR PURPOSE research WITH (id = 'g-narrow')";
+
+#[tokio::test]
+async fn a_revocation_by_which_a_limit_is_lost_is_recorded_first() {
+    let place = Place::new();
+    let audit = place.record();
+    let policies = place.open_with("", Some(Arc::clone(&audit))).await;
+    run(&policies, "CREATE PURPOSE research").await.unwrap();
+    run(&policies, NARROW).await.unwrap();
+    fs::write(place.path("data/people.csv"), "id_no,name,region,phone\n17,Wang,north,555\n").unwrap();
+    run(&policies, WIDE).await.unwrap();
+    fs::rename(place.path("audit"), place.path("aside")).unwrap();
+    let refused = run(&policies, "REVOKE GRANT 'g-wide'").await.unwrap_err();
+    assert!(refused.code() == Code::Audit && !refused.sentence().contains("in force"), "{refused}");
+    assert!(policies.current().set.grants.contains_key("g-wide"), "who loses it has no limit any more");
+    let told = run(&policies, "REVOKE GRANT 'g-narrow'").await.unwrap_err();
+    assert!(told.sentence().starts_with("the change is in force"), "{told}");
+    let told = run(&policies, "REVOKE GRANT 'g-wide'").await.unwrap_err();
+    assert!(told.sentence().starts_with("the change is in force"), "nothing is left to fall to: {told}");
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_recorded_take_no_limit_away() {
+    let place = Place::new();
+    let audit = place.record();
+    fs::create_dir_all(place.path("policies")).unwrap();
+    let narrow = format!("CREATE PURPOSE research; {NARROW};");
+    fs::write(place.path("policies/a.sql"), &narrow).unwrap();
+    let policies = place.open_with("directory = 'policies'", Some(Arc::clone(&audit))).await;
+    fs::write(place.path("data/people.csv"), "id_no,name,region,phone\n17,Wang,north,555\n").unwrap();
+    fs::write(place.path("policies/b.sql"), format!("{WIDE};")).unwrap();
+    assert_eq!(place.look(&policies).await, None);
+    let ids = |policies: &Policies| policies.current().set.grants.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(ids(&policies), ["g-narrow", "g-wide"]);
+
+    fs::rename(place.path("audit"), place.path("aside")).unwrap();
+    fs::remove_file(place.path("policies/b.sql")).unwrap();
+    assert!(place.look(&policies).await.is_some(), "it cannot be recorded");
+    assert_eq!(ids(&policies), ["g-narrow", "g-wide"], "who loses the wide one has no limit any more");
+    fs::write(place.path("policies/a.sql"), "CREATE PURPOSE research;").unwrap();
+    assert!(place.look(&policies).await.is_some(), "it cannot be recorded");
+    assert_eq!(ids(&policies), Vec::<String>::new(), "without both nobody sees anything");
 }
 
 /// Read from the files while they are where their writer does not find them.

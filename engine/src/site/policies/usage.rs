@@ -44,9 +44,12 @@ impl Usage {
         Self { today: Mutex::new(Today { day, counted, failing: false }) }
     }
 
-    /// Counts rows and bytes that are about to leave. What would go beyond a limit is not counted and must not leave.
-    pub(super) fn charge(&self, now: Instant, grant: &GrantedBy, subject: &str, moved: (u64, u64)) -> Result<()> {
-        if grant.rows_per_day.is_none() && grant.bytes_per_day.is_none() {
+    /// Counts rows and bytes that are about to leave by these grants, by all of them or by none: what would go beyond a
+    /// limit of one must not leave, and uses up none.
+    pub(super) fn charge(&self, now: Instant, grants: &[GrantedBy], subject: &str, moved: (u64, u64)) -> Result<()> {
+        let limited = |grant: &&GrantedBy| grant.rows_per_day.is_some() || grant.bytes_per_day.is_some();
+        let limited: Vec<&GrantedBy> = grants.iter().filter(limited).collect();
+        if limited.is_empty() {
             return Ok(());
         }
         let mut today = self.today.lock();
@@ -57,16 +60,13 @@ impl Usage {
                 "the use of this grant is limited and cannot be counted at present: the site cannot write its state",
             ));
         }
-        let counted = today.counted.entry((grant.id.clone(), subject.to_string())).or_default();
-        let rows = counted.rows.saturating_add(moved.0);
-        let bytes = counted.bytes.saturating_add(moved.1);
-        if grant.rows_per_day.is_some_and(|most| rows > most) {
-            return Err(beyond("rows"));
+        let mut charged = Vec::with_capacity(limited.len());
+        for grant in limited {
+            let key = (grant.id.clone(), subject.to_string());
+            let counted = today.counted.get(&key).copied().unwrap_or_default().with(moved, grant)?;
+            charged.push((key, counted));
         }
-        if grant.bytes_per_day.is_some_and(|most| bytes > most) {
-            return Err(beyond("bytes"));
-        }
-        *counted = Counted { rows, bytes, written: false };
+        today.counted.extend(charged);
         Ok(())
     }
 
@@ -107,6 +107,20 @@ impl Usage {
     }
 }
 
+impl Counted {
+    /// This and what is about to leave.
+    fn with(self, (rows, bytes): (u64, u64), grant: &GrantedBy) -> Result<Self> {
+        let (rows, bytes) = (self.rows.saturating_add(rows), self.bytes.saturating_add(bytes));
+        if grant.rows_per_day.is_some_and(|most| rows > most) {
+            return Err(beyond("rows"));
+        }
+        if grant.bytes_per_day.is_some_and(|most| bytes > most) {
+            return Err(beyond("bytes"));
+        }
+        Ok(Self { rows, bytes, written: false })
+    }
+}
+
 impl Today {
     /// A new day begins with nothing used.
     fn turn_to(&mut self, day: i64) {
@@ -143,21 +157,33 @@ mod tests {
     #[test]
     fn a_limit_is_reached_and_never_passed() {
         let usage = Usage::new(Vec::new(), Instant(0));
-        let limited = grant(Some(10), None);
+        let limited = [grant(Some(10), None)];
         usage.charge(Instant(0), &limited, "desk", (7, 1 << 40)).unwrap();
         assert!(is_cap(usage.charge(Instant(0), &limited, "desk", (4, 0))));
         usage.charge(Instant(0), &limited, "desk", (3, 0)).unwrap();
         assert!(is_cap(usage.charge(Instant(0), &limited, "desk", (1, 0))));
         usage.charge(Instant(0), &limited, "analyst", (10, 0)).unwrap();
-        usage.charge(Instant(0), &grant(None, None), "desk", (u64::MAX, u64::MAX)).unwrap();
-        assert!(is_cap(usage.charge(Instant(0), &grant(None, Some(8)), "clerk", (0, 9))));
-        assert!(is_cap(usage.charge(Instant(0), &grant(None, Some(8)), "clerk", (0, u64::MAX))));
+        usage.charge(Instant(0), &[grant(None, None)], "desk", (u64::MAX, u64::MAX)).unwrap();
+        assert!(is_cap(usage.charge(Instant(0), &[grant(None, Some(8))], "clerk", (0, 9))));
+        assert!(is_cap(usage.charge(Instant(0), &[grant(None, Some(8))], "clerk", (0, u64::MAX))));
+    }
+
+    #[test]
+    fn what_one_of_two_grants_does_not_allow_uses_up_neither() {
+        let usage = Usage::new(Vec::new(), Instant(0));
+        let wide = GrantedBy { id: "g-0002".into(), ..grant(Some(10), None) };
+        let narrow = grant(Some(5), None);
+        let both = [wide.clone(), narrow.clone()];
+        usage.charge(Instant(0), &both, "desk", (4, 0)).unwrap();
+        assert!(is_cap(usage.charge(Instant(0), &both, "desk", (4, 0))));
+        usage.charge(Instant(0), &[wide], "desk", (6, 0)).unwrap();
+        usage.charge(Instant(0), &[narrow], "desk", (1, 0)).unwrap();
     }
 
     #[test]
     fn midnight_begins_anew() {
         let usage = Usage::new(Vec::new(), Instant(DAY - 1));
-        let limited = grant(Some(1), None);
+        let limited = [grant(Some(1), None)];
         usage.charge(Instant(DAY - 1), &limited, "desk", (1, 0)).unwrap();
         assert!(is_cap(usage.charge(Instant(DAY - 1), &limited, "desk", (1, 0))));
         usage.charge(Instant(DAY), &limited, "desk", (1, 0)).unwrap();
@@ -167,11 +193,11 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_not_given_out() {
         let usage = Usage::new(Vec::new(), Instant(0));
-        let limited = grant(Some(10), None);
+        let limited = [grant(Some(10), None)];
         usage.charge(Instant(0), &limited, "desk", (1, 0)).unwrap();
         usage.failed(usage.unwritten());
         assert!(is_cap(usage.charge(Instant(0), &limited, "desk", (1, 0))));
-        usage.charge(Instant(0), &grant(None, None), "desk", (1, 0)).unwrap();
+        usage.charge(Instant(0), &[grant(None, None)], "desk", (1, 0)).unwrap();
         assert_eq!(usage.unwritten().len(), 1, "it is tried again");
         usage.succeeded();
         usage.charge(Instant(0), &limited, "desk", (9, 0)).unwrap();
