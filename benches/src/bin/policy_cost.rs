@@ -492,5 +492,10 @@ fn keep(arguments: &Arguments, report: &str, samples: &Samples) -> std::io::Resu
             let _ = writeln!(csv, "{query},{variant},{repetition},{wall_ms:.3},{cpu_ms:.0}");
         }
     }
-    run::keep(&format!("policy-cost-sf{}", arguments.scale), report, &csv)
+    let of = |source: Source, name: &str| {
+        let is_measured = arguments.variants.iter().any(|variant| variant.source == source);
+        if is_measured { format!("-{name}") } else { String::new() }
+    };
+    let sources = of(Source::Files, "files") + &of(Source::Server, "server");
+    run::keep(&format!("policy-cost-sf{}{sources}", arguments.scale), report, &csv)
 }

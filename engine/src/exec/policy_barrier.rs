@@ -126,6 +126,10 @@ impl ExecutionPlan for PolicyBarrierExec {
         {
             let clear = self.clear_columns();
             told.num_rows = below.num_rows.to_inexact();
+            // Sides of a join are chosen by their bytes; those of hidden values would count in.
+            if clear.len() == told.column_statistics.len() {
+                told.total_byte_size = below.total_byte_size.to_inexact();
+            }
             told.column_statistics = (below.column_statistics.iter().enumerate())
                 .map(|(position, column)| match clear.contains(&position) {
                     true => column.clone().to_inexact(),
