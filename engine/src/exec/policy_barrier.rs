@@ -126,10 +126,9 @@ impl ExecutionPlan for PolicyBarrierExec {
         {
             let clear = self.clear_columns();
             told.num_rows = below.num_rows.to_inexact();
-            // Sides of a join are chosen by their bytes; those of hidden values would count in.
-            if clear.len() == told.column_statistics.len() {
-                told.total_byte_size = below.total_byte_size.to_inexact();
-            }
+            // Which side of a join is kept in memory hangs on their bytes. What a value of a type takes is known to all; texts,
+            // whose bytes would tell of hidden ones, have none here.
+            told.calculate_total_byte_size(&self.schema());
             told.column_statistics = (below.column_statistics.iter().enumerate())
                 .map(|(position, column)| match clear.contains(&position) {
                     true => column.clone().to_inexact(),

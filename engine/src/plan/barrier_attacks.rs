@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow_flight::utils::batches_to_flight_data;
+use datafusion::common::stats::Precision;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
 use datafusion::prelude::SessionConfig;
 use policy::decision::{Decision, Treatment};
@@ -124,6 +126,31 @@ async fn l11_l12_no_answer_and_no_plan_is_made_of_statistics() {
     let text = displayable(plan.as_ref()).set_show_statistics(true).indent(true).to_string();
     let above: String = text.lines().take_while(|line| !line.contains("FilterExec: region")).collect();
     assert!(!above.contains("Min=") && !above.contains("Rows=Exact"), "{text}");
+}
+
+fn barrier(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+    let is_one = plan.name() == "PolicyBarrierExec";
+    if is_one { Some(Arc::clone(plan)) } else { plan.children().into_iter().find_map(barrier) }
+}
+
+#[tokio::test]
+async fn a_barrier_tells_bytes_that_no_hidden_value_has_a_part_in() {
+    let bytes = async |decision: Decision, sql: &str| {
+        let world = World::in_parquet_as(decision, 55, SessionConfig::new()).await;
+        let barrier = barrier(&world.plan(sql).await.unwrap()).unwrap();
+        let told = StatisticsContext::new().compute(barrier.as_ref(), &StatisticsArgs::new()).unwrap().total_byte_size;
+        assert!(!matches!(told, Precision::Exact(_)), "{told:?}");
+        told.get_value().copied()
+    };
+    const TEXTS: &str = "SELECT note, cost FROM patient";
+    const NUMBERS: &str = "SELECT pid, cost FROM patient";
+    let of_numbers = Some(16 * usize::try_from(ROWS).unwrap());
+    let all = |treatment| with_cost(Rows::All, treatment);
+    let null = || Treatment::Masked(ColumnMask::ReplaceWithNull);
+    assert_eq!(bytes(all(Treatment::Clear), NUMBERS).await, of_numbers);
+    assert_eq!(bytes(all(null()), NUMBERS).await, of_numbers);
+    assert_eq!(bytes(all(null()), TEXTS).await, None);
+    assert_eq!(bytes(with_cost(Rows::Filtered, Treatment::Clear), NUMBERS).await, None);
 }
 
 #[tokio::test]
