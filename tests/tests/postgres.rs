@@ -89,6 +89,3 @@ async fn wait_until(admin: &Admin, sql: &str, expect: &str) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
-
-/// How many of our sessions the server is working for.
-const AT_WORK: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'chancery' AND state <> 'idle'";
