@@ -8,7 +8,7 @@ use harness::cluster::{Cluster, Governance, Options, Written};
 use harness::dataset::Dataset;
 use harness::policy::canary::{Canary, Sweep};
 
-use super::{COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, north, rows};
+use super::federation::{COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, north, rows};
 
 const READINGS: &str = "CREATE PURPOSE care;
     GRANT SELECT ON TABLE trade.readings TO ROLE analyst FOR PURPOSE care WITH (id = 'readings');

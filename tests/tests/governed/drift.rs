@@ -4,8 +4,10 @@ use harness::cluster::{Client, Cluster, Options, Written};
 use harness::dataset::Dataset;
 use harness::policy::record::{records, refusals_of};
 
-use super::{COUNT_ORDERS, NORTH, data, eventually, eventually_refused, eventually_value, governed, orders_become};
-use super::{refusal, table};
+use super::federation::{
+    COUNT_ORDERS, NORTH, data, eventually, eventually_refused, eventually_value, governed, orders_become,
+};
+use super::federation::{refusal, table};
 
 const COLUMNS: &str = "SELECT column_name FROM information_schema.columns WHERE table_name = 'orders' \
                        AND column_name IN ('id', 'note', 'extra', 'annotation')";

@@ -17,8 +17,10 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tonic::Request;
 
-use super::{COUNT_ORDERS, LARGE, NORTH, assert_refused, data, eventually, eventually_value, governed, north, refusal};
-use super::{rows, streams, table};
+use super::federation::{
+    COUNT_ORDERS, LARGE, NORTH, assert_refused, data, eventually, eventually_value, governed, north, refusal,
+};
+use super::federation::{rows, streams, table};
 
 const ASKED: &str = "SELECT id, note FROM north.trade.orders WHERE status = 'sent' AND id < 4711";
 

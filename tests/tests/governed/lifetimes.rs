@@ -8,9 +8,11 @@ use futures::future::join_all;
 use harness::cluster::client::told;
 use harness::cluster::{Client, Cluster, Person, Written};
 
-use super::{COUNT_ORDERS, LARGE, LARGE_ROWS, LOGISTICS, NORTH};
-use super::{assert_refused, eventually, eventually_refused, eventually_value, governed, north, now_s, refusal, rows};
-use super::{streams_under, table, written};
+use super::federation::{COUNT_ORDERS, LARGE, LARGE_ROWS, LOGISTICS, NORTH};
+use super::federation::{
+    assert_refused, eventually, eventually_refused, eventually_value, governed, north, now_s, refusal, rows,
+};
+use super::federation::{streams_under, table, written};
 
 /// Between the end of a right and the end of a stream under it.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
