@@ -1,4 +1,7 @@
 //! A governed federation from outside: who administers it, whom it believes, for how long, and what it records.
+//!
+//! What depends on where the rows are (`controls`, `drift`, `evidence`, `lifetimes`) stands in two test binaries: over files
+//! here, and over a PostgreSQL server in the other ([`crate::KEPT`]).
 
 mod administration;
 mod controls;

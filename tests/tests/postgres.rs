@@ -26,6 +26,16 @@ mod refusals;
 #[path = "postgres/types.rs"]
 mod types;
 
+/// Of the tests of a governed federation those that depend on where the rows are.
+#[path = "governed"]
+mod governed {
+    mod controls;
+    mod drift;
+    mod evidence;
+    mod federation;
+    mod lifetimes;
+}
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

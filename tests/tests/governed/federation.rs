@@ -11,7 +11,10 @@ use harness::dataset::{Dataset, local_context};
 use harness::edge::edge;
 use harness::oracle::{Answer, local_answer};
 use harness::policy::canary::Canary;
+use harness::postgres::AT_WORK;
 use harness::tpch::tpch;
+
+use crate::KEPT;
 
 /// 200 rows, of which 134 have a note and 40 are `sent`.
 pub(super) const COUNT_ORDERS: &str = "SELECT count(*) FROM north.trade.orders";
@@ -49,7 +52,7 @@ pub(super) fn governed(policies: &[(&str, &str)], written: Written) -> Governanc
 }
 
 pub(super) async fn start(governance: Governance) -> Cluster {
-    let options = Options { governance: Some(governance), ..Options::default() };
+    let options = Options { governance: Some(governance), kept: KEPT, ..Options::default() };
     // Kept to the end of the process: sites are asked for their tables when somebody wants them.
     let data = Box::leak(Box::new(data().await));
     Cluster::start_with(data, options).await
@@ -58,7 +61,8 @@ pub(super) async fn start(governance: Governance) -> Cluster {
 /// The small tables, whose notes are long enough to be looked for.
 pub(super) async fn data() -> Dataset {
     let data = edge().await.unwrap();
-    orders_become(&data, "* REPLACE (replace(note, 'note ', 'hidden note ') AS note)").await;
+    let hidden = "SELECT * REPLACE (replace(note, 'note ', 'hidden note ') AS note) FROM north.trade.orders";
+    orders_become(&data, hidden).await;
     data
 }
 
@@ -68,9 +72,9 @@ pub(super) fn notes() -> Vec<Canary> {
 }
 
 /// Puts in the place of the table of orders what a statement makes of it.
-pub(super) async fn orders_become(data: &Dataset, select: &str) {
+pub(super) async fn orders_become(data: &Dataset, sql: &str) {
     let ctx = local_context(data).await.unwrap();
-    let orders = local_answer(&ctx, &format!("SELECT {select} FROM north.trade.orders")).await.unwrap();
+    let orders = local_answer(&ctx, sql).await.unwrap();
     data.replace(["north", "trade", "orders"], &orders.schema, &orders.batches).unwrap();
 }
 
@@ -89,9 +93,10 @@ pub(super) async fn streams_under(governance: Governance) -> Cluster {
         // Nothing of these tables is hidden, and they are large.
         governance: Some(Governance { canaries: vec![], ..governance }),
         coordinator_limits: "stream_window_bytes = 65536".to_string(),
+        kept: KEPT,
         ..Options::default()
     };
-    Cluster::start_with(&tpch(0.1).unwrap(), options).await
+    Cluster::start_with(&tpch(0.1).unwrap().of_site("logistics"), options).await
 }
 
 pub(super) fn rows(answer: &Answer) -> usize {
@@ -157,6 +162,19 @@ pub(super) async fn eventually_refused(client: &Client, sql: &str, code: &str) {
             Ok(answer) => Err(format!("{sql}: {} rows", rows(&answer))),
             Err(error) if error.starts_with(&format!("{code}: ")) => Ok(()),
             Err(error) => Err(format!("{sql}: {error}")),
+        }
+    })
+    .await;
+}
+
+/// Waits until a server that holds the tables does nothing for the sites any more.
+pub(super) async fn server_rests(cluster: &Cluster) {
+    let Some(server) = cluster.server() else { return };
+    let admin = server.admin().await;
+    eventually(|| async {
+        match admin.value(AT_WORK).await.as_str() {
+            "0" => Ok(()),
+            sessions => Err(format!("the server works for {sessions} sessions")),
         }
     })
     .await;
