@@ -73,6 +73,14 @@ impl Dataset {
         Self { root: root.to_path_buf(), tables: tables.collect(), regional: vec![], _keep: None }
     }
 
+    /// The tables of one site, and nothing else.
+    #[must_use]
+    pub fn of_site(mut self, site: &str) -> Self {
+        self.tables.retain(|table| table.site == site);
+        self.regional.clear();
+        self
+    }
+
     /// Writes one more table.
     pub fn add(&mut self, [site, source, name]: [&str; 3], schema: &SchemaRef, batches: &[RecordBatch]) -> Result<()> {
         let mut table = Table::below(&self.root, site, source, name);

@@ -1,6 +1,12 @@
 //! A PostgreSQL server of a test's own: a fresh cluster on loopback with TLS, whose log tells every statement; stopped when
 //! dropped. The programs are those of `CHANCERY_POSTGRES_BIN`, or of the newest Debian package.
+//!
+//! ```text
+//! load   Arrow rows, or all of a data set, as tables
+//! asked  what a source has asked, by the log
+//! ```
 
+mod asked;
 mod load;
 
 use std::fs::{self, File, Permissions};
@@ -15,7 +21,7 @@ use engine::identity::certs;
 use tempfile::TempDir;
 use tokio_postgres::{Client, Config, NoTls};
 
-pub use self::load::quoted;
+pub use load::{copied, server_name, sql_type, values};
 
 /// Names the directory of `initdb` and `postgres`.
 const BINARIES: &str = "CHANCERY_POSTGRES_BIN";
@@ -29,6 +35,10 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const SUPERUSER: &str = "postgres";
 /// The account that a source signs in with, and its password: it may read what it is granted.
 pub const READER: &str = "reader";
+
+/// How many sessions of sources the server is working for.
+pub const AT_WORK: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'chancery' AND state <> 'idle'";
 
 /// A running server; dropped, it is stopped and its files are removed.
 #[derive(Debug)]

@@ -17,3 +17,8 @@ mod random;
 mod shell;
 mod statement;
 mod twin_worlds;
+
+use harness::cluster::Kept;
+
+/// Where the sites keep their tables, in the tests that the other binary has too.
+const KEPT: Kept = Kept::AsFiles;

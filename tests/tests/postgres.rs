@@ -1,11 +1,16 @@
-//! The `postgres` connector against a real server, each test with a cluster of its own.
+//! The `postgres` connector against a real server, each test with a cluster of its own; and every attack on policy once more,
+//! over tables that such a server holds.
 //!
 //! A target of its own behind the feature `postgres`: `cargo test --workspace` runs what needs Rust alone, and a test that is
 //! not run must not look like one that passed. `tests/all` installs a server and runs
 //! `cargo test --workspace --features chancery-tests/postgres --test postgres`.
 
+#[path = "attacks/mod.rs"]
+mod attacks;
 #[path = "postgres/conformance.rs"]
 mod conformance;
+#[path = "postgres/crossing.rs"]
+mod crossing;
 #[path = "postgres/describing.rs"]
 mod describing;
 #[path = "postgres/evaluated.rs"]
@@ -14,14 +19,22 @@ mod evaluated;
 mod federation;
 #[path = "postgres/filters.rs"]
 mod filters;
-#[path = "postgres/governed.rs"]
-mod governed;
 #[path = "postgres/reading.rs"]
 mod reading;
 #[path = "postgres/refusals.rs"]
 mod refusals;
 #[path = "postgres/types.rs"]
 mod types;
+
+/// Of the tests of a governed federation those that depend on where the rows are.
+#[path = "governed"]
+mod governed {
+    mod controls;
+    mod drift;
+    mod evidence;
+    mod federation;
+    mod lifetimes;
+}
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,8 +44,11 @@ use arrow::util::display::array_value_to_string;
 use connectors::{ConnectorError, Source};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use harness::cluster::Kept;
 use harness::postgres::{Admin, Postgres};
 
+/// Where the sites keep their tables, in the tests that the other binary has too.
+const KEPT: Kept = Kept::InPostgres;
 /// How long something may take that happens at once, on a machine that is busy.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -89,6 +105,3 @@ async fn wait_until(admin: &Admin, sql: &str, expect: &str) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
-
-/// How many of our sessions the server is working for.
-const AT_WORK: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'chancery' AND state <> 'idle'";

@@ -20,7 +20,7 @@ use std::time::Instant;
 use benches::run::{self, TICK_MS, median};
 use datafusion::arrow::record_batch::RecordBatch;
 use harness::cluster::{Client, Cluster, Governance, Options, Person};
-use harness::dataset::{Dataset, local_context};
+use harness::dataset::Dataset;
 use harness::oracle::{Answer, Promise, compare, compare_values};
 use harness::postgres::Postgres;
 use harness::statements::{Statement, tpch_queries};
@@ -188,7 +188,7 @@ impl Variant {
 
 /// The schema of a site's tables in the server, as a source.
 fn source_of(server: &Postgres, site: &str) -> toml::Table {
-    let mut source = server.options(site);
+    let mut source = server.options(&format!("{site}_tpch"));
     source.insert("name".into(), "server".into());
     source.insert("kind".into(), "postgres".into());
     source
@@ -196,33 +196,25 @@ fn source_of(server: &Postgres, site: &str) -> toml::Table {
 
 /// The keys that an owner's tables have; without any, the server joins `lineitem` to itself for minutes.
 const KEYS: [(&str, &str); 8] = [
-    ("sales.customer", "c_custkey"),
-    ("sales.orders", "o_orderkey"),
-    ("supply.nation", "n_nationkey"),
-    ("supply.region", "r_regionkey"),
-    ("logistics.lineitem", "l_orderkey, l_linenumber"),
-    ("supply.part", "p_partkey"),
-    ("supply.partsupp", "ps_partkey, ps_suppkey"),
-    ("supply.supplier", "s_suppkey"),
+    ("sales_tpch.customer", "c_custkey"),
+    ("sales_tpch.orders", "o_orderkey"),
+    ("logistics_tpch.lineitem", "l_orderkey, l_linenumber"),
+    ("supply_tpch.part", "p_partkey"),
+    ("supply_tpch.partsupp", "ps_partkey, ps_suppkey"),
+    ("supply_tpch.supplier", "s_suppkey"),
+    ("supply_tpch.nation", "n_nationkey"),
+    ("supply_tpch.region", "r_regionkey"),
 ];
 
-/// A server that has every table, each site's in a schema of its own, and knows what a planner asks of them.
-async fn server_with(dataset: &Dataset) -> Result<Postgres, String> {
-    let server = Postgres::start_with("shared_buffers = 1GB\nlog_statement = none").await;
-    let (admin, ctx) = (server.admin().await, local_context(dataset).await.map_err(|error| error.to_string())?);
-    for site in SITES {
-        admin.run(&format!("CREATE SCHEMA {site}")).await;
-    }
-    for table in &dataset.tables {
-        let rows = ctx.sql(&format!("SELECT * FROM {}", table.sql_name())).await.map_err(|error| error.to_string())?;
-        let rows = rows.execute_stream().await.map_err(|error| error.to_string())?;
-        admin.load([&table.site, &table.name], rows).await;
-    }
+/// A server that has every table, each site's in a schema of its own, with keys and what a planner asks of them.
+async fn server_with(dataset: &Dataset) -> Postgres {
+    let server = Postgres::holding_with(dataset, "shared_buffers = 1GB\nlog_statement = none").await;
+    let admin = server.admin().await;
     for (table, key) in KEYS {
         admin.run(&format!("ALTER TABLE {table} ADD PRIMARY KEY ({key})")).await;
     }
     admin.run("VACUUM ANALYZE").await;
-    Ok(server)
+    server
 }
 
 /// A variant at work.
@@ -318,7 +310,7 @@ async fn measured() -> Result<String, String> {
     let dataset = tpch(arguments.scale).map_err(|error| error.to_string())?;
     let mut server = None;
     if arguments.variants.iter().any(|variant| variant.source == Source::Server) {
-        server = Some(server_with(&dataset).await?);
+        server = Some(server_with(&dataset).await);
     }
     let mut running = Vec::new();
     for variant in &arguments.variants {

@@ -1,7 +1,8 @@
 //! Which filters the server evaluates: those on whose every value it agrees with DataFusion, and no others.
 //!
 //! Agreed: three-valued logic, `IS NULL`, comparisons of booleans, whole numbers, decimals, dates and timestamps with values
-//! of the same type; equality of text byte by byte, under `COLLATE "C"`. Not agreed, so evaluated at the site: floating point
+//! of the same type; equality of text byte by byte, under `COLLATE "C"` (the server has no text with a NUL byte, and none that
+//! equals one). Not agreed, so evaluated at the site: floating point
 //! (the server takes −0 and 0 for equal), the order of text (in a database of another encoding), and all that computes.
 
 use arrow::datatypes::{DataType, Decimal128Type, DecimalType, Schema, TimeUnit};
@@ -21,6 +22,10 @@ pub(super) fn printable_filter(filter: &Expr, schema: &Schema) -> Option<String>
         }
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
             Some(format!("({} OR {})", printed(left)?, printed(right)?))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::Eq | Operator::NotEq), right }) if has_nul(right) => {
+            let listed = vec![right.as_ref().clone()];
+            print_in_list(&InList::new(left.clone(), listed, *op == Operator::NotEq), schema)
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let (sign, comparison) = comparison_of(*op)?;
@@ -67,11 +72,26 @@ fn print_between(between: &Between, schema: &Schema) -> Option<String> {
 }
 
 fn print_in_list(list: &InList, schema: &Schema) -> Option<String> {
-    let all: Vec<&Expr> = std::iter::once(list.expr.as_ref()).chain(&list.list).collect();
+    let (impossible, possible): (Vec<&Expr>, Vec<&Expr>) = list.list.iter().partition(|listed| has_nul(listed));
+    if possible.is_empty() && !impossible.is_empty() {
+        return print_in_none(list, schema);
+    }
+    let all: Vec<&Expr> = std::iter::once(list.expr.as_ref()).chain(possible).collect();
     let terms = terms(&all, Comparison::Equality, schema)?;
     let (value, listed) = terms.split_first()?;
     let not = if list.negated { "NOT " } else { "" };
     (!listed.is_empty()).then(|| format!("({value} {not}IN ({}))", listed.join(", ")))
+}
+
+/// Of a text among values of which the server has none: never, and unknown for NULL.
+fn print_in_none(list: &InList, schema: &Schema) -> Option<String> {
+    let value = terms(&[&list.expr], Comparison::Equality, schema)?.concat();
+    let sign = if list.negated { "=" } else { "<>" };
+    (*type_of(&list.expr, schema)? == DataType::Utf8).then(|| format!("({value} {sign} {value})"))
+}
+
+fn has_nul(part: &Expr) -> bool {
+    matches!(part, Expr::Literal(ScalarValue::Utf8(Some(text)), _) if text.contains('\0'))
 }
 
 /// Columns and values of one type that both engines compare alike; at least one is a column.
@@ -176,6 +196,9 @@ mod tests {
         check(ident("名").eq(lit("it's")), Some("(\"名\" COLLATE \"C\" = 'it''s')"));
         check(ident("名").not_eq(lit("\\")), Some("(\"名\" COLLATE \"C\" <> '\\')"));
         check(ident("名").in_list(vec![lit("a"), lit("b")], true), Some("(\"名\" COLLATE \"C\" NOT IN ('a', 'b'))"));
+        check(ident("名").eq(lit("a\0")), Some("(\"名\" COLLATE \"C\" <> \"名\" COLLATE \"C\")"));
+        check(ident("名").in_list(vec![lit("\0")], true), Some("(\"名\" COLLATE \"C\" = \"名\" COLLATE \"C\")"));
+        check(ident("名").in_list(vec![lit("a"), lit("\0")], false), Some("(\"名\" COLLATE \"C\" IN ('a'))"));
         check(col("id").between(lit(1_i64), lit(2_i64)), Some("(\"id\" BETWEEN '1'::int8 AND '2'::int8)"));
         check(col("paid").is_true().or(col("span").is_null()), Some("((\"paid\" IS TRUE) OR (\"span\" IS NULL))"));
         check(!col("paid"), Some("(NOT \"paid\")"));
@@ -193,7 +216,8 @@ mod tests {
     fn all_else_is_left_to_the_site() {
         check(ident("Ratio").lt(lit(0.0)), None);
         check(ident("名").lt(lit("b")), None);
-        check(ident("名").eq(lit("a\0")), None);
+        check(ident("名").lt(lit("a\0")), None);
+        check(col("id").eq(lit("a\0")), None);
         check(col("id").eq(lit(1_i32)), None);
         check(col("id").eq(lit(ScalarValue::Int64(None))), None);
         check(cast(col("small"), DataType::Int64).eq(col("id")), None);

@@ -11,7 +11,7 @@ use engine::identity::users_file;
 use toml::{Table, Value};
 
 use super::governance::{ADMINISTRATOR, Governance, Written};
-use super::{Options, USER};
+use super::{Kept, Options, USER};
 use crate::dataset::Dataset;
 
 const COORDINATOR: &str = "coordinator";
@@ -39,6 +39,17 @@ pub(super) fn write_site(root: &Path, dataset: &Dataset, site: &str, listen: &st
     let governance = site_governance(site, options.governance.as_ref());
     let mut config = node(site, listen, &options.site_limits, &governance);
     config.insert("peers".into(), Value::Array(vec![COORDINATOR.into()]));
+    let files = match options.kept {
+        Kept::AsFiles => file_sources(dataset, site),
+        Kept::InPostgres => vec![],
+    };
+    let more = options.sources.iter().filter(|(of, _)| of == site).map(|(_, source)| Value::Table(source.clone()));
+    config.insert("source".into(), Value::Array(files.into_iter().chain(more).collect()));
+    write(&root.join(format!("{site}.toml")), &config)
+}
+
+/// The sources of a site whose tables are the files of the data set.
+fn file_sources(dataset: &Dataset, site: &str) -> Vec<Value> {
     let mut sources: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for table in dataset.tables.iter().filter(|table| table.site == site) {
         let path = table.path.strip_prefix(&dataset.root).expect("tables lie below the data set's root");
@@ -47,17 +58,15 @@ pub(super) fn write_site(root: &Path, dataset: &Dataset, site: &str, listen: &st
         entry.insert("path".into(), path.to_str().expect("a printable path").into());
         sources.entry(&table.source).or_default().push(entry.into());
     }
-    let sources = sources.into_iter().map(|(name, tables)| {
+    let source = |(name, tables): (&str, Vec<Value>)| {
         let mut source = Table::new();
         source.insert("name".into(), name.into());
         source.insert("kind".into(), "files".into());
         source.insert("root".into(), dataset.root.to_str().expect("a printable path").into());
         source.insert("table".into(), Value::Array(tables));
         Value::Table(source)
-    });
-    let more = options.sources.iter().filter(|(of, _)| of == site).map(|(_, source)| Value::Table(source.clone()));
-    config.insert("source".into(), Value::Array(sources.chain(more).collect()));
-    write(&root.join(format!("{site}.toml")), &config)
+    };
+    sources.into_iter().map(source).collect()
 }
 
 pub(super) fn write_coordinator(

@@ -22,6 +22,7 @@ use crate::cluster::process::Process;
 use crate::dataset::Dataset;
 use crate::policy::canary::Sweep;
 use crate::policy::capture::RawClient;
+use crate::postgres::Postgres;
 
 /// How a cluster differs from the plain one.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +43,18 @@ pub struct Options {
     pub logs_everything: bool,
     /// More sources of the data set's sites, each as a `[[source]]` is written.
     pub sources: Vec<(String, toml::Table)>,
+    /// Where the sites keep the data set's tables.
+    pub kept: Kept,
+}
+
+/// Where the sites of a cluster keep the tables of its data set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// In the files of the data set.
+    #[default]
+    AsFiles,
+    /// In a PostgreSQL server of the cluster's own, into which the files are loaded.
+    InPostgres,
 }
 
 /// A running federation; dropped, all its processes are killed.
@@ -53,6 +66,8 @@ pub struct Cluster {
     coordinator: Process,
     canaries: Arc<Sweep>,
     level: &'static str,
+    /// Outlives the sites that ask it.
+    server: Option<Postgres>,
 }
 
 /// The one user of a cluster; the password is the name.
@@ -65,7 +80,12 @@ impl Cluster {
     }
 
     /// Starts sites and coordinator over `dataset`, differently.
-    pub async fn start_with(dataset: &Dataset, options: Options) -> Self {
+    pub async fn start_with(dataset: &Dataset, mut options: Options) -> Self {
+        let server = match options.kept {
+            Kept::AsFiles => None,
+            Kept::InPostgres => Some(Postgres::holding(dataset).await),
+        };
+        options.sources.extend(server.iter().flat_map(|server| server.sources(dataset)));
         let directory = TempDir::with_prefix("chancery-cluster-").expect("a temporary directory");
         let root = directory.path();
         configuration::write_identities(root, &dataset.sites(), options.governance.as_ref());
@@ -91,7 +111,7 @@ impl Cluster {
         let coordinator = Process::start("coordinator", &config, level);
         let canaries = options.governance.as_ref().map(|governance| Sweep::new(&governance.canaries));
         let canaries = Arc::new(canaries.unwrap_or_default());
-        let cluster = Self { directory, sites, borders, coordinator, canaries, level };
+        let cluster = Self { directory, sites, borders, coordinator, canaries, level, server };
         if let Some(governance) = options.governance.filter(|governance| governance.written == Written::AtTheDoor) {
             for (site, text) in &governance.policies {
                 cluster.write_policy(site, text).await;
@@ -188,6 +208,16 @@ impl Cluster {
     /// A site's process.
     pub fn site(&self, site: &str) -> &Process {
         &self.sites[site]
+    }
+
+    /// The server that holds the tables, where files do not.
+    pub fn server(&self) -> Option<&Postgres> {
+        self.server.as_ref()
+    }
+
+    /// The same, to be stopped and started again.
+    pub fn server_mut(&mut self) -> Option<&mut Postgres> {
+        self.server.as_mut()
     }
 
     /// What lies between the coordinator and a site.

@@ -1,11 +1,12 @@
 //! A70: what an asker writes into a statement is kept nowhere but as a keyed hash, however the statement ends and however
-//! much the nodes log.
+//! much the nodes log; nor does it reach a server that holds the table, for rows of it are hidden.
 
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use harness::policy::canary::{Canary, Sweep};
 
+use super::server::kept_by_server;
 use super::standing::kept;
 use super::{Attacks, COORDINATOR, named};
 
@@ -68,7 +69,7 @@ async fn what_an_asker_writes_is_in_no_log_and_no_record() {
     let sweep = Sweep::new(&literals.collect::<Vec<_>>());
     let worlds = Arc::clone(&attacks.worlds);
     for world in worlds.iter() {
-        let kept = kept(&world.cluster, &sweep);
+        let kept = [kept(&world.cluster, &sweep), kept_by_server(&world.cluster, &sweep)].concat();
         attacks.check(kept.is_empty(), format!("A70: {}", kept.join("\n")));
     }
     drop(worlds);

@@ -18,6 +18,7 @@ const ORDER_OF_EVALUATION: &[Row] = &[
     ("A1", "u2", Shown, "SELECT count(TRY_CAST(note AS BIGINT)), count(*) FROM PATIENT"),
     ("A1", "u1", Shown, "SELECT CAST(note AS DATE) FROM PATIENT"),
     ("A1", "u1", Shown, "SELECT CAST(diag AS BIGINT) FROM PATIENT WHERE note = '7'"),
+    ("A1", "u1", Shown, "SELECT count(*) FROM WATCH WHERE CAST(flag AS BIGINT) > 0"),
     ("A2", "u1", Shown, "SELECT count(*) FROM PATIENT WHERE note > 5"),
     ("A2", "u1", Shown, "SELECT count(*) FROM PATIENT WHERE note BETWEEN 1 AND 2"),
     ("A2", "u1", Shown, "SELECT count(*) FROM PATIENT WHERE note = cost"),
@@ -141,7 +142,7 @@ async fn short_names_are_the_same_table() {
 async fn hostile_attributes_are_data() {
     let mut attacks = Attacks::begin().await;
     for (user, _) in HOSTILE {
-        attacks.attack("A15", user, Nothing, "SELECT note FROM PATIENT").await;
+        attacks.attack("A15", user, Nothing, "SELECT note, dob FROM PATIENT").await;
         for door in ["health", COORDINATOR] {
             let client = attacks.session(0, user, door).await.client;
             let count = client.query("SELECT count(*) FROM health.registry.patient").await;

@@ -1,7 +1,8 @@
 //! What holds of every attack at its end, whatever it was: the standing assertions of the policy paper's fixture F0.
 //!
 //! The bytes of each answer are compared and swept when they come. Here is what the nodes have kept: their logs, alike in both
-//! worlds; no canary on any disk but that of the data; records in pairs; processes alive, of bounded memory.
+//! worlds; no canary on any disk but that of the data; records in pairs; processes alive, of bounded memory. What a server that
+//! holds the data was asked is in [`super::server`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -47,6 +48,11 @@ impl Asked {
         error.split(':').next()
     }
 
+    /// Whether rows of a source were asked for, and came.
+    pub(super) fn has_rows(&self) -> bool {
+        self.is_for_rows() && self.error.is_none()
+    }
+
     /// Whether it asks for rows of a source. What a site tells by itself need not be recorded as data that leaves.
     fn is_for_rows(&self) -> bool {
         let begins = ["SELECT ", "WITH "].iter().any(|word| self.sql.to_uppercase().starts_with(word));
@@ -59,6 +65,7 @@ impl Running {
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = self.unsound_nodes();
         faults.extend(self.canaries_kept());
+        faults.extend(self.asked_of_server());
         let asked = self.asked.lock().unwrap();
         for site in self.data.sites() {
             faults.extend(self.unrecorded(&site, &asked).into_iter().map(|fault| format!("{site}: {fault}")));

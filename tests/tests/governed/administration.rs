@@ -4,8 +4,10 @@ use std::fs;
 
 use harness::cluster::{Client, Cluster, Written};
 
-use super::{COUNT_ORDERS, NORTH, assert_refused, eventually, eventually_refused, eventually_value, governed};
-use super::{north, refusal, start, table};
+use super::federation::{
+    COUNT_ORDERS, NORTH, assert_refused, eventually, eventually_refused, eventually_value, governed,
+};
+use super::federation::{north, refusal, start, table};
 
 const COUNT_NOTES: &str = "SELECT count(note) FROM north.trade.orders";
 const GRANT_ORDERS: &str = "GRANT SELECT ON TABLE north.trade.orders TO ROLE analyst FOR PURPOSE care";

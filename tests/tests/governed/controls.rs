@@ -8,7 +8,8 @@ use harness::cluster::{Cluster, Governance, Options, Written};
 use harness::dataset::Dataset;
 use harness::policy::canary::{Canary, Sweep};
 
-use super::{COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, north, rows};
+use super::federation::{COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, north, rows};
+use crate::KEPT;
 
 const READINGS: &str = "CREATE PURPOSE care;
     GRANT SELECT ON TABLE trade.readings TO ROLE analyst FOR PURPOSE care WITH (id = 'readings');
@@ -36,7 +37,7 @@ async fn a26_no_hidden_value_lies_under_a_null_that_is_shown() {
     let canaries: Vec<Canary> = (0..READINGS_SHOWN).map(|n| Canary::Number(FIRST_HIDDEN_READING + n)).collect();
     let sweep = Sweep::new(&canaries);
     let governance = Some(Governance { canaries, ..governed(&[("north", READINGS)], Written::AsFiles) });
-    let cluster = Cluster::start_with(&data, Options { governance, ..Options::default() }).await;
+    let cluster = Cluster::start_with(&data, Options { governance, kept: KEPT, ..Options::default() }).await;
     let doors = [
         (cluster.user_of_site("ana", "north").await, cluster.raw("ana", Some("north")).await),
         (cluster.user("ana").await, cluster.raw("ana", None).await),

@@ -17,8 +17,11 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tonic::Request;
 
-use super::{COUNT_ORDERS, LARGE, NORTH, assert_refused, data, eventually, eventually_value, governed, north, refusal};
-use super::{rows, streams, table};
+use super::federation::{
+    COUNT_ORDERS, LARGE, NORTH, assert_refused, data, eventually, eventually_value, governed, north, refusal,
+};
+use super::federation::{rows, streams, table};
+use crate::KEPT;
 
 const ASKED: &str = "SELECT id, note FROM north.trade.orders WHERE status = 'sent' AND id < 4711";
 
@@ -262,6 +265,7 @@ async fn a109_what_cannot_be_recorded_is_not_answered() {
         governance: Some(governed(&[("north", NORTH)], Written::AtTheDoor)),
         // A segment holds a record or two, so that the next statement needs a new file.
         site_limits: "audit_segment_bytes = 1024".to_string(),
+        kept: KEPT,
         ..Options::default()
     };
     let data = data().await;

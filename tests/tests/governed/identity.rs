@@ -23,7 +23,9 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
-use super::{COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, north, now_s, refusal, start, table};
+use super::federation::{
+    COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, north, now_s, refusal, start, table,
+};
 
 const ALL_ORDERS: &str = "SELECT id FROM north.trade.orders";
 const ISSUER: &str = "https://login.example";

@@ -8,9 +8,11 @@ use futures::future::join_all;
 use harness::cluster::client::told;
 use harness::cluster::{Client, Cluster, Person, Written};
 
-use super::{COUNT_ORDERS, LARGE, LARGE_ROWS, LOGISTICS, NORTH};
-use super::{assert_refused, eventually, eventually_refused, eventually_value, governed, north, now_s, refusal, rows};
-use super::{streams_under, table, written};
+use super::federation::{COUNT_ORDERS, LARGE, LARGE_ROWS, LOGISTICS, NORTH};
+use super::federation::{
+    assert_refused, eventually, eventually_refused, eventually_value, governed, north, now_s, refusal, rows,
+};
+use super::federation::{server_rests, streams_under, table, written};
 
 /// Between the end of a right and the end of a stream under it.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
@@ -149,6 +151,7 @@ async fn a91_a_running_stream_ends_with_its_grant() {
     governance.users.extend(readers);
     let cluster = streams_under(governance).await;
     join_all(Case::all().map(|case| stream_ends(&cluster, case))).await;
+    server_rests(&cluster).await;
 }
 
 /// Reads a stream as fast as it comes or not at all, lets the right end, and looks at what arrives and at what the site recorded.

@@ -1,6 +1,8 @@
 //! What is open to everyone, and what an administrator is told of a denial.
 
-use super::{Written, assert_refused, eventually_value, governed, refusal, start};
+use harness::cluster::Written;
+
+use super::federation::{COUNT_ORDERS, assert_refused, eventually_value, governed, refusal, start};
 
 const POLICY: &str = "CREATE PURPOSE care;
     GRANT SELECT ON TABLE trade.orders TO ALL MODE OPEN WITH (id = 'open');
@@ -12,14 +14,14 @@ const COUNT_PEOPLE: &str = "SELECT count(*) FROM north.civil.people";
 async fn an_open_table_needs_no_purpose_and_all_others_are_told_alike() {
     let cluster = start(governed(&[("north", POLICY)], Written::AsFiles)).await;
     for visitor in [cluster.user("visitor").await, cluster.user_of_site("visitor", "north").await] {
-        eventually_value(&visitor, super::COUNT_ORDERS, "200").await;
+        eventually_value(&visitor, COUNT_ORDERS, "200").await;
         let unknown = refusal(&visitor, "SELECT count(*) FROM north.civil.nonsuch").await;
         assert!(unknown.starts_with("PURPOSE: "), "{unknown}");
         assert_eq!(refusal(&visitor, COUNT_PEOPLE).await, unknown);
         let joined = "SELECT count(*) FROM north.trade.orders o JOIN north.civil.people p ON p.id = o.id";
         assert_refused(&visitor, joined, "PURPOSE").await;
     }
-    eventually_value(&cluster.user("ana").await, super::COUNT_ORDERS, "200").await;
+    eventually_value(&cluster.user("ana").await, COUNT_ORDERS, "200").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

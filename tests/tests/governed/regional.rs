@@ -9,7 +9,7 @@ use arrow_flight::IpcMessage;
 use arrow_flight::sql::CommandGetTables;
 use harness::cluster::{Client, Cluster, Person, Written};
 
-use super::{assert_refused, eventually_value, governed, refusal, start, table};
+use super::federation::{assert_refused, eventually_value, governed, refusal, start, table};
 
 const SHOWN: &str = "CREATE PURPOSE care;
     GRANT SELECT ON TABLE civil.people TO ROLE analyst FOR PURPOSE care WITH (id = 'people');";

@@ -7,7 +7,7 @@ use harness::cluster::Client;
 use harness::cluster::client::told;
 use tonic::Request;
 
-use super::{LARGE, eventually_value, streams};
+use super::federation::{LARGE, eventually_value, streams};
 
 /// A stream of which something has arrived, and nobody reads on.
 async fn begun(client: &Client) -> FlightRecordBatchStream {

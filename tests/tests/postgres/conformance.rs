@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::DataType;
-use arrow::util::display::array_value_to_string;
 use async_trait::async_trait;
 use connectors::conformance::{FixtureTable, Place, run};
 use connectors::{Connector, ConnectorError, Source};
@@ -18,16 +15,6 @@ struct Database {
     server: Postgres,
 }
 
-impl Database {
-    async fn fill(&self, table: &FixtureTable) {
-        let admin = self.server.admin().await;
-        let rows: Vec<String> = (0..table.rows.num_rows()).map(|row| values(&table.rows, row)).collect();
-        for some in rows.chunks(1_000) {
-            admin.run(&format!("INSERT INTO {} VALUES {}", quote(&table.name), some.join(", "))).await;
-        }
-    }
-}
-
 #[async_trait]
 impl Place for Database {
     fn connector(&self) -> &'static dyn Connector {
@@ -38,12 +25,7 @@ impl Place for Database {
         let admin = self.server.admin().await;
         admin.run("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
         for table in tables {
-            let schema = table.rows.schema();
-            let columns =
-                schema.fields().iter().map(|field| format!("{} {}", quote(field.name()), sql_type(field.data_type())));
-            let columns: Vec<String> = columns.collect();
-            admin.run(&format!("CREATE TABLE {} ({})", quote(&table.name), columns.join(", "))).await;
-            self.fill(table).await;
+            admin.load(&quote(&table.name), &table.rows.schema(), std::slice::from_ref(&table.rows)).await;
         }
         admin.run("ANALYZE").await;
         Ok(super::source(&self.server, "").await)
@@ -61,31 +43,11 @@ impl Place for Database {
 
     /// The same table with other rows.
     async fn replace(&self, table: &FixtureTable) -> Result<(), ConnectorError> {
-        self.server.admin().await.run(&format!("TRUNCATE {}", quote(&table.name))).await;
-        self.fill(table).await;
+        let (admin, name) = (self.server.admin().await, quote(&table.name));
+        admin.run(&format!("TRUNCATE {name}")).await;
+        admin.fill(&name, std::iter::once(table.rows.clone())).await;
         Ok(())
     }
-}
-
-fn sql_type(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Int64 => "int8".into(),
-        DataType::Utf8 => "text".into(),
-        DataType::Float64 => "float8".into(),
-        DataType::Boolean => "bool".into(),
-        DataType::Date32 => "date".into(),
-        DataType::Timestamp(_, None) => "timestamp".into(),
-        DataType::Decimal128(precision, scale) => format!("numeric({precision}, {scale})"),
-        other => panic!("the fixture has no {other}"),
-    }
-}
-
-fn values(rows: &RecordBatch, row: usize) -> String {
-    let cells = rows.columns().iter().map(|column| match column.is_null(row) {
-        true => "NULL".to_string(),
-        false => format!("'{}'", array_value_to_string(column, row).unwrap().replace('\'', "''")),
-    });
-    format!("({})", cells.collect::<Vec<_>>().join(", "))
 }
 
 /// Checks of the suite; a check that is dropped from it must be dropped here, too.

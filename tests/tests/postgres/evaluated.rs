@@ -3,9 +3,9 @@
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::prelude::{SessionContext, ident};
 use harness::cluster::{Client, Cluster, Options};
-use harness::dataset::{Dataset, local_context};
+use harness::dataset::{Dataset, local_context, quote};
 use harness::oracle::{Promise, compare, compare_values, local_answer};
-use harness::postgres::{Postgres, quoted};
+use harness::postgres::Postgres;
 use harness::random::generate;
 use harness::random::relation::Relation;
 use harness::statements::tpch_queries;
@@ -24,8 +24,9 @@ async fn federation(dataset: &Dataset, server: &Postgres, names: &dyn Fn(&str, &
     admin.run("CREATE SCHEMA db").await;
     for table in &dataset.tables {
         let frame = ctx.sql(&format!("SELECT * FROM {}", table.sql_name())).await.unwrap();
-        let name = names(&table.site, &table.source, &table.name);
-        admin.load(["db", &name], frame.execute_stream().await.unwrap()).await;
+        let schema = SchemaRef::clone(frame.schema().inner());
+        let name = format!("db.{}", quote(&names(&table.site, &table.source, &table.name)));
+        admin.load(&name, &schema, &frame.collect().await.unwrap()).await;
     }
     let mut source = server.options("db");
     source.insert("name".into(), "db".into());
@@ -179,7 +180,7 @@ async fn random_statements_over_one_database_agree_with_one_process() {
             let sql = generate::statement(&mut rng, &tables).sql();
             let asked = dataset.tables.iter().fold(sql.clone(), |sql, table| {
                 let name = format!("{}.{}.{}", table.site, table.source, table.name);
-                sql.replace(&table.sql_name(), &format!("\"{site}\".\"db\".{}", quoted(&name)))
+                sql.replace(&table.sql_name(), &format!("\"{site}\".\"db\".{}", quote(&name)))
             });
             match compared(&local, &client, &sql, &asked).await {
                 None => {}

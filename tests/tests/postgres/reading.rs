@@ -10,10 +10,10 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, collect};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
-use harness::postgres::Postgres;
+use harness::postgres::{AT_WORK, Postgres};
 use tokio::time::timeout;
 
-use super::{AT_WORK, SOON, open, ours, rows, session, source, wait_until};
+use super::{SOON, open, ours, rows, session, source, wait_until};
 
 /// Rows without end, made as they are sent.
 const ENDLESS: &str =

@@ -1,6 +1,5 @@
 //! A PostgreSQL server of a test's own: on loopback, its default collation a language's, stopped when it is dropped.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -8,10 +7,11 @@ use std::process::{Command, Stdio};
 
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
 use arrow::record_batch::RecordBatch;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
+use harness::dataset::quote;
+use harness::postgres::{copied, sql_type, values};
 use tempfile::TempDir;
 
 pub(super) struct Server {
@@ -101,19 +101,15 @@ impl Server {
         let columns: Vec<String> = schema
             .fields()
             .iter()
-            .map(|field| format!("{} {}", quoted(field.name()), type_of(field.data_type())))
+            .map(|field| format!("{} {}", quote(field.name()), type_of(field.data_type())))
             .collect();
-        let (namespace, table) = (quoted(name.schema().unwrap()), quoted(name.table()));
+        let (namespace, table) = (quote(name.schema().unwrap()), quote(name.table()));
         let mut script = format!(
             "CREATE SCHEMA IF NOT EXISTS {namespace};\nCREATE TABLE {namespace}.{table} ({});\n\
              COPY {namespace}.{table} FROM STDIN;\n",
             columns.join(", ")
         );
-        for row in values(batches) {
-            let fields: Vec<String> =
-                row.iter().map(|value| value.as_deref().map_or("\\N".to_string(), escaped)).collect();
-            writeln!(script, "{}", fields.join("\t")).unwrap();
-        }
+        batches.iter().for_each(|batch| script.push_str(&copied(batch)));
         script.push_str("\\.\n");
         self.psql(&script).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
@@ -158,7 +154,7 @@ pub(super) fn stores_all(plan: &LogicalPlan) -> bool {
     plan.apply_with_subqueries(|node| {
         all &= !matches!(node, LogicalPlan::RecursiveQuery(_));
         if let LogicalPlan::TableScan(scan) = node {
-            all &= scan.source.schema().fields().iter().all(|field| type_of(field.data_type()) != NO_TYPE);
+            all &= scan.source.schema().fields().iter().all(|field| sql_type(field.data_type()).is_some());
         }
         Ok(TreeNodeRecursion::Continue)
     })
@@ -172,33 +168,12 @@ pub(super) fn stores_exactly(data_type: &DataType) -> bool {
         DataType::Timestamp(unit, zone) => {
             *unit == TimeUnit::Microsecond && zone.as_deref().is_none_or(|zone| matches!(zone, "UTC" | "+00:00"))
         }
-        other => type_of(other) != NO_TYPE,
+        other => sql_type(other).is_some(),
     }
 }
 
-const NO_TYPE: &str = "none";
-
 fn type_of(data_type: &DataType) -> String {
-    let name = match data_type {
-        DataType::Boolean => "boolean",
-        DataType::Int8 | DataType::Int16 | DataType::UInt8 => "smallint",
-        DataType::Int32 | DataType::UInt16 => "integer",
-        DataType::Int64 | DataType::UInt32 => "bigint",
-        DataType::Float32 => "real",
-        DataType::Float64 => "double precision",
-        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "text",
-        DataType::Binary => "bytea",
-        DataType::Date32 => "date",
-        DataType::Time64(_) => "time",
-        DataType::Timestamp(_, None) => "timestamp",
-        DataType::Timestamp(_, Some(_)) => "timestamptz",
-        DataType::Decimal128(..) => "numeric",
-        _ => NO_TYPE,
-    };
-    match data_type {
-        DataType::Decimal128(precision, scale) => format!("numeric({precision}, {scale})"),
-        _ => name.to_string(),
-    }
+    sql_type(data_type).unwrap_or_else(|| panic!("the server stores no {data_type}"))
 }
 
 /// Rows as text, in one order; floats without their last digits.
@@ -208,28 +183,8 @@ pub(super) fn canonical(batches: &[RecordBatch]) -> Vec<Vec<String>> {
     let form = |row: Vec<Option<String>>| -> Vec<String> {
         row.into_iter().zip(schema.fields()).map(|(value, field)| one_form(value, field.data_type())).collect()
     };
-    let mut rows: Vec<Vec<String>> = values(batches).into_iter().map(form).collect();
+    let mut rows: Vec<Vec<String>> = batches.iter().flat_map(values).map(form).collect();
     rows.sort();
-    rows
-}
-
-fn values(batches: &[RecordBatch]) -> Vec<Vec<Option<String>>> {
-    let options = FormatOptions::default();
-    let mut rows = vec![];
-    for batch in batches {
-        let columns = batch.columns();
-        let formats: Vec<_> =
-            columns.iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap()).collect();
-        for row in 0..batch.num_rows() {
-            let value = |(format, column): (&ArrayFormatter<'_>, &arrow::array::ArrayRef)| {
-                (!column.is_null(row)).then(|| match column.data_type() {
-                    DataType::Binary => format!("\\x{}", format.value(row)),
-                    _ => format.value(row).to_string(),
-                })
-            };
-            rows.push(formats.iter().zip(columns).map(value).collect());
-        }
-    }
     rows
 }
 
@@ -252,14 +207,6 @@ fn one_form(value: Option<String>, data_type: &DataType) -> String {
         }
         _ => value,
     }
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r")
 }
 
 fn unescaped(value: &str) -> String {

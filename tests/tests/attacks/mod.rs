@@ -11,11 +11,15 @@
 //! errors      every error in a word of ours and a sentence, whatever broke
 //! literals    what an asker wrote is in no log and no record
 //! standing    what holds at the end of every attack: logs, disks, records, memory
+//! server      and, where a server holds the tables, what it was asked
 //! ```
 //!
 //! Each statement is asked at both doors in both worlds, and every byte that leaves is kept: the worlds' bytes are equal, and
 //! no canary is in them. What a statement must answer is computed by DataFusion over the rows that the user may see, and no
 //! others. A test runs all its attacks and then tells every one that succeeded.
+//!
+//! The tree stands in two of the test binaries: in one the sites' tables are files, in the other they are in a PostgreSQL
+//! server ([`crate::KEPT`]). The server's log is then one more thing that nothing hidden may be in.
 
 mod aggregates;
 mod error_text;
@@ -25,6 +29,7 @@ mod masks;
 mod metadata;
 mod residue;
 mod rows;
+mod server;
 mod standing;
 
 use std::collections::BTreeMap;
@@ -46,6 +51,8 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tonic::metadata::MetadataMap;
 
+use crate::KEPT;
+use server::servers_differ;
 use standing::{Asked, logs_differ};
 
 /// The fixture's tables, as attacks write them, and their names. In what is expected they are the rows that are shown.
@@ -145,10 +152,14 @@ impl Running {
             site_limits: LIMITS.to_string(),
             coordinator_limits: LIMITS.to_string(),
             logs_everything: true,
+            kept: KEPT,
             ..Options::default()
         };
         let cluster = Cluster::start_with(&data, options).await;
-        Self { data, cluster, sweep: Sweep::new(&canaries(world)), asked: Default::default(), _root: root }
+        let running =
+            Self { data, cluster, sweep: Sweep::new(&canaries(world)), asked: Default::default(), _root: root };
+        running.hide_an_endless_day(world).await;
+        running
     }
 
     /// The address of a door, and the authority of its certificate when it has one.
@@ -204,6 +215,7 @@ impl Attacks {
                 self.failures.extend(world.faults());
             }
             self.failures.extend(logs_differ(&worlds));
+            self.failures.extend(servers_differ(&worlds));
         }
         let count = self.failures.len();
         assert!(count == 0, "{count} attacks had success:\n\n{}", self.failures.join("\n\n"));
