@@ -10,6 +10,7 @@
 //! options     reads options key by key, so that every fault is named
 //! error       what went wrong, by what the caller can do about it
 //! read_scope  what all scans of one statement share
+//! plain       plain types, which every client can read
 //! files/      Parquet, CSV and NDJSON in local directories
 //! postgres/   tables of one schema of a PostgreSQL database
 //! pushdown    the seam for sources that evaluate: a whole subtree of a plan as one scan
@@ -41,6 +42,7 @@ pub mod connector;
 pub mod error;
 pub mod files;
 pub mod options;
+pub mod plain;
 pub mod postgres;
 pub mod pushdown;
 pub mod read_scope;
