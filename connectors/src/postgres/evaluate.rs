@@ -10,7 +10,7 @@ use super::exec::PostgresScan;
 use super::scan::PostgresTable;
 use super::server::Server;
 use crate::pushdown::{Evaluated, EvaluatedTable, Evaluates, EvaluatorId};
-use crate::statement::{Accepts, Refusal, StoredColumns, write_for_postgres};
+use crate::statement::{Accepts, Refusal, StoredTables, write_for_postgres};
 
 /// Evaluates over the tables of one database, whichever of its schemas they are in.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Evaluates for PostgresEvaluator {
         if plan.schema().fields().is_empty() {
             return Err(Refusal::new("statement", "has no columns"));
         }
-        let mut stored = StoredColumns::default();
+        let mut stored = StoredTables::default();
         let named = with_names_of_the_server(plan.clone(), &mut stored)
             .map_err(|error| Refusal::new("scan", error.strip_backtrace()))?;
         let statement = write_for_postgres(&named, &self.accepts(), &stored)?;
@@ -40,7 +40,7 @@ impl Evaluates for PostgresEvaluator {
 }
 
 /// The same plan with every table named as the server names it, and how its columns are stored.
-fn with_names_of_the_server(plan: LogicalPlan, stored: &mut StoredColumns) -> Result<LogicalPlan> {
+fn with_names_of_the_server(plan: LogicalPlan, stored: &mut StoredTables) -> Result<LogicalPlan> {
     let named = plan.transform_down_with_subqueries(|node| match node {
         LogicalPlan::TableScan(scan) => {
             let evaluated = EvaluatedTable::of(&scan);

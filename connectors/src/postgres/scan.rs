@@ -18,7 +18,7 @@ use super::select::{Pages, Selection, Wanted};
 use super::server::Server;
 use crate::connector::TableDescription;
 use crate::error::ConnectorError;
-use crate::statement::{Stored, StoredColumns};
+use crate::statement::{Stored, StoredTables};
 
 /// Fewer pages are not worth a session of their own: 8 MB, where a page has 8 kB.
 const PARTITION_PAGES_MIN: u32 = 1_024;
@@ -57,7 +57,7 @@ impl PostgresTable {
     }
 
     /// Tells how the server stores what is served as the columns.
-    pub(super) fn tell_stored(&self, name: &TableReference, told: &mut StoredColumns) {
+    pub(super) fn tell_stored(&self, name: &TableReference, told: &mut StoredTables) {
         for column in &self.selection.columns {
             let stored = match &column.cast {
                 _ if !column.is_exact => Stored::Opaque,
