@@ -12,6 +12,7 @@
 //! read_scope  what all scans of one statement share
 //! plain       plain types, which every client can read
 //! files/      Parquet, CSV and NDJSON in local directories
+//! database/   what all SQL databases share: statements in, rows out
 //! postgres/   tables of one schema of a PostgreSQL database
 //! pushdown    the seam for sources that evaluate: a whole subtree of a plan as one scan
 //! statement/  plan → SQL for another server, and the proof that the text says what the plan says
@@ -35,10 +36,15 @@
 //! 5. Implement `conformance::Place` over a real server or directory and call `conformance::run` from the tests crate.
 //!
 //! Untouched: the engine and policy.
+//!
+//! A SQL database is less: its `Database` (how it is reached, the rows of a statement), its catalogs as descriptions and
+//! `StoredTable`s, a dialect in `statement/dialect` and its list in `statement/allow`. What scans, evaluates and gathers rows
+//! is in `database`.
 
 pub mod capability;
 pub mod conformance;
 pub mod connector;
+mod database;
 pub mod error;
 pub mod files;
 pub mod options;

@@ -66,6 +66,9 @@ pub(super) trait Dialect {
     /// How the far side stores a column of a table.
     fn stored(&self, table: &TableReference, column: &str) -> Stored;
 
+    /// The condition, in the far side's own words, for the rows of a table that are meant; `None` for all.
+    fn part(&self, table: &TableReference) -> Option<&str>;
+
     /// Whether the far side gives `expr`, whose parts are asked for each, the same meaning.
     ///
     /// # Errors

@@ -180,7 +180,7 @@ fn evaluator_of_all(plan: &LogicalPlan) -> DataFusionResult<Option<Arc<dyn Evalu
 mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
     use connectors::pushdown::{Evaluated, EvaluatedTable};
-    use connectors::statement::{Accepts, Refusal, StoredColumns, write_for_postgres};
+    use connectors::statement::{Accepts, Refusal, StoredTables, write_for_postgres};
     use datafusion::common::Statistics;
     use datafusion::datasource::MemTable;
     use datafusion::physical_plan::empty::EmptyExec;
@@ -203,7 +203,7 @@ mod tests {
         }
 
         fn evaluate(&self, plan: &LogicalPlan, _expected: Statistics) -> std::result::Result<Evaluated, Refusal> {
-            let statement = write_for_postgres(plan, &self.accepts(), &StoredColumns::default())?;
+            let statement = write_for_postgres(plan, &self.accepts(), &StoredTables::default())?;
             Ok(Evaluated { text: statement.text, scan: Arc::new(EmptyExec::new(statement.schema)) })
         }
     }
