@@ -1,6 +1,8 @@
 //! What a statement may hold: the one list of operators and functions. What is not named here is refused.
 
+pub(super) mod any_sql;
 pub(super) mod classes;
+pub(super) mod other_datafusion;
 pub(super) mod postgres;
 
 use std::collections::BTreeSet;

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `allow` | the one list of what a statement may hold; for each SQL database its own, made of `classes` |
 //! | `steps`, `block`, `names` | a plan node to a SELECT; when it joins the one below; names that meet nothing |
-//! | `print`, `literal`, `dialect` | expressions, literals and the tokens of a dialect: DataFusion's, PostgreSQL's |
+//! | `print`, `literal`, `dialect` | expressions, literals and the tokens of a dialect: DataFusion's, a foreign one's, PostgreSQL's |
 //! | `types`, `digits` | what the columns of a statement are, and how large a number can be |
 //! | `scope` | strict names, for the generator and for the check |
 //! | `canonical`, `expression`, `check` | one positional form of a plan, and the comparison |
@@ -42,6 +42,7 @@ use datafusion_expr::{Expr, LogicalPlan};
 
 pub use allow::{Accepts, SIZE_MAX, SIZED_FUNCTIONS};
 pub use check::check;
+pub use dialect::ForeignEngine;
 pub use refusal::Refusal;
 pub use types::{Stored, StoredTables};
 
@@ -83,6 +84,23 @@ pub fn write(plan: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Refusal
 /// As [`write`], and what PostgreSQL would evaluate in another way.
 pub fn write_for_postgres(plan: &LogicalPlan, accepts: &Accepts, stored: &StoredTables) -> Result<Statement, Refusal> {
     write_in(&dialect::Postgres { stored }, plan, accepts)
+}
+
+/// Writes `plan` as one statement for a server that others run, behind which there is `engine`, and whose tables are stored as
+/// `stored` tells.
+///
+/// As [`write_for_postgres`]: what is refused stands in `allow/other_datafusion.rs` and `allow/any_sql.rs`. Of the server it is
+/// required that it reads `"` around names.
+///
+/// # Errors
+/// As [`write`], and what the engine may evaluate in another way.
+pub fn write_for_foreign(
+    engine: ForeignEngine,
+    plan: &LogicalPlan,
+    accepts: &Accepts,
+    stored: &StoredTables,
+) -> Result<Statement, Refusal> {
+    write_in(&dialect::Foreign { engine, stored }, plan, accepts)
 }
 
 fn write_in(dialect: &dyn dialect::Dialect, plan: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Refusal> {

@@ -1,7 +1,7 @@
 //! What the lists of SQL databases are made of: classes of types, and shapes of expressions over them on which every such
 //! database agrees with DataFusion. Whether a list holds them is that list's own word.
 
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use datafusion_common::ScalarValue;
 use datafusion_expr::expr::{BinaryExpr, Case, Like};
 use datafusion_expr::{Expr, Operator};
@@ -26,11 +26,12 @@ pub(in crate::statement) enum Class {
     Time,
 }
 
-/// The class of a type; `None` if expressions over it are not trusted.
+/// The class of a type; `None` if expressions over it are not trusted. (Of the types of a class a dialect names those that its
+/// database has, and refuses the others.)
 pub(in crate::statement) fn class_of(data_type: &DataType) -> Option<Class> {
     Some(match data_type {
         DataType::Boolean => Class::Truth,
-        DataType::Int16 | DataType::Int32 | DataType::Int64 => Class::Whole,
+        whole if whole.is_integer() => Class::Whole,
         DataType::Decimal128(precision, scale) if *scale >= 0 && i16::from(*scale) <= i16::from(*precision) => {
             Class::Decimal
         }
@@ -38,11 +39,9 @@ pub(in crate::statement) fn class_of(data_type: &DataType) -> Option<Class> {
         DataType::Utf8 => Class::Text,
         DataType::Binary => Class::Bytes,
         DataType::Date32 => Class::Date,
-        DataType::Timestamp(TimeUnit::Microsecond, None) => Class::Timestamp,
-        DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) if matches!(zone.as_ref(), "UTC" | "+00:00") => {
-            Class::Moment
-        }
-        DataType::Time64(TimeUnit::Microsecond) => Class::Time,
+        DataType::Timestamp(_, None) => Class::Timestamp,
+        DataType::Timestamp(_, Some(zone)) if matches!(zone.as_ref(), "UTC" | "+00:00") => Class::Moment,
+        DataType::Time32(_) | DataType::Time64(_) => Class::Time,
         _ => return None,
     })
 }
@@ -162,4 +161,16 @@ pub(in crate::statement) fn is_part(part: &Expr, parts: &[&str]) -> bool {
 /// A whole number made another type: as a float its sum is exact as long as it is a small one.
 pub(in crate::statement) fn is_whole_number(expr: &Expr, types: &Types) -> bool {
     matches!(expr, Expr::Cast(cast) if class(&cast.expr, types) == Some(Class::Whole))
+}
+
+/// The type and the scale of an average of decimals, if it has the four digits more that DataFusion gives it.
+pub(in crate::statement) fn average(arg: &Expr, types: &Types) -> Option<(DataType, usize)> {
+    const MORE_DIGITS: u8 = 4;
+    const DIGITS_MAX: u8 = 38;
+    let DataType::Decimal128(precision, scale) = types.of(arg)? else { return None };
+    if precision > DIGITS_MAX - MORE_DIGITS {
+        return None;
+    }
+    let scale = u8::try_from(scale).ok()? + MORE_DIGITS;
+    Some((DataType::Decimal128(precision + MORE_DIGITS, i8::try_from(scale).ok()?), usize::from(scale)))
 }

@@ -7,13 +7,13 @@ use std::fmt::Write;
 
 use arrow::datatypes::DataType;
 use datafusion_common::{Column, JoinType, ScalarValue, TableReference};
-use datafusion_expr::expr::{AggregateFunction, BinaryExpr, ScalarFunction};
+use datafusion_expr::expr::{AggregateFunction, ScalarFunction};
 use datafusion_expr::{Expr, Operator};
 
 use self::words::{type_name, words};
-use super::{AggregateCall, DataFusion, Dialect, Place};
-use crate::statement::allow::classes::{self, Class, class, class_of, position};
-use crate::statement::allow::postgres::{admit, average};
+use super::{AggregateCall, DataFusion, Dialect, Place, is_key_of_two};
+use crate::statement::allow::classes::{self, Class, average, class, class_of, position};
+use crate::statement::allow::postgres::admit;
 use crate::statement::digits::{digits, range};
 use crate::statement::refusal::Refusal;
 use crate::statement::types::{Origin, Stored, StoredTables, Types};
@@ -244,20 +244,6 @@ fn whole_sum(sum: &str, arg: &Expr, types: &Types) -> String {
 fn by_bytes(printed: &str) -> String {
     const COLLATION: &str = " COLLATE \"C\"";
     if printed.ends_with(COLLATION) { printed.to_owned() } else { format!("{printed}{COLLATION}") }
-}
-
-/// Whether a condition equates columns of different FROM items.
-fn is_key_of_two(condition: &Expr) -> bool {
-    let items = |expr: &Expr| -> Vec<String> {
-        let of_step = |name: &str| name.split('_').next().unwrap_or_default().to_owned();
-        let item = |column: &Column| {
-            column.relation.as_ref().map_or_else(|| of_step(&column.name), |relation| relation.to_string())
-        };
-        expr.column_refs().into_iter().map(item).collect()
-    };
-    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition else { return false };
-    let (left, right) = (items(left), items(right));
-    !left.is_empty() && !right.is_empty() && left.iter().all(|item| !right.contains(item))
 }
 
 #[cfg(test)]
