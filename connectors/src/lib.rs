@@ -10,7 +10,10 @@
 //! options     reads options key by key, so that every fault is named
 //! error       what went wrong, by what the caller can do about it
 //! read_scope  what all scans of one statement share
+//! plain       plain types, which every client can read
 //! files/      Parquet, CSV and NDJSON in local directories
+//! database/   what all SQL databases share: statements in, rows out
+//! flight_sql/ tables of one schema of a foreign server that speaks Arrow Flight SQL
 //! postgres/   tables of one schema of a PostgreSQL database
 //! pushdown    the seam for sources that evaluate: a whole subtree of a plan as one scan
 //! statement/  plan → SQL for another server, and the proof that the text says what the plan says
@@ -34,13 +37,20 @@
 //! 5. Implement `conformance::Place` over a real server or directory and call `conformance::run` from the tests crate.
 //!
 //! Untouched: the engine and policy.
+//!
+//! A SQL database is less: its `Database` (how it is reached, the rows of a statement), its catalogs as descriptions and
+//! `StoredTable`s, a dialect in `statement/dialect` and its list in `statement/allow`. What scans, evaluates and gathers rows
+//! is in `database`.
 
 pub mod capability;
 pub mod conformance;
 pub mod connector;
+mod database;
 pub mod error;
 pub mod files;
+pub mod flight_sql;
 pub mod options;
+pub mod plain;
 pub mod postgres;
 pub mod pushdown;
 pub mod read_scope;

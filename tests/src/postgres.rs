@@ -31,6 +31,8 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 const ACCOUNT: &str = "postgres";
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// The database that sources read.
+const DATABASE: &str = "postgres";
 /// The account with all rights, and its password.
 const SUPERUSER: &str = "postgres";
 /// The account that a source signs in with, and its password: it may read what it is granted.
@@ -77,7 +79,12 @@ impl Postgres {
 
     /// A connection with all rights to the database that sources read.
     pub async fn admin(&self) -> Admin {
-        self.connect().await.expect("the server is up")
+        self.admin_of(DATABASE).await
+    }
+
+    /// A connection with all rights to another database.
+    pub async fn admin_of(&self, database: &str) -> Admin {
+        self.connect(database).await.expect("the server is up")
     }
 
     /// The options of a source over `schema`, without TLS.
@@ -91,7 +98,7 @@ impl Postgres {
     /// The options of a source over `schema`.
     pub fn options_over_tls(&self, schema: &str) -> toml::Table {
         let text = format!(
-            "host = 'localhost'\nport = {}\ndatabase = 'postgres'\nschema = '{schema}'\nuser = '{READER}'\n\
+            "host = 'localhost'\nport = {}\ndatabase = '{DATABASE}'\nschema = '{schema}'\nuser = '{READER}'\n\
              password_file = '{}'\ntls_ca = '{}'",
             self.port,
             self.path("reader.password").display(),
@@ -129,15 +136,15 @@ impl Postgres {
 
     async fn wait_until_up(&self) {
         let began = Instant::now();
-        while self.connect().await.is_err() {
+        while self.connect(DATABASE).await.is_err() {
             assert!(began.elapsed() < START_LIMIT, "the server does not start: {}", self.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    async fn connect(&self) -> Result<Admin, tokio_postgres::Error> {
+    async fn connect(&self, database: &str) -> Result<Admin, tokio_postgres::Error> {
         let mut config = Config::new();
-        config.host("127.0.0.1").port(self.port).user(SUPERUSER).password(SUPERUSER).dbname("postgres");
+        config.host("127.0.0.1").port(self.port).user(SUPERUSER).password(SUPERUSER).dbname(database);
         let (client, connection) = config.connect(NoTls).await?;
         let connection = SpawnedTask::spawn(async move {
             // How it ends, whoever uses it learns from its statement.

@@ -14,8 +14,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
 use super::listing::ListedFile;
-use super::schema::{FileSchema, agree, plain};
+use super::schema::{FileSchema, agree};
 use crate::error::ConnectorError;
+use crate::plain::plain;
 
 /// Footers read at the same time.
 const FOOTERS_AT_ONCE: usize = 8;

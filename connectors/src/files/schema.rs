@@ -1,9 +1,9 @@
-//! One schema for all files of a table: plain types, no metadata, and agreement or an error that names file and column.
+//! One schema for all files of a table: agreement, or an error that names file and column.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::config::DeclaredColumns;
 use crate::error::ConnectorError;
@@ -13,32 +13,6 @@ use crate::error::ConnectorError;
 pub(super) struct FileSchema {
     pub(super) shown: String,
     pub(super) schema: SchemaRef,
-}
-
-/// `schema` with plain types and without metadata: what pandas or Spark wrote about it is not part of the table, and
-/// views, dictionaries and large offsets are matters of layout that not every client can read.
-pub(super) fn plain(schema: &Schema) -> Schema {
-    Schema::new(schema.fields().iter().map(plain_field).collect::<Fields>())
-}
-
-fn plain_field(field: &FieldRef) -> FieldRef {
-    Arc::new(Field::new(field.name(), plain_type(field.data_type()), field.is_nullable()))
-}
-
-fn plain_type(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
-        DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
-        DataType::Dictionary(_, values) => plain_type(values),
-        DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::LargeListView(item) => {
-            DataType::List(plain_field(item))
-        }
-        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(plain_field(item), *size),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain_field).collect()),
-        DataType::Map(entries, sorted) => DataType::Map(plain_field(entries), *sorted),
-        DataType::Null => DataType::Utf8,
-        other => other.clone(),
-    }
 }
 
 /// Files that declare their types must have the same columns, whatever their order, with the same types. The first file
@@ -244,14 +218,5 @@ mod tests {
         assert_eq!(describe(widen_in_order(&[a.clone(), b.clone()])), "x:Float64 y:Date32");
         assert_eq!(describe(widen_by_name(&[a.clone(), swapped.clone()])), "x:Float64 y:Date32");
         assert!(describe(widen_in_order(&[a, swapped])).starts_with("b: column 1 is `y` where a has `x`"));
-    }
-
-    #[test]
-    fn layout_and_metadata_are_stripped_at_every_depth() {
-        let views = Field::new("item", DataType::Utf8View, true).with_metadata([("k".into(), "v".into())].into());
-        let field = Field::new("a", DataType::LargeList(Arc::new(views)), false);
-        let schema = Schema::new_with_metadata(vec![field], [("pandas".into(), "{}".into())].into());
-        let expected = Field::new("a", DataType::List(Arc::new(Field::new("item", DataType::Utf8, true))), false);
-        assert_eq!(plain(&schema), Schema::new(vec![expected]));
     }
 }

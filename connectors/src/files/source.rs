@@ -17,10 +17,11 @@ use super::parquet::Footers;
 use super::pinned::PinnedFiles;
 use super::sample::Sample;
 use super::scan::{FilesTable, Reading};
-use super::schema::{AbsentColumns, declare, plain, widen_by_name, widen_in_order};
+use super::schema::{AbsentColumns, declare, widen_by_name, widen_in_order};
 use crate::capability::Capability;
 use crate::connector::{Described, Source, Table, TableDescription};
 use crate::error::{ConnectorError, OptionFault};
+use crate::plain::plain;
 
 /// Tables of files below one root.
 #[derive(Debug)]

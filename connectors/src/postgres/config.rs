@@ -1,6 +1,5 @@
 //! Options of a `postgres` source, from what is written to checked types. Every fault is found here, before a server is asked.
 
-use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::error::OptionFault;
 use crate::options::OptionReader;
+use crate::options::secret::{Secret, read_secret};
 
 const PORT: i64 = 5432;
 const SCHEMA: &str = "public";
@@ -36,7 +36,7 @@ pub(super) struct ServerConfig {
     pub(super) port: u16,
     pub(super) database: String,
     pub(super) user: String,
-    pub(super) password: Option<Password>,
+    pub(super) password: Option<Secret>,
     pub(super) tls: Tls,
     /// INVARIANT: at least 2.
     pub(super) connections_max: usize,
@@ -50,22 +50,6 @@ pub(super) enum Tls {
     Disabled,
     /// The server's certificate is of one of these authorities and names the host.
     VerifyFull(Vec<CertificateDer<'static>>),
-}
-
-/// A secret; it is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Password(String);
-
-impl Password {
-    pub(super) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("…")
-    }
 }
 
 impl ServerConfig {
@@ -97,7 +81,7 @@ fn read_server(reader: &mut OptionReader<'_>, base: &Path) -> Option<ServerConfi
     let port = reader.number("port", 1..=65_535).unwrap_or(PORT);
     let database = reader.required_text("database", "the database's name");
     let user = reader.required_text("user", "an account that may read and nothing else");
-    let password = read_password(reader, base);
+    let password = read_secret(reader, ["password_file", "password_env"], base).map(|(_, secret)| secret);
     let tls = read_tls(reader, base);
     // One reads; another one keeps the snapshot that all scans of a statement share.
     let connections_max = reader.number("connections_max", 2..=1_000).unwrap_or(CONNECTIONS_MAX);
@@ -119,37 +103,6 @@ fn read_server(reader: &mut OptionReader<'_>, base: &Path) -> Option<ServerConfi
 fn read_timeout(reader: &mut OptionReader<'_>, key: &'static str, default_ms: i64) -> Duration {
     let timeout_ms = reader.number(key, 1..=TIMEOUT_MS_MAX).unwrap_or(default_ms);
     Duration::from_millis(timeout_ms.unsigned_abs())
-}
-
-/// The secret stands in a file or in the environment, never in the configuration itself.
-fn read_password(reader: &mut OptionReader<'_>, base: &Path) -> Option<Password> {
-    let (file, variable) = (reader.text("password_file"), reader.text("password_env"));
-    match (file, variable) {
-        (Some(_), Some(_)) => {
-            reader.fault("password_env", "contradicts `password_file`: write one of them");
-            None
-        }
-        (Some(file), None) => match fs::read_to_string(base.join(file)) {
-            Ok(text) => Some(Password(text.trim_end_matches(['\r', '\n']).to_owned())),
-            Err(error) => {
-                reader.fault("password_file", format!("`{file}` cannot be read: {}", error.kind()));
-                None
-            }
-        },
-        (None, Some(name)) => {
-            let value = variable_of(name);
-            if value.is_none() {
-                reader.fault("password_env", format!("the environment has no variable `{name}`"));
-            }
-            value.map(Password)
-        }
-        (None, None) => None,
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the configuration names the variable that holds its secret")]
-fn variable_of(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn read_tls(reader: &mut OptionReader<'_>, base: &Path) -> Option<Tls> {

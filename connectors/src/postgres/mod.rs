@@ -3,15 +3,11 @@
 mod catalog;
 mod config;
 mod decode;
-mod evaluate;
-mod exec;
 mod fault;
 mod lease;
-mod pushdown;
+mod no_nul;
 mod read;
-mod scan;
 mod schema;
-mod select;
 mod server;
 mod session;
 mod snapshot;
@@ -25,13 +21,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use self::exec::PostgresScan;
-pub use self::server::Server;
-
 use self::config::PostgresConfig;
+use self::server::Server;
 use self::source::PostgresSource;
 use crate::capability::{Capability, FilterPushdown};
 use crate::connector::{Connector, Source};
+use crate::database::Database;
 use crate::error::{ConnectorError, OptionFault};
 
 /// The kind `postgres`.

@@ -4,73 +4,58 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio_postgres::{CopyOutStream, Statement};
 
-use super::decode::{BatchBuilder, Frames, is_sent_as};
+use super::decode::{Frames, append_row, is_sent_as, wire_name};
 use super::fault::Asking;
 use super::lease::Lease;
 use super::server::{Server, Use};
 use super::snapshot::Snapshot;
+use crate::database::batch::BatchBuilder;
+use crate::database::{Batches, Reading};
 use crate::error::ConnectorError;
-use crate::read_scope::ReadScope;
 
-/// What is to be read.
-#[derive(Debug, Clone)]
-pub(super) struct Reading {
-    pub(super) server: Arc<Server>,
-    pub(super) text: Arc<str>,
-    pub(super) schema: SchemaRef,
-    /// What it is, as errors name it.
-    pub(super) location: Arc<str>,
-    pub(super) batch_rows: usize,
-    /// Where the moment is kept at which others read too; without one it is read at a moment of its own.
-    pub(super) scope: Option<Arc<ReadScope>>,
+/// The rows of a statement of `server`.
+pub(super) fn read(server: Arc<Server>, reading: Reading) -> Batches {
+    let opening = async move {
+        let open = Box::pin(open(server, reading)).await?;
+        Ok(stream::try_unfold(open, OpenReading::next_batch))
+    };
+    stream::once(opening).try_flatten().boxed()
 }
 
-impl Reading {
-    /// The rows. Nothing is asked before the stream is polled.
-    ///
-    /// # Cancellation
-    /// Dropping the stream ends the statement at the server.
-    pub(super) fn stream(self) -> BoxStream<'static, Result<RecordBatch, ConnectorError>> {
-        let opening = async move { self.open().await.map(|open| stream::try_unfold(open, OpenReading::next_batch)) };
-        stream::once(opening).try_flatten().boxed()
-    }
+async fn open(server: Arc<Server>, reading: Reading) -> Result<OpenReading, ConnectorError> {
+    // The snapshot first: whoever holds a reading session waits for nothing any more.
+    let snapshot = match &reading.scope {
+        Some(scope) => Some(Snapshot::of(scope, &server).await?),
+        None => None,
+    };
+    let mut lease = server.lease(Use::Read).await?;
+    let asking = lease.asking(reading.location.as_ref());
+    lease.begin(snapshot.as_deref(), &asking).await?;
+    // What is prepared is locked against changes of its columns until the transaction ends.
+    let prepared = lease.run()?.prepare(&reading.text).await.map_err(|error| asking.fault(error))?;
+    check_types(&reading, &prepared)?;
+    let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", reading.text);
+    let copied = lease.run()?.copy_out(&copy).await.map_err(|error| asking.fault(error))?;
+    Ok(OpenReading {
+        frames: Frames::new(reading.schema.fields().len()),
+        batch: BatchBuilder::new(&reading, wire_name)?,
+        reading,
+        asking,
+        copied: Box::pin(copied),
+        lease: Some(lease),
+        _snapshot: snapshot,
+    })
+}
 
-    async fn open(self) -> Result<OpenReading, ConnectorError> {
-        // The snapshot first: whoever holds a reading session waits for nothing any more.
-        let snapshot = match &self.scope {
-            Some(scope) => Some(Snapshot::of(scope, &self.server).await?),
-            None => None,
-        };
-        let mut lease = self.server.lease(Use::Read).await?;
-        let asking = lease.asking(self.location.as_ref());
-        lease.begin(snapshot.as_deref(), &asking).await?;
-        // What is prepared is locked against changes of its columns until the transaction ends.
-        let prepared = lease.run()?.prepare(&self.text).await.map_err(|error| asking.fault(error))?;
-        self.check_types(&prepared)?;
-        let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", self.text);
-        let copied = lease.run()?.copy_out(&copy).await.map_err(|error| asking.fault(error))?;
-        Ok(OpenReading {
-            frames: Frames::new(self.schema.fields().len()),
-            batch: BatchBuilder::new(&self.schema, &self.location, self.batch_rows)?,
-            reading: self,
-            asking,
-            copied: Box::pin(copied),
-            lease: Some(lease),
-            _snapshot: snapshot,
-        })
-    }
-
-    /// Bytes say nothing of their type: a column that was altered since would be read as another value.
-    fn check_types(&self, prepared: &Statement) -> Result<(), ConnectorError> {
-        let (sent, fields) = (prepared.columns(), self.schema.fields());
-        let agree = sent.len() == fields.len()
-            && sent.iter().zip(fields).all(|(sent, field)| is_sent_as(field.data_type(), sent.type_()));
-        if agree { Ok(()) } else { Err(ConnectorError::Changed { location: self.location.to_string() }) }
-    }
+/// Bytes say nothing of their type: a column that was altered since would be read as another value.
+fn check_types(reading: &Reading, prepared: &Statement) -> Result<(), ConnectorError> {
+    let (sent, fields) = (prepared.columns(), reading.schema.fields());
+    let agree = sent.len() == fields.len()
+        && sent.iter().zip(fields).all(|(sent, field)| is_sent_as(field.data_type(), sent.type_()));
+    if agree { Ok(()) } else { Err(ConnectorError::Changed { location: reading.location.to_string() }) }
 }
 
 /// What is being read.
@@ -104,7 +89,7 @@ impl OpenReading {
     fn is_batch_full(&mut self) -> Result<bool, ConnectorError> {
         while !self.batch.is_full() {
             match self.frames.next_row() {
-                Ok(Some(row)) => self.batch.append(&row)?,
+                Ok(Some(row)) => append_row(&mut self.batch, &row)?,
                 Ok(None) => return Ok(false),
                 Err(_) => return Err(self.cut_short()),
             }

@@ -1,17 +1,27 @@
-//! From what the catalogs say to a table's description: columns as they are served, and a version that their change changes.
+//! From what the catalogs say to a table: its description, whose version a change of its columns changes, and how it is
+//! stored.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion_common::TableReference;
+use datafusion_expr::TableType;
 
 use super::catalog::{Column, Relation};
-use super::select::{SelectedColumn, Selection};
 use super::statistics::statistics;
 use super::types::{Served, TypeCatalog};
 use crate::connector::TableDescription;
+use crate::database::places::{Places, Range};
+use crate::database::table::StoredTable;
+use crate::statement::Stored;
 
-/// The description of a table of `schema`, and what the server is asked for its rows.
-pub(super) fn describe(schema: &str, relation: &Relation, types: &TypeCatalog) -> (TableDescription, Selection) {
+/// Fewer pages are not worth a session of their own: 8 MB, where a page has 8 kB.
+const RANGE_PAGES_MIN: i64 = 1_024;
+/// The first version that finds a range of pages without reading the others.
+const RANGE_SCANS_SINCE: i32 = 140_000;
+
+/// The description of a table of `schema`, and how the server stores it.
+pub(super) fn describe(schema: &str, relation: &Relation, types: &TypeCatalog) -> (TableDescription, StoredTable) {
     let served: Vec<Served> =
         relation.columns.iter().map(|column| types.served(column.type_oid, column.modifier)).collect();
     let fields: Vec<Field> = relation
@@ -21,7 +31,14 @@ pub(super) fn describe(schema: &str, relation: &Relation, types: &TypeCatalog) -
         .map(|(column, served)| Field::new(&column.name, served.data_type.clone(), !column.is_not_null))
         .collect();
     let fields = Arc::new(Schema::new(fields));
-    let columns = relation.columns.iter().zip(served).map(selected).collect();
+    let columns = relation.columns.iter().zip(served);
+    let stored = StoredTable {
+        name: TableReference::partial(schema, relation.name.as_str()),
+        columns: columns.map(|(column, served)| stored(relation, column, served)).collect(),
+        has_foreign_text: !relation.is_utf8,
+        places: pages(relation),
+        table_type: if relation.kind == "v" { TableType::View } else { TableType::Base },
+    };
     let description = TableDescription {
         name: relation.name.clone(),
         comment: relation.comment.clone(),
@@ -29,15 +46,34 @@ pub(super) fn describe(schema: &str, relation: &Relation, types: &TypeCatalog) -
         version: version(relation),
         schema: fields,
     };
-    let selection = Selection { schema: schema.to_owned(), table: relation.name.clone(), columns };
-    (description, selection)
+    (description, stored)
 }
 
-fn selected((column, served): (&Column, Served)) -> SelectedColumn {
-    SelectedColumn {
-        name: column.name.clone(),
-        cast: served.cast,
-        is_exact: served.is_exact && column.compares_by_bytes,
+fn stored(relation: &Relation, column: &Column, served: Served) -> Stored {
+    let is_foreign = !relation.is_utf8 && served.data_type == DataType::Utf8;
+    match served.cast {
+        _ if is_foreign || !served.is_exact || !column.compares_by_bytes => Stored::Opaque,
+        Some(cast) => Stored::Cast(cast),
+        None => Stored::Plain,
+    }
+}
+
+/// The pages of a table that is one file, where the server finds some of them without reading the others.
+fn pages(relation: &Relation) -> Option<Places> {
+    let has_ranges = relation.is_one_heap && relation.server_version >= RANGE_SCANS_SINCE;
+    has_ranges.then(|| Places {
+        first: 0,
+        count: i64::from(relation.pages),
+        range_min: RANGE_PAGES_MIN,
+        condition: of_pages,
+    })
+}
+
+fn of_pages(range: Range) -> String {
+    let from = format!("ctid >= '({},0)'::tid", range.from.unwrap_or(0));
+    match range.before {
+        None => from,
+        Some(before) => format!("{from} AND ctid < '({before},0)'::tid"),
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use async_trait::async_trait;
+use datafusion_expr::LogicalPlan;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -11,9 +13,13 @@ use tokio::time::timeout;
 
 use super::config::{ServerConfig, Tls};
 use super::lease::Lease;
+use super::no_nul::without_nul;
+use super::read::read;
 use super::session::Session;
 use super::tls::VerifiedTls;
+use crate::database::{Batches, Database, Reading};
 use crate::error::ConnectorError;
+use crate::statement::{Accepts, Refusal, Statement, StoredTables, write_for_postgres};
 
 /// What a session is leased for. Each use has sessions of its own: a statement holds one that keeps its snapshot while it
 /// waits for others that read, and statements that all held and waited would wait for ever.
@@ -26,7 +32,7 @@ pub(super) enum Use {
 }
 
 /// A database that is asked.
-pub struct Server {
+pub(super) struct Server {
     config: ServerConfig,
     tls: Option<VerifiedTls>,
     readers: Pool,
@@ -96,11 +102,6 @@ impl Server {
         &self.config
     }
 
-    /// How many may read at once.
-    pub(super) fn readers_max(&self) -> usize {
-        self.config.connections_max - self.config.connections_max / 2
-    }
-
     /// A session, once one is free.
     ///
     /// # Errors
@@ -149,6 +150,38 @@ impl Server {
             Use::Read => &self.readers,
             Use::KeepSnapshot => &self.keepers,
         }
+    }
+}
+
+#[async_trait]
+impl Database for Server {
+    fn scan_name(&self) -> &'static str {
+        "PostgresScan"
+    }
+
+    fn shown(&self) -> String {
+        self.config.shown()
+    }
+
+    fn readers_max(&self) -> usize {
+        self.config.connections_max - self.config.connections_max / 2
+    }
+
+    fn accepts(&self) -> Accepts {
+        Accepts::postgres()
+    }
+
+    fn write(&self, plan: &LogicalPlan, stored: &StoredTables) -> Result<Statement, Refusal> {
+        let said = without_nul(plan).map_err(|error| Refusal::new("literal", error.strip_backtrace()))?;
+        write_for_postgres(&said, &self.accepts(), stored)
+    }
+
+    async fn ask(self: Arc<Self>, _statement: &Statement) -> Result<Option<Refusal>, ConnectorError> {
+        Ok(None)
+    }
+
+    fn read(self: Arc<Self>, reading: Reading) -> Batches {
+        read(self, reading)
     }
 }
 

@@ -1,11 +1,10 @@
 //! One moment of a database that several sessions see: a transaction that waits, and its name for the others.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::sync::OnceCell;
+use std::sync::Arc;
 
 use super::lease::Lease;
 use super::server::{Server, Use};
+use crate::database::moment::Moments;
 use crate::error::ConnectorError;
 use crate::read_scope::ReadScope;
 
@@ -19,8 +18,8 @@ pub(super) struct Snapshot {
 impl Snapshot {
     /// The moment that all scans in `scope` see of `server`; the first to ask takes it.
     pub(super) async fn of(scope: &ReadScope, server: &Arc<Server>) -> Result<Arc<Self>, ConnectorError> {
-        let cell = scope.shared::<Snapshots>().of(server);
-        cell.get_or_try_init(|| Self::take(server)).await.cloned()
+        let moment = Moments::of(scope, server);
+        moment.get_or_try_init(|| Self::take(server)).await.cloned()
     }
 
     /// The name under which other transactions take it over.
@@ -33,26 +32,5 @@ impl Snapshot {
         let asking = keeper.asking(server.config().shown());
         let name = keeper.begin_shared(&asking).await?;
         Ok(Arc::new(Self { name, _keeper: keeper }))
-    }
-}
-
-/// A snapshot that is yet to be taken, or taken.
-type Moment = Arc<OnceCell<Arc<Snapshot>>>;
-
-/// The snapshots of one statement, one for each server.
-#[derive(Debug, Default)]
-struct Snapshots {
-    by_server: Mutex<Vec<(Arc<Server>, Moment)>>,
-}
-
-impl Snapshots {
-    fn of(&self, server: &Arc<Server>) -> Moment {
-        let mut kept = self.by_server.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, moment)) = kept.iter().find(|(known, _)| Arc::ptr_eq(known, server)) {
-            return Arc::clone(moment);
-        }
-        let moment = Moment::default();
-        kept.push((Arc::clone(server), Arc::clone(&moment)));
-        moment
     }
 }

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion_session::TableProvider;
 
 use super::catalog::{Asked, Catalog, Relation};
 use super::config::PostgresConfig;
-use super::evaluate::PostgresEvaluator;
-use super::scan::PostgresTable;
 use super::schema::describe;
 use super::server::{Server, Use};
 use crate::capability::Capability;
 use crate::connector::{Described, Source, Table};
+use crate::database::Database;
+use crate::database::evaluate::DatabaseEvaluator;
+use crate::database::table::DatabaseTable;
 use crate::error::ConnectorError;
 use crate::pushdown::{EvaluatedTable, Evaluates};
 
@@ -44,16 +44,13 @@ impl PostgresSource {
     }
 
     fn tables_of(&self, catalog: &Catalog) -> Vec<Table> {
-        let evaluator: Arc<dyn Evaluates> = Arc::new(PostgresEvaluator(Arc::clone(&self.server)));
+        let database: Arc<dyn Database> = Arc::clone(&self.server) as _;
+        let evaluator: Arc<dyn Evaluates> = Arc::new(DatabaseEvaluator(Arc::clone(&database)));
         let table = |relation: &Relation| {
-            let (description, selection) = describe(&self.schema, relation, &catalog.types);
+            let (description, stored) = describe(&self.schema, relation, &catalog.types);
             let description = Arc::new(description);
-            let server = Arc::clone(&self.server);
-            let provider = PostgresTable::new(server, Arc::clone(&description), selection, relation);
-            let provider: Arc<dyn TableProvider> = match relation.is_utf8 {
-                true => Arc::new(EvaluatedTable::new(Arc::new(provider), Arc::clone(&evaluator))),
-                false => Arc::new(provider),
-            };
+            let table = DatabaseTable::new(Arc::clone(&database), Arc::clone(&description), stored);
+            let provider = Arc::new(EvaluatedTable::new(Arc::new(table), Arc::clone(&evaluator)));
             Table { description, provider }
         };
         catalog.relations.iter().map(table).collect()

@@ -1,5 +1,8 @@
 //! What a statement may hold: the one list of operators and functions. What is not named here is refused.
 
+pub(super) mod any_sql;
+pub(super) mod classes;
+pub(super) mod other_datafusion;
 pub(super) mod postgres;
 
 use std::collections::BTreeSet;
@@ -41,6 +44,20 @@ impl Default for Accepts {
             // A chain of 160 steps was measured to plan in 48 ms.
             steps_max: 160,
             text_bytes_max: 1 << 20,
+        }
+    }
+}
+
+impl Accepts {
+    /// What a SQL database takes that has these functions: every operator but windows, which frame and number otherwise.
+    fn of_database(scalar_functions: &[&str], aggregate_functions: &[&str]) -> Self {
+        let operators = OPERATORS.iter().filter(|name| **name != "window").map(|name| (*name).to_owned());
+        Self {
+            operators: operators.collect(),
+            scalar_functions: words(scalar_functions),
+            aggregate_functions: words(aggregate_functions),
+            window_functions: BTreeSet::new(),
+            ..Self::default()
         }
     }
 }

@@ -256,7 +256,14 @@ impl Source {
     fn print(&self, printer: &Printer<'_>) -> Result<String, Refusal> {
         let quoted = |name: &str| printer.dialect.identifier(name);
         Ok(match self {
-            Self::Table { name, alias } => format!("{} AS {}", printer.table(name), quoted(alias)),
+            Self::Table { name, alias } => {
+                let table = printer.table(name);
+                match printer.dialect.part(name) {
+                    None => format!("{table} AS {}", quoted(alias)),
+                    // In a SELECT of its own, where the condition can mean no other table's columns.
+                    Some(part) => format!("(SELECT * FROM {table} WHERE {part}) AS {}", quoted(alias)),
+                }
+            }
             Self::Step(name) => quoted(name),
             Self::Values { rows, alias, columns } => {
                 let rows = rows

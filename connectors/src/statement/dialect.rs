@@ -1,14 +1,17 @@
 //! The tokens of one SQL dialect. Steps are built without a dialect; the printer asks here for every token.
 
 mod datafusion;
+mod foreign;
 mod postgres;
 
 use arrow::datatypes::DataType;
 use datafusion_common::{Column, JoinType, ScalarValue, TableReference};
-use datafusion_expr::expr::{AggregateFunction, ScalarFunction};
+use datafusion_expr::expr::{AggregateFunction, BinaryExpr, ScalarFunction};
 use datafusion_expr::{Expr, Operator};
 
 pub(super) use self::datafusion::DataFusion;
+pub(super) use self::foreign::Foreign;
+pub use self::foreign::ForeignEngine;
 pub(super) use self::postgres::Postgres;
 
 use super::refusal::Refusal;
@@ -65,6 +68,9 @@ pub(super) trait Dialect {
 
     /// How the far side stores a column of a table.
     fn stored(&self, table: &TableReference, column: &str) -> Stored;
+
+    /// The condition, in the far side's own words, for the rows of a table that are meant; `None` for all.
+    fn part(&self, table: &TableReference) -> Option<&str>;
 
     /// Whether the far side gives `expr`, whose parts are asked for each, the same meaning.
     ///
@@ -148,4 +154,18 @@ impl AggregateCall {
         let Self { distinct, args, order, filter, .. } = self;
         format!("{function}({distinct}{args}{order}){filter}")
     }
+}
+
+/// Whether a condition equates columns of different FROM items.
+fn is_key_of_two(condition: &Expr) -> bool {
+    let items = |expr: &Expr| -> Vec<String> {
+        let of_step = |name: &str| name.split('_').next().unwrap_or_default().to_owned();
+        let item = |column: &Column| {
+            column.relation.as_ref().map_or_else(|| of_step(&column.name), |relation| relation.to_string())
+        };
+        expr.column_refs().into_iter().map(item).collect()
+    };
+    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition else { return false };
+    let (left, right) = (items(left), items(right));
+    !left.is_empty() && !right.is_empty() && left.iter().all(|item| !right.contains(item))
 }

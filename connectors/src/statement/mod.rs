@@ -9,9 +9,9 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `allow` | the one list of what a statement may hold |
+//! | `allow` | the one list of what a statement may hold; for each SQL database its own, made of `classes` |
 //! | `steps`, `block`, `names` | a plan node to a SELECT; when it joins the one below; names that meet nothing |
-//! | `print`, `literal`, `dialect` | expressions, literals and the tokens of a dialect: DataFusion's, PostgreSQL's |
+//! | `print`, `literal`, `dialect` | expressions, literals and the tokens of a dialect: DataFusion's, a foreign one's, PostgreSQL's |
 //! | `types`, `digits` | what the columns of a statement are, and how large a number can be |
 //! | `scope` | strict names, for the generator and for the check |
 //! | `canonical`, `expression`, `check` | one positional form of a plan, and the comparison |
@@ -42,8 +42,9 @@ use datafusion_expr::{Expr, LogicalPlan};
 
 pub use allow::{Accepts, SIZE_MAX, SIZED_FUNCTIONS};
 pub use check::check;
+pub use dialect::ForeignEngine;
 pub use refusal::Refusal;
-pub use types::{Stored, StoredColumns};
+pub use types::{Stored, StoredTables};
 
 /// A fragment as SQL text.
 #[derive(Debug, Clone)]
@@ -71,18 +72,35 @@ pub fn write(plan: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Refusal
     write_in(&dialect::DataFusion, plan, accepts)
 }
 
-/// Writes `plan` as one statement for a PostgreSQL server, whose tables store their columns as `stored` tells.
+/// Writes `plan` as one statement for a PostgreSQL server, whose tables are stored as `stored` tells.
 ///
 /// The steps are those of [`write`], whose text over the same plan is the one that can be proven: write both, [`check`]
 /// that one, and send this one. Here only the tokens differ, and what is not known to mean the same on both sides is
-/// refused: see `allow/postgres.rs`. Of the server it is required that it stores UTF-8, that the session takes
-/// backslashes in literals as they stand and searches no schema but the system's, and that text columns told
-/// [`Stored::Plain`] have a deterministic collation.
+/// refused: see `allow/postgres.rs`. Of the server it is required that the session takes backslashes in
+/// literals as they stand and searches no schema but the system's, and that text columns told [`Stored::Plain`] are stored in
+/// UTF-8 and have a deterministic collation.
 ///
 /// # Errors
 /// As [`write`], and what PostgreSQL would evaluate in another way.
-pub fn write_for_postgres(plan: &LogicalPlan, accepts: &Accepts, stored: &StoredColumns) -> Result<Statement, Refusal> {
+pub fn write_for_postgres(plan: &LogicalPlan, accepts: &Accepts, stored: &StoredTables) -> Result<Statement, Refusal> {
     write_in(&dialect::Postgres { stored }, plan, accepts)
+}
+
+/// Writes `plan` as one statement for a server that others run, behind which there is `engine`, and whose tables are stored as
+/// `stored` tells.
+///
+/// As [`write_for_postgres`]: what is refused stands in `allow/other_datafusion.rs` and `allow/any_sql.rs`. Of the server it is
+/// required that it reads `"` around names.
+///
+/// # Errors
+/// As [`write`], and what the engine may evaluate in another way.
+pub fn write_for_foreign(
+    engine: ForeignEngine,
+    plan: &LogicalPlan,
+    accepts: &Accepts,
+    stored: &StoredTables,
+) -> Result<Statement, Refusal> {
+    write_in(&dialect::Foreign { engine, stored }, plan, accepts)
 }
 
 fn write_in(dialect: &dyn dialect::Dialect, plan: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Refusal> {

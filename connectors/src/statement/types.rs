@@ -18,19 +18,45 @@ pub enum Stored {
     Opaque,
 }
 
-/// How the columns of tables are stored; what is not told is [`Stored::Plain`].
+/// How a far side stores the tables of a statement. What is not told is stored as its Arrow type says, and of a table all
+/// rows are meant.
 #[derive(Debug, Clone, Default)]
-pub struct StoredColumns(BTreeMap<(TableReference, String), Stored>);
+pub struct StoredTables {
+    columns: BTreeMap<(TableReference, String), Stored>,
+    parts: BTreeMap<TableReference, String>,
+    has_foreign_text: bool,
+}
 
-impl StoredColumns {
+impl StoredTables {
     /// Tells how `column` of `table` is stored.
     pub fn tell(&mut self, table: TableReference, column: impl Into<String>, stored: Stored) {
-        self.0.insert((table, column.into()), stored);
+        self.columns.insert((table, column.into()), stored);
+    }
+
+    /// Tells that of `table` only the rows are meant for which `condition` holds, which is in the far side's own words.
+    pub fn tell_part(&mut self, table: TableReference, condition: impl Into<String>) {
+        self.parts.insert(table, condition.into());
+    }
+
+    /// Tells that text has other bytes there than here. Columns of text must be told [`Stored::Opaque`]; of other text
+    /// nothing is computed either.
+    pub fn tell_foreign_text(&mut self) {
+        self.has_foreign_text = true;
     }
 
     /// How `column` of `table` is stored.
     pub fn of(&self, table: &TableReference, column: &str) -> Stored {
-        self.0.get(&(table.clone(), column.to_owned())).cloned().unwrap_or_default()
+        self.columns.get(&(table.clone(), column.to_owned())).cloned().unwrap_or_default()
+    }
+
+    /// The condition for the rows of `table` that are meant; `None` for all.
+    pub fn part_of(&self, table: &TableReference) -> Option<&str> {
+        self.parts.get(table).map(String::as_str)
+    }
+
+    /// Whether text has other bytes there than here.
+    pub fn has_foreign_text(&self) -> bool {
+        self.has_foreign_text
     }
 }
 

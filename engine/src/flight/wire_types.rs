@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
-use arrow::error::ArrowError;
 
 /// The schema on the wire of a result: plain types, names and nullability as given, no metadata.
 pub fn wire_schema(schema: &Schema) -> SchemaRef {
@@ -39,29 +36,6 @@ pub fn wire_type(data_type: &DataType) -> DataType {
         DataType::Map(entries, sorted) => DataType::Map(wire_field(entries), *sorted),
         plain => plain.clone(),
     }
-}
-
-/// The batch under the names, types and nullability of `schema`, column by column; its own names do not matter.
-///
-/// # Errors
-/// A column that cannot be cast, or that has a NULL where `schema` allows none.
-pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    // A value that does not fit is an error, not a NULL.
-    let exact = CastOptions { safe: false, ..CastOptions::default() };
-    let columns = batch
-        .columns()
-        .iter()
-        .zip(schema.fields())
-        .map(|(column, field)| {
-            if column.data_type() == field.data_type() {
-                Ok(Arc::clone(column))
-            } else {
-                cast_with_options(column, field.data_type(), &exact)
-            }
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
 fn wire_field(field: &FieldRef) -> FieldRef {

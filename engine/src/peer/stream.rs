@@ -8,6 +8,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow_flight::FlightData;
 use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
 use arrow_flight::error::FlightError;
+use connectors::plain::conform;
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -18,7 +19,7 @@ use tokio::time::timeout;
 use crate::catalog::site_table::SiteId;
 use crate::error::{Code, EngineError, Result};
 use crate::flight::status::from_site;
-use crate::flight::wire_types::{conform, wire_type};
+use crate::flight::wire_types::wire_type;
 use crate::peer::trailer::{Digest, Trailer};
 use crate::session::queries::{LedgerEntry, Progress};
 

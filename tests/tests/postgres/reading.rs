@@ -55,7 +55,7 @@ async fn a_large_table_is_read_in_ranges_and_whole() {
     assert!(log.contains("WHERE ctid >= '(0,0)'::tid AND ctid < '("), "no range was asked for");
     // A limit is met by one session.
     assert_eq!(rows(&ctx, "SELECT count(*) FROM (SELECT n FROM t LIMIT 7)").await.unwrap(), "7");
-    assert!(server.log().contains("FROM \"public\".\"t\" LIMIT 7"));
+    assert!(server.log().contains("FROM \"public\".\"t\" AS \"t0\" LIMIT 7"));
 }
 
 fn within(ctx: &SessionContext, scope: Option<Arc<ReadScope>>) -> Arc<TaskContext> {

@@ -6,7 +6,7 @@ mod server;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use connectors::statement::{Accepts, Refusal, StoredColumns, write_for_postgres};
+use connectors::statement::{Accepts, Refusal, StoredTables, write_for_postgres};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, TableReference};
 use datafusion::logical_expr::utils::conjunction;
@@ -84,7 +84,7 @@ fn written(plan: &LogicalPlan) -> Result<String, Refusal> {
         return Err(Refusal::new("statement", "gives a column that the server does not store exactly"));
     }
     let named = with_names_of_the_server(plan.clone());
-    Ok(write_for_postgres(&named, &Accepts::postgres(), &StoredColumns::default())?.text)
+    Ok(write_for_postgres(&named, &Accepts::postgres(), &StoredTables::default())?.text)
 }
 
 /// `a.b.t` is the table `t` of the server's schema `a.b`.

@@ -1,7 +1,7 @@
 //! What a site sends to a database that has all of TPC-H: one statement for each of the queries that are simple enough to
 //! be read here.
 
-use connectors::statement::{Accepts, StoredColumns, write_for_postgres};
+use connectors::statement::{Accepts, StoredTables, write_for_postgres};
 use harness::dataset::local_context;
 use harness::statements::tpch_queries;
 use harness::tpch::tpch;
@@ -17,7 +17,7 @@ async fn the_whole_of_simple_queries_goes_to_the_server() {
         let ctx = ctx.clone();
         async move {
             let plan = ctx.sql(&query.sql).await.unwrap().into_optimized_plan().unwrap();
-            write_for_postgres(&plan, &Accepts::postgres(), &StoredColumns::default()).unwrap().text
+            write_for_postgres(&plan, &Accepts::postgres(), &StoredTables::default()).unwrap().text
         }
     };
     insta::assert_snapshot!(text(1).await, @r#"

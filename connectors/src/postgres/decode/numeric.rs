@@ -3,7 +3,7 @@
 //! The form is that of `numeric_send`: how many digits in base 10,000, the weight of the first, the sign, how many decimal
 //! places are shown, then the digits; two bytes each.
 
-use super::misfit::Misfit;
+use crate::database::misfit::Misfit;
 
 const NEGATIVE: u16 = 0x4000;
 const NOT_A_NUMBER: u16 = 0xC000;

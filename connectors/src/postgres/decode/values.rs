@@ -1,19 +1,11 @@
-//! One column being built: the builder that its Arrow type has, and the binary form that it reads.
+//! Each value in the binary form that its Arrow type has at the server, into the column being built.
 
-use std::sync::Arc;
+use arrow::datatypes::IntervalMonthDayNano;
 
-use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
-    Int16Builder, Int32Builder, Int64Builder, IntervalMonthDayNanoBuilder, ListArray, NullBufferBuilder, StringBuilder,
-    Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
-};
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, FieldRef, IntervalMonthDayNano, IntervalUnit, TimeUnit};
-use arrow::error::ArrowError;
-
-use super::frame::Fields;
-use super::misfit::Misfit;
+use super::frame::{Fields, Malformed};
 use super::numeric::decimal;
+use crate::database::misfit::Misfit;
+use crate::database::values::{ListValues, Values};
 
 /// From 1970, where Arrow's days begin, to 2000, where the server's do.
 const EPOCH_DAYS: i32 = 10_957;
@@ -23,167 +15,59 @@ const EPOCH_US: i64 = EPOCH_DAYS as i64 * DAY_US;
 const DAYS: std::ops::RangeInclusive<i32> = -96_465_293..=95_026_236;
 const NANOS_PER_MICRO: i64 = 1_000;
 
-/// The values of one column.
-#[derive(Debug)]
-pub(super) enum Values {
-    Boolean(BooleanBuilder),
-    Int16(Int16Builder),
-    Int32(Int32Builder),
-    Int64(Int64Builder),
-    Float32(Float32Builder),
-    Float64(Float64Builder),
-    Decimal(Decimal128Builder, u8, i8),
-    Text(StringBuilder),
-    Bytes(BinaryBuilder),
-    Date(Date32Builder),
-    Time(Time64MicrosecondBuilder),
-    Timestamp(TimestampMicrosecondBuilder),
-    Interval(IntervalMonthDayNanoBuilder),
-    List(ListValues),
-}
-
-/// The values of one column of arrays.
-#[derive(Debug)]
-pub(super) struct ListValues {
-    field: FieldRef,
-    items: Box<Values>,
-    lengths: Vec<usize>,
-    validity: NullBufferBuilder,
-}
-
-impl Values {
-    /// An empty column of `data_type`; `None` if the server has nothing that decodes as it.
-    pub(super) fn new(data_type: &DataType) -> Option<Self> {
-        Some(match data_type {
-            DataType::Boolean => Self::Boolean(BooleanBuilder::new()),
-            DataType::Int16 => Self::Int16(Int16Builder::new()),
-            DataType::Int32 => Self::Int32(Int32Builder::new()),
-            DataType::Int64 => Self::Int64(Int64Builder::new()),
-            DataType::Float32 => Self::Float32(Float32Builder::new()),
-            DataType::Float64 => Self::Float64(Float64Builder::new()),
-            DataType::Decimal128(precision, scale) => {
-                let builder = Decimal128Builder::new().with_precision_and_scale(*precision, *scale).ok()?;
-                Self::Decimal(builder, *precision, *scale)
-            }
-            DataType::Utf8 => Self::Text(StringBuilder::new()),
-            DataType::Binary => Self::Bytes(BinaryBuilder::new()),
-            DataType::Date32 => Self::Date(Date32Builder::new()),
-            DataType::Time64(TimeUnit::Microsecond) => Self::Time(Time64MicrosecondBuilder::new()),
-            DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-                Self::Timestamp(TimestampMicrosecondBuilder::new().with_timezone_opt(zone.clone()))
-            }
-            DataType::Interval(IntervalUnit::MonthDayNano) => Self::Interval(IntervalMonthDayNanoBuilder::new()),
-            DataType::List(item) if !item.data_type().is_nested() => Self::List(ListValues {
-                field: Arc::clone(item),
-                items: Box::new(Self::new(item.data_type())?),
-                lengths: Vec::new(),
-                validity: NullBufferBuilder::new(0),
-            }),
-            _ => return None,
-        })
-    }
-
-    /// Adds a value as the server sent it.
-    pub(super) fn append(&mut self, sent: &[u8]) -> Result<(), Misfit> {
-        match self {
-            Self::Boolean(builder) => builder.append_value(fixed::<1>(sent)? != [0]),
-            Self::Int16(builder) => builder.append_value(i16::from_be_bytes(fixed(sent)?)),
-            Self::Int32(builder) => builder.append_value(i32::from_be_bytes(fixed(sent)?)),
-            Self::Int64(builder) => builder.append_value(i64::from_be_bytes(fixed(sent)?)),
-            Self::Float32(builder) => builder.append_value(single(sent)?),
-            Self::Float64(builder) => builder.append_value(double(sent)?),
-            Self::Decimal(builder, precision, scale) => builder.append_value(decimal(sent, *precision, *scale)?),
-            Self::Text(builder) => builder.append_value(str::from_utf8(sent).map_err(|_| Misfit::Encoding)?),
-            Self::Bytes(builder) => builder.append_value(sent),
-            Self::Date(builder) => builder.append_value(date(i32::from_be_bytes(fixed(sent)?))?),
-            Self::Time(builder) => builder.append_value(time(i64::from_be_bytes(fixed(sent)?))?),
-            Self::Timestamp(builder) => builder.append_value(timestamp(i64::from_be_bytes(fixed(sent)?))?),
-            Self::Interval(builder) => builder.append_value(interval(sent)?),
-            Self::List(list) => list.append(sent)?,
-        }
-        Ok(())
-    }
-
-    /// Adds NULL.
-    pub(super) fn append_null(&mut self) {
-        match self {
-            Self::Boolean(builder) => builder.append_null(),
-            Self::Int16(builder) => builder.append_null(),
-            Self::Int32(builder) => builder.append_null(),
-            Self::Int64(builder) => builder.append_null(),
-            Self::Float32(builder) => builder.append_null(),
-            Self::Float64(builder) => builder.append_null(),
-            Self::Decimal(builder, ..) => builder.append_null(),
-            Self::Text(builder) => builder.append_null(),
-            Self::Bytes(builder) => builder.append_null(),
-            Self::Date(builder) => builder.append_null(),
-            Self::Time(builder) => builder.append_null(),
-            Self::Timestamp(builder) => builder.append_null(),
-            Self::Interval(builder) => builder.append_null(),
-            Self::List(list) => list.append_null(),
-        }
-    }
-
-    /// The column; what comes next begins a new one.
-    pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        Ok(match self {
-            Self::Boolean(builder) => Arc::new(builder.finish()),
-            Self::Int16(builder) => Arc::new(builder.finish()),
-            Self::Int32(builder) => Arc::new(builder.finish()),
-            Self::Int64(builder) => Arc::new(builder.finish()),
-            Self::Float32(builder) => Arc::new(builder.finish()),
-            Self::Float64(builder) => Arc::new(builder.finish()),
-            Self::Decimal(builder, ..) => Arc::new(builder.finish()),
-            Self::Text(builder) => Arc::new(builder.finish()),
-            Self::Bytes(builder) => Arc::new(builder.finish()),
-            Self::Date(builder) => Arc::new(builder.finish()),
-            Self::Time(builder) => Arc::new(builder.finish()),
-            Self::Timestamp(builder) => Arc::new(builder.finish()),
-            Self::Interval(builder) => Arc::new(builder.finish()),
-            Self::List(list) => Arc::new(list.finish()?),
-        })
+impl From<Malformed> for Misfit {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
     }
 }
 
-impl ListValues {
-    /// The form of `array_send`: dimensions, whether any item is NULL, the items' type; per dimension its length and the
-    /// index of its first item, which Arrow has no place for; then the items like fields of a row.
-    fn append(&mut self, sent: &[u8]) -> Result<(), Misfit> {
-        let (dimensions, rest) = split_i32(sent)?;
-        let (_, rest) = split_i32(rest)?;
-        let (_, rest) = split_i32(rest)?;
-        let count = match dimensions {
-            0 => 0,
-            1 => self.append_items(rest)?,
-            _ => return Err(Misfit::Dimensions),
-        };
-        self.lengths.push(count);
-        self.validity.append_non_null();
-        Ok(())
+/// Adds a value as the server sent it.
+pub(super) fn append(values: &mut Values, sent: &[u8]) -> Result<(), Misfit> {
+    match values {
+        Values::Boolean(builder) => builder.append_value(fixed::<1>(sent)? != [0]),
+        Values::Int16(builder) => builder.append_value(i16::from_be_bytes(fixed(sent)?)),
+        Values::Int32(builder) => builder.append_value(i32::from_be_bytes(fixed(sent)?)),
+        Values::Int64(builder) => builder.append_value(i64::from_be_bytes(fixed(sent)?)),
+        Values::Float32(builder) => builder.append_value(single(sent)?),
+        Values::Float64(builder) => builder.append_value(double(sent)?),
+        Values::Decimal(builder, precision, scale) => builder.append_value(decimal(sent, *precision, *scale)?),
+        Values::Text(builder) => builder.append_value(str::from_utf8(sent).map_err(|_| Misfit::Encoding)?),
+        Values::Bytes(builder) => builder.append_value(sent),
+        Values::Date(builder) => builder.append_value(date(i32::from_be_bytes(fixed(sent)?))?),
+        Values::Time(builder) => builder.append_value(time(i64::from_be_bytes(fixed(sent)?))?),
+        Values::Timestamp(builder) => builder.append_value(timestamp(i64::from_be_bytes(fixed(sent)?))?),
+        Values::Interval(builder) => builder.append_value(interval(sent)?),
+        Values::List(list) => append_list(list, sent)?,
     }
+    Ok(())
+}
 
-    fn append_items(&mut self, sent: &[u8]) -> Result<usize, Misfit> {
-        let (count, rest) = split_i32(sent)?;
-        let (_, rest) = split_i32(rest)?;
-        let mut items = Fields(rest);
-        for _ in 0..count {
-            match items.next()? {
-                Some(item) => self.items.append(item)?,
-                None => self.items.append_null(),
-            }
+/// The form of `array_send`: dimensions, whether any item is NULL, the items' type; per dimension its length and the index
+/// of its first item, which Arrow has no place for; then the items like fields of a row.
+fn append_list(list: &mut ListValues, sent: &[u8]) -> Result<(), Misfit> {
+    let (dimensions, rest) = split_i32(sent)?;
+    let (_, rest) = split_i32(rest)?;
+    let (_, rest) = split_i32(rest)?;
+    let count = match dimensions {
+        0 => 0,
+        1 => append_items(list.items(), rest)?,
+        _ => return Err(Misfit::Dimensions),
+    };
+    list.append(count);
+    Ok(())
+}
+
+fn append_items(values: &mut Values, sent: &[u8]) -> Result<usize, Misfit> {
+    let (count, rest) = split_i32(sent)?;
+    let (_, rest) = split_i32(rest)?;
+    let mut items = Fields(rest);
+    for _ in 0..count {
+        match items.next()? {
+            Some(item) => append(values, item)?,
+            None => values.append_null(),
         }
-        usize::try_from(count).map_err(|_| Misfit::Malformed)
     }
-
-    fn append_null(&mut self) {
-        self.lengths.push(0);
-        self.validity.append_null();
-    }
-
-    fn finish(&mut self) -> Result<ListArray, ArrowError> {
-        let offsets = OffsetBuffer::from_lengths(self.lengths.drain(..));
-        ListArray::try_new(Arc::clone(&self.field), offsets, self.items.finish()?, self.validity.finish())
-    }
+    usize::try_from(count).map_err(|_| Misfit::Malformed)
 }
 
 /// The server has one NaN, greater than every number; of those that Arrow tells apart, that is the one without a sign.

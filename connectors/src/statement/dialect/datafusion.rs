@@ -107,6 +107,10 @@ impl Dialect for DataFusion {
         Stored::Plain
     }
 
+    fn part(&self, _table: &TableReference) -> Option<&str> {
+        None
+    }
+
     fn admit(&self, _expr: &Expr, _types: &Types) -> Result<(), Refusal> {
         Ok(())
     }

@@ -13,7 +13,8 @@ use tpchgen_arrow as columns;
 use tpchgen_arrow::RecordBatchIterator;
 
 use crate::error::{Code, EngineError, Result};
-use crate::flight::wire_types::{conform, wire_schema};
+use crate::flight::wire_types::wire_schema;
+use connectors::plain::conform;
 
 /// Which site holds which table; the source is `tpch` at each.
 pub const LAYOUT: [(&str, &str); 8] = [

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion_common::DataFusionError;
 
-use super::frame::Fields;
+use super::Reading;
 use super::misfit::Misfit;
 use super::values::Values;
 use crate::error::ConnectorError;
@@ -14,12 +14,23 @@ use crate::error::ConnectorError;
 /// A batch is handed on when it has so many bytes, even with few rows; one row may have more.
 const BATCH_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// What a column's next value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Appended {
+    /// A value, which has been added.
+    Value,
+    /// NULL, which has not.
+    Null,
+}
+
 /// The batch being built.
 #[derive(Debug)]
-pub(in super::super) struct BatchBuilder {
+pub(crate) struct BatchBuilder {
     schema: SchemaRef,
     /// What is read, as errors name it.
-    location: String,
+    location: Arc<str>,
+    /// The database's name of a type.
+    type_name: fn(&DataType) -> String,
     columns: Vec<Values>,
     rows_max: usize,
     rows: usize,
@@ -27,62 +38,66 @@ pub(in super::super) struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// Builds batches of `schema` with at most `rows_max` rows.
+    /// Builds batches of what `reading` reads.
     ///
     /// # Errors
-    /// [`ConnectorError::Unsupported`] for a type that the server has nothing for.
-    pub(in super::super) fn new(schema: &SchemaRef, location: &str, rows_max: usize) -> Result<Self, ConnectorError> {
-        let columns = schema.fields().iter().map(|field| {
+    /// [`ConnectorError::Unsupported`] for a type that no database has anything for.
+    pub(crate) fn new(reading: &Reading, type_name: fn(&DataType) -> String) -> Result<Self, ConnectorError> {
+        let columns = reading.schema.fields().iter().map(|field| {
             Values::new(field.data_type()).ok_or_else(|| ConnectorError::Unsupported {
-                feature: format!("reading {} from PostgreSQL", field.data_type()),
+                feature: format!("reading {} from a database", field.data_type()),
                 advice: "cast the column to another type".to_owned(),
             })
         });
         Ok(Self {
             columns: columns.collect::<Result<_, _>>()?,
-            schema: Arc::clone(schema),
-            location: location.to_owned(),
-            rows_max,
+            schema: Arc::clone(&reading.schema),
+            location: Arc::clone(&reading.location),
+            type_name,
+            rows_max: reading.batch_rows,
             rows: 0,
             bytes: 0,
         })
     }
 
-    /// Adds a row.
+    /// Adds a row of about so many bytes; `append` adds the value of each column, or answers [`Appended::Null`] for NULL.
     ///
     /// # Errors
     /// The first value that has no exact form, by table, column and type.
-    pub(in super::super) fn append(&mut self, row: &[u8]) -> Result<(), ConnectorError> {
-        let mut fields = Fields(row);
-        for (values, field) in self.columns.iter_mut().zip(self.schema.fields()) {
-            let appended = match fields.next() {
-                Ok(Some(sent)) => values.append(sent),
-                Ok(None) if field.is_nullable() => {
+    pub(crate) fn append(
+        &mut self,
+        bytes: usize,
+        mut append: impl FnMut(usize, &mut Values) -> Result<Appended, Misfit>,
+    ) -> Result<(), ConnectorError> {
+        for (position, (values, field)) in self.columns.iter_mut().zip(self.schema.fields()).enumerate() {
+            let appended = match append(position, values) {
+                Ok(Appended::Null) if field.is_nullable() => {
                     values.append_null();
                     Ok(())
                 }
-                Ok(None) => Err(Misfit::Null),
-                Err(malformed) => Err(malformed.into()),
+                Ok(Appended::Null) => Err(Misfit::Null),
+                Ok(Appended::Value) => Ok(()),
+                Err(misfit) => Err(misfit),
             };
-            appended.map_err(|misfit| misfit.at(&self.location, field))?;
+            appended.map_err(|misfit| misfit.at(&self.location, field, self.type_name))?;
         }
         self.rows += 1;
-        self.bytes += row.len();
+        self.bytes += bytes;
         Ok(())
     }
 
     /// Whether it should be handed on.
-    pub(in super::super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.rows >= self.rows_max || self.bytes >= BATCH_BYTES_MAX
     }
 
     /// Whether it has no row.
-    pub(in super::super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows == 0
     }
 
     /// The batch; the next row begins a new one.
-    pub(in super::super) fn finish(&mut self) -> Result<RecordBatch, ConnectorError> {
+    pub(crate) fn finish(&mut self) -> Result<RecordBatch, ConnectorError> {
         let internal = |error| ConnectorError::Internal {
             step: "putting a batch together",
             cause: DataFusionError::ArrowError(Box::new(error), None),

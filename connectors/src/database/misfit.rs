@@ -1,14 +1,12 @@
 //! A value that has no exact form in Arrow: which table, which column, which type, never the value.
 
-use arrow::datatypes::Field;
+use arrow::datatypes::{DataType, Field};
 
-use super::frame::Malformed;
-use super::wire::wire_name;
 use crate::error::ConnectorError;
 
 /// Why a value cannot be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Misfit {
+pub(crate) enum Misfit {
     /// Not the form that the type has.
     Malformed,
     Infinity,
@@ -22,26 +20,20 @@ pub(super) enum Misfit {
     /// An interval too long for nanoseconds.
     Interval,
     Dimensions,
-    /// A database without an encoding may hold any bytes.
+    /// Text of other bytes than UTF-8, where a database does not check them.
     Encoding,
     /// NULL in a column that was described as having none.
     Null,
 }
 
-impl From<Malformed> for Misfit {
-    fn from(_: Malformed) -> Self {
-        Self::Malformed
-    }
-}
-
 impl Misfit {
-    /// The error for a value of `field` of what `location` names.
-    pub(super) fn at(self, location: &str, field: &Field) -> ConnectorError {
+    /// The error for a value of `field` of what `location` names; `type_name` is the database's name of a type.
+    pub(crate) fn at(self, location: &str, field: &Field, type_name: fn(&DataType) -> String) -> ConnectorError {
         // The description said otherwise, and it was true then.
         if self == Self::Null {
             return ConnectorError::Changed { location: location.to_owned() };
         }
-        let place = format!("{location}, column `{}` of type {}", field.name(), wire_name(field.data_type()));
+        let place = format!("{location}, column `{}` of type {}", field.name(), type_name(field.data_type()));
         let (detail, advice) = self.told(field);
         ConnectorError::invalid_data(place, detail, advice)
     }
@@ -62,7 +54,7 @@ impl Misfit {
             Self::Dimensions => ("holds an array of more than one dimension".to_owned(), cast),
             Self::Encoding => (
                 "holds bytes that are not UTF-8".to_owned(),
-                "convert the database to UTF8, or serve a view that casts the column to bytea",
+                "convert the database to UTF-8, or serve a view that casts the column to bytes",
             ),
             Self::Null => ("holds NULL".to_owned(), cast),
         }

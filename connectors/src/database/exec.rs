@@ -1,9 +1,10 @@
-//! The operator that reads statements of a server: one a partition, all at one moment.
+//! The operator that reads statements of a database: one a partition, all at one moment.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use arrow::datatypes::SchemaRef;
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_common::{Result, Statistics};
 use datafusion_execution::TaskContext;
@@ -15,17 +16,17 @@ use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion_physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream,
 };
-use futures::TryStreamExt;
+use futures::StreamExt;
 
-use super::read::Reading;
-use super::server::Server;
+use super::{Database, Reading};
 use crate::error::ConnectorError;
 use crate::read_scope::ReadScope;
+use crate::statement::Statement;
 
 /// Reads one statement a partition. The texts compute columns of exactly the schema's types, by position.
 #[derive(Debug)]
-pub struct PostgresScan {
-    server: Arc<Server>,
+pub(crate) struct StatementScan {
+    database: Arc<dyn Database>,
     texts: Vec<Arc<str>>,
     schema: SchemaRef,
     /// What is read, as errors name it.
@@ -37,35 +38,36 @@ pub struct PostgresScan {
     own_scope: Mutex<Weak<ReadScope>>,
 }
 
-impl PostgresScan {
-    /// Reads parts of a table, of which each text gives one.
-    pub(super) fn of_table(server: Arc<Server>, texts: Vec<String>, schema: SchemaRef, table: &str) -> Self {
-        Self::new(server, texts, schema, format!("table `{table}`"))
+impl StatementScan {
+    /// Reads parts of a table, of which each statement gives one.
+    pub(crate) fn of_table(database: Arc<dyn Database>, statements: Vec<Statement>, table: &str) -> Self {
+        Self::new(database, statements, format!("table `{table}`"))
     }
 
     /// Reads the answer to one statement, which may be a whole subtree of a plan.
-    pub fn of_statement(server: Arc<Server>, text: String, schema: SchemaRef) -> Self {
-        let location = server.config().shown();
-        Self::new(server, vec![text], schema, location)
+    pub(crate) fn of_statement(database: Arc<dyn Database>, statement: Statement) -> Self {
+        let location = database.shown();
+        Self::new(database, vec![statement], location)
     }
 
     /// The same, with what is expected of its rows.
     #[must_use]
-    pub fn with_statistics(mut self, statistics: Statistics) -> Self {
+    pub(crate) fn with_statistics(mut self, statistics: Statistics) -> Self {
         self.statistics = Arc::new(statistics);
         self
     }
 
-    fn new(server: Arc<Server>, texts: Vec<String>, schema: SchemaRef, location: String) -> Self {
+    fn new(database: Arc<dyn Database>, statements: Vec<Statement>, location: String) -> Self {
+        let schema = statements.first().map_or_else(|| Arc::new(Schema::empty()), |first| Arc::clone(&first.schema));
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
-            Partitioning::UnknownPartitioning(texts.len()),
+            Partitioning::UnknownPartitioning(statements.len()),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
         Self {
-            server,
-            texts: texts.into_iter().map(Arc::from).collect(),
+            database,
+            texts: statements.into_iter().map(|statement| Arc::from(statement.text)).collect(),
             statistics: Arc::new(Statistics::new_unknown(&schema)),
             schema,
             location: location.into(),
@@ -93,16 +95,16 @@ impl PostgresScan {
     }
 }
 
-impl DisplayAs for PostgresScan {
+impl DisplayAs for StatementScan {
     fn fmt_as(&self, _format: DisplayFormatType, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first = self.texts.first().map_or("", AsRef::as_ref);
-        write!(out, "PostgresScan: partitions={}, statement={first}", self.texts.len())
+        write!(out, "{}: partitions={}, statement={first}", self.name(), self.texts.len())
     }
 }
 
-impl ExecutionPlan for PostgresScan {
+impl ExecutionPlan for StatementScan {
     fn name(&self) -> &'static str {
-        "PostgresScan"
+        self.database.scan_name()
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -130,16 +132,20 @@ impl ExecutionPlan for PostgresScan {
             advice: "read those that there are".to_owned(),
         })?;
         let reading = Reading {
-            server: Arc::clone(&self.server),
             text: Arc::clone(text),
-            schema: Arc::clone(&self.schema),
+            schema: if self.schema.fields().is_empty() { marker() } else { Arc::clone(&self.schema) },
             location: Arc::clone(&self.location),
             batch_rows: context.session_config().batch_size(),
             scope: self.scope(&context),
         };
         let counted = BaselineMetrics::new(&self.metrics, partition);
-        let batches = reading.stream().inspect_ok(move |batch| counted.record_output(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches.map_err(Into::into))))
+        let schema = Arc::clone(&self.schema);
+        let batches = Arc::clone(&self.database).read(reading).map(move |batch| {
+            let batch = batch?;
+            counted.record_output(batch.num_rows());
+            if schema.fields().is_empty() { without_columns(&schema, &batch) } else { Ok(batch) }
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -152,4 +158,14 @@ impl ExecutionPlan for PostgresScan {
             Some(_) => Ok(Arc::new(Statistics::new_unknown(&self.schema))),
         }
     }
+}
+
+/// What a statement without columns is answered with: one column that says how many rows there are.
+fn marker() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("rows", DataType::Int64, false)]))
+}
+
+fn without_columns(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), Vec::new(), &options)?)
 }
