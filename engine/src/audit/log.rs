@@ -68,7 +68,7 @@ pub struct AuditLog {
     places: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
     /// Held for as long as the log is: two writers would fork the chain.
-    _lock: File,
+    lock: File,
 }
 
 impl AuditLog {
@@ -103,7 +103,7 @@ impl AuditLog {
             .map_err(|error| cannot(directory, error))?;
         let directory = directory.to_path_buf();
         let (jobs, writer) = (Some(jobs), Some(writer));
-        Ok(Arc::new(Self { directory, options, durable, jobs, places, writer, _lock: lock }))
+        Ok(Arc::new(Self { directory, options, durable, jobs, places, writer, lock }))
     }
 
     /// Appends a record. It is queued by the call itself, so whoever drops the future, or never awaits it, has still
@@ -221,6 +221,10 @@ impl Drop for AuditLog {
             && writer.join().is_err()
         {
             tracing::error!("the writer of the audit log has failed");
+        }
+        // Closing the file is not enough: a process that is being started has it open too, until it has become another program.
+        if let Err(error) = self.lock.unlock() {
+            tracing::error!("the lock of the audit log is not given back: {error}");
         }
     }
 }
