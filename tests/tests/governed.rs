@@ -1,6 +1,7 @@
 //! A governed federation from outside: who administers it, whom it believes, for how long, and what it records.
 
 mod administration;
+mod changes;
 mod controls;
 mod drift;
 mod evidence;
