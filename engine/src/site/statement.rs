@@ -171,7 +171,8 @@ impl Site {
     ///
     /// # Errors
     /// As the statement deserves.
-    pub(super) async fn ready(&self, asker: &Arc<Asker>, question: &Question) -> Result<Ready> {
+    pub(super) async fn ready(&self, record: &QueryRecord, question: &Question) -> Result<Ready> {
+        let asker = &record.asker;
         match self.ask(asker, question).await? {
             Asked::Rows(bound) => Ok(Ready::Rows(Box::new(planned(bound).await?))),
             Asked::Explain(bound) => {
@@ -185,7 +186,7 @@ impl Site {
             Asked::ExplainPolicy(bound) => Ok(Ready::Explained(explain::policy(&self.name, &bound)?, Box::new(bound))),
             Asked::Policy(change @ PolicyStatement::Change(_)) => Ok(Ready::Change(change)),
             Asked::Policy(show @ PolicyStatement::Show(_)) => {
-                Ok(Ready::Shown(self.run_policy_statement(asker, &show).await?))
+                Ok(Ready::Shown(self.run_policy_statement(record, &show).await?))
             }
         }
     }
@@ -214,7 +215,7 @@ impl Site {
             }
             (Ready::Change(change), _) => {
                 record.begin_change()?;
-                let rows = self.run_policy_statement(&record.asker, &change).await?;
+                let rows = self.run_policy_statement(&record, &change).await?;
                 record.has_changed();
                 return Ok(rows);
             }

@@ -101,4 +101,7 @@ async fn a_change_is_recorded_once_whatever_becomes_of_its_asker() {
     .await;
     let purposes = table(&admin, "SHOW PURPOSES", &["purpose"]).await.concat();
     assert!(purposes.contains(&"cancelled".to_string()) && purposes.contains(&"left".to_string()), "{purposes:?}");
+    let changes = records(&state);
+    let identities: Vec<_> = of_kind(&changes, "change").iter().map(|change| change["query"].to_string()).collect();
+    assert!(identities.iter().all(|identity| identity.len() == 34), "{identities:?}");
 }

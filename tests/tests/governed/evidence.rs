@@ -297,6 +297,9 @@ async fn a109_what_cannot_be_recorded_is_not_answered() {
     cluster.restart_site("north");
     let ana = cluster.user_of_site("ana", "north").await;
     assert_refused(&ana, ASKED, "NOT_FOUND").await;
+    let changes = records(&cluster.state_of("north"));
+    let revoked = of_kind(&changes, "change").into_iter().filter(|change| change["statement"] == "REVOKE GRANT 'orders'");
+    assert_eq!(revoked.count(), 1, "what was owed to the record is there: {changes:#?}");
     cluster
         .write_policy(
             "north",

@@ -5,7 +5,7 @@
 //! change     one statement → one version, durable before it is answered; or what is in force, told
 //! directory  files → one version, or the last good one as long as they are wrong
 //!   └─ files  a directory, read whole and at rest
-//! record     a change in the site's record, before it is in force
+//! record     a version comes to be in force: written down, and in the site's record
 //! clock      time that does not go back
 //! usage      LIMIT … PER DAY
 //! store      the SQLite file under all of it
@@ -134,7 +134,8 @@ impl Policies {
     ) -> Result<Arc<Self>> {
         warn(config);
         let state = config.node.state.clone();
-        let opened = blocking(move || Opened::new(&state, read)).await?;
+        let record = audit.clone();
+        let opened = blocking(move || Opened::new(&state, record.as_ref(), read)).await?;
         let Opened { store, kept, clock, usage, unreadable } = opened;
         let mut watch = config.policy.directory.clone().filter(|_| store.is_some()).map(Watch::new);
         let policies = Arc::new(Self {
@@ -238,8 +239,8 @@ struct Opened {
 }
 
 impl Opened {
-    fn new(state: &std::path::Path, read: ReadClock) -> Self {
-        Self::readable(state, Arc::clone(&read)).unwrap_or_else(|error| {
+    fn new(state: &std::path::Path, audit: Option<&Arc<AuditLog>>, read: ReadClock) -> Self {
+        Self::readable(state, audit, Arc::clone(&read)).unwrap_or_else(|error| {
             let unreadable = format!("{}: {error}", state.join(FILE).display());
             tracing::error!("the policies cannot be read, so nothing is permitted: {unreadable}");
             let clock = SiteClock::new(read, None);
@@ -248,8 +249,9 @@ impl Opened {
         })
     }
 
-    fn readable(state: &std::path::Path, read: ReadClock) -> Result<Self, StoreError> {
+    fn readable(state: &std::path::Path, audit: Option<&Arc<AuditLog>>, read: ReadClock) -> Result<Self, StoreError> {
         let store = Store::open(state)?;
+        audit.map(|audit| record::settle(&store, audit)).transpose()?;
         let kept = store.kept()?;
         let clock = SiteClock::new(read, store.floor()?);
         let now = clock.now();
