@@ -8,6 +8,7 @@ mod evidence;
 mod identity;
 mod lifetimes;
 mod openness;
+mod power_cuts;
 mod regional;
 mod sign_in;
 
@@ -96,13 +97,16 @@ async fn streams() -> Cluster {
 }
 
 async fn streams_under(governance: Governance) -> Cluster {
-    let options = Options {
+    Cluster::start_with(&tpch(0.1).unwrap(), of_streams(governance)).await
+}
+
+fn of_streams(governance: Governance) -> Options {
+    Options {
         // Nothing of these tables is hidden, and they are large.
         governance: Some(Governance { canaries: vec![], ..governance }),
         coordinator_limits: "stream_window_bytes = 65536".to_string(),
         ..Options::default()
-    };
-    Cluster::start_with(&tpch(0.1).unwrap(), options).await
+    }
 }
 
 fn rows(answer: &Answer) -> usize {

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use arrow_flight::{Action, CancelFlightInfoRequest, FlightInfo};
-use harness::cluster::Client;
+use harness::cluster::{Client, Cluster, Options, Step, Written};
 use harness::policy::record::{of_kind, records};
 use prost::Message;
 use serde_json::Value;
 
-use super::{NORTH, eventually, eventually_value, north, table};
+use super::{COUNT_ORDERS, NORTH, assert_refused, data, eventually, eventually_value, governed, north, refusal, table};
 
 /// Long enough for whoever is told at once that they are cut off.
 const TOLD_AT_ONCE: Duration = Duration::from_millis(500);
@@ -104,4 +104,59 @@ async fn a_change_is_recorded_once_whatever_becomes_of_its_asker() {
     let changes = records(&state);
     let identities: Vec<_> = of_kind(&changes, "change").iter().map(|change| change["query"].to_string()).collect();
     assert!(identities.iter().all(|identity| identity.len() == 34), "{identities:?}");
+}
+
+/// The power is cut in the middle of a change: what the record has is in force, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_a_power_cut_meets_is_in_force_when_the_record_has_it() {
+    let options = Options {
+        governance: Some(governed(&[("north", NORTH)], Written::AtTheDoor)),
+        machines: true,
+        ..Options::default()
+    };
+    let data = data().await;
+    let mut cluster = Cluster::start_with(&data, options).await;
+    let statement = |step: Step| format!("CREATE PURPOSE {}", format!("{step:?}").to_lowercase());
+    for step in [Step::Unwritten, Step::Written, Step::Synced] {
+        let admin = cluster.user_of_site("admin", "north").await;
+        let versions = table(&admin, "SHOW POLICY HISTORY", &["version"]).await.len();
+        cluster.machine("north").stop_disk(step, "\"kind\":\"change\"");
+        let asked = tokio::spawn({
+            let sql = statement(step);
+            async move { admin.query(&sql).await.map(drop) }
+        });
+        cluster.machine("north").disk_stopped().await;
+        cluster.kill_site("north");
+        asked.await.unwrap().unwrap_err();
+        cluster.machine("north").start_disk();
+        cluster.restart_site("north");
+        let admin = cluster.user_of_site("admin", "north").await;
+        let is_recorded = step != Step::Unwritten;
+        let purposes = table(&admin, "SHOW PURPOSES", &["purpose"]).await.concat();
+        let is_in_force = purposes.contains(&format!("{step:?}").to_lowercase());
+        assert_eq!(is_in_force, is_recorded, "{step:?}: {purposes:?}");
+        let history = table(&admin, "SHOW POLICY HISTORY", &["version"]).await.len();
+        assert_eq!(history, versions + usize::from(is_recorded), "{step:?}");
+        let told = told_of(&cluster.state_of("north"), &[&statement(step)]);
+        assert_eq!(told.len(), usize::from(is_recorded), "{step:?}: {told:?}");
+    }
+    // What takes away does not wait for the record, and the record gets it after the power cut.
+    let admin = cluster.user_of_site("admin", "north").await;
+    let ana = cluster.user_of_site("ana", "north").await;
+    eventually_value(&ana, COUNT_ORDERS, "200").await;
+    let revoke = "REVOKE GRANT 'orders'";
+    cluster.machine("north").stop_disk(Step::Unwritten, "\"kind\":\"change\"");
+    let asked = tokio::spawn(async move { refusal(&admin, revoke).await });
+    cluster.machine("north").disk_stopped().await;
+    let told = asked.await.unwrap();
+    assert!(told.starts_with("AUDIT: the change is in force"), "{told}");
+    cluster.kill_site("north");
+    assert_eq!(told_of(&cluster.state_of("north"), &[revoke]), Vec::<String>::new());
+    cluster.machine("north").start_disk();
+    for _ in 0..2 {
+        cluster.restart_site("north");
+        assert_refused(&cluster.user_of_site("ana", "north").await, COUNT_ORDERS, "NOT_FOUND").await;
+        assert_eq!(told_of(&cluster.state_of("north"), &[revoke]), [format!("change: {revoke:?}")]);
+        cluster.kill_site("north");
+    }
 }
