@@ -2,6 +2,7 @@
 
 mod administration;
 mod changes;
+mod clocks;
 mod controls;
 mod drift;
 mod evidence;

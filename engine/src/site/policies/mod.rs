@@ -57,8 +57,9 @@ pub use self::clock::{ReadClock, machine_clock};
 
 /// How often the directory is looked at, and use and time are written down.
 const BEAT: Duration = Duration::from_millis(500);
-/// How many beats pass at most until the time is written down: the most that a crash and a clock set back can win.
-const FLOOR_BEATS: u32 = 10;
+/// How much time passes at most until it is written down, at the next beat: the most that a crash and a clock set back can
+/// win, by a clock that goes, and by one that is set ahead and back.
+const FLOOR_MICROSECONDS: i64 = 5_000_000;
 
 /// What becomes of a policy that makes pseudonyms where no secret is configured.
 pub const NO_SECRET: &str =
@@ -207,9 +208,12 @@ impl Policies {
     /// The time and the use, to the disk.
     fn write_down(&self) {
         let Some(store) = &self.store else { return };
-        let used = self.usage.unwritten();
-        match store.write(self.now(), &used) {
-            Ok(()) => self.usage.succeeded(),
+        let (now, used) = (self.now(), self.usage.unwritten());
+        match store.write(now, &used) {
+            Ok(()) => {
+                self.clock.is_written(now);
+                self.usage.succeeded();
+            }
             Err(error) => {
                 tracing::error!(site = self.site, "the site cannot write its state: {error}");
                 self.usage.failed(used);
@@ -262,10 +266,10 @@ impl Opened {
 
 /// Looks after the policies for as long as they are there.
 async fn keep(policies: Weak<Policies>, mut watch: Option<Watch>) {
-    for beat in 1_u32.. {
+    loop {
         tokio::time::sleep(BEAT).await;
         let Some(policies) = policies.upgrade() else { return };
-        if policies.usage.is_pending() || beat.is_multiple_of(FLOOR_BEATS) {
+        if policies.usage.is_pending() || policies.clock.is_unwritten_for(FLOOR_MICROSECONDS) {
             policies.flush().await;
         }
         if let Some(watch) = &mut watch

@@ -391,6 +391,11 @@ async fn a_clock_that_is_set_back_revives_nothing() {
     let crashed = std::mem::ManuallyDrop::new(policies);
     place.hands.store(START, Ordering::Relaxed);
     assert_eq!(place.open("").await.now(), Instant(START + 2 * DAY), "and so does time itself");
+    // A clock that is set ahead has gone on by more than passes until a time is written down.
+    place.hands.store(START + 3 * DAY, Ordering::Relaxed);
+    tokio::time::sleep(3 * BEAT).await;
+    place.hands.store(START, Ordering::Relaxed);
+    assert_eq!(place.open("").await.now(), Instant(START + 3 * DAY), "at the next beat");
     drop(std::mem::ManuallyDrop::into_inner(crashed));
 }
 
