@@ -4,6 +4,8 @@
 //! here, and over a PostgreSQL server in the other ([`crate::KEPT`]).
 
 mod administration;
+mod changes;
+mod clocks;
 mod controls;
 mod drift;
 mod evidence;
@@ -11,5 +13,6 @@ mod federation;
 mod identity;
 mod lifetimes;
 mod openness;
+mod power_cuts;
 mod regional;
 mod sign_in;

@@ -103,10 +103,10 @@ pub struct Disclosure {
     pub destination: String,
 }
 
-/// What an intent came to.
+/// What an intent came to; or that a change did not come to be in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completion {
-    /// The sequence number of the intent; filled in when it is written.
+    /// The sequence number of the intent or change; filled in when it is written.
     pub intent_seq: u64,
     /// The query's identity.
     pub query: String,
@@ -199,10 +199,13 @@ pub struct Refusal {
     pub only_counted: u64,
 }
 
-/// A change of the policy, durable before it is in force. What was recorded and then could not be put in force has its
-/// version recorded again by the next change: of two with one version the later counts.
+/// A change of the policy, durable before it is in force. It is in force unless a completion of it says that it failed: a disk
+/// that took too long for whoever waited had it written all the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
+    /// The identity of the query that it came by; of a directory, one of its own. Empty in records of before.
+    #[serde(default)]
+    pub query: String,
     /// Who changed it; `(files)` for a directory of policies.
     pub author: String,
     /// The version that the change made.

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::entry::Entry;
 use super::record::Head;
 
-/// Where an intent's number stands once the intent is on the disk; whatever follows the intent finds it there.
+/// Where an entry's number stands once the entry is on the disk; whatever follows it finds it there.
 pub(super) type Number = Arc<OnceLock<u64>>;
 
 /// Entries that are written together.
@@ -25,16 +25,16 @@ pub(super) struct Job {
 pub(super) enum Standing {
     /// Written now or not at all.
     Alone,
-    /// The same, and its number is told.
-    Intent(Number),
-    /// Follows the intent of that number, and is nothing without it. Owed.
+    /// The same, and its number is told: of an intent or a change.
+    Followed(Number),
+    /// Follows the entry of that number, and is nothing without it. Owed.
     Ending(Number),
     /// When the disk fails, it is written with whatever is written next.
     Owed,
 }
 
 impl Job {
-    /// Whether it can be written: what follows an intent has to wait for the intent.
+    /// Whether it can be written: what follows another entry has to wait for that.
     pub(super) fn is_ready(&self) -> bool {
         !matches!(&self.standing, Standing::Ending(number) if number.get().is_none())
     }
@@ -44,7 +44,7 @@ impl Job {
         matches!(self.standing, Standing::Ending(_) | Standing::Owed)
     }
 
-    /// The entries as they are written: a completion names its intent, whose number nobody knew before.
+    /// The entries as they are written: a completion names what it completes, whose number nobody knew before.
     pub(super) fn numbered(&self) -> Vec<Entry> {
         let mut entries = self.entries.clone();
         if let Standing::Ending(number) = &self.standing {
@@ -59,7 +59,7 @@ impl Job {
 
     /// It is on the disk; `head` is its last record.
     pub(super) fn written(self, head: &Head) {
-        if let Standing::Intent(number) = &self.standing {
+        if let Standing::Followed(number) = &self.standing {
             // It is written once.
             let _ = number.set(head.seq);
         }

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::disk::{Disk, Files};
 use super::ending::Ending;
-use super::entry::{Entry, Intent, Start};
+use super::entry::{Change, Entry, Intent, Start};
 use super::job::{Job, Number, Standing};
 use super::key::AuditKey;
 use super::read::Records;
@@ -68,7 +68,7 @@ pub struct AuditLog {
     places: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
     /// Held for as long as the log is: two writers would fork the chain.
-    _lock: File,
+    lock: File,
 }
 
 impl AuditLog {
@@ -103,7 +103,7 @@ impl AuditLog {
             .map_err(|error| cannot(directory, error))?;
         let directory = directory.to_path_buf();
         let (jobs, writer) = (Some(jobs), Some(writer));
-        Ok(Arc::new(Self { directory, options, durable, jobs, places, writer, _lock: lock }))
+        Ok(Arc::new(Self { directory, options, durable, jobs, places, writer, lock }))
     }
 
     /// Appends a record. It is queued by the call itself, so whoever drops the future, or never awaits it, has still
@@ -131,9 +131,22 @@ impl AuditLog {
     /// `AUDIT` when there are not two places: nothing was appended, and there is nothing to complete. The future's as
     /// those of [`AuditLog::append`].
     pub fn begin(&self, intent: Intent) -> Result<(Ending, impl Future<Output = Result<Head>> + Send + use<>)> {
+        self.begin_entry(Entry::Intent(intent))
+    }
+
+    /// Appends a change likewise. Where it does not come to be in force, because it is not known to be on the disk, the
+    /// ending says so, should it come to be there all the same.
+    ///
+    /// # Errors
+    /// As those of [`AuditLog::begin`].
+    pub fn begin_change(&self, change: Change) -> Result<(Ending, impl Future<Output = Result<Head>> + Send + use<>)> {
+        self.begin_entry(Entry::Change(change))
+    }
+
+    fn begin_entry(&self, entry: Entry) -> Result<(Ending, impl Future<Output = Result<Head>> + Send + use<>)> {
         let (place, number) = (self.place()?, Number::default());
         let ending = Ending::new(self.jobs()?.downgrade(), self.place()?, Number::clone(&number));
-        let queued = self.queue_at(place, Entry::Intent(intent), Standing::Intent(number));
+        let queued = self.queue_at(place, entry, Standing::Followed(number));
         Ok((ending, self.lasting(queued)))
     }
 
@@ -203,6 +216,14 @@ impl AuditLog {
         Records::open(&self.directory, self.head())
     }
 
+    /// Whether a change is on the disk, after the record of that number, and is not said to have failed.
+    ///
+    /// # Errors
+    /// `AUDIT` when a segment cannot be read.
+    pub fn has_change(&self, query: &str, after: u64) -> Result<bool> {
+        super::read::has_change(&self.directory, &self.head(), query, after)
+    }
+
     /// The (query, fragment) of every statement since then, let in or refused: what must not be believed again. Reads
     /// the segments from the last one back.
     ///
@@ -221,6 +242,10 @@ impl Drop for AuditLog {
             && writer.join().is_err()
         {
             tracing::error!("the writer of the audit log has failed");
+        }
+        // Closing the file is not enough: a process that is being started has it open too, until it has become another program.
+        if let Err(error) = self.lock.unlock() {
+            tracing::error!("the lock of the audit log is not given back: {error}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The site's evidence: a chain of records, one before any data leaves and one after, and who may read them.
 //!
 //! - [`entry`]: what is recorded; [`record`]: how it is written and chained; [`template`]: a statement without literals.
-//! - [`log`]: opened once, appended to by every statement; [`ending`]: the place that an intent keeps for its completion;
+//! - [`log`]: opened once, appended to by every statement; [`ending`]: the place that a record keeps for its completion;
 //!   [`read`]: its records; [`key`]: the key of the hashes.
 //! - [`verify`]: the first record that is not as it was written, found without believing anything.
 //! - [`statements`] and [`tables`]: the log as `system.audit.queries` and `system.audit.disclosures`.

@@ -103,6 +103,25 @@ pub(super) fn recent_fragments(directory: &Path, head: &Head, since: DateTime<Ut
     Ok(fragments)
 }
 
+/// Whether a change is among the records after that number, and none after it says that it failed.
+pub(super) fn has_change(directory: &Path, head: &Head, query: &str, after: u64) -> Result<bool> {
+    let mut segments = segments::list(directory).map_err(|error| cannot(directory, error))?;
+    let last_before = segments.iter().rposition(|segment| segment.first <= after + 1).unwrap_or_default();
+    segments.drain(..last_before);
+    let next = segments.first().map_or(1, |segment| segment.first);
+    let mut found = None;
+    for record in (Records { segments: segments.into_iter(), current: None, next, until: head.seq }) {
+        let record = record?;
+        match record.entry {
+            _ if record.seq <= after => {}
+            Entry::Change(change) if change.query == query => found = Some(record.seq),
+            Entry::Completion(completion) if found == Some(completion.intent_seq) => found = None,
+            _ => {}
+        }
+    }
+    Ok(found.is_some())
+}
+
 fn fragment_of(entry: Entry) -> Option<(String, u64)> {
     match entry {
         Entry::Intent(intent) => Some((intent.query, intent.fragment)),

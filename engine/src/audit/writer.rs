@@ -78,12 +78,12 @@ impl Writer {
         }
     }
 
-    /// What is owed first, then what came: in one piece, but for what follows an intent of this very batch.
+    /// What is owed first, then what came: in one piece, but for what follows an entry of this very batch.
     fn write_down(&mut self, batch: &mut Vec<Job>) {
         let waiting = self.owed.drain(..).chain(batch.drain(..));
         let (ready, following): (Vec<_>, Vec<_>) = waiting.partition(Job::is_ready);
         self.write_together(ready);
-        // Jobs come in the order in which they were appended: an intent that is not on the disk by now never will be.
+        // Jobs come in the order in which they were appended: what is not on the disk by now never will be.
         self.write_together(following.into_iter().filter(Job::is_ready).collect());
     }
 

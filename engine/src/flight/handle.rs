@@ -2,13 +2,13 @@
 //! read, change or use it.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, EngineError, Result};
-use crate::identity::Asker;
+use crate::identity::{Asker, Clock};
 use crate::session::queries::QueryId;
 
 /// What a handle holds.
@@ -66,6 +66,7 @@ impl Handle {
 pub struct Sealer {
     key: LessSafeKey,
     lifetime_s: u64,
+    clock: Clock,
 }
 
 impl std::fmt::Debug for Sealer {
@@ -84,7 +85,7 @@ impl Sealer {
         getrandom::fill(&mut bytes).map_err(EngineError::internal)?;
         let key =
             UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| EngineError::defect("the sealing key is unusable"))?;
-        Ok(Arc::new(Self { key: LessSafeKey::new(key), lifetime_s }))
+        Ok(Arc::new(Self { key: LessSafeKey::new(key), lifetime_s, clock: Clock::default() }))
     }
 
     /// Seals a handle for `subject`, from now until the lifetime's end.
@@ -92,7 +93,7 @@ impl Sealer {
     /// # Errors
     /// When the system has no randomness.
     pub fn seal(&self, subject: &str, handle: &Handle) -> Result<Vec<u8>> {
-        let dated = Handle { expires_s: now_s().saturating_add(self.lifetime_s), ..handle.clone() };
+        let dated = Handle { expires_s: self.now_s().saturating_add(self.lifetime_s), ..handle.clone() };
         let mut bytes = serde_json::to_vec(&dated).map_err(EngineError::internal)?;
         let mut nonce = [0_u8; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(EngineError::internal)?;
@@ -137,16 +138,17 @@ impl Sealer {
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let opened = self.key.open_in_place(nonce, Aad::from(subject.as_bytes()), &mut body).ok()?;
         let handle: Handle = serde_json::from_slice(opened).ok()?;
-        (handle.expires_s >= now_s()).then_some(handle)
+        (handle.expires_s >= self.now_s()).then_some(handle)
+    }
+
+    /// A handle that has expired opens no more, whatever becomes of the machine's clock.
+    fn now_s(&self) -> u64 {
+        self.clock.now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 }
 
 fn no_such_handle() -> EngineError {
     EngineError::new(Code::NotFound, "there is no such handle, or it has expired; prepare the statement again")
-}
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

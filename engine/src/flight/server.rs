@@ -3,6 +3,7 @@
 mod actions;
 mod purpose;
 mod put;
+mod start;
 mod statements;
 
 use std::sync::Arc;

@@ -187,8 +187,14 @@ pub struct QueryRecord {
 enum Warranted {
     /// Not yet, and nothing has left.
     NotYet,
+    /// By none: it changes something here, which is done to its end. What comes of that is its record.
+    Changing,
     By(Arc<dyn Warrant>),
-    /// It has ended, or was refused: it gets none any more.
+    /// It was refused: it gets none.
+    Refused,
+    /// By none: it has changed what it was to change.
+    Changed,
+    /// It has ended: it gets none any more.
     Over,
 }
 
@@ -267,20 +273,53 @@ impl QueryRecord {
     /// Those of `make`; `CANCELLED`, and nothing is made, for a query that has ended.
     pub fn warrant<T>(&self, make: impl FnOnce() -> Result<(Arc<dyn Warrant>, T)>) -> Result<T> {
         let mut warranted = self.warranted.lock();
-        if *self.closed.lock() || !matches!(*warranted, Warranted::NotYet) {
-            return Err(self.go_on().err().unwrap_or_else(|| Stop::Cancelled.error()));
-        }
+        self.has_not_begun(&warranted)?;
         let (warrant, made) = make()?;
         *warranted = Warranted::By(warrant);
         Ok(made)
     }
 
+    /// From now on the query is not cut off, until it [has changed](Self::has_changed) what it is to change, or failed to.
+    ///
+    /// # Errors
+    /// `CANCELLED` for a query that has ended: it must change nothing.
+    pub fn begin_change(&self) -> Result<()> {
+        let mut warranted = self.warranted.lock();
+        self.has_not_begun(&warranted)?;
+        *warranted = Warranted::Changing;
+        Ok(())
+    }
+
+    /// The change is made, and on record.
+    pub fn has_changed(&self) {
+        *self.warranted.lock() = Warranted::Changed;
+    }
+
+    fn has_not_begun(&self, warranted: &Warranted) -> Result<()> {
+        if *self.closed.lock() || !matches!(warranted, Warranted::NotYet) {
+            return Err(self.go_on().err().unwrap_or_else(|| Stop::Cancelled.error()));
+        }
+        Ok(())
+    }
+
+    /// Whether the work of a query that must stop can be dropped; without a warrant it gets none from now on. Not the work
+    /// of one that changes something.
+    pub fn cut_off(&self) -> bool {
+        let mut warranted = self.warranted.lock();
+        match *warranted {
+            Warranted::Changing | Warranted::Changed => return false,
+            Warranted::NotYet => *warranted = Warranted::Refused,
+            Warranted::By(_) | Warranted::Refused | Warranted::Over => {}
+        }
+        true
+    }
+
     /// From now on the query gets no warrant; whether it had none, and so was never let in.
     pub fn refuse_warrant(&self) -> bool {
         let mut warranted = self.warranted.lock();
-        let had_none = matches!(*warranted, Warranted::NotYet);
+        let had_none = matches!(*warranted, Warranted::NotYet | Warranted::Changing | Warranted::Refused);
         if had_none {
-            *warranted = Warranted::Over;
+            *warranted = Warranted::Refused;
         }
         had_none
     }
@@ -302,7 +341,7 @@ impl QueryRecord {
         }
         let lapsed = match &*self.warranted.lock() {
             Warranted::By(warrant) => warrant.lapsed(),
-            Warranted::NotYet | Warranted::Over => None,
+            _ => None,
         };
         if let Some(stop) = lapsed {
             self.stop(stop);
@@ -331,7 +370,7 @@ impl QueryRecord {
     pub fn charge(&self, rows: usize, bytes: usize) -> Result<()> {
         let warrant = match &*self.warranted.lock() {
             Warranted::By(warrant) => Arc::clone(warrant),
-            Warranted::NotYet | Warranted::Over => return Ok(()),
+            _ => return Ok(()),
         };
         warrant.charge(rows as u64, bytes as u64)
     }
@@ -699,12 +738,33 @@ mod tests {
         assert_eq!(give(&record).unwrap_err().code(), Code::Cancelled);
         assert!(refused.record().refuse_warrant());
         give(refused.record()).unwrap_err();
+        refused.record().begin_change().unwrap_err();
         give(warranted.record()).unwrap();
         assert!(!warranted.record().refuse_warrant(), "it has one");
         give(warranted.record()).unwrap_err();
         drop(warranted);
         drop(refused);
         assert_eq!(told.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_query_that_changes_something_is_not_cut_off_and_is_refused_only_if_it_fails() {
+        let queries = Queries::new(3, 3);
+        let ann = Arc::new(Asker::peer("ann"));
+        let admitted = Admitted { handle: None, timeout: Duration::from_secs(60) };
+        let begin = || queries.begin(QueryId::random(), &ann, "CREATE PURPOSE p", admitted).unwrap();
+        let (cut_off, failed, changed) = (begin(), begin(), begin());
+        assert!(cut_off.record().cut_off());
+        cut_off.record().begin_change().unwrap_err();
+        assert!(cut_off.record().refuse_warrant(), "it was never let in");
+        for changing in [&failed, &changed] {
+            changing.record().begin_change().unwrap();
+            changing.record().stop(Stop::Cancelled);
+            assert!(!changing.record().cut_off());
+        }
+        changed.record().has_changed();
+        assert!(failed.record().refuse_warrant() && !changed.record().refuse_warrant());
+        assert!(!changed.record().cut_off(), "its asker is told of it");
     }
 
     #[tokio::test]

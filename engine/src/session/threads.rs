@@ -54,11 +54,28 @@ where
 {
     let mut tasks = JoinSet::new();
     tasks.spawn_on(work, threads()?);
-    match tasks.join_next().await {
-        Some(Ok(done)) => done,
-        Some(Err(error)) => Err(stopped(error)),
-        None => Err(EngineError::defect("a task that was spawned is not there")),
+    joined(tasks.join_next().await)
+}
+
+/// Runs `work` to its end on the threads that answer calls, whether or not somebody waits for it. What it must not do for
+/// nobody it has to be told.
+///
+/// # Errors
+/// Those of `work`; `INTERNAL` when it panicked.
+pub async fn run_to_the_end<T, W>(work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T>> + Send + 'static,
+{
+    struct Unattended<T: 'static>(JoinSet<Result<T>>);
+    impl<T> Drop for Unattended<T> {
+        fn drop(&mut self) {
+            self.0.detach_all();
+        }
     }
+    let mut tasks = Unattended(JoinSet::new());
+    tasks.0.spawn(work);
+    joined(tasks.0.join_next().await)
 }
 
 /// The same batches, made on the query threads, at most a few ahead of who reads them. The work ends when the query is
@@ -107,6 +124,14 @@ pub fn stream(mut batches: SendableRecordBatchStream, record: Arc<QueryRecord>) 
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, read)))
 }
 
+fn joined<T>(task: Option<std::result::Result<Result<T>, JoinError>>) -> Result<T> {
+    match task {
+        Some(Ok(done)) => done,
+        Some(Err(error)) => Err(stopped(error)),
+        None => Err(EngineError::defect("a task that was spawned is not there")),
+    }
+}
+
 fn stopped(error: JoinError) -> EngineError {
     if error.is_cancelled() {
         EngineError::new(Code::Cancelled, "the query was cancelled")
@@ -124,6 +149,22 @@ mod tests {
     use super::*;
     use crate::identity::Asker;
     use crate::session::queries::{Admitted, Queries, QueryId};
+
+    #[tokio::test]
+    async fn what_runs_to_the_end_outlives_who_waits_for_it() {
+        let (go_on, told) = tokio::sync::oneshot::channel::<()>();
+        let (done, ended) = tokio::sync::oneshot::channel();
+        let mut waiting = Box::pin(run_to_the_end(async move {
+            told.await.unwrap();
+            done.send(()).unwrap();
+            Ok(())
+        }));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        drop(waiting);
+        go_on.send(()).unwrap();
+        tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap().unwrap();
+        assert_eq!(run_to_the_end(async { Ok(7) }).await.unwrap(), 7);
+    }
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_no_short_answer() {

@@ -202,7 +202,7 @@ impl Door for Site {
     }
 
     async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream> {
-        let ready = self.ready(&record.asker, &question).await?;
+        let ready = self.ready(&record, &question).await?;
         self.run(record, &question, ready).await
     }
 

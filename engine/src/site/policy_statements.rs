@@ -11,6 +11,7 @@ use super::policies::Policies;
 use crate::error::{Code, EngineError, Result};
 use crate::flight::door::Description;
 use crate::identity::Asker;
+use crate::session::queries::{QueryId, QueryRecord};
 use crate::session::told::texts;
 
 /// The columns of the answer to a change.
@@ -37,7 +38,8 @@ impl Site {
         match statement {
             Statement::Change(_) => Ok(Description::told(&CHANGE_COLUMNS)),
             Statement::Show(_) => {
-                let listing = self.policies()?.execute(statement, &asker.subject.name).await?;
+                let by = (asker.subject.name.as_str(), &QueryId::random());
+                let listing = self.policies()?.execute(statement, by).await?;
                 Ok(Description::told(&listing.columns))
             }
         }
@@ -60,10 +62,11 @@ impl Site {
     /// As the statement deserves.
     pub(super) async fn run_policy_statement(
         &self,
-        asker: &Asker,
+        record: &QueryRecord,
         statement: &Statement,
     ) -> Result<SendableRecordBatchStream> {
-        let listing = self.policies()?.execute(statement, &asker.name_by_issuer()).await?;
+        let author = record.asker.name_by_issuer();
+        let listing = self.policies()?.execute(statement, (&author, &record.id)).await?;
         texts(&listing.columns, listing.rows)
     }
 }

@@ -69,8 +69,8 @@ pub(super) enum Ready {
     Explained(SendableRecordBatchStream, Box<Bound>),
     /// Told of the policy.
     Shown(SendableRecordBatchStream),
-    /// A change of policy: recorded and in force.
-    Changed(SendableRecordBatchStream),
+    /// A change of policy, not made yet.
+    Change(PolicyStatement),
 }
 
 /// A query planned to its end and verified.
@@ -166,11 +166,13 @@ impl Site {
         })
     }
 
-    /// Everything that can be refused is refused here, before anything is recorded as an intent.
+    /// Everything that can be refused is refused here, before anything is recorded as an intent. But for a change of policy:
+    /// whether it can be made is known when it is made.
     ///
     /// # Errors
     /// As the statement deserves.
-    pub(super) async fn ready(&self, asker: &Arc<Asker>, question: &Question) -> Result<Ready> {
+    pub(super) async fn ready(&self, record: &QueryRecord, question: &Question) -> Result<Ready> {
+        let asker = &record.asker;
         match self.ask(asker, question).await? {
             Asked::Rows(bound) => Ok(Ready::Rows(Box::new(planned(bound).await?))),
             Asked::Explain(bound) => {
@@ -182,20 +184,18 @@ impl Site {
                 Ok(Ready::Explained(explain::plan(&self.name, &bound, sight).await?, Box::new(bound)))
             }
             Asked::ExplainPolicy(bound) => Ok(Ready::Explained(explain::policy(&self.name, &bound)?, Box::new(bound))),
-            Asked::Policy(statement) => {
-                let rows = self.run_policy_statement(asker, &statement).await?;
-                Ok(match statement {
-                    PolicyStatement::Change(_) => Ready::Changed(rows),
-                    PolicyStatement::Show(_) => Ready::Shown(rows),
-                })
+            Asked::Policy(change @ PolicyStatement::Change(_)) => Ok(Ready::Change(change)),
+            Asked::Policy(show @ PolicyStatement::Show(_)) => {
+                Ok(Ready::Shown(self.run_policy_statement(record, &show).await?))
             }
         }
     }
 
-    /// Records the intent, and only then lets rows be made, or told.
+    /// Records the intent, and only then lets rows be made, or told. A change has a record of its own, and no intent: once
+    /// begun it is made or refused, whoever waits.
     ///
     /// # Errors
-    /// `AUDIT` when the intent cannot be recorded.
+    /// `AUDIT` when the intent cannot be recorded; those of a change.
     pub(super) async fn run(
         &self,
         record: Arc<QueryRecord>,
@@ -213,7 +213,13 @@ impl Site {
                 let intent = intent(control, Leaves::Policy)?;
                 return Evidence::record(control, &record, intent, Basis::default()).await.map(|()| rows);
             }
-            (Ready::Explained(rows, _) | Ready::Shown(rows), None) | (Ready::Changed(rows), _) => return Ok(rows),
+            (Ready::Change(change), _) => {
+                record.begin_change()?;
+                let rows = self.run_policy_statement(&record, &change).await?;
+                record.has_changed();
+                return Ok(rows);
+            }
+            (Ready::Explained(rows, _) | Ready::Shown(rows), None) => return Ok(rows),
         };
         let batches = match &self.control {
             None => execute_stream(physical, bound.state.task_ctx())?,

@@ -5,6 +5,7 @@ pub mod border;
 pub mod client;
 mod configuration;
 pub mod governance;
+pub mod machine;
 pub mod process;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use tonic::metadata::MetadataMap;
 pub use border::{Border, Fault};
 pub use client::Client;
 pub use governance::{Governance, Person, Written};
+pub use machine::{Machine, Step};
 
 use crate::cluster::process::Process;
 use crate::dataset::Dataset;
@@ -41,6 +43,8 @@ pub struct Options {
     pub governance: Option<Governance>,
     /// Whether the nodes log all that they can.
     pub logs_everything: bool,
+    /// Whether each site runs on a [`Machine`] of its own.
+    pub machines: bool,
     /// More sources of the data set's sites, each as a `[[source]]` is written.
     pub sources: Vec<(String, toml::Table)>,
     /// Where the sites keep the data set's tables.
@@ -62,6 +66,7 @@ pub enum Kept {
 pub struct Cluster {
     directory: TempDir,
     sites: BTreeMap<String, Process>,
+    machines: BTreeMap<String, Machine>,
     borders: BTreeMap<String, Border>,
     coordinator: Process,
     canaries: Arc<Sweep>,
@@ -91,11 +96,14 @@ impl Cluster {
         configuration::write_identities(root, &dataset.sites(), options.governance.as_ref());
         let level = if options.logs_everything { "trace" } else { "info" };
         let mut sites = BTreeMap::new();
+        let machines = dataset.sites().into_iter().filter(|_| options.machines);
+        let machines = machines.map(|site| (site.clone(), Machine::new(&root.join(format!("{site}.machine")))));
+        let machines: BTreeMap<_, _> = machines.collect();
         let mut borders = BTreeMap::new();
         let mut addresses = BTreeMap::new();
         for site in dataset.sites() {
             let config = configuration::write_site(root, dataset, &site, "127.0.0.1:0", &options);
-            let process = Process::start("site", &config, level);
+            let process = Process::start_on(machines.get(&site), "site", &config, level);
             // From now on the site has this port, so that it can be killed and come back.
             configuration::write_site(root, dataset, &site, process.address(), &options);
             let mut address = process.address().to_string();
@@ -111,7 +119,7 @@ impl Cluster {
         let coordinator = Process::start("coordinator", &config, level);
         let canaries = options.governance.as_ref().map(|governance| Sweep::new(&governance.canaries));
         let canaries = Arc::new(canaries.unwrap_or_default());
-        let cluster = Self { directory, sites, borders, coordinator, canaries, level, server };
+        let cluster = Self { directory, sites, machines, borders, coordinator, canaries, level, server };
         if let Some(governance) = options.governance.filter(|governance| governance.written == Written::AtTheDoor) {
             for (site, text) in &governance.policies {
                 cluster.write_policy(site, text).await;
@@ -220,6 +228,11 @@ impl Cluster {
         self.server.as_mut()
     }
 
+    /// The machine that a site runs on.
+    pub fn machine(&self, site: &str) -> &Machine {
+        &self.machines[site]
+    }
+
     /// What lies between the coordinator and a site.
     pub fn border(&self, site: &str) -> &Border {
         &self.borders[site]
@@ -242,7 +255,8 @@ impl Cluster {
 
     /// Starts a killed site again, where it was.
     pub fn restart_site(&mut self, site: &str) {
-        let process = Process::start("site", &self.root().join(format!("{site}.toml")), self.level);
+        let config = self.root().join(format!("{site}.toml"));
+        let process = Process::start_on(self.machines.get(site), "site", &config, self.level);
         self.sites.insert(site.to_string(), process);
     }
 }

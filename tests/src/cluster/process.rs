@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::binary::chancery;
+use super::machine::Machine;
 
 /// Where a node puts what does not fit into its memory.
 pub(super) fn scratch(config: &Path) -> PathBuf {
@@ -23,11 +24,20 @@ pub struct Process {
 impl Process {
     /// Starts `chancery <role> --config <config>`, logging from `level` on, and waits until it says where it serves.
     pub fn start(role: &str, config: &Path, level: &str) -> Self {
+        Self::start_on(None, role, config, level)
+    }
+
+    /// The same on a machine of the test's.
+    pub(super) fn start_on(machine: Option<&Machine>, role: &str, config: &Path, level: &str) -> Self {
         let log = config.with_extension("log");
         let file = File::options().create(true).append(true).open(&log).expect("a log file beside the configuration");
         let scratch = scratch(config);
         std::fs::create_dir_all(&scratch).expect("a directory beside the configuration");
-        let mut child = Command::new(chancery())
+        let mut command = Command::new(chancery());
+        if let Some(machine) = machine {
+            machine.run(&mut command);
+        }
+        let mut child = command
             .args([role, "--config"])
             .arg(config)
             .env("RUST_LOG", level)

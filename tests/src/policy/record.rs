@@ -32,13 +32,19 @@ pub fn completions(records: &[Value]) -> BTreeMap<u64, &Value> {
 }
 
 /// Why the records are not in pairs: an intent has one completion, later, of the same part of the same query; a part of a
-/// query is let in once, and not both let in and refused.
+/// query is let in once, or changes the policy once, or is refused. (A change is completed only where it failed.)
 pub fn unpaired(records: &[Value]) -> Vec<String> {
     let intents = of_kind(records, "intent");
     let mut faults = vec![];
     let mut open: BTreeMap<u64, &Value> = intents.iter().map(|intent| (number(intent, "seq"), *intent)).collect();
+    let changes = of_kind(records, "change");
+    let changed: BTreeMap<u64, &Value> = changes.iter().map(|change| (number(change, "seq"), *change)).collect();
     for completion in of_kind(records, "completion") {
-        match open.remove(&number(completion, "intent_seq")) {
+        let seq = number(completion, "intent_seq");
+        if changed.get(&seq).is_some_and(|change| change["query"] == completion["query"]) {
+            continue;
+        }
+        match open.remove(&seq) {
             None => faults.push(format!("it completes no intent, or one that was completed: {completion}")),
             Some(intent) if part(intent) != part(completion) || number(completion, "seq") < number(intent, "seq") => {
                 faults.push(format!("{completion} is not of {intent}"));
@@ -48,9 +54,9 @@ pub fn unpaired(records: &[Value]) -> Vec<String> {
     }
     faults.extend(open.values().map(|intent| format!("it is not completed: {intent}")));
     let mut let_in = BTreeMap::new();
-    for intent in intents {
-        if let Some(first) = let_in.insert(part(intent), intent) {
-            faults.push(format!("it is let in twice: {first} and {intent}"));
+    for record in intents.into_iter().chain(changes) {
+        if let Some(first) = let_in.insert(part(record), record) {
+            faults.push(format!("it is let in twice: {first} and {record}"));
         }
     }
     let refused = of_kind(records, "refusal").into_iter().filter(|refusal| let_in.contains_key(&part(refusal)));
@@ -77,8 +83,9 @@ fn number(record: &Value, field: &str) -> u64 {
     record[field].as_u64().expect("a number of the record")
 }
 
+/// The query and the part of it; a change comes whole.
 fn part(record: &Value) -> (String, u64) {
-    (record["query"].to_string(), number(record, "fragment"))
+    (record["query"].to_string(), record["fragment"].as_u64().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -109,5 +116,17 @@ mod tests {
         check(&[intent(1, "a"), completion(2, 1, "b")], 1);
         check(&[intent(1, "a"), completion(2, 1, "a"), intent(3, "a"), completion(4, 3, "a")], 1);
         check(&[intent(1, "a"), completion(2, 1, "a"), refusal("a")], 1);
+    }
+
+    #[test]
+    fn a_change_is_recorded_once() {
+        let change = |seq: u64, query: &str| json!({"kind": "change", "seq": seq, "query": query});
+        let refusal = json!({"kind": "refusal", "seq": 9, "query": "a", "fragment": 0});
+        check(&[change(1, "a"), change(2, "b")], 0);
+        check(&[change(1, "a"), completion(2, 1, "a")], 0);
+        check(&[change(1, "a"), change(2, "a")], 1);
+        check(&[change(1, "a"), refusal], 1);
+        check(&[change(1, "a"), intent(2, "a"), completion(3, 2, "a")], 1);
+        check(&[change(1, "a"), completion(2, 1, "b")], 1);
     }
 }

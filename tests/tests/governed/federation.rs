@@ -84,19 +84,18 @@ pub(super) async fn north(policy: &str) -> Cluster {
 }
 
 /// TPC-H, large enough for a stream to be met in its middle.
-pub(super) async fn streams() -> Cluster {
-    streams_under(governed(&[("logistics", LOGISTICS)], Written::AtTheDoor)).await
+pub(super) async fn streams_under(governance: Governance) -> Cluster {
+    Cluster::start_with(&tpch(0.1).unwrap().of_site("logistics"), of_streams(governance)).await
 }
 
-pub(super) async fn streams_under(governance: Governance) -> Cluster {
-    let options = Options {
+pub(super) fn of_streams(governance: Governance) -> Options {
+    Options {
         // Nothing of these tables is hidden, and they are large.
         governance: Some(Governance { canaries: vec![], ..governance }),
         coordinator_limits: "stream_window_bytes = 65536".to_string(),
         kept: KEPT,
         ..Options::default()
-    };
-    Cluster::start_with(&tpch(0.1).unwrap().of_site("logistics"), options).await
+    }
 }
 
 pub(super) fn rows(answer: &Answer) -> usize {

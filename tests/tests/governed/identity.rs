@@ -27,7 +27,7 @@ use super::federation::{
     COUNT_ORDERS, NORTH, assert_refused, eventually_value, governed, north, now_s, refusal, start, table,
 };
 
-const ALL_ORDERS: &str = "SELECT id FROM north.trade.orders";
+pub(super) const ALL_ORDERS: &str = "SELECT id FROM north.trade.orders";
 const ISSUER: &str = "https://login.example";
 /// Of tokens that coordinators are shown, and of those that open the door of `north`.
 const AUDIENCE: &str = "chancery";
@@ -176,20 +176,20 @@ fn unsigned() -> String {
 }
 
 /// Somebody who holds the coordinator's certificate and key.
-struct Impostor {
+pub(super) struct Impostor {
     flight: FlightServiceClient<Channel>,
     delegator: Delegator,
 }
 
 /// How an impostor's call ended: how many messages came with data, and the error if there was one.
 #[derive(Debug)]
-struct Outcome {
-    data: usize,
+pub(super) struct Outcome {
+    pub(super) data: usize,
     error: Option<Status>,
 }
 
 impl Outcome {
-    fn assert_unauthenticated(&self, what: &str) {
+    pub(super) fn assert_unauthenticated(&self, what: &str) {
         assert_eq!(self.data, 0, "{what}: data left the site");
         let error = self.error.as_ref().unwrap_or_else(|| panic!("{what}: it is answered"));
         assert_eq!(error.code(), Code::Unauthenticated, "{what}: {error:?}");
@@ -198,7 +198,7 @@ impl Outcome {
 }
 
 impl Impostor {
-    async fn connect(cluster: &Cluster) -> Self {
+    pub(super) async fn connect(cluster: &Cluster) -> Self {
         let coordinator = engine::config::load_coordinator(&cluster.root().join("coordinator.toml")).unwrap();
         let tls = coordinator.node.tls.unwrap();
         let endpoint = Endpoint::from_shared(format!("https://{}", cluster.site("north").address())).unwrap();
@@ -206,12 +206,17 @@ impl Impostor {
         Self { flight: FlightServiceClient::new(channel), delegator: Delegator::new(&tls).unwrap() }
     }
 
-    fn sign(&self, asker: &Asker, (site, query, fragment): (&str, &QueryId, usize), statement: &str) -> Vec<u8> {
+    pub(super) fn sign(
+        &self,
+        asker: &Asker,
+        (site, query, fragment): (&str, &QueryId, usize),
+        statement: &str,
+    ) -> Vec<u8> {
         let about = About { site, query, fragment, statement: Some(statement) };
         self.delegator.sign(asker, &about).unwrap()
     }
 
-    async fn ask(&self, sql: &str, call: (&QueryId, usize), delegation: Option<&[u8]>) -> Outcome {
+    pub(super) async fn ask(&self, sql: &str, call: (&QueryId, usize), delegation: Option<&[u8]>) -> Outcome {
         self.redeem(command(sql), call, delegation).await
     }
 
@@ -272,7 +277,7 @@ fn set(texts: &[&str]) -> BTreeSet<String> {
 }
 
 /// Ana, as the coordinator's users file has her.
-fn ana() -> Asker {
+pub(super) fn ana() -> Asker {
     let subject =
         Subject { name: "ana".to_string(), roles: set(&["analyst"]), purposes: set(&["care"]), ..Subject::default() };
     Believed::user(subject).asking(Some("care".to_string()), Came::Directly).unwrap()

@@ -3,11 +3,11 @@
 use arrow_flight::Action;
 use arrow_flight::decode::FlightRecordBatchStream;
 use futures::StreamExt;
-use harness::cluster::Client;
 use harness::cluster::client::told;
+use harness::cluster::{Client, Written};
 use tonic::Request;
 
-use super::federation::{LARGE, eventually_value, streams};
+use super::federation::{LARGE, LOGISTICS, eventually_value, governed, streams_under};
 
 /// A stream of which something has arrived, and nobody reads on.
 async fn begun(client: &Client) -> FlightRecordBatchStream {
@@ -39,7 +39,7 @@ async fn close_session(client: &Client) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_stream_ends_with_its_session_and_with_its_user() {
-    let cluster = streams().await;
+    let cluster = streams_under(governed(&[("logistics", LOGISTICS)], Written::AtTheDoor)).await;
     let [other, ana, ana_at_site] =
         [cluster.user("ana").await, cluster.user("ana").await, cluster.user_of_site("ana", "logistics").await];
     let (in_other, in_first, at_site) = (begun(&other).await, begun(&ana).await, begun(&ana_at_site).await);

@@ -337,6 +337,35 @@ async fn what_is_owed_is_refused_now_and_written_later() {
 }
 
 #[tokio::test]
+async fn of_a_change_that_comes_to_be_written_too_late_the_record_says_so() {
+    let change = |query: &str| Change {
+        query: query.to_string(),
+        author: "admin".to_string(),
+        version: 1,
+        statement: "CREATE PURPOSE p".to_string(),
+        inverse: "DROP PURPOSE p".to_string(),
+    };
+    let fixture = Fixture::new(|options| options.timeout = Duration::from_millis(100)).await;
+    fixture.set(Fault::Slow(Duration::from_millis(600)));
+    let (ending, lasting) = fixture.log.begin_change(change("late")).unwrap();
+    assert_eq!(lasting.await.unwrap_err().code(), Code::Audit);
+    ending.append(None, Completion { outcome: Outcome::failed(Code::Audit), ..completion_of("late") });
+    fixture.set(Fault::None);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let (_ending, lasting) = fixture.log.begin_change(change("in time")).unwrap();
+    lasting.await.unwrap();
+    let records = fixture.records_of("late").await;
+    let [record] = records.as_slice() else { panic!("{records:#?}") };
+    assert!(matches!(&record.entry, Entry::Completion(completion) if completion.intent_seq == 3), "{record:?}");
+    for after in [0, 2] {
+        assert!(!fixture.log.has_change("late", after).unwrap(), "it is there, and failed");
+        assert!(fixture.log.has_change("in time", after).unwrap());
+    }
+    let seq = fixture.log.head().seq;
+    assert!(!fixture.log.has_change("in time", seq).unwrap() && !fixture.log.has_change("never", 0).unwrap());
+}
+
+#[tokio::test]
 async fn a_log_is_closed_while_a_statement_has_not_ended() {
     let fixture = Fixture::new(|_| ()).await;
     let (ending, lasting) = fixture.log.begin(intent_of("q", asker("ann"))).unwrap();

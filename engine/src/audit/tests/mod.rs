@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entry::{Asker, Closing, Completion, Disclosure, Entry, Intent, Outcome, Refusal, TableUse};
+use super::entry::{Asker, Change, Closing, Completion, Disclosure, Entry, Intent, Outcome, Refusal, TableUse};
 use super::key::AuditKey;
 use super::log::{AuditLog, AuditOptions};
 

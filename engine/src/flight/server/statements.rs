@@ -11,7 +11,6 @@ use arrow_ipc::reader::StreamReader;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use datafusion::common::{ParamValues, ScalarValue};
-use datafusion::physical_plan::SendableRecordBatchStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Response, Status};
 
@@ -25,7 +24,7 @@ use crate::flight::metadata;
 use crate::flight::status::to_status;
 use crate::flight::stream::{Egress, Ending, encode};
 use crate::flight::wire_types::wire_schema;
-use crate::session::queries::{Admitted, QueryId, RunningQuery};
+use crate::session::queries::QueryId;
 use crate::session::setting::Setting;
 use crate::session::threads;
 
@@ -127,74 +126,10 @@ impl FlightServer {
         Ok(with_query_id(messages, &id))
     }
 
-    /// Begins a statement: its record, and its rows as they come.
-    pub(super) async fn start(
-        &self,
-        caller: &Caller,
-        headers: &MetadataMap,
-        handle: &Handle,
-        id: &QueryId,
-    ) -> Result<(RunningQuery, SendableRecordBatchStream)> {
-        let (asker, fragment) = (Some(caller.asker.as_ref()), caller.fragment(headers));
-        let refused = Refused { asker, query: id, fragment, statement: &handle.sql };
-        let (running, question) = match self.begin(caller, headers, handle, id) {
-            Ok(begun) => begun,
-            Err(error) => return Err(self.door.refuse(refused, error).await),
-        };
-        match self.execute_within(&running, question).await {
-            Ok(batches) => Ok((running, batches)),
-            Err(error) => {
-                // What has a warrant has an intent, and is completed when it ends.
-                let never_let_in = running.record().refuse_warrant();
-                let error = if never_let_in { self.door.refuse(refused, error).await } else { error };
-                running.failed(error.code());
-                Err(error)
-            }
-        }
-    }
-
-    fn begin(
-        &self,
-        caller: &Caller,
-        headers: &MetadataMap,
-        handle: &Handle,
-        id: &QueryId,
-    ) -> Result<(RunningQuery, Question)> {
-        let mut question = question(handle)?;
-        question.versions = caller.versions(headers)?;
-        question.fragment = caller.fragment(headers);
-        let admitted = Admitted { handle: Some(&handle.id), timeout: self.statement_timeout(headers) };
-        let running = self.door.queries().begin(id.clone(), &caller.asker, &handle.sql, admitted)?;
-        if let Some(standing) = self.access.standing(caller) {
-            running.record().rest_on(standing);
-        }
-        Ok((running, question))
-    }
-
     /// The query that a peer's call belongs to; else the handle's own, unless the ticket was redeemed before.
     fn execution_id(&self, caller: &Caller, headers: &MetadataMap, handle: &Handle) -> QueryId {
         let own = || Some(handle.query_id()).filter(|id| !self.door.queries().knows(id));
         caller.query_id(headers).or_else(own).unwrap_or_else(QueryId::random)
-    }
-
-    async fn execute_within(&self, running: &RunningQuery, question: Question) -> Result<SendableRecordBatchStream> {
-        let record = Arc::clone(running.record());
-        let (door, planned) = (Arc::clone(&self.door), Arc::clone(&record));
-        let planning = threads::run(async move {
-            let batches = door.execute(Arc::clone(&planned), question).await?;
-            threads::stream(batches, planned)
-        });
-        tokio::select! {
-            result = planning => result,
-            reason = record.stopped() => Err(reason),
-        }
-    }
-
-    /// The shorter of the node's own limit and what the call says in `grpc-timeout`.
-    fn statement_timeout(&self, headers: &MetadataMap) -> Duration {
-        let own = Duration::from_millis(self.limits.statement_timeout_ms);
-        let asked = headers.get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
-        asked.map_or(own, |asked| asked.min(own))
     }
 }
 
@@ -207,25 +142,6 @@ fn compression(caller: &Caller, headers: &MetadataMap) -> Option<CompressionType
         "zstd" => Some(CompressionType::ZSTD),
         _ => None,
     }
-}
-
-/// The duration of a `grpc-timeout` header (gRPC over HTTP/2: up to eight digits and a unit letter).
-fn grpc_timeout(text: &str) -> Option<Duration> {
-    let unit = text.chars().last()?;
-    let digits = text.strip_suffix(unit)?;
-    if digits.is_empty() || digits.len() > 8 {
-        return None;
-    }
-    let value: u64 = digits.parse().ok()?;
-    Some(match unit {
-        'H' => Duration::from_secs(value * 3600),
-        'M' => Duration::from_secs(value * 60),
-        'S' => Duration::from_secs(value),
-        'm' => Duration::from_millis(value),
-        'u' => Duration::from_micros(value),
-        'n' => Duration::from_nanos(value),
-        _ => return None,
-    })
 }
 
 /// The question that a handle holds.
@@ -247,18 +163,4 @@ fn decode_parameters(text: &str) -> Result<ParamValues> {
         .map(|column| ScalarValue::try_from_array(column, 0))
         .collect::<datafusion::error::Result<Vec<_>>>()?;
     Ok(ParamValues::from(values))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn grpc_timeouts_are_read() {
-        assert_eq!(grpc_timeout("1500m"), Some(Duration::from_millis(1500)));
-        assert_eq!(grpc_timeout("2S"), Some(Duration::from_secs(2)));
-        assert_eq!(grpc_timeout("S"), None);
-        assert_eq!(grpc_timeout("123456789S"), None);
-        assert_eq!(grpc_timeout("5é"), None);
-    }
 }

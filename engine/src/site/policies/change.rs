@@ -14,11 +14,12 @@ use policy::set::{Catalog, Made, PolicySet};
 use policy::statement::{Change, Policy, Show, Statement};
 use policy::time::Instant;
 
-use super::record::Reach;
+use super::record::{Next, Reach};
 use super::store::{Entry, Kept, StoreError};
 use super::tables::TableSnapshot;
-use super::{Current, NO_SECRET, Policies, blocking, files};
+use super::{NO_SECRET, Policies, blocking, files};
 use crate::error::{Code, EngineError, Result};
+use crate::session::queries::QueryId;
 
 /// The columns of the answer to a change: one row.
 const CHANGE: [&str; 4] = ["version", "change", "inverse", "notes"];
@@ -28,7 +29,7 @@ const HISTORY: [&str; 5] = ["version", "at", "author", "change", "inverse"];
 const EFFECTIVE: [&str; 8] = ["purpose", "column", "form", "release", "policies", "grant", "limits", "rows"];
 
 impl Policies {
-    /// Runs a policy statement of an administrator. The caller has made sure that `author` is one.
+    /// Runs a policy statement of an administrator, which came by that query. The caller has made sure that `author` is one.
     ///
     /// # Errors
     /// `SYNTAX`, `NOT_FOUND` or `STATEMENT` for a change that is refused, as a sentence for its author; `POLICY` when
@@ -37,18 +38,22 @@ impl Policies {
     ///
     /// # Cancellation
     /// A change that was begun is finished, and is in force, whether or not somebody waits for the answer.
-    pub async fn execute(self: &Arc<Self>, statement: &Statement, author: &str) -> Result<Listing> {
+    pub async fn execute(
+        self: &Arc<Self>,
+        statement: &Statement,
+        (author, query): (&str, &QueryId),
+    ) -> Result<Listing> {
         let tables = self.tables.snapshot().await;
         let policies = Arc::clone(self);
-        let (statement, author) = (statement.clone(), author.to_string());
+        let (statement, author, query) = (statement.clone(), author.to_string(), query.clone());
         blocking(move || match statement {
-            Statement::Change(change) => policies.change(&change, &author, &tables),
+            Statement::Change(change) => policies.change(&change, (&author, query), &tables),
             Statement::Show(show) => policies.show(&show, &tables),
         })
         .await?
     }
 
-    fn change(&self, change: &Change, author: &str, tables: &TableSnapshot) -> Result<Listing> {
+    fn change(&self, change: &Change, (author, query): (&str, QueryId), tables: &TableSnapshot) -> Result<Listing> {
         if let Some(directory) = &self.config.directory {
             return Err(kept_in_files(directory, change));
         }
@@ -68,31 +73,14 @@ impl Policies {
             statement: applied.change.to_string(),
             inverse: applied.inverse.to_string(),
         };
-        let recorded = self.put_in_force(&entry, Kept { set: applied.set, files: None }, reach)?;
+        let row = [entry.version.to_string(), entry.statement.clone(), entry.inverse.clone()];
+        let kept = Kept { set: applied.set, files: None };
+        let recorded = self.put_in_force(Next { entry, kept, query }, reach)?;
         *turn = None;
         recorded?;
         let notes = (!applied.notes.is_empty()).then(|| applied.notes.join("\n"));
-        let row = vec![Some(entry.version.to_string()), Some(entry.statement), Some(entry.inverse), notes];
+        let row = row.into_iter().map(Some).chain([notes]).collect();
         Ok(Listing { columns: CHANGE.to_vec(), rows: vec![row] })
-    }
-
-    /// Records the next version and writes it down, and only then lets it be in force. The caller holds the turn.
-    ///
-    /// # Errors
-    /// Why it is not in force; and, in the answer, why it is in force and not recorded yet.
-    pub(super) fn put_in_force(&self, entry: &Entry, next: Kept, reach: Reach) -> Result<Result<()>> {
-        let mut recorded = Ok(());
-        let record = || match self.record(entry, next.files.as_deref(), reach) {
-            Err(unrecorded) if reach == Reach::OnlyLess => {
-                recorded = Err(unrecorded);
-                Ok(())
-            }
-            other => other,
-        };
-        self.store()?.commit(entry, &next, record).map_err(unwritten)?;
-        self.current.send_replace(Arc::new(Current { set: Arc::new(next.set), unreadable: None }));
-        tracing::info!(site = self.site, version = entry.version, author = entry.author, "policy has changed");
-        Ok(recorded)
     }
 
     fn show(&self, show: &Show, tables: &TableSnapshot) -> Result<Listing> {
@@ -227,14 +215,6 @@ fn refused(error: PolicyError) -> EngineError {
         PolicyError::Refused(_) => Code::Statement,
     };
     EngineError::new(code, error.to_string())
-}
-
-fn unwritten(error: StoreError) -> EngineError {
-    if let StoreError::Unrecorded(error) = error {
-        return error;
-    }
-    EngineError::new(Code::Policy, "the change could not be written to the disk and is not in force; the log says more")
-        .caused_by(error)
 }
 
 /// What a store that cannot be read means to the asker.

@@ -19,6 +19,7 @@ pub type ReadClock = Arc<dyn Fn() -> Instant + Send + Sync>;
 pub(super) struct SiteClock {
     read: ReadClock,
     floor: AtomicI64,
+    written: AtomicI64,
 }
 
 impl fmt::Debug for SiteClock {
@@ -28,15 +29,26 @@ impl fmt::Debug for SiteClock {
 }
 
 impl SiteClock {
-    /// A clock that tells nothing before `floor`.
+    /// A clock that tells nothing before `floor`, which is written down.
     pub(super) fn new(read: ReadClock, floor: Option<Instant>) -> Self {
-        Self { read, floor: AtomicI64::new(floor.map_or(i64::MIN, |floor| floor.0)) }
+        let floor = floor.map_or(i64::MIN, |floor| floor.0);
+        Self { read, floor: AtomicI64::new(floor), written: AtomicI64::new(floor) }
     }
 
     /// The time.
     pub(super) fn now(&self) -> Instant {
         let read = (self.read)().0;
         Instant(self.floor.fetch_max(read, Ordering::AcqRel).max(read))
+    }
+
+    /// Whether so much time has passed, by this clock, since what is written down.
+    pub(super) fn is_unwritten_for(&self, microseconds: i64) -> bool {
+        self.now().0.saturating_sub(self.written.load(Ordering::Acquire)) >= microseconds
+    }
+
+    /// That time is written down.
+    pub(super) fn is_written(&self, time: Instant) {
+        self.written.fetch_max(time.0, Ordering::AcqRel);
     }
 }
 
@@ -70,6 +82,20 @@ mod tests {
         assert_eq!(clock.now(), Instant(101));
         let started_again = SiteClock::new(Arc::new(|| Instant(40)), Some(Instant(101)));
         assert_eq!(started_again.now(), Instant(101));
+    }
+
+    #[test]
+    fn time_that_has_passed_is_to_be_written_down() {
+        let machine = Arc::new(AtomicI64::new(100));
+        let hands = Arc::clone(&machine);
+        let clock = SiteClock::new(Arc::new(move || Instant(hands.load(Ordering::Relaxed))), Some(Instant(100)));
+        assert!(!clock.is_unwritten_for(5));
+        machine.store(105, Ordering::Relaxed);
+        assert!(clock.is_unwritten_for(5));
+        clock.is_written(Instant(104));
+        assert!(!clock.is_unwritten_for(5) && clock.is_unwritten_for(1));
+        let new = SiteClock::new(Arc::new(|| Instant(40)), None);
+        assert!(new.is_unwritten_for(5), "nothing ever was");
     }
 
     #[test]

@@ -11,11 +11,12 @@ use policy::set::{Baselines, GrantRecord, Made, PolicySet};
 use policy::statement::Grant;
 
 use super::files::{Glance, PolicyFile, as_files, digest, glance, line, read};
-use super::record::Reach;
+use super::record::{Next, Reach};
 use super::store::{Entry, Kept};
 use super::tables::TableSnapshot;
 use super::{Policies, blocking};
 use crate::error::Result;
+use crate::session::queries::QueryId;
 
 /// Who is named as the author of what files say: their authors are known where they are kept.
 const AUTHOR: &str = "(files)";
@@ -151,8 +152,9 @@ impl Policies {
             statement: names.join(", "),
             inverse: String::new(),
         };
-        let next = Kept { set: set.clone(), files: Some(digest.clone()) };
-        let in_force = self.put_in_force(&entry, next, Reach::PerhapsMore).flatten();
+        let kept = Kept { set: set.clone(), files: Some(digest.clone()) };
+        let next = Next { entry, kept, query: QueryId::random() };
+        let in_force = self.put_in_force(next, Reach::PerhapsMore).flatten();
         if let Err(error) = in_force {
             if self.take_away(&set, tables) {
                 // The files of before are not in force any more: put back, they are a new version.

@@ -5,7 +5,7 @@
 //! change     one statement → one version, durable before it is answered; or what is in force, told
 //! directory  files → one version, or the last good one as long as they are wrong
 //!   └─ files  a directory, read whole and at rest
-//! record     a change in the site's record, before it is in force
+//! record     a version comes to be in force: written down, and in the site's record
 //! clock      time that does not go back
 //! usage      LIMIT … PER DAY
 //! store      the SQLite file under all of it
@@ -57,8 +57,9 @@ pub use self::clock::{ReadClock, machine_clock};
 
 /// How often the directory is looked at, and use and time are written down.
 const BEAT: Duration = Duration::from_millis(500);
-/// How many beats pass at most until the time is written down: the most that a crash and a clock set back can win.
-const FLOOR_BEATS: u32 = 10;
+/// How much time passes at most until it is written down, at the next beat: the most that a crash and a clock set back can
+/// win, by a clock that goes, and by one that is set ahead and back.
+const FLOOR_MICROSECONDS: i64 = 5_000_000;
 
 /// What becomes of a policy that makes pseudonyms where no secret is configured.
 pub const NO_SECRET: &str =
@@ -134,7 +135,8 @@ impl Policies {
     ) -> Result<Arc<Self>> {
         warn(config);
         let state = config.node.state.clone();
-        let opened = blocking(move || Opened::new(&state, read)).await?;
+        let record = audit.clone();
+        let opened = blocking(move || Opened::new(&state, record.as_ref(), read)).await?;
         let Opened { store, kept, clock, usage, unreadable } = opened;
         let mut watch = config.policy.directory.clone().filter(|_| store.is_some()).map(Watch::new);
         let policies = Arc::new(Self {
@@ -206,9 +208,12 @@ impl Policies {
     /// The time and the use, to the disk.
     fn write_down(&self) {
         let Some(store) = &self.store else { return };
-        let used = self.usage.unwritten();
-        match store.write(self.now(), &used) {
-            Ok(()) => self.usage.succeeded(),
+        let (now, used) = (self.now(), self.usage.unwritten());
+        match store.write(now, &used) {
+            Ok(()) => {
+                self.clock.is_written(now);
+                self.usage.succeeded();
+            }
             Err(error) => {
                 tracing::error!(site = self.site, "the site cannot write its state: {error}");
                 self.usage.failed(used);
@@ -238,8 +243,8 @@ struct Opened {
 }
 
 impl Opened {
-    fn new(state: &std::path::Path, read: ReadClock) -> Self {
-        Self::readable(state, Arc::clone(&read)).unwrap_or_else(|error| {
+    fn new(state: &std::path::Path, audit: Option<&Arc<AuditLog>>, read: ReadClock) -> Self {
+        Self::readable(state, audit, Arc::clone(&read)).unwrap_or_else(|error| {
             let unreadable = format!("{}: {error}", state.join(FILE).display());
             tracing::error!("the policies cannot be read, so nothing is permitted: {unreadable}");
             let clock = SiteClock::new(read, None);
@@ -248,8 +253,9 @@ impl Opened {
         })
     }
 
-    fn readable(state: &std::path::Path, read: ReadClock) -> Result<Self, StoreError> {
+    fn readable(state: &std::path::Path, audit: Option<&Arc<AuditLog>>, read: ReadClock) -> Result<Self, StoreError> {
         let store = Store::open(state)?;
+        audit.map(|audit| record::settle(&store, audit)).transpose()?;
         let kept = store.kept()?;
         let clock = SiteClock::new(read, store.floor()?);
         let now = clock.now();
@@ -260,10 +266,10 @@ impl Opened {
 
 /// Looks after the policies for as long as they are there.
 async fn keep(policies: Weak<Policies>, mut watch: Option<Watch>) {
-    for beat in 1_u32.. {
+    loop {
         tokio::time::sleep(BEAT).await;
         let Some(policies) = policies.upgrade() else { return };
-        if policies.usage.is_pending() || beat.is_multiple_of(FLOOR_BEATS) {
+        if policies.usage.is_pending() || policies.clock.is_unwritten_for(FLOOR_MICROSECONDS) {
             policies.flush().await;
         }
         if let Some(watch) = &mut watch

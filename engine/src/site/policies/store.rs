@@ -11,8 +11,6 @@ use policy::set::PolicySet;
 use policy::time::Instant;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use crate::error::EngineError;
-
 /// The name of the file in the node's state directory.
 pub(super) const FILE: &str = "node.sqlite";
 /// Another process at the same file (a backup) is waited for.
@@ -20,7 +18,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The steps from nothing to the tables of today, one for each version of them. A release adds a step, never edits one.
 /// What the table `baselines` held stands in the policies themselves.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE policy_history (version INTEGER PRIMARY KEY, at INTEGER NOT NULL, author TEXT NOT NULL,
                                  statement TEXT NOT NULL, inverse TEXT NOT NULL) STRICT;
@@ -32,7 +30,17 @@ const MIGRATIONS: [&str; 2] = [
                         bytes INTEGER NOT NULL, PRIMARY KEY (grant_id, subject, day)) STRICT, WITHOUT ROWID;
 ",
     "DROP TABLE baselines;",
+    "
+    CREATE TABLE policy_sets (version INTEGER PRIMARY KEY, set_json TEXT NOT NULL, files TEXT) STRICT;
+    INSERT INTO policy_sets SELECT version, set_json, files FROM policy_current;
+    DROP TABLE policy_current;
+    CREATE TABLE policy_unrecorded (version INTEGER PRIMARY KEY, query TEXT NOT NULL, after_record INTEGER NOT NULL,
+                                    in_force INTEGER NOT NULL) STRICT;
+",
 ];
+
+/// The versions that are not in force before the record has them.
+const NOT_IN_FORCE: &str = "(SELECT version FROM policy_unrecorded WHERE NOT in_force)";
 
 /// The file.
 #[derive(Debug)]
@@ -49,9 +57,6 @@ pub(super) enum StoreError {
     /// The file holds something that this release cannot read.
     #[error("{0}")]
     Content(String),
-    /// The change cannot be recorded.
-    #[error(transparent)]
-    Unrecorded(EngineError),
     /// The directory of the file cannot be made.
     #[error("the state directory cannot be made: {0}")]
     Directory(#[from] std::io::Error),
@@ -74,13 +79,24 @@ pub(super) struct Entry {
     pub(super) inverse: String,
 }
 
-/// What was in force when the site last wrote it down.
+/// The policies of one version.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// The policies.
     pub(super) set: PolicySet,
     /// The digest of the files that they came from; `None` for statements.
     pub(super) files: Option<String>,
+}
+
+/// That the record of a version is not known to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unrecorded {
+    /// By which identity the record has it, if it has it.
+    pub(super) query: String,
+    /// The last record before it was written down.
+    pub(super) after: u64,
+    /// Whether it is in force all the same.
+    pub(super) in_force: bool,
 }
 
 /// What one subject used of one grant on one day.
@@ -113,11 +129,13 @@ impl Store {
         Ok(Self { connection: Mutex::new(connection) })
     }
 
-    /// What was in force; the empty set when nothing ever was.
+    /// What is in force; the empty set when nothing ever was.
     pub(super) fn kept(&self) -> Result<Kept> {
-        let sql = "SELECT version, set_json, files FROM policy_current";
+        let sql = format!(
+            "SELECT version, set_json, files FROM policy_sets WHERE version NOT IN {NOT_IN_FORCE} ORDER BY version DESC LIMIT 1"
+        );
         let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get(2)?));
-        let Some((version, json, files)) = self.connection.lock().query_row(sql, [], read).optional()? else {
+        let Some((version, json, files)) = self.connection.lock().query_row(&sql, [], read).optional()? else {
             return Ok(Kept::default());
         };
         let set: PolicySet = serde_json::from_str(&json).map_err(unreadable)?;
@@ -127,11 +145,33 @@ impl Store {
         Ok(Kept { set, files })
     }
 
-    /// Every change, the latest first.
+    /// Every change that is or was in force, the latest first.
     pub(super) fn history(&self) -> Result<Vec<Entry>> {
+        self.entries(&format!("WHERE version NOT IN {NOT_IN_FORCE}"))
+    }
+
+    /// The changes that the record is not known to have, the latest first, with the digest of their files.
+    pub(super) fn unrecorded(&self) -> Result<Vec<(Entry, Option<String>, Unrecorded)>> {
+        let entries = self.entries("WHERE version IN (SELECT version FROM policy_unrecorded)")?;
+        entries.into_iter().map(|entry| self.unrecorded_of(entry)).collect()
+    }
+
+    fn unrecorded_of(&self, entry: Entry) -> Result<(Entry, Option<String>, Unrecorded)> {
+        let sql = "SELECT query, after_record, in_force, files FROM policy_unrecorded LEFT JOIN policy_sets USING (version) \
+                   WHERE version = ?1";
+        let read = |row: &Row<'_>| {
+            let unrecorded = Unrecorded { query: row.get(0)?, after: count(row, 1)?, in_force: row.get(2)? };
+            Ok((row.get(3)?, unrecorded))
+        };
+        let (files, unrecorded) = self.connection.lock().query_row(sql, [integer(entry.version)?], read)?;
+        Ok((entry, files, unrecorded))
+    }
+
+    fn entries(&self, which: &str) -> Result<Vec<Entry>> {
         let connection = self.connection.lock();
-        let sql = "SELECT version, at, author, statement, inverse FROM policy_history ORDER BY version DESC";
-        let mut statement = connection.prepare(sql)?;
+        let sql =
+            format!("SELECT version, at, author, statement, inverse FROM policy_history {which} ORDER BY version DESC");
+        let mut statement = connection.prepare(&sql)?;
         let entries = statement.query_map([], |row| {
             Ok(Entry {
                 version: count(row, 0)?,
@@ -144,28 +184,46 @@ impl Store {
         Ok(entries.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Writes one change: the history's next row, what is in force now, and the time. All of it or nothing. When all is
-    /// ready to be kept, `record` has the last word.
-    pub(super) fn commit(
-        &self,
-        entry: &Entry,
-        now: &Kept,
-        record: impl FnOnce() -> Result<(), EngineError>,
-    ) -> Result<()> {
-        let json = serde_json::to_string(&now.set).map_err(unreadable)?;
+    /// Writes the next version down: the history's next row, the policies, and the time. All of it or nothing. With
+    /// `unrecorded` it is in force when the record has it, or all the same if that says so.
+    pub(super) fn write_version(&self, entry: &Entry, next: &Kept, unrecorded: Option<&Unrecorded>) -> Result<()> {
+        let json = serde_json::to_string(&next.set).map_err(unreadable)?;
         let version = integer(entry.version)?;
         let mut connection = self.connection.lock();
         let transaction = connection.transaction()?;
+        forget_what_is_not_in_force(&transaction)?;
         transaction.execute(
             "INSERT INTO policy_history (version, at, author, statement, inverse) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![version, entry.at.0, entry.author, entry.statement, entry.inverse],
         )?;
         transaction.execute(
-            "INSERT OR REPLACE INTO policy_current (id, version, set_json, files) VALUES (1, ?1, ?2, ?3)",
-            params![version, json, now.files],
+            "INSERT INTO policy_sets (version, set_json, files) VALUES (?1, ?2, ?3)",
+            params![version, json, next.files],
         )?;
+        if let Some(Unrecorded { query, after, in_force }) = unrecorded {
+            transaction.execute(
+                "INSERT INTO policy_unrecorded (version, query, after_record, in_force) VALUES (?1, ?2, ?3, ?4)",
+                params![version, query, integer(*after)?, in_force],
+            )?;
+        }
+        // The version before this one counts until the record has this one.
+        transaction.execute("DELETE FROM policy_sets WHERE version < ?1 - 1", [version])?;
         write_floor(&transaction, entry.at)?;
-        record().map_err(StoreError::Unrecorded)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// The record has this version.
+    pub(super) fn has_recorded(&self, version: u64) -> Result<()> {
+        let sql = "DELETE FROM policy_unrecorded WHERE version = ?1";
+        self.connection.lock().execute(sql, [integer(version)?])?;
+        Ok(())
+    }
+
+    /// Forgets the version that the record has not, and that is not in force without.
+    pub(super) fn take_back(&self) -> Result<()> {
+        let mut connection = self.connection.lock();
+        let transaction = connection.transaction()?;
+        forget_what_is_not_in_force(&transaction)?;
         Ok(transaction.commit()?)
     }
 
@@ -233,6 +291,13 @@ fn migrate(connection: &mut Connection) -> Result<()> {
     Ok(transaction.commit()?)
 }
 
+fn forget_what_is_not_in_force(transaction: &Transaction<'_>) -> Result<()> {
+    for table in ["policy_history", "policy_sets", "policy_unrecorded"] {
+        transaction.execute(&format!("DELETE FROM {table} WHERE version IN {NOT_IN_FORCE}"), [])?;
+    }
+    Ok(())
+}
+
 /// The floor only rises, whoever writes it.
 fn write_floor(transaction: &Transaction<'_>, floor: Instant) -> Result<()> {
     let sql = "INSERT INTO clock (id, floor) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET floor = max(floor, ?1)";
@@ -281,8 +346,8 @@ mod tests {
             let store = Store::open(directory.path()).unwrap();
             assert_eq!(store.kept().unwrap().set, PolicySet::default());
             assert_eq!(store.floor().unwrap(), None);
-            store.commit(&entry(1), &kept(1), || Ok(())).unwrap();
-            store.commit(&entry(2), &Kept { files: Some("digest".into()), ..kept(2) }, || Ok(())).unwrap();
+            store.write_version(&entry(1), &kept(1), None).unwrap();
+            store.write_version(&entry(2), &Kept { files: Some("digest".into()), ..kept(2) }, None).unwrap();
             store.write(Instant(5_000), std::slice::from_ref(&used)).unwrap();
             store.write(Instant(4_000), &[]).unwrap();
         }
@@ -299,9 +364,46 @@ mod tests {
     fn a_version_is_written_once() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
-        store.commit(&entry(1), &kept(1), || Ok(())).unwrap();
-        store.commit(&entry(1), &kept(1), || Ok(())).unwrap_err();
+        store.write_version(&entry(1), &kept(1), None).unwrap();
+        store.write_version(&entry(1), &kept(1), None).unwrap_err();
         assert_eq!(store.history().unwrap().len(), 1, "a change that fails leaves nothing");
+    }
+
+    #[test]
+    fn a_version_is_in_force_when_the_record_has_it_or_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let awaiting = |query: &str, in_force| Unrecorded { query: query.to_string(), after: 7, in_force };
+        let in_force = || (store.kept().unwrap().set.version, store.history().unwrap().len());
+        store.write_version(&entry(1), &kept(1), None).unwrap();
+        store.write_version(&entry(2), &kept(2), Some(&awaiting("a", false))).unwrap();
+        assert_eq!(in_force(), (1, 1));
+        assert_eq!(store.unrecorded().unwrap(), [(entry(2), None, awaiting("a", false))]);
+        // Another takes its place, and is recorded.
+        store.write_version(&entry(2), &kept(2), Some(&awaiting("b", false))).unwrap();
+        store.has_recorded(2).unwrap();
+        assert_eq!((in_force(), store.unrecorded().unwrap().len()), ((2, 2), 0));
+        store.write_version(&entry(3), &kept(3), Some(&awaiting("c", true))).unwrap();
+        assert_eq!(in_force(), (3, 3));
+        store.write_version(&entry(4), &kept(4), Some(&awaiting("d", false))).unwrap();
+        store.take_back().unwrap();
+        assert_eq!((in_force(), store.unrecorded().unwrap().len()), ((3, 3), 1));
+    }
+
+    #[test]
+    fn what_an_earlier_release_wrote_is_in_force() {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = Connection::open(directory.path().join(FILE)).unwrap();
+        connection.execute_batch("CREATE TABLE schema_version (version INTEGER PRIMARY KEY) STRICT;").unwrap();
+        for (version, step) in (1_i64..).zip(MIGRATIONS).take(2) {
+            connection.execute_batch(step).unwrap();
+            connection.execute("INSERT INTO schema_version VALUES (?1)", [version]).unwrap();
+        }
+        let json = serde_json::to_string(&kept(5).set).unwrap();
+        connection.execute("INSERT INTO policy_current VALUES (1, 5, ?1, 'digest')", [json]).unwrap();
+        drop(connection);
+        let kept = Store::open(directory.path()).unwrap().kept().unwrap();
+        assert_eq!((kept.set.version, kept.files.as_deref()), (5, Some("digest")));
     }
 
     #[test]

@@ -8,10 +8,12 @@ use policy::list::Listing;
 use policy::statement::Statement;
 use policy::subject::Subject;
 
+use super::store::Unrecorded;
 use super::*;
 use crate::audit::entry::{Change as RecordedChange, Entry as Recorded};
 use crate::audit::{AuditKey, AuditOptions};
 use crate::config::{Limits, load_site};
+use crate::session::queries::QueryId;
 
 const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 /// 2026-01-01T00:00:00Z
@@ -84,7 +86,7 @@ impl Place {
 
 async fn run(policies: &Arc<Policies>, text: &str) -> Result<Listing> {
     let statement = Statement::parse(text, "north").unwrap();
-    let answer = policies.execute(&statement, "admin").await?;
+    let answer = policies.execute(&statement, ("admin", &QueryId::random())).await?;
     assert_eq!(answer.columns, columns(&statement), "as announced");
     Ok(answer)
 }
@@ -389,6 +391,11 @@ async fn a_clock_that_is_set_back_revives_nothing() {
     let crashed = std::mem::ManuallyDrop::new(policies);
     place.hands.store(START, Ordering::Relaxed);
     assert_eq!(place.open("").await.now(), Instant(START + 2 * DAY), "and so does time itself");
+    // A clock that is set ahead has gone on by more than passes until a time is written down.
+    place.hands.store(START + 3 * DAY, Ordering::Relaxed);
+    tokio::time::sleep(3 * BEAT).await;
+    place.hands.store(START, Ordering::Relaxed);
+    assert_eq!(place.open("").await.now(), Instant(START + 3 * DAY), "at the next beat");
     drop(std::mem::ManuallyDrop::into_inner(crashed));
 }
 
@@ -417,7 +424,7 @@ async fn state_that_cannot_be_read_permits_nothing_and_says_so() {
         ("no database", |place| fs::write(place.path("state/north").join(FILE), "not a database at all").unwrap()),
         ("no set", |place| {
             let connection = rusqlite::Connection::open(place.path("state/north").join(FILE)).unwrap();
-            connection.execute("UPDATE policy_current SET set_json = '{}'", []).unwrap();
+            connection.execute("UPDATE policy_sets SET set_json = '{}'", []).unwrap();
         }),
         ("no file but a directory", |place| {
             fs::remove_file(place.path("state/north").join(FILE)).unwrap();
@@ -488,6 +495,113 @@ async fn what_cannot_be_recorded_is_not_in_force_but_for_what_takes_rights_away(
     let set = Arc::clone(&policies.current().set);
     drop(policies);
     assert_eq!(place.open("").await.current().set, set, "the revocation is there after a restart");
+}
+
+/// Lets every commit of a new version fail, after all that comes before it has gone well.
+fn spoil_commits(connection: &rusqlite::Connection) {
+    let spoil = "CREATE TABLE parents (id INTEGER PRIMARY KEY);
+                 CREATE TABLE children (id INTEGER REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED);
+                 CREATE TRIGGER spoilt AFTER INSERT ON policy_history BEGIN INSERT INTO children VALUES (7); END;";
+    connection.execute_batch(spoil).unwrap();
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_written_down_is_not_recorded() {
+    let place = Place::new();
+    let audit = place.record();
+    let policies = place.open_with("", Some(Arc::clone(&audit))).await;
+    run(&policies, "CREATE PURPOSE research").await.unwrap();
+    let connection = rusqlite::Connection::open(place.path("state/north").join(FILE)).unwrap();
+    spoil_commits(&connection);
+    for _ in 0..2 {
+        let refused = run(&policies, "CREATE PURPOSE other").await.unwrap_err();
+        assert_eq!(refused.code(), Code::Policy, "{refused}");
+    }
+    assert_eq!(recorded(&audit).len(), 1, "what was not made is recorded: {:#?}", recorded(&audit));
+    connection.execute_batch("DROP TRIGGER spoilt").unwrap();
+    run(&policies, "CREATE PURPOSE other").await.unwrap();
+    let versions: Vec<_> = recorded(&audit).iter().map(|change| change.version).collect();
+    assert_eq!(versions, [1, 2]);
+}
+
+/// What a site is found in that ended in the middle of a change.
+async fn cut_off(place: &Place, audit: &Arc<AuditLog>, left: impl FnOnce(&Store, &PolicySet)) -> Arc<Policies> {
+    let policies = place.open_with("", Some(Arc::clone(audit))).await;
+    run(&policies, "CREATE PURPOSE research").await.unwrap();
+    let set = Arc::clone(&policies.current().set);
+    drop(policies);
+    left(&Store::open(&place.path("state/north")).unwrap(), &set);
+    place.open_with("", Some(Arc::clone(audit))).await
+}
+
+fn second(set: &PolicySet, statement: &str) -> (store::Entry, Kept) {
+    let (author, at) = ("admin".to_string(), Instant(START));
+    let entry = store::Entry { version: 2, at, author, statement: statement.to_string(), inverse: String::new() };
+    (entry, Kept { set: PolicySet { version: 2, purposes: Default::default(), ..set.clone() }, files: None })
+}
+
+fn unrecorded(query: &str, in_force: bool) -> Unrecorded {
+    Unrecorded { query: query.to_string(), after: 1, in_force }
+}
+
+#[tokio::test]
+async fn a_change_whose_record_was_not_written_is_not_in_force_after_a_restart() {
+    let place = Place::new();
+    let audit = place.record();
+    let policies = cut_off(&place, &audit, |store, set| {
+        let (entry, kept) = second(set, "DROP PURPOSE research");
+        store.write_version(&entry, &kept, Some(&unrecorded("never", false))).unwrap();
+    })
+    .await;
+    assert_eq!(policies.current().set.version, 1);
+    assert_eq!(run(&policies, "SHOW POLICY HISTORY").await.unwrap().rows.len(), 1);
+    run(&policies, "CREATE PURPOSE other").await.unwrap();
+    assert_eq!(recorded(&audit).iter().map(|change| change.version).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[tokio::test]
+async fn a_change_whose_record_was_written_is_in_force_after_a_restart() {
+    let place = Place::new();
+    let audit = place.record();
+    let append = audit.append(Recorded::Change(RecordedChange {
+        query: "meanwhile".to_string(),
+        author: "admin".to_string(),
+        version: 2,
+        statement: "DROP PURPOSE research".to_string(),
+        inverse: String::new(),
+    }));
+    append.await.unwrap();
+    let policies = cut_off(&place, &audit, |store, set| {
+        let (entry, kept) = second(set, "DROP PURPOSE research");
+        store.write_version(&entry, &kept, Some(&unrecorded("meanwhile", false))).unwrap();
+    })
+    .await;
+    assert_eq!((policies.current().set.version, policies.current().set.purposes.len()), (2, 0));
+    assert_eq!(recorded(&audit).len(), 2, "it is not recorded again");
+    assert!(Store::open(&place.path("state/north")).unwrap().unrecorded().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_owed_is_recorded_after_a_restart_once() {
+    let place = Place::new();
+    let audit = place.record();
+    let policies = place.open_with("", Some(Arc::clone(&audit))).await;
+    run(&policies, "CREATE PURPOSE research").await.unwrap();
+    run(&policies, "GRANT SELECT ON SCHEMA civil TO ALL FOR PURPOSE research WITH (id = 'g-1')").await.unwrap();
+    fs::rename(place.path("audit"), place.path("aside")).unwrap();
+    run(&policies, "REVOKE GRANT 'g-1'").await.unwrap_err();
+    // The site ends while its record cannot be written.
+    drop((policies, audit));
+    fs::rename(place.path("aside"), place.path("audit")).unwrap();
+    for _ in 0..2 {
+        let audit = place.record();
+        let policies = place.open_with("", Some(Arc::clone(&audit))).await;
+        assert!(policies.current().set.grants.is_empty());
+        let changes = recorded(&audit);
+        assert_eq!(changes.iter().map(|change| change.version).collect::<Vec<_>>(), [1, 2, 3], "{changes:#?}");
+        assert_eq!((changes[2].statement.as_str(), changes[2].author.as_str()), ("REVOKE GRANT 'g-1'", "admin"));
+        drop(policies);
+    }
 }
 
 /// `g-wide` covers a column that came after `g-narrow`, and not more than ten rows a day.
