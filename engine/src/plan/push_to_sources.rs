@@ -366,8 +366,22 @@ mod tests {
             Source: SELECT "t0"."name" COLLATE "C" AS "c0_0" FROM "orders" AS "t0" WHERE ("t0"."id" > CAST('7' AS bigint)) AND ("t0"."name" COLLATE "C" LIKE 'a%')
         statement: is not accepted
         "#);
-        assert_snapshot!(pushed_to_one_that("LIKE", sql).await, @"");
-        assert_snapshot!(pushed_to_one_that("SELECT", sql).await, @"");
+        assert_snapshot!(pushed_to_one_that("LIKE", sql).await, @r#"
+        Projection: orders.name, count(Int64(1)) AS count(*)
+          Aggregate: groupBy=[[orders.name]], aggr=[[count(Int64(1))]]
+            Projection: orders.name
+              Filter: orders.name LIKE Utf8("a%")
+                Source: SELECT "t0"."id" AS "c0_0", "t0"."name" COLLATE "C" AS "c0_1" FROM "orders" AS "t0" WHERE ("t0"."id" > CAST('7' AS bigint))
+        statement: is not accepted
+        "#);
+        assert_snapshot!(pushed_to_one_that("SELECT", sql).await, @r#"
+        Projection: orders.name, count(Int64(1)) AS count(*)
+          Aggregate: groupBy=[[orders.name]], aggr=[[count(Int64(1))]]
+            Projection: orders.name
+              Filter: orders.id > Int64(7) AND orders.name LIKE Utf8("a%")
+                TableScan: orders projection=[id, name]
+        statement: is not accepted
+        "#);
     }
 
     #[tokio::test]

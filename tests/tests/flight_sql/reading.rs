@@ -59,7 +59,7 @@ async fn behind(server: &Roapi, changes: Changes) -> (FlightProxy, Arc<dyn Sourc
     (proxy, source)
 }
 
-async fn wait_until_closed(proxy: &FlightProxy) {
+pub(crate) async fn wait_until_closed(proxy: &FlightProxy) {
     let began = Instant::now();
     while proxy.open_statements() > 0 {
         assert!(began.elapsed() < SOON, "{} statements are still prepared", proxy.open_statements());
