@@ -22,6 +22,7 @@ use datafusion_physical_plan::ExecutionPlan;
 use datafusion_session::{Session, TableProvider};
 
 pub use self::table_read::TableReadExec;
+use crate::error::ConnectorError;
 use crate::statement::{Accepts, Refusal};
 
 /// Which evaluator it is. Two tables whose evaluators have one id can be read by one statement.
@@ -29,6 +30,7 @@ use crate::statement::{Accepts, Refusal};
 pub struct EvaluatorId(pub usize);
 
 /// What evaluates plans over its own tables. There are no default methods.
+#[async_trait]
 pub trait Evaluates: Debug + Send + Sync {
     /// Equal for evaluators that reach the same tables by the same means: sources over one pool are one evaluator. Valid
     /// for as long as a table of the evaluator is held.
@@ -52,6 +54,13 @@ pub trait Evaluates: Debug + Send + Sync {
     /// # Errors
     /// The first operator or expression that is not known to mean exactly the same there: the caller cuts smaller.
     fn evaluate(&self, plan: &LogicalPlan, expected: Statistics) -> Result<Evaluated, Refusal>;
+
+    /// Asks the far side whether it takes what [`Self::evaluate`] has made, before anything is planned around it; why not, if
+    /// not: the caller then cuts smaller. What the far side says of it is told to nobody.
+    ///
+    /// # Errors
+    /// If it cannot be asked.
+    async fn ask(&self, evaluated: &Evaluated) -> Result<Option<Refusal>, ConnectorError>;
 }
 
 /// A subtree that a source evaluates.

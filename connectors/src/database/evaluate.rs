@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use datafusion_common::tree_node::Transformed;
 use datafusion_common::{Result, Statistics};
 use datafusion_expr::{LogicalPlan, TableScan};
@@ -9,13 +10,15 @@ use datafusion_expr::{LogicalPlan, TableScan};
 use super::Database;
 use super::exec::StatementScan;
 use super::table::{DatabaseTable, unqualified};
+use crate::error::ConnectorError;
 use crate::pushdown::{Evaluated, EvaluatedTable, Evaluates, EvaluatorId};
-use crate::statement::{Accepts, Refusal, StoredTables};
+use crate::statement::{Accepts, Refusal, Statement, StoredTables};
 
 /// Evaluates over the tables of one database, whichever sources serve them.
 #[derive(Debug)]
 pub(crate) struct DatabaseEvaluator(pub(crate) Arc<dyn Database>);
 
+#[async_trait]
 impl Evaluates for DatabaseEvaluator {
     /// Sources share the database, and a table holds it.
     fn id(&self) -> EvaluatorId {
@@ -37,6 +40,11 @@ impl Evaluates for DatabaseEvaluator {
         let text = statement.text.clone();
         let scan = StatementScan::of_statement(Arc::clone(&self.0), statement);
         Ok(Evaluated { text, scan: Arc::new(scan.with_statistics(expected)) })
+    }
+
+    async fn ask(&self, evaluated: &Evaluated) -> Result<Option<Refusal>, ConnectorError> {
+        let statement = Statement { text: evaluated.text.clone(), schema: evaluated.scan.schema(), steps: 1 };
+        Arc::clone(&self.0).ask(&statement).await
     }
 }
 

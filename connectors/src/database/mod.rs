@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Database  the seam, in this file: what a database says of itself, and its rows
-//! table     a table as DataFusion scans it; places: a large one in parts
+//! table     a table as DataFusion scans it; places: a large one in parts; kept: what it did not take of a scan
 //! evaluate  a subtree of a plan as one statement
 //! exec      the operator that reads statements, one a partition
 //! moment    what all scans of one statement share of one database
@@ -15,6 +15,7 @@
 pub(crate) mod batch;
 pub(crate) mod evaluate;
 pub(crate) mod exec;
+mod kept;
 pub(crate) mod misfit;
 pub(crate) mod moment;
 pub(crate) mod places;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
 use datafusion_expr::LogicalPlan;
 use futures::stream::BoxStream;
 
@@ -34,6 +36,7 @@ use crate::read_scope::ReadScope;
 use crate::statement::{Accepts, Refusal, Statement, StoredTables};
 
 /// One database as all sources over it share it. There are no default methods.
+#[async_trait]
 pub(crate) trait Database: Debug + Send + Sync {
     /// What the operator that reads it is called.
     fn scan_name(&self) -> &'static str;
@@ -52,6 +55,13 @@ pub(crate) trait Database: Debug + Send + Sync {
     /// # Errors
     /// The first operator or expression that is not known to mean the same there.
     fn write(&self, plan: &LogicalPlan, stored: &StoredTables) -> Result<Statement, Refusal>;
+
+    /// Asks whether the database takes `statement` and would answer it with the columns that it declares; why not, if not. A
+    /// database whose list is certain is asked nothing.
+    ///
+    /// # Errors
+    /// If it cannot be asked.
+    async fn ask(self: Arc<Self>, statement: &Statement) -> Result<Option<Refusal>, ConnectorError>;
 
     /// The rows of one statement. Nothing is asked before the stream is polled.
     ///

@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion_common::stats::Precision;
 use datafusion_common::tree_node::{Transformed, TreeNode};
-use datafusion_common::{Column, Result, Statistics, TableReference};
+use datafusion_common::{Column, DFSchema, Result, Statistics, TableReference};
 use datafusion_expr::logical_plan::builder::LogicalTableSource;
 use datafusion_expr::{Expr, LogicalPlan, TableProviderFilterPushDown, TableScanBuilder, TableType};
 use datafusion_physical_plan::ExecutionPlan;
@@ -15,6 +15,7 @@ use datafusion_session::{Session, TableProvider};
 
 use super::Database;
 use super::exec::StatementScan;
+use super::kept::{columns_read, keep_wanted};
 use super::places::Places;
 use crate::connector::TableDescription;
 use crate::error::ConnectorError;
@@ -95,6 +96,29 @@ impl DatabaseTable {
         if parts.is_empty() { vec![None] } else { parts.into_iter().map(Some).collect() }
     }
 
+    fn statements(&self, wanted: &Wanted<'_>, partitions_max: usize) -> Result<Vec<Statement>> {
+        let not_offered = |refusal: Refusal| ConnectorError::Unsupported {
+            feature: format!("a filter that was not offered ({refusal})"),
+            advice: "evaluate it above the scan".to_owned(),
+        };
+        let parts = self.parts(wanted, partitions_max).into_iter();
+        let statements: Result<Vec<_>, Refusal> = parts.map(|part| self.write(wanted, part)).collect();
+        Ok(statements.map_err(not_offered)?)
+    }
+
+    fn reading(&self, wanted: &Wanted<'_>, statements: Vec<Statement>) -> Arc<dyn ExecutionPlan> {
+        let scan = StatementScan::of_table(Arc::clone(&self.database), statements, &self.description.name);
+        Arc::new(scan.with_statistics(self.expected(wanted)))
+    }
+
+    /// Reads all rows, and keeps here those that are wanted.
+    fn scan_and_keep(&self, state: &dyn Session, wanted: &Wanted<'_>) -> Result<Arc<dyn ExecutionPlan>> {
+        let columns = columns_read(wanted, &DFSchema::try_from(Arc::clone(&self.description.schema))?);
+        let all = Wanted { projection: Some(&columns), filters: &[], limit: None };
+        let scan = self.reading(&all, self.statements(&all, state.config().target_partitions())?);
+        keep_wanted(state, wanted, scan, &columns)
+    }
+
     fn expected(&self, wanted: &Wanted<'_>) -> Statistics {
         let mut statistics = self.description.statistics.clone().project(wanted.projection);
         if !wanted.filters.is_empty() {
@@ -111,10 +135,17 @@ impl DatabaseTable {
 
 /// Which rows and columns of a table are asked for.
 #[derive(Debug, Clone, Copy)]
-struct Wanted<'a> {
-    projection: Option<&'a Vec<usize>>,
-    filters: &'a [Expr],
-    limit: Option<usize>,
+pub(super) struct Wanted<'a> {
+    pub(super) projection: Option<&'a Vec<usize>>,
+    pub(super) filters: &'a [Expr],
+    pub(super) limit: Option<usize>,
+}
+
+impl Wanted<'_> {
+    /// Whether all rows are asked for.
+    fn is_whole(&self) -> bool {
+        self.filters.is_empty() && self.limit.is_none()
+    }
 }
 
 #[async_trait]
@@ -139,15 +170,14 @@ impl TableProvider for DatabaseTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let wanted = Wanted { projection, filters, limit };
-        let not_offered = |refusal: Refusal| ConnectorError::Unsupported {
-            feature: format!("a filter that was not offered ({refusal})"),
-            advice: "evaluate it above the scan".to_owned(),
-        };
-        let parts = self.parts(&wanted, state.config().target_partitions());
-        let statements: Vec<Statement> =
-            parts.into_iter().map(|part| self.write(&wanted, part)).collect::<Result<_, _>>().map_err(not_offered)?;
-        let scan = StatementScan::of_table(Arc::clone(&self.database), statements, &self.description.name);
-        Ok(Arc::new(scan.with_statistics(self.expected(&wanted))))
+        let statements = self.statements(&wanted, state.config().target_partitions())?;
+        match statements.first() {
+            Some(first) if !wanted.is_whole() => match Arc::clone(&self.database).ask(first).await? {
+                None => Ok(self.reading(&wanted, statements)),
+                Some(_) => self.scan_and_keep(state, &wanted),
+            },
+            _ => Ok(self.reading(&wanted, statements)),
+        }
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {

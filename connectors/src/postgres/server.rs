@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use async_trait::async_trait;
 use datafusion_expr::LogicalPlan;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -151,6 +152,7 @@ impl Server {
     }
 }
 
+#[async_trait]
 impl Database for Server {
     fn scan_name(&self) -> &'static str {
         "PostgresScan"
@@ -170,6 +172,10 @@ impl Database for Server {
 
     fn write(&self, plan: &LogicalPlan, stored: &StoredTables) -> Result<Statement, Refusal> {
         write_for_postgres(plan, &self.accepts(), stored)
+    }
+
+    async fn ask(self: Arc<Self>, _statement: &Statement) -> Result<Option<Refusal>, ConnectorError> {
+        Ok(None)
     }
 
     fn read(self: Arc<Self>, reading: Reading) -> Batches {

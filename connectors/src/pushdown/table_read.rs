@@ -41,8 +41,16 @@ impl TableReadExec {
 }
 
 impl DisplayAs for TableReadExec {
+    /// With what is done here to the rows of the source's scan, if anything is.
     fn fmt_as(&self, format: DisplayFormatType, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.scan.fmt_as(format, out)
+        let mut shown = &self.scan;
+        shown.fmt_as(format, out)?;
+        while let [below] = shown.children().as_slice() {
+            shown = below;
+            out.write_str(" over ")?;
+            shown.fmt_as(format, out)?;
+        }
+        Ok(())
     }
 }
 
@@ -79,6 +87,12 @@ impl ExecutionPlan for TableReadExec {
     }
 
     fn statistics_from_inputs(&self, _inputs: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
-        self.scan.statistics_from_inputs(&[], args)
+        statistics(&self.scan, args)
     }
+}
+
+/// What a plan tells of its rows, whoever walks from its root to its leaves.
+fn statistics(plan: &Arc<dyn ExecutionPlan>, args: &StatisticsArgs) -> Result<Arc<Statistics>> {
+    let inputs = plan.children().into_iter().map(|input| statistics(input, args)).collect::<Result<Vec<_>>>()?;
+    plan.statistics_from_inputs(&inputs, args)
 }

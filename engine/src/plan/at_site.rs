@@ -48,7 +48,7 @@ pub async fn plan_at_site(
 /// As planning fails; a subtree that a source refuses is no failure.
 pub async fn plan_without_policy(state: &SessionState, optimized: LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
     // 1. Ours: what sources can evaluate goes there as a whole. With barriers nothing of the asker's does.
-    let pushed = push_to_sources(state, optimized)?;
+    let pushed = push_to_sources(state, optimized).await?;
     // 2. Operators, and DataFusion's physical rules.
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(SourcePlanner)]);
     Ok(planner.create_physical_plan(&pushed.plan, state).await?)

@@ -9,13 +9,17 @@
 //!
 //! A text is used only if it stands on two legs: its twin in DataFusion's dialect, of the same steps, has been proven, and
 //! every expression in it is on the source's list. What is refused is cut smaller: a filter gives its source the conditions
-//! that it takes, any other operator stays here over its inputs, which are tried each.
+//! that it takes, any other operator stays here over its inputs, which are tried each. A source whose list is not certain is
+//! asked about each text, and what it refuses is cut smaller in another round.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use connectors::pushdown::{Evaluates, EvaluatorId, evaluator_of};
+use connectors::pushdown::{Evaluated, Evaluates, EvaluatorId, evaluator_of};
+use connectors::statement::Refusal;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::error::Result as DataFusionResult;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, Extension, Filter, LogicalPlan};
@@ -39,22 +43,77 @@ pub struct PushedPlan {
 ///
 /// # Errors
 /// Those of walking the plan; that a source refuses is none.
-pub fn push_to_sources(state: &SessionState, plan: LogicalPlan) -> Result<PushedPlan> {
-    let mut pusher = Pusher { state, unsent: Vec::new() };
-    // The order of a whole statement is the source's own, and nothing stands above it that could lose it.
-    let plan = match pusher.try_whole(&plan)? {
-        Some(leaf) => leaf,
-        None => pusher.push_inputs(plan)?,
-    };
-    Ok(PushedPlan { plan, unsent: pusher.unsent })
+pub async fn push_to_sources(state: &SessionState, plan: LogicalPlan) -> Result<PushedPlan> {
+    let mut answers = Answers::default();
+    // INVARIANT: each round but the last asks about a text for the first time, and a plan has finitely many subtrees.
+    loop {
+        let mut pusher = Pusher { state, answers: &answers, unsent: Vec::new(), tried: Vec::new() };
+        let pushed = pusher.push_statement(plan.clone())?;
+        let Pusher { unsent, mut tried, .. } = pusher;
+        tried.extend(sources(&pushed)?);
+        if !answers.ask(tried).await? {
+            return Ok(PushedPlan { plan: pushed, unsent });
+        }
+    }
+}
+
+/// A text, and who is to evaluate it.
+type Tried = (Arc<dyn Evaluates>, Arc<Evaluated>);
+
+/// What sources have answered about texts: why not, or nothing where they take one.
+#[derive(Default)]
+struct Answers(HashMap<(EvaluatorId, String), Option<Refusal>>);
+
+impl Answers {
+    fn refusal(&self, evaluator: &dyn Evaluates, text: &str) -> Option<&Refusal> {
+        self.0.get(&(evaluator.id(), text.to_owned()))?.as_ref()
+    }
+
+    /// Asks about each text that was not asked about yet; whether one of them is refused.
+    async fn ask(&mut self, tried: Vec<Tried>) -> Result<bool> {
+        let mut is_any_refused = false;
+        for (evaluator, evaluated) in tried {
+            if let Entry::Vacant(answer) = self.0.entry((evaluator.id(), evaluated.text.clone())) {
+                let refusal = evaluator.ask(&evaluated).await.map_err(DataFusionError::from)?;
+                is_any_refused |= refusal.is_some();
+                answer.insert(refusal);
+            }
+        }
+        Ok(is_any_refused)
+    }
+}
+
+/// What is evaluated by sources in a plan, in its subqueries too.
+fn sources(plan: &LogicalPlan) -> DataFusionResult<Vec<Tried>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Extension(extension) = node
+            && let Some(source) = extension.node.as_any().downcast_ref::<SourceNode>()
+        {
+            found.push((Arc::clone(source.evaluator()), Arc::clone(source.evaluated())));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 struct Pusher<'a> {
     state: &'a SessionState,
+    answers: &'a Answers,
     unsent: Vec<Unsent>,
+    /// Texts that are not in the plan, and that it is good to know about.
+    tried: Vec<Tried>,
 }
 
 impl Pusher<'_> {
+    /// The order of a whole statement is the source's own, and nothing stands above it that could lose it.
+    fn push_statement(&mut self, plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
+        match self.try_whole(&plan)? {
+            Some(leaf) => Ok(leaf),
+            None => self.push_inputs(plan),
+        }
+    }
+
     fn push(&mut self, plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
         let order = Order::of(&plan);
         if order == Order::Hidden {
@@ -77,8 +136,8 @@ impl Pusher<'_> {
             return Ok(None);
         }
         let Some(evaluator) = evaluator_of_all(plan)? else { return Ok(None) };
-        match self.evaluate(plan, evaluator.as_ref()) {
-            Ok(leaf) => Ok(Some(leaf)),
+        match self.evaluate(plan, &evaluator) {
+            Ok(evaluated) => Ok(Some(leaf(evaluator, evaluated, plan))),
             Err(unsent) => {
                 self.note(unsent);
                 Ok(None)
@@ -87,11 +146,17 @@ impl Pusher<'_> {
     }
 
     /// The list is asked first, for it refuses more often than the proof.
-    fn evaluate(&self, plan: &LogicalPlan, evaluator: &dyn Evaluates) -> std::result::Result<LogicalPlan, Unsent> {
+    fn evaluate(
+        &self,
+        plan: &LogicalPlan,
+        evaluator: &Arc<dyn Evaluates>,
+    ) -> std::result::Result<Arc<Evaluated>, Unsent> {
         let evaluated = evaluator.evaluate(plan, estimate_statistics(plan)).map_err(Unsent::NotWritten)?;
+        if let Some(refusal) = self.answers.refusal(evaluator.as_ref(), &evaluated.text) {
+            return Err(Unsent::NotWritten(refusal.clone()));
+        }
         prove(self.state, plan, &evaluator.accepts())?;
-        let node = SourceNode::new(evaluated, Arc::clone(plan.schema()));
-        Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+        Ok(Arc::new(evaluated))
     }
 
     /// Each refusal is told once, however many subtrees hold what is refused.
@@ -107,14 +172,19 @@ impl Pusher<'_> {
         let over = |predicate: Expr| Filter::try_new(predicate, Arc::clone(&filter.input)).map(LogicalPlan::Filter);
         let (mut taken, mut left) = (Vec::new(), Vec::new());
         for conjunct in split_conjunction_owned(filter.predicate.clone()) {
-            match self.evaluate(&over(conjunct.clone())?, evaluator.as_ref()) {
-                Ok(_) => taken.push(conjunct),
+            match self.evaluate(&over(conjunct.clone())?, &evaluator) {
+                Ok(evaluated) => {
+                    self.tried.push((Arc::clone(&evaluator), evaluated));
+                    taken.push(conjunct);
+                }
                 Err(_) => left.push(conjunct),
             }
         }
         let (Some(taken), Some(left)) = (conjunction(taken), conjunction(left)) else { return Ok(None) };
-        let Ok(leaf) = self.evaluate(&over(taken)?, evaluator.as_ref()) else { return Ok(None) };
-        let above = LogicalPlan::Filter(Filter::try_new(left, Arc::new(leaf))?);
+        let taken = over(taken)?;
+        let Ok(evaluated) = self.evaluate(&taken, &evaluator) else { return Ok(None) };
+        let below = leaf(evaluator, evaluated, &taken);
+        let above = LogicalPlan::Filter(Filter::try_new(left, Arc::new(below))?);
         Ok(Some(self.push_subqueries(above)?))
     }
 
@@ -134,6 +204,12 @@ impl Pusher<'_> {
         })?;
         Ok(pushed.data)
     }
+}
+
+/// What stands in the place of `plan`.
+fn leaf(evaluator: Arc<dyn Evaluates>, evaluated: Arc<Evaluated>, plan: &LogicalPlan) -> LogicalPlan {
+    let node = SourceNode::new(evaluator, evaluated, Arc::clone(plan.schema()));
+    LogicalPlan::Extension(Extension { node: Arc::new(node) })
 }
 
 /// A scan with a choice of columns: its provider reads it as well, and in parts.
@@ -179,8 +255,10 @@ fn evaluator_of_all(plan: &LogicalPlan) -> DataFusionResult<Option<Arc<dyn Evalu
 #[cfg(test)]
 mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
-    use connectors::pushdown::{Evaluated, EvaluatedTable};
-    use connectors::statement::{Accepts, Refusal, StoredTables, write_for_postgres};
+    use async_trait::async_trait;
+    use connectors::ConnectorError;
+    use connectors::pushdown::EvaluatedTable;
+    use connectors::statement::{Accepts, StoredTables, write_for_postgres};
     use datafusion::common::Statistics;
     use datafusion::datasource::MemTable;
     use datafusion::physical_plan::empty::EmptyExec;
@@ -189,13 +267,17 @@ mod tests {
 
     use super::*;
 
-    /// Takes what PostgreSQL takes, and reads nothing.
+    /// Takes what PostgreSQL takes but for texts with `refuses`, of which it tells when it is asked; and reads nothing.
     #[derive(Debug)]
-    struct Database(usize);
+    struct Database {
+        id: usize,
+        refuses: &'static str,
+    }
 
+    #[async_trait]
     impl Evaluates for Database {
         fn id(&self) -> EvaluatorId {
-            EvaluatorId(self.0)
+            EvaluatorId(self.id)
         }
 
         fn accepts(&self) -> Accepts {
@@ -206,17 +288,22 @@ mod tests {
             let statement = write_for_postgres(plan, &self.accepts(), &StoredTables::default())?;
             Ok(Evaluated { text: statement.text, scan: Arc::new(EmptyExec::new(statement.schema)) })
         }
+
+        async fn ask(&self, evaluated: &Evaluated) -> std::result::Result<Option<Refusal>, ConnectorError> {
+            let is_refused = !self.refuses.is_empty() && evaluated.text.contains(self.refuses);
+            Ok(is_refused.then(|| Refusal::new("statement", "is not accepted")))
+        }
     }
 
     /// `orders` and `customers` of one database, `parcels` of another, and `notes` that nobody evaluates over.
-    fn session() -> SessionContext {
+    fn session(refuses: &'static str) -> SessionContext {
         let ctx = SessionContext::new();
         let fields = [("id", DataType::Int64), ("name", DataType::Utf8), ("total", DataType::Decimal128(15, 2))];
         let fields: Vec<_> = fields.map(|(name, of)| Field::new(name, of, true)).into();
         let schema = Arc::new(Schema::new(fields));
         let table = || Arc::new(MemTable::try_new(Arc::clone(&schema), vec![vec![]]).unwrap());
         for (name, database) in [("orders", 1), ("customers", 1), ("parcels", 2)] {
-            let of_database = EvaluatedTable::new(table(), Arc::new(Database(database)));
+            let of_database = EvaluatedTable::new(table(), Arc::new(Database { id: database, refuses }));
             ctx.register_table(name, Arc::new(of_database)).unwrap();
         }
         ctx.register_table("notes", table()).unwrap();
@@ -224,9 +311,13 @@ mod tests {
     }
 
     async fn pushed(sql: &str) -> String {
-        let state = session().state();
+        pushed_to_one_that("", sql).await
+    }
+
+    async fn pushed_to_one_that(refuses: &'static str, sql: &str) -> String {
+        let state = session(refuses).state();
         let optimized = state.optimize(&state.create_logical_plan(sql).await.unwrap()).unwrap();
-        let PushedPlan { plan, unsent } = push_to_sources(&state, optimized).unwrap();
+        let PushedPlan { plan, unsent } = push_to_sources(&state, optimized).await.unwrap();
         let unsent: Vec<String> = unsent.iter().map(|unsent| format!("\n{unsent}")).collect();
         format!("{}{}", plan.display_indent(), unsent.concat())
     }
@@ -263,6 +354,33 @@ mod tests {
             SubqueryAlias: p
               TableScan: parcels projection=[id]
             Source: WITH "n0" AS (SELECT "t0"."id" AS "c0_0", count(CAST('1' AS bigint)) AS "c0_1" FROM "orders" AS "t0" GROUP BY "t0"."id") SELECT "c0_0" AS "c1_0", "c0_1" AS "c1_1" FROM "n0"
+        "#);
+    }
+
+    #[tokio::test]
+    async fn what_a_source_refuses_when_it_is_asked_is_cut_smaller() {
+        let sql = "SELECT name, count(*) FROM orders WHERE name LIKE 'a%' AND id > 7 GROUP BY name";
+        assert_snapshot!(pushed_to_one_that("count", sql).await, @r#"
+        Projection: orders.name, count(Int64(1)) AS count(*)
+          Aggregate: groupBy=[[orders.name]], aggr=[[count(Int64(1))]]
+            Source: SELECT "t0"."name" COLLATE "C" AS "c0_0" FROM "orders" AS "t0" WHERE ("t0"."id" > CAST('7' AS bigint)) AND ("t0"."name" COLLATE "C" LIKE 'a%')
+        statement: is not accepted
+        "#);
+        assert_snapshot!(pushed_to_one_that("LIKE", sql).await, @r#"
+        Projection: orders.name, count(Int64(1)) AS count(*)
+          Aggregate: groupBy=[[orders.name]], aggr=[[count(Int64(1))]]
+            Projection: orders.name
+              Filter: orders.name LIKE Utf8("a%")
+                Source: SELECT "t0"."id" AS "c0_0", "t0"."name" COLLATE "C" AS "c0_1" FROM "orders" AS "t0" WHERE ("t0"."id" > CAST('7' AS bigint))
+        statement: is not accepted
+        "#);
+        assert_snapshot!(pushed_to_one_that("SELECT", sql).await, @r#"
+        Projection: orders.name, count(Int64(1)) AS count(*)
+          Aggregate: groupBy=[[orders.name]], aggr=[[count(Int64(1))]]
+            Projection: orders.name
+              Filter: orders.id > Int64(7) AND orders.name LIKE Utf8("a%")
+                TableScan: orders projection=[id, name]
+        statement: is not accepted
         "#);
     }
 

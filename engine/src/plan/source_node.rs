@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use connectors::pushdown::Evaluated;
+use connectors::pushdown::{Evaluated, Evaluates};
 use datafusion::catalog::Session;
 use datafusion::common::DFSchemaRef;
 use datafusion::error::Result as DataFusionResult;
@@ -18,18 +18,24 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 /// What is left of a subtree that a source evaluates: its columns, and what the source is asked.
 #[derive(Debug, Clone)]
 pub struct SourceNode {
+    evaluator: Arc<dyn Evaluates>,
     evaluated: Arc<Evaluated>,
     schema: DFSchemaRef,
 }
 
 impl SourceNode {
-    /// The leaf for `evaluated`, with the names that the plan above uses.
-    pub fn new(evaluated: Evaluated, schema: DFSchemaRef) -> Self {
-        Self { evaluated: Arc::new(evaluated), schema }
+    /// The leaf for what `evaluator` has made, with the names that the plan above uses.
+    pub fn new(evaluator: Arc<dyn Evaluates>, evaluated: Arc<Evaluated>, schema: DFSchemaRef) -> Self {
+        Self { evaluator, evaluated, schema }
+    }
+
+    /// Who evaluates it.
+    pub fn evaluator(&self) -> &Arc<dyn Evaluates> {
+        &self.evaluator
     }
 
     /// What the source evaluates.
-    pub fn evaluated(&self) -> &Evaluated {
+    pub fn evaluated(&self) -> &Arc<Evaluated> {
         &self.evaluated
     }
 }

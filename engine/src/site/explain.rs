@@ -34,13 +34,13 @@ pub(super) enum Sight {
 /// evaluate, and why not more.
 ///
 /// # Errors
-/// As planning fails.
-pub(super) fn plan(site: &str, bound: &Bound, sight: Sight) -> Result<SendableRecordBatchStream> {
+/// As planning fails, or a source that is to be asked cannot be.
+pub(super) async fn plan(site: &str, bound: &Bound, sight: Sight) -> Result<SendableRecordBatchStream> {
     let optimized = bound.state.optimize(&bound.plan)?;
     let (shown, unsent) = match bound.ruling {
         Some(_) => (optimized, Vec::new()),
         None => {
-            let pushed = push_to_sources(&bound.state, optimized)?;
+            let pushed = push_to_sources(&bound.state, optimized).await?;
             (pushed.plan, pushed.unsent)
         }
     };

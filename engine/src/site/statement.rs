@@ -179,7 +179,7 @@ impl Site {
                 } else {
                     explain::Sight::AboveBarriers
                 };
-                Ok(Ready::Explained(explain::plan(&self.name, &bound, sight)?, Box::new(bound)))
+                Ok(Ready::Explained(explain::plan(&self.name, &bound, sight).await?, Box::new(bound)))
             }
             Asked::ExplainPolicy(bound) => Ok(Ready::Explained(explain::policy(&self.name, &bound)?, Box::new(bound))),
             Asked::Policy(statement) => {
