@@ -13,6 +13,7 @@
 //! plain       plain types, which every client can read
 //! files/      Parquet, CSV and NDJSON in local directories
 //! database/   what all SQL databases share: statements in, rows out
+//! flight_sql/ tables of one schema of a foreign server that speaks Arrow Flight SQL
 //! postgres/   tables of one schema of a PostgreSQL database
 //! pushdown    the seam for sources that evaluate: a whole subtree of a plan as one scan
 //! statement/  plan → SQL for another server, and the proof that the text says what the plan says
@@ -47,6 +48,7 @@ pub mod connector;
 mod database;
 pub mod error;
 pub mod files;
+pub mod flight_sql;
 pub mod options;
 pub mod plain;
 pub mod postgres;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use crate::connector::{Connector, Source};
 use crate::error::{ConnectorError, OptionFault};
 use crate::files::FilesConnector;
+use crate::flight_sql::FlightSqlConnector;
 use crate::postgres::PostgresConnector;
 
 /// Every connector that this build has, in the order of their kinds.
-pub fn connectors() -> [&'static dyn Connector; 2] {
-    [&FilesConnector, &PostgresConnector]
+pub fn connectors() -> [&'static dyn Connector; 3] {
+    [&FilesConnector, &FlightSqlConnector, &PostgresConnector]
 }
 
 /// Opens the source `name` of the given kind.
@@ -50,10 +51,8 @@ mod tests {
     #[test]
     fn an_unknown_kind_is_a_fault_that_lists_the_known_ones() {
         let faults = check("fiels", &toml::Table::new(), Path::new("."));
-        assert_eq!(
-            faults,
-            [OptionFault::new("kind", "`fiels` is not a kind of source; the kinds are `files`, `postgres`")]
-        );
+        let told = "`fiels` is not a kind of source; the kinds are `files`, `flight_sql`, `postgres`";
+        assert_eq!(faults, [OptionFault::new("kind", told)]);
     }
 
     #[test]
