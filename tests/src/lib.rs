@@ -10,6 +10,7 @@
 //! environment how much of it: what CI takes, unless a longer run asks for more
 //! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
 //! postgres    a server of a test's own, with TLS and a log of every statement
+//! roapi       a foreign Flight SQL server of a test's own; flight_proxy: what may stand before one
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
 //! twins       pairs of sites that differ only in what an asker may not see: every byte that leaves is compared
 //! ```
@@ -22,10 +23,12 @@ pub mod cluster;
 pub mod dataset;
 pub mod edge;
 pub mod environment;
+pub mod flight_proxy;
 pub mod oracle;
 pub mod policy;
 pub mod postgres;
 pub mod random;
+pub mod roapi;
 pub mod statements;
 pub mod tpch;
 pub mod twins;
