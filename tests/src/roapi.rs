@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
@@ -156,7 +157,7 @@ impl Roapi {
         // The file is numbered, because a table's name may be one that no file can have.
         let path = self.path(&format!("table{number}.parquet"));
         let file = File::create(&path).expect("a writable directory");
-        let mut writer = ArrowWriter::try_new(file, table.schema.clone(), None).expect("columns of Parquet");
+        let mut writer = ArrowWriter::try_new(file, Arc::clone(&table.schema), None).expect("columns of Parquet");
         for batch in &table.batches {
             writer.write(batch).expect("rows of Parquet");
         }

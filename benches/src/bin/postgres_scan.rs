@@ -15,6 +15,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use benches::run::{self, median};
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -208,7 +209,7 @@ async fn discard_copy(options: &toml::Table) -> Result<u64, String> {
     config.host(text("host")).port(port.unwrap_or_default()).dbname(text("database"));
     config.user(text("user")).password(password.trim());
     let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(told)?;
-    let connection = tokio::spawn(connection);
+    let connection = SpawnedTask::spawn(connection);
     let copy = client.copy_out(&format!("COPY {TABLE} TO STDOUT (FORMAT binary)")).await.map_err(told)?;
     let mut copy = std::pin::pin!(copy);
     // A message is a row; one more has the header and one the end.
@@ -217,7 +218,7 @@ async fn discard_copy(options: &toml::Table) -> Result<u64, String> {
         messages += u64::from(!bytes.map_err(told)?.is_empty());
     }
     drop(client);
-    connection.await.map_err(|error| error.to_string())?.map_err(told)?;
+    connection.join().await.map_err(|error| error.to_string())?.map_err(told)?;
     Ok(messages.saturating_sub(1))
 }
 

@@ -70,7 +70,7 @@ pub(super) enum Ready {
     /// Told of the policy.
     Shown(SendableRecordBatchStream),
     /// A change of policy, not made yet.
-    Change(PolicyStatement),
+    Change(Box<PolicyStatement>),
 }
 
 /// A query planned to its end and verified.
@@ -184,7 +184,7 @@ impl Site {
                 Ok(Ready::Explained(explain::plan(&self.name, &bound, sight).await?, Box::new(bound)))
             }
             Asked::ExplainPolicy(bound) => Ok(Ready::Explained(explain::policy(&self.name, &bound)?, Box::new(bound))),
-            Asked::Policy(change @ PolicyStatement::Change(_)) => Ok(Ready::Change(change)),
+            Asked::Policy(change @ PolicyStatement::Change(_)) => Ok(Ready::Change(Box::new(change))),
             Asked::Policy(show @ PolicyStatement::Show(_)) => {
                 Ok(Ready::Shown(self.run_policy_statement(record, &show).await?))
             }
