@@ -7,6 +7,8 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
+use crate::sabotage::keeps_metadata;
+
 /// `schema` with plain types and without metadata: what pandas or Spark wrote about it is not part of the table, and
 /// views, dictionaries and large offsets are matters of layout that not every client can read.
 pub(crate) fn plain(schema: &Schema) -> Schema {
@@ -14,7 +16,8 @@ pub(crate) fn plain(schema: &Schema) -> Schema {
 }
 
 fn plain_field(field: &FieldRef) -> FieldRef {
-    Arc::new(Field::new(field.name(), plain_type(field.data_type()), field.is_nullable()))
+    let plain = Field::new(field.name(), plain_type(field.data_type()), field.is_nullable());
+    Arc::new(if keeps_metadata() { plain.with_metadata(field.metadata().clone()) } else { plain })
 }
 
 /// The plain type of the same values.

@@ -21,6 +21,8 @@ const METADATA: &[Row] = &[
     ("A64", "u3", Refused("STATEMENT"), "SHOW TABLES"),
     ("A64", "u1", Refused("STATEMENT"), "SHOW COLUMNS FROM PATIENT"),
     ("A64", "u1", Refused("STATEMENT"), "SHOW ALL"),
+    ("A64", "u1", Refused("STATEMENT"), "SHOW PURPOSES"),
+    ("A64", "admin", Alike, "SHOW PURPOSES"),
     ("A64", "u1", Alike, "SELECT * FROM information_schema.columns ORDER BY 1, 2, 3, 4"),
     ("A64", "u1", Refused("NOT_FOUND"), "SELECT * FROM information_schema.df_settings"),
     ("A64", "u3", Refused("STATEMENT"), "DESCRIBE PATIENT"),
