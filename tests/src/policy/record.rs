@@ -73,6 +73,16 @@ pub fn intents_by_query(records: &[Value]) -> BTreeMap<&str, usize> {
     counts
 }
 
+/// With which codes each query was refused.
+pub fn refusals_by_query(records: &[Value]) -> BTreeMap<&str, Vec<&str>> {
+    let mut codes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for refusal in of_kind(records, "refusal") {
+        let query = refusal["query"].as_str().expect("a query's identity");
+        codes.entry(query).or_default().push(refusal["code"].as_str().expect("a code"));
+    }
+    codes
+}
+
 /// How often that subject was refused with that code.
 pub fn refusals_of(records: &[Value], subject: &str, code: &str) -> usize {
     let refusals = of_kind(records, "refusal").into_iter();

@@ -79,6 +79,13 @@ const ACROSS: &[Row] = &[
 async fn metadata_and_errors_tell_nothing_hidden() {
     let mut attacks = Attacks::begin().await;
     attacks.run(METADATA).await;
+    // At the site's own door: a coordinator names the doors, of which each world has others.
+    for (user, code) in [("u1", Some("STATEMENT")), ("admin", None)] {
+        let what = format!("A64 {user} at health: SHOW PURPOSES");
+        let error = attacks.alike(&what, user, "health", "SHOW PURPOSES").await.error();
+        let told = error.as_deref().and_then(|error| error.split(':').next());
+        attacks.check(told == code, format!("{what}\n  {error:?}"));
+    }
     attacks.end();
 }
 

@@ -109,6 +109,8 @@ const RIGHT_ROWS: &[Row] = &[
     ("A12", "u1", Refused("STATEMENT"), "DESCRIBE PATIENT"),
     ("A12", "u1", Alike, "EXPLAIN SELECT note FROM PATIENT WHERE note > '5'"),
     ("A12", "u1", Alike, "EXPLAIN SELECT min(cost), max(dob), count(*) FROM PATIENT"),
+    ("A12", "u1", Alike, "EXPLAIN POLICY SELECT note, name, cost FROM PATIENT"),
+    ("A12", "u1", Alike, "VALUES (1), (2)"),
     ("A12", "u1", Alike, "SELECT note, dob, name FROM PATIENT"),
     ("A12", "u1", Alike, "TABLE PATIENT"),
     ("A13", "u1", Refused("FUNCTION"), "SELECT count(*) FROM PATIENT WHERE random() >= 0"),

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use arrow_flight::sql::{ActionCreatePreparedStatementRequest, CommandStatementQuery, ProstMessageExt};
-use arrow_flight::{Action, FlightDescriptor, Ticket};
+use arrow_flight::sql::ProstMessageExt;
+use arrow_flight::sql::{ActionCreatePreparedStatementRequest, CommandStatementQuery, CommandStatementUpdate};
+use arrow_flight::{Action, FlightData, FlightDescriptor, Ticket};
 use harness::cluster::binary::chancery;
 use harness::cluster::{Client, Cluster, Options, Written};
 use harness::policy::record::{completions, of_kind, records, unpaired};
@@ -74,8 +75,8 @@ async fn every_statement_has_an_intent_and_a_completion_or_a_refusal() {
     with_a_site_down(cluster).await;
 }
 
-/// The ids of what is refused, as a client is told them: planned, prepared, and asked at once.
-async fn told_refusals(client: &Client) -> [String; 3] {
+/// The ids of what is refused, as a client is told them: planned, prepared, asked at once, and asked as an update.
+async fn told_refusals(client: &Client) -> [String; 4] {
     let sql = "SELECT nonsuch FROM trade.orders".to_string();
     let token = format!("Bearer {}", client.flight().token().unwrap());
     let command = CommandStatementQuery { query: sql.clone(), transaction_id: None }.as_any().encode_to_vec();
@@ -86,8 +87,13 @@ async fn told_refusals(client: &Client) -> [String; 3] {
     let action = Action { r#type: "CreatePreparedStatement".to_string(), body: prepare.into() };
     let prepared = flight.do_action(bearing(&token, action)).await.unwrap_err();
     let asked = flight.do_get(bearing(&token, Ticket { ticket: command.into() })).await.unwrap_err();
-    [info, prepared, asked].map(|refusal| {
-        assert!(refusal.message().starts_with("NOT_FOUND: "), "{refusal:?}");
+    let update =
+        CommandStatementUpdate { query: "SELECT 1".to_string(), transaction_id: None }.as_any().encode_to_vec();
+    let update = FlightData::new().with_descriptor(FlightDescriptor::new_cmd(update));
+    let updated = flight.do_put(bearing(&token, futures::stream::iter([update]))).await.unwrap_err();
+    assert!(updated.message().starts_with("STATEMENT: "), "{updated:?}");
+    [info, prepared, asked, updated].map(|refusal| {
+        assert!(!refusal.message().starts_with("INTERNAL: "), "{refusal:?}");
         refusal.metadata().get("x-chancery-query-id").expect("an identity").to_str().unwrap().to_string()
     })
 }

@@ -15,6 +15,7 @@ use tonic::{Response, Status, Streaming};
 use super::{Answers, FlightServer, decode_command, numbered, tell, with_query_id};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
+use crate::flight::door::Refused;
 use crate::flight::handle::Handle;
 use crate::flight::metadata;
 use crate::flight::status::to_status;
@@ -83,10 +84,13 @@ impl FlightServer {
             self.settle(caller, setting).map_err(tell)?;
             return Ok(numbered(put_result(&DoPutUpdateResult { record_count: 0 })));
         }
-        expect_change(&handle.sql, self.limits.statement_bytes_max).map_err(tell)?;
         let handle = handle.ticket(caller.asker.purpose.clone());
         let id = handle.query_id();
         let failed = |error: EngineError| to_status(&error, Some(&id));
+        if let Err(error) = expect_change(&handle.sql, self.limits.statement_bytes_max) {
+            let refused = Refused { asker: Some(&caller.asker), query: &id, fragment: 0, statement: &handle.sql };
+            return Err(failed(self.door.refuse(refused, error).await));
+        }
         let (running, mut batches) = self.start(caller, headers, &handle, &id).await.map_err(failed)?;
         let mut rows = 0;
         loop {
