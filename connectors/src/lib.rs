@@ -14,6 +14,7 @@
 //! postgres/   tables of one schema of a PostgreSQL database
 //! pushdown    the seam for sources that evaluate: a whole subtree of a plan as one scan
 //! statement/  plan → SQL for another server, and the proof that the text says what the plan says
+//! sabotage    a control that tests switch off
 //! conformance the suite that every connector passes; it ships with the crate, so that others can run it
 //! ```
 //!
@@ -45,6 +46,7 @@ pub mod postgres;
 pub mod pushdown;
 pub mod read_scope;
 pub mod registry;
+mod sabotage;
 pub mod statement;
 
 pub use capability::{Capability, FilterPushdown};

@@ -41,11 +41,13 @@ pub enum Control {
     Literals,
     /// What leaves is counted against a grant's limits: `caps`.
     Caps,
+    /// What files say of themselves stays behind, and a schema that leaves has no metadata: `metadata`, at sources too.
+    Metadata,
 }
 
 impl Control {
     /// Every control.
-    pub const ALL: [Control; 17] = [
+    pub const ALL: [Control; 18] = [
         Control::Barrier,
         Control::Verifier,
         Control::Egress,
@@ -63,6 +65,7 @@ impl Control {
         Control::Redaction,
         Control::Literals,
         Control::Caps,
+        Control::Metadata,
     ];
 
     /// The word by which `CHANCERY_SABOTAGE` names it.
@@ -85,6 +88,7 @@ impl Control {
             Control::Redaction => "redaction",
             Control::Literals => "literals",
             Control::Caps => "caps",
+            Control::Metadata => "metadata",
         }
     }
 }

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, Tim
 
 use super::config::DeclaredColumns;
 use crate::error::ConnectorError;
+use crate::sabotage::keeps_metadata;
 
 /// The schema of one file, with the file's path for messages.
 #[derive(Debug, Clone)]
@@ -22,7 +23,8 @@ pub(super) fn plain(schema: &Schema) -> Schema {
 }
 
 fn plain_field(field: &FieldRef) -> FieldRef {
-    Arc::new(Field::new(field.name(), plain_type(field.data_type()), field.is_nullable()))
+    let plain = Field::new(field.name(), plain_type(field.data_type()), field.is_nullable());
+    Arc::new(if keeps_metadata() { plain.with_metadata(field.metadata().clone()) } else { plain })
 }
 
 fn plain_type(data_type: &DataType) -> DataType {

@@ -7,14 +7,11 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
+use crate::sabotage::{Control, thrown};
+
 /// The schema on the wire of a result: plain types, names and nullability as given, no metadata.
 pub fn wire_schema(schema: &Schema) -> SchemaRef {
-    let fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|field| Field::new(field.name(), wire_type(field.data_type()), field.is_nullable()))
-        .collect();
-    Arc::new(Schema::new(fields))
+    Arc::new(Schema::new(schema.fields().iter().map(wire_field).collect::<Fields>()))
 }
 
 /// The type on the wire: views, dictionaries and run-ends made plain, small decimals and half floats widened, nested
@@ -65,7 +62,8 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, A
 }
 
 fn wire_field(field: &FieldRef) -> FieldRef {
-    Arc::new(Field::new(field.name(), wire_type(field.data_type()), field.is_nullable()))
+    let plain = Field::new(field.name(), wire_type(field.data_type()), field.is_nullable());
+    Arc::new(if thrown(Control::Metadata) { plain.with_metadata(field.metadata().clone()) } else { plain })
 }
 
 #[cfg(test)]

@@ -63,7 +63,8 @@ pub fn analyze(state: &SessionState, plan: LogicalPlan, parameters: Option<&Para
 /// literal that is behind a cast until then, as in `round(price, 1)`), nullable where either says so.
 pub fn declared_schema(analyzed: &LogicalPlan, optimized: &LogicalPlan) -> SchemaRef {
     let fields = analyzed.schema().fields().iter().zip(optimized.schema().fields()).map(|(written, found)| {
-        Field::new(written.name(), found.data_type().clone(), written.is_nullable() || found.is_nullable())
+        let nullable = written.is_nullable() || found.is_nullable();
+        found.as_ref().clone().with_name(written.name()).with_nullable(nullable)
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
