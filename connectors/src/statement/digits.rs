@@ -55,8 +55,14 @@ fn arithmetic(binary: &BinaryExpr, types: &Types) -> Option<Range> {
         Operator::Plus => Some((left.0 + right.0, left.1 + right.1)),
         Operator::Minus => Some((left.0 - right.1, left.1 - right.0)),
         Operator::Multiply => {
-            // Two numbers of 64 bits have a product of 128.
-            let corners = [left.0 * right.0, left.0 * right.1, left.1 * right.0, left.1 * right.1];
+            // Two numbers of 64 bits with a sign have a product of 128; without one, too large a one.
+            let product = |left: i128, right: i128| left.checked_mul(right);
+            let corners = [
+                product(left.0, right.0)?,
+                product(left.0, right.1)?,
+                product(left.1, right.0)?,
+                product(left.1, right.1)?,
+            ];
             Some((corners.into_iter().min()?, corners.into_iter().max()?))
         }
         // No quotient and no remainder of whole numbers is larger than what is divided, whatever its sign.

@@ -191,6 +191,8 @@ impl Store {
         let version = integer(entry.version)?;
         let mut connection = self.connection.lock();
         let transaction = connection.transaction()?;
+        // The versions before this one are in force, also one of which that could not be noted.
+        transaction.execute("DELETE FROM policy_unrecorded WHERE version < ?1 AND NOT in_force", [version])?;
         forget_what_is_not_in_force(&transaction)?;
         transaction.execute(
             "INSERT INTO policy_history (version, at, author, statement, inverse) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -388,6 +390,19 @@ mod tests {
         store.write_version(&entry(4), &kept(4), Some(&awaiting("d", false))).unwrap();
         store.take_back().unwrap();
         assert_eq!((in_force(), store.unrecorded().unwrap().len()), ((3, 3), 1));
+    }
+
+    #[test]
+    fn a_version_in_force_of_which_nothing_could_be_noted_outlives_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let awaiting = |query: &str| Unrecorded { query: query.to_string(), after: 7, in_force: false };
+        store.write_version(&entry(1), &kept(1), None).unwrap();
+        // It was recorded and came into force; then the disk was full.
+        store.write_version(&entry(2), &kept(2), Some(&awaiting("a"))).unwrap();
+        store.write_version(&entry(3), &kept(3), Some(&awaiting("b"))).unwrap();
+        store.take_back().unwrap();
+        assert_eq!((store.kept().unwrap().set.version, store.history().unwrap()), (2, vec![entry(2), entry(1)]));
     }
 
     #[test]

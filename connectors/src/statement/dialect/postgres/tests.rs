@@ -94,6 +94,7 @@ fn literals_carry_their_type() {
     refuse(lit(ScalarValue::Date32(Some(-800_000))));
     refuse(lit(ScalarValue::UInt64(Some(1))));
     refuse(lit(ScalarValue::TimestampNanosecond(Some(1), None)));
+    refuse(lit(ScalarValue::TimestampNanosecond(Some(1), Some("+00:00".into()))));
 }
 
 #[test]
@@ -103,6 +104,8 @@ fn whole_numbers_stay_in_their_type_or_are_refused() {
     check_expression(col("id") / lit(7_i64), "CAST((\"t0\".\"id\" / CAST('7' AS bigint)) AS bigint)");
     refuse(col("id") + lit(1_i64));
     refuse(wide() * wide() * wide());
+    let unsigned = || cast(col("small"), DataType::UInt64);
+    refuse(unsigned() * unsigned());
     refuse(col("id") / lit(0_i64));
     refuse(col("id") / lit(-1_i64));
     refuse(lit(1_i64) / col("id"));

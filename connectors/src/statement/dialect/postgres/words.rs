@@ -21,7 +21,9 @@ pub(super) fn type_name(data_type: &DataType) -> Result<String, Refusal> {
         DataType::Date32 => "date",
         DataType::Time64(TimeUnit::Microsecond) => "time",
         DataType::Timestamp(TimeUnit::Microsecond, None) => "timestamp",
-        moment if class_of(moment) == Some(Class::Moment) => "timestamp with time zone",
+        moment @ DataType::Timestamp(TimeUnit::Microsecond, Some(_)) if class_of(moment) == Some(Class::Moment) => {
+            "timestamp with time zone"
+        }
         other => return Err(Refusal::new(other.to_string(), "is a type that PostgreSQL does not have")),
     };
     Ok(name.to_owned())
