@@ -68,12 +68,17 @@ fn copied(server: &Postgres) -> BTreeSet<String> {
 /// Whether a statement ends in the row filter of one of the users. A text with a NUL byte is none of the server's, and so
 /// no region's.
 fn is_of_policy(sql: &str, table: &str) -> bool {
-    let column = "\"region\" COLLATE \"C\"";
+    let column = "\"t0\".\"region\"";
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
-    let of = |values: String| format!(") AS served WHERE ({column} IN ({values}))");
-    let of_hostile = HOSTILE.map(|(_, value)| of(quoted(value)));
-    let no_region = format!(") AS served WHERE ({column} <> {column})");
-    let mut filters = of_hostile.into_iter().chain([of(REGIONS.map(quoted).join(", ")), no_region]);
+    let of = |condition: String| format!(" AS \"t0\" WHERE ({column} {condition})");
+    let of_hostile = HOSTILE.into_iter().flat_map(|(_, value)| {
+        let value = quoted(value);
+        [of(format!("= {value}")), of(format!("IN ({value})"))]
+    });
+    let of_regions = of(format!("IN ({})", REGIONS.map(quoted).join(", ")));
+    // Two columns are compared under one collation, byte by byte.
+    let no_region = format!(" AS \"t0\" WHERE ({column} COLLATE \"C\" <> {column} COLLATE \"C\")");
+    let mut filters = of_hostile.chain([of_regions, no_region]);
     sql.split_once(&format!(" FROM {table}")).is_some_and(|(_, told)| filters.any(|filter| filter == told))
 }
 
