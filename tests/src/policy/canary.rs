@@ -11,8 +11,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 pub enum Canary {
     /// A text; at least eight bytes, so that it is nowhere by chance.
     Text(String),
-    /// A number, which travels as eight bytes, the least first, or as digits; these alone, not within more of them: a site's
-    /// record has so many hashes that the nine digits of one of some thousand numbers are in one of them every few runs.
+    /// A number, which travels as eight bytes, the least first, or as digits.
     Number(i64),
 }
 
@@ -99,17 +98,29 @@ impl Sweep {
         for offset in 0..bytes.len().saturating_sub(1) {
             let rest = &bytes[offset..];
             if self.begins[pair(rest)] {
-                let alone = |pattern: &[u8]| {
-                    let neighbours = [offset.checked_sub(1), Some(offset + pattern.len())].into_iter().flatten();
-                    !neighbours.filter_map(|at| bytes.get(at)).any(u8::is_ascii_hexdigit)
-                };
-                let here = self
-                    .at(rest)
-                    .filter(|(pattern, form, canary)| !is_digits(*form, canary, pattern) || alone(pattern));
+                let here = self.at(rest);
                 found.extend(here.map(|(_, form, canary)| Found { canary: canary.clone(), form: *form, offset }));
             }
         }
         found
+    }
+
+    /// Every canary in what a node keeps. There the digits of a number count where they stand alone, not within more of them: a
+    /// site's record has so many hashes that the nine digits of one of some thousand numbers are in one of them every few runs.
+    pub fn over_kept(&self, bytes: &[u8]) -> Vec<Found> {
+        let alone = |found: &Found| {
+            let length = match &found.canary {
+                Canary::Number(number) => number.to_string().len(),
+                Canary::Text(text) => text.len(),
+            };
+            let neighbours = [found.offset.checked_sub(1), Some(found.offset + length)].into_iter().flatten();
+            !neighbours.filter_map(|at| bytes.get(at)).any(u8::is_ascii_hexdigit)
+        };
+        let is_of_digits = |found: &Found| {
+            matches!((&found.canary, found.form), (Canary::Number(_), Form::Raw | Form::Reversed))
+                && bytes[found.offset].is_ascii_digit()
+        };
+        self.over(bytes).into_iter().filter(|found| !is_of_digits(found) || alone(found)).collect()
     }
 
     /// Every canary in an answer's bytes. One that its asker wrote is none.
@@ -139,12 +150,6 @@ impl Sweep {
         let alike = self.patterns[first..].iter().take_while(move |(pattern, _, _)| pattern.starts_with(head));
         alike.filter(move |(pattern, _, _)| rest.starts_with(pattern))
     }
-}
-
-/// Whether a pattern is the digits of a number, in either direction.
-fn is_digits(form: Form, canary: &Canary, pattern: &[u8]) -> bool {
-    let is_text = matches!(form, Form::Raw | Form::Reversed) && pattern.iter().all(u8::is_ascii_digit);
-    is_text && matches!(canary, Canary::Number(_))
 }
 
 /// No pattern is shorter, or it would be found by chance.
@@ -214,11 +219,16 @@ mod tests {
     }
 
     #[test]
-    fn the_digits_of_a_number_in_a_longer_run_are_another_number_or_a_hash() {
-        assert_eq!(found(b"[900000007,{\"cost\":900000007}]"), [Form::Raw, Form::Raw]);
-        assert_eq!(found(b"cost 900000007.00 and 700000009"), [Form::Raw, Form::Reversed]);
-        assert_eq!(found(b"1900000007 9000000071 c900000007 900000007f"), []);
-        assert_eq!(found(b"00393030303030303037ff"), [Form::Hex, Form::Hex], "digits within hexadecimal ones");
+    fn in_what_is_kept_digits_within_more_of_them_are_of_a_hash() {
+        let kept = |bytes: &[u8]| {
+            let found = Sweep::new(&[Canary::Number(900_000_007)]).over_kept(bytes);
+            found.into_iter().map(|found| found.form).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(b"[900000007,{\"cost\":900000007}]"), [Form::Raw, Form::Raw]);
+        assert_eq!(kept(b"cost 900000007.00 and 700000009"), [Form::Raw, Form::Reversed]);
+        assert_eq!(kept(b"1900000007 9000000071 c900000007 900000007f"), []);
+        assert_eq!(kept(&[&[0xa9; 3][..], &900_000_007_i64.to_le_bytes()].concat()), [Form::Integer]);
+        assert_eq!(found(b"1900000007"), [Form::Raw], "in an answer they are a leak");
     }
 
     #[test]

@@ -128,7 +128,7 @@ impl Running {
 /// Where on a disk of the cluster's nodes one of these is.
 pub(super) fn kept(cluster: &Cluster, sweep: &Sweep) -> Vec<String> {
     let files = cluster.nodes().flat_map(|(node, _)| cluster.written_by(node));
-    let found = files.filter_map(|(file, bytes)| Some((file, sweep.over(&bytes).into_iter().next()?)));
+    let found = files.filter_map(|(file, bytes)| Some((file, sweep.over_kept(&bytes).into_iter().next()?)));
     found.map(|(file, found)| format!("in {}: {found}", file.display())).collect()
 }
 
