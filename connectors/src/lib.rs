@@ -10,7 +10,7 @@
 //! options     reads options key by key, so that every fault is named
 //! error       what went wrong, by what the caller can do about it
 //! read_scope  what all scans of one statement share
-//! files/      Parquet, CSV and NDJSON in local directories
+//! files/      Parquet, CSV and NDJSON in local directories, buckets and on HTTP servers
 //! postgres/   tables of one schema of a PostgreSQL database
 //! pushdown    the seam for sources that evaluate: a whole subtree of a plan as one scan
 //! statement/  plan → SQL for another server, and the proof that the text says what the plan says
