@@ -10,6 +10,7 @@
 //! environment how much of it: what CI takes, unless a longer run asks for more
 //! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
 //! postgres    a server of a test's own, with TLS and a log of every statement
+//! store       servers of files of a test's own, S3 and WebDAV: every request noted, faults on demand
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
 //! twins       pairs of sites that differ only in what an asker may not see: every byte that leaves is compared
 //! ```
@@ -27,6 +28,7 @@ pub mod policy;
 pub mod postgres;
 pub mod random;
 pub mod statements;
+pub mod store;
 pub mod tpch;
 pub mod twins;
 pub mod value;

@@ -16,4 +16,5 @@ mod purpose;
 mod random;
 mod shell;
 mod statement;
+mod stores;
 mod twin_worlds;
