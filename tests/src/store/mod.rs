@@ -5,6 +5,8 @@ mod bucket;
 mod manner;
 mod note;
 
+use std::fmt::Debug;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,8 +41,7 @@ use note::Notes;
 /// The bucket of every S3 server, which only the account may read.
 pub const BUCKET: &str = "data";
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Body = UnsyncBoxBody<Bytes, BoxError>;
+type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A server; gone when dropped.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ enum Server {
     Web(Box<DavHandler>),
 }
 
-impl std::fmt::Debug for Server {
+impl Debug for Server {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {
             Self::S3(_) => "S3",
@@ -210,7 +211,7 @@ impl Shared {
         let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     }
 
-    async fn answer(&self, mut request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
+    async fn answer(&self, mut request: Request<Incoming>) -> io::Result<Response<Body>> {
         let note = self.notes.begin(&request);
         if let Some(canned) = self.manner.before(&mut request) {
             return Ok(note.end(canned));
@@ -218,16 +219,20 @@ impl Shared {
         let is_listing = request.method().as_str() == "PROPFIND";
         let answer = match &self.server {
             Server::S3(service) => {
-                let answer =
-                    hyper::service::Service::call(service, request).await.map_err(|error| format!("{error:?}"))?;
-                answer.map(|body| body.map_err(BoxError::from).boxed_unsync())
+                let answer = hyper::service::Service::call(service, request).await;
+                of_server(answer.map_err(|error| io::Error::other(format!("{error:?}")))?)
             }
-            Server::Web(handler) => {
-                handler.handle(request).await.map(|body| body.map_err(BoxError::from).boxed_unsync())
-            }
+            Server::Web(handler) => of_server(handler.handle(request).await),
         };
         Ok(note.end(self.manner.after(is_listing, answer)))
     }
+}
+
+fn of_server<B>(answer: Response<B>) -> Response<Body>
+where
+    B: hyper::body::Body<Data = Bytes, Error: Debug> + Send + 'static,
+{
+    answer.map(|body| body.map_err(|error| io::Error::other(format!("{error:?}"))).boxed_unsync())
 }
 
 /// A certificate of its own authority for `localhost`, which is left in `directory`.
