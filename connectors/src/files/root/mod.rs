@@ -93,7 +93,9 @@ impl OpenRoot {
     /// One file as it is now.
     pub(super) async fn file(&self, path: &str) -> Result<ObjectMeta, ConnectorError> {
         let location = object_path(path)?;
-        self.store.head(&location).await.map_err(|error| fault::of_store(path, error))
+        let file = self.store.head(&location).await.map_err(|error| fault::of_store(path, error))?;
+        // A prefix is taken off what is listed, but not off this answer.
+        Ok(ObjectMeta { location, ..file })
     }
 
     /// All files below a directory as they are now, in no order.

@@ -92,9 +92,15 @@ impl Walk {
         let listed = listed.map_err(|error| fault::of_listing(shown, error))?;
         // A server is free in what it writes; what is not below the directory was not asked for.
         self.ahead.extend(listed.common_prefixes.into_iter().filter(|path| path.prefix_matches(&directory)));
-        let files = listed.objects.into_iter().filter(move |file| file.location.prefix_matches(&directory));
+        let files = listed.objects.into_iter().filter(move |file| file.location.prefix_matches(&directory)).map(quoted);
         Ok(Some((stream::iter(files.collect::<Vec<_>>()).map(Ok).boxed(), self)))
     }
+}
+
+/// `file` with its tag as a header has it: some listings leave out the quotes, and without them it would match no file.
+fn quoted(file: ObjectMeta) -> ObjectMeta {
+    let quote = |tag: String| if tag.ends_with('"') { tag } else { format!("\"{tag}\"") };
+    ObjectMeta { e_tag: file.e_tag.map(quote), ..file }
 }
 
 fn parse_address(reader: &mut OptionReader<'_>, written: &str) -> Option<(Url, ObjectPath)> {
