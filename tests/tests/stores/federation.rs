@@ -16,7 +16,6 @@ use super::{assert_untold, numbers, write, write_numbers};
 const POLICY: &str = "CREATE PURPOSE care;
     GRANT SELECT ON SCHEMA lake TO ROLE analyst FOR PURPOSE care;
     GRANT SELECT ON SCHEMA disk TO ROLE analyst FOR PURPOSE care;
-    GRANT SELECT ON SCHEMA broken TO ROLE analyst FOR PURPOSE care;
     CREATE POLICY here ON TABLE lake.patient ROW FILTER (region = 'north') TO ROLE analyst;
     CREATE POLICY names ON TABLE lake.patient COLUMN MASK show_first(6) COLUMNS (name) TO ROLE analyst;
     CREATE POLICY beds ON TABLE lake.ward COLUMN MASK replace_with_null COLUMNS (beds) TO ROLE analyst;
@@ -203,7 +202,7 @@ async fn what_goes_wrong_at_a_store_is_an_error_of_the_statement_and_passes() {
     let border = Border::open(store.address().trim_start_matches("http://")).await;
     let mut lake = store.options_through(&format!("http://{}", border.address()));
     lake.insert("retries_max".into(), 1.into());
-    lake.insert("request_timeout_ms".into(), 1_000.into());
+    lake.insert("request_timeout_ms".into(), 3_000.into());
     let dataset = dataset();
     let options = Options { sources: vec![source("lake", lake)], ..Options::default() };
     let cluster = Cluster::start_with(&dataset, options).await;
