@@ -164,6 +164,19 @@ pub enum ConnectorError {
     },
 }
 
+/// Why a source could not be read, in words of ours: no value of its data, no secret and no word of its server is in them, so
+/// a log may tell them.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct Reason(String);
+
+impl Reason {
+    /// One line, lower case, no final period.
+    pub fn new(told: impl Into<String>) -> Self {
+        Self(told.into())
+    }
+}
+
 impl ConnectorError {
     /// What the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
@@ -191,14 +204,6 @@ impl ConnectorError {
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Unavailable { location: location.into(), cause: cause.into() }
-    }
-
-    /// What a store said of `location`: ours if it is one of ours, else that the location cannot be read.
-    pub(crate) fn of_store(location: &str, error: object_store::Error) -> Self {
-        match Self::find(&error) {
-            Some(Self::Changed { .. }) => Self::Changed { location: location.to_owned() },
-            _ => Self::unavailable(location, error),
-        }
     }
 
     /// The first error of ours in the chain of causes of `error`, however deep readers of files have wrapped it.

@@ -11,7 +11,7 @@
 //! error       what went wrong, by what the caller can do about it
 //! read_scope  what all scans of one statement share
 //! plain       plain types, which every client can read
-//! files/      Parquet, CSV and NDJSON in local directories
+//! files/      Parquet, CSV and NDJSON in local directories, buckets and on HTTP servers
 //! database/   what all SQL databases share: statements in, rows out
 //! flight_sql/ tables of one schema of a foreign server that speaks Arrow Flight SQL
 //! postgres/   tables of one schema of a PostgreSQL database

@@ -12,6 +12,8 @@ use connectors::error::ConnectorError;
 use datafusion::common::{SchemaError, Span};
 use datafusion::error::DataFusionError;
 
+pub(crate) use cause::with_causes;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;
 

@@ -11,6 +11,7 @@
 //! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
 //! postgres    a server of a test's own, with TLS and a log of every statement; it may hold a data set's tables
 //! roapi       a foreign Flight SQL server of a test's own; flight_proxy: what may stand before one
+//! store       servers of files of a test's own, S3 and WebDAV: every request noted, faults on demand
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
 //! twins       pairs of sites that differ only in what an asker may not see: every byte that leaves is compared
 //! ```
@@ -30,6 +31,7 @@ pub mod postgres;
 pub mod random;
 pub mod roapi;
 pub mod statements;
+pub mod store;
 pub mod tpch;
 pub mod twins;
 pub mod value;

@@ -1,4 +1,4 @@
-//! The connectors' own suite, run for `files` in every layout it offers.
+//! The connectors' own suite, run for `files` in every layout it offers, in a directory and in stores.
 
 mod files;
 
@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use connectors::conformance::{FixtureTable, Place, run};
 use connectors::{Connector, ConnectorError, Source};
 use datafusion::prelude::SessionContext;
+use harness::store::{Manner, Store};
 use parquet::arrow::ArrowWriter;
 use tempfile::TempDir;
 
@@ -33,25 +34,48 @@ enum Layout {
 /// A directory with tables in one format and layout.
 #[derive(Debug)]
 struct Directory {
-    root: TempDir,
+    kept: Kept,
     format: &'static str,
     layout: Layout,
     /// The encoding of text, where it is not UTF-8 anyway.
     encoding: Option<&'static str>,
 }
 
+/// Where the directory is, for a source.
+#[derive(Debug)]
+enum Kept {
+    Here(TempDir),
+    /// It is served, and read from its server.
+    Served(Store),
+}
+
 impl Directory {
     fn new(format: &'static str, layout: Layout) -> Self {
-        Self { root: TempDir::new().unwrap(), format, layout, encoding: None }
+        Self { kept: Kept::Here(TempDir::new().unwrap()), format, layout, encoding: None }
+    }
+
+    fn served(store: Store, format: &'static str, layout: Layout) -> Self {
+        Self { kept: Kept::Served(store), format, layout, encoding: None }
+    }
+
+    fn root(&self) -> &Path {
+        match &self.kept {
+            Kept::Here(root) => root.path(),
+            Kept::Served(store) => store.files(),
+        }
     }
 
     async fn open(&self, tables: Vec<toml::Table>) -> Result<Arc<dyn Source>, ConnectorError> {
-        let options = options(tables);
-        connectors::registry::open("files", "fixture", options, self.root.path()).await
+        let mut options = match &self.kept {
+            Kept::Here(_) => toml::Table::from_iter([("root".to_owned(), ".".into())]),
+            Kept::Served(store) => store.options(),
+        };
+        options.insert("table".into(), tables.into());
+        connectors::registry::open("files", "fixture", options, self.root()).await
     }
 
     fn write(&self, table: &FixtureTable, encoding: Option<&str>) {
-        let path = self.root.path().join(&table.name);
+        let path = self.root().join(&table.name);
         match self.layout {
             Layout::OneFile => self.write_file(&path.with_extension(self.format), &table.rows, encoding),
             Layout::ManyFiles => {
@@ -69,7 +93,10 @@ impl Directory {
     /// Written aside and renamed, as careful writers do; a new file even where the content is the same.
     fn write_file(&self, path: &Path, rows: &RecordBatch, encoding: Option<&str>) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let aside = self.root.path().join(".aside");
+        let aside = match &self.kept {
+            Kept::Here(root) => root.path().join(".aside"),
+            Kept::Served(store) => store.beside().join("aside"),
+        };
         match self.format {
             "parquet" => {
                 let mut writer = ArrowWriter::try_new(File::create(&aside).unwrap(), rows.schema(), None).unwrap();
@@ -86,11 +113,14 @@ impl Directory {
     fn table_options(&self, table: &FixtureTable, encoding: Option<&str>) -> toml::Table {
         let path = match self.layout {
             Layout::OneFile => format!("{}.{}", table.name, self.format),
-            Layout::ManyFiles => table.name.clone(),
+            Layout::ManyFiles => self.directory(&table.name),
         };
         let mut options = toml::Table::new();
         options.insert("name".into(), table.name.clone().into());
         options.insert("path".into(), path.into());
+        if let Kept::Served(_) = self.kept {
+            options.insert("format".into(), self.format.into());
+        }
         if self.format != "parquet" {
             let types = types(&table.rows.schema());
             let schema = match self.format {
@@ -108,12 +138,20 @@ impl Directory {
         options
     }
 
+    /// How a directory is written: of a server nobody can see whether it is one.
+    fn directory(&self, name: &str) -> String {
+        match &self.kept {
+            Kept::Here(_) => name.to_owned(),
+            Kept::Served(_) => format!("{name}/"),
+        }
+    }
+
     async fn load_in(
         &self,
         tables: &[FixtureTable],
         encoding: Option<&str>,
     ) -> Result<Arc<dyn Source>, ConnectorError> {
-        empty(self.root.path());
+        empty(self.root());
         tables.iter().for_each(|table| self.write(table, encoding));
         self.open(tables.iter().map(|table| self.table_options(table, encoding)).collect()).await
     }
@@ -134,19 +172,19 @@ impl Place for Directory {
     }
 
     async fn load_partitioned(&self, table: &FixtureTable, column: &str) -> Result<Arc<dyn Source>, ConnectorError> {
-        empty(self.root.path());
+        empty(self.root());
         let schema = table.rows.schema();
         let position = schema.index_of(column).unwrap();
         let others: Vec<_> = (0..schema.fields().len()).filter(|other| *other != position).collect();
         for row in 0..table.rows.num_rows() {
             let value = array_value_to_string(table.rows.column(position), row).unwrap();
             let rest = table.rows.slice(row, 1).project(&others).unwrap();
-            let path = self.root.path().join(&table.name).join(format!("{column}={value}"));
+            let path = self.root().join(&table.name).join(format!("{column}={value}"));
             self.write_file(&path.join(format!("{row}.{}", self.format)), &rest, self.encoding);
         }
         let whole = FixtureTable { name: table.name.clone(), rows: table.rows.project(&others).unwrap() };
         let mut options = self.table_options(&whole, self.encoding);
-        options.insert("path".into(), table.name.clone().into());
+        options.insert("path".into(), self.directory(&table.name).into());
         self.open(vec![options]).await
     }
 
@@ -154,15 +192,6 @@ impl Place for Directory {
         self.write(table, self.encoding);
         Ok(())
     }
-}
-
-fn options(tables: Vec<toml::Table>) -> toml::Table {
-    let mut options = toml::Table::new();
-    options.insert("root".into(), ".".into());
-    if !tables.is_empty() {
-        options.insert("table".into(), tables.into());
-    }
-    options
 }
 
 /// Types by column, in order.
@@ -269,4 +298,62 @@ async fn files_ndjson() {
 #[tokio::test]
 async fn files_ndjson_many() {
     check(Directory::new("ndjson", Layout::ManyFiles)).await;
+}
+
+#[tokio::test]
+async fn s3_parquet() {
+    check(Directory::served(Store::s3(Manner::default()).await, "parquet", Layout::OneFile)).await;
+}
+
+#[tokio::test]
+async fn s3_parquet_many() {
+    check(Directory::served(Store::s3(Manner::default()).await, "parquet", Layout::ManyFiles)).await;
+}
+
+#[tokio::test]
+async fn s3_csv_many() {
+    check(Directory::served(Store::s3(Manner::default()).await, "csv", Layout::ManyFiles)).await;
+}
+
+#[tokio::test]
+async fn s3_csv_gb18030() {
+    let place = Directory::served(Store::s3(Manner::default()).await, "csv", Layout::OneFile);
+    check(Directory { encoding: Some("gb18030"), ..place }).await;
+}
+
+#[tokio::test]
+async fn s3_ndjson_many() {
+    check(Directory::served(Store::s3(Manner::default()).await, "ndjson", Layout::ManyFiles)).await;
+}
+
+#[tokio::test]
+async fn s3_of_a_server_that_heeds_no_condition() {
+    let manner = Manner { ignores_conditions: true, ..Manner::default() };
+    check(Directory::served(Store::s3(manner).await, "parquet", Layout::ManyFiles)).await;
+}
+
+#[tokio::test]
+async fn s3_over_tls() {
+    let manner = Manner { over_tls: true, ..Manner::default() };
+    check(Directory::served(Store::s3(manner).await, "csv", Layout::OneFile)).await;
+}
+
+#[tokio::test]
+async fn http_parquet() {
+    check(Directory::served(Store::web(Manner::default()).await, "parquet", Layout::OneFile)).await;
+}
+
+#[tokio::test]
+async fn http_parquet_many() {
+    check(Directory::served(Store::web(Manner::default()).await, "parquet", Layout::ManyFiles)).await;
+}
+
+#[tokio::test]
+async fn http_csv_many() {
+    check(Directory::served(Store::web(Manner::default()).await, "csv", Layout::ManyFiles)).await;
+}
+
+#[tokio::test]
+async fn http_ndjson() {
+    check(Directory::served(Store::web(Manner::default()).await, "ndjson", Layout::OneFile)).await;
 }

@@ -74,8 +74,17 @@ const DRIVERS: [&str; 9] = [
 ];
 
 /// Crates whose types cross our seams: two versions of one would not fit together.
-const ONE_VERSION: [&str; 6] =
-    ["arrow-array", "arrow-flight", "datafusion-common", "object_store", "sqlparser", "tonic"];
+const ONE_VERSION: [&str; 9] = [
+    "arrow-array",
+    "arrow-flight",
+    "datafusion-common",
+    "hyper",
+    "object_store",
+    "reqwest",
+    "rustls",
+    "sqlparser",
+    "tonic",
+];
 
 fn metadata() -> Value {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");

@@ -17,6 +17,7 @@ mod purpose;
 mod random;
 mod shell;
 mod statement;
+mod stores;
 mod twin_worlds;
 
 use harness::cluster::Kept;

@@ -1,12 +1,13 @@
 //! Options of a `files` source, from what is written to checked types. Every fault is found here, before a table is read.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::datatypes::DataType;
 use encoding_rs::Encoding;
 
-use super::discover::discover;
+use super::discover::{NO_TABLES, tables_of};
+use super::root::{Directory, Root};
 use super::table_options::parse_table;
 use crate::error::OptionFault;
 use crate::options::OptionReader;
@@ -14,8 +15,8 @@ use crate::options::OptionReader;
 /// A checked source.
 #[derive(Debug, Clone)]
 pub(super) struct FilesConfig {
-    /// INVARIANT: canonical, an existing directory. No file outside it is ever read.
-    pub(super) root: PathBuf,
+    /// No file outside it is ever read.
+    pub(super) root: Root,
     /// The declared tables; `None` if every file and directory directly below the root is a table.
     pub(super) declared: Option<Vec<TableConfig>>,
 }
@@ -46,6 +47,7 @@ pub(super) struct DeclaredColumns {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum TablePath {
     File(String),
+    Files(Vec<String>),
     Directory(String),
     /// All files below `prefix` whose path from the root matches.
     Glob {
@@ -111,21 +113,18 @@ impl FilesConfig {
     /// Checks `options`; relative roots start from `base`.
     pub(super) fn parse(options: &toml::Table, base: &Path) -> Result<Self, Vec<OptionFault>> {
         let mut reader = OptionReader::new(options, "");
-        let root = parse_root(&mut reader, base);
+        let root = Root::parse(&mut reader, base);
         let written = reader.tables("table");
         let mut tables = Vec::new();
         for (position, table) in written.iter().enumerate() {
-            let (table, faults) = parse_table(table, position, root.as_deref());
+            let (table, faults) = parse_table(table, position, root.as_ref());
             tables.extend(table);
             reader.extend(faults);
         }
         reader.extend(repeated_names(&tables));
         let declared = (!written.is_empty()).then_some(tables);
-        if let (None, Some(root)) = (&declared, &root) {
-            match discover(root) {
-                Ok(found) => reader.extend(repeated_names(&found)),
-                Err(fault) => reader.fault("root", fault),
-            }
+        if let (None, Some(Root::Directory(directory))) = (&declared, &root) {
+            reader.extend(undeclared(directory));
         }
         let faults = reader.finish();
         match root {
@@ -145,17 +144,11 @@ pub(super) fn repeated_names(tables: &[TableConfig]) -> Vec<OptionFault> {
         .collect()
 }
 
-fn parse_root(reader: &mut OptionReader<'_>, base: &Path) -> Option<PathBuf> {
-    let written = reader.required_text("root", "the directory that holds the files")?;
-    match base.join(written).canonicalize() {
-        Ok(root) if root.is_dir() => Some(root),
-        Ok(_) => {
-            reader.fault("root", format!("`{written}` is not a directory"));
-            None
-        }
-        Err(error) => {
-            reader.fault("root", format!("`{written}` cannot be opened: {}", error.kind()));
-            None
-        }
+/// What is wrong with the tables that a directory itself tells.
+fn undeclared(directory: &Directory) -> Vec<OptionFault> {
+    match directory.entries() {
+        Ok(entries) if entries.is_empty() => vec![OptionFault::new("root", NO_TABLES)],
+        Ok(entries) => repeated_names(&tables_of(entries)),
+        Err(error) => vec![OptionFault::new("root", format!("cannot be listed: {}", error.kind()))],
     }
 }

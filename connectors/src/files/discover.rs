@@ -1,32 +1,43 @@
-//! Which tables a root holds when none are declared, and which format a directory is in: looks at names, opens nothing.
-
-use std::fs;
-use std::path::Path;
+//! Which tables a root holds when none are declared: every data file and every directory of data files directly below it.
 
 use super::config::{DeclaredColumns, Format, TableConfig, TablePath};
 
-/// How deep a directory is searched for a file that tells its format.
-const DEPTH_MAX: usize = 16;
+/// One thing directly below a root that is a table.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// A file whose name tells its format.
+    File { name: String, stem: String, format: Format },
+    /// A directory, and the format of the first data file in it.
+    Directory(String, Format),
+}
 
-/// Every data file and every directory of data files directly below `root`, a table each, named by its stem and sorted
-/// by name. Files of other kinds are not tables; neither is what begins with `.` or `_`.
-pub(super) fn discover(root: &Path) -> Result<Vec<TableConfig>, String> {
-    let mut tables: Vec<_> = visible_entries(root)
-        .map_err(|error| format!("cannot be listed: {}", error.kind()))?
-        .into_iter()
-        .filter_map(|name| table_of(root, &name))
-        .collect();
-    if tables.is_empty() {
-        return Err("holds no parquet, csv or ndjson file; correct `root`, or declare `[[source.table]]`".to_owned());
+impl Entry {
+    /// The file `name`, unless it is hidden or no data file by its name.
+    pub(super) fn file(name: &str) -> Option<Self> {
+        let format = Format::of_extension(name).filter(|_| !is_hidden(name))?;
+        let (stem, _) = name.rsplit_once('.')?;
+        Some(Self::File { name: name.to_owned(), stem: stem.to_owned(), format })
     }
-    tables.sort_by(|left, right| left.name.cmp(&right.name));
-    Ok(tables)
+
+    /// What the table is called.
+    pub(super) fn table_name(&self) -> &str {
+        match self {
+            Self::File { stem, .. } => stem,
+            Self::Directory(name, _) => name,
+        }
+    }
 }
 
-/// The format of the first data file below `directory`.
-pub(super) fn format_below(directory: &Path) -> Option<Format> {
-    format_within(directory, DEPTH_MAX)
+/// A table for each entry, sorted by name.
+pub(super) fn tables_of(entries: Vec<Entry>) -> Vec<TableConfig> {
+    let mut tables: Vec<_> = entries.into_iter().map(table_of).collect();
+    tables.sort_by(|left, right| left.name.cmp(&right.name));
+    tables
 }
+
+/// What is wrong with a root that holds no table.
+pub(super) const NO_TABLES: &str =
+    "holds no parquet, csv or ndjson file; correct `root`, or declare `[[source.table]]`";
 
 /// Whether a file or directory is left alone: work in progress, marks of writers, hidden files.
 pub(super) fn is_hidden(name: &str) -> bool {
@@ -34,36 +45,11 @@ pub(super) fn is_hidden(name: &str) -> bool {
     name.starts_with('.') || (name.starts_with('_') && !name.contains('='))
 }
 
-fn table_of(root: &Path, entry: &str) -> Option<TableConfig> {
-    let path = root.join(entry);
-    let (name, path, format) = if path.is_dir() {
-        (entry.to_owned(), TablePath::Directory(entry.to_owned()), format_below(&path)?)
-    } else {
-        let stem = path.file_stem()?.to_str()?.to_owned();
-        (stem, TablePath::File(entry.to_owned()), Format::of_extension(entry)?)
+fn table_of(entry: Entry) -> TableConfig {
+    let name = entry.table_name().to_owned();
+    let (path, format) = match entry {
+        Entry::File { name, format, .. } => (TablePath::File(name), format),
+        Entry::Directory(name, format) => (TablePath::Directory(name), format),
     };
-    Some(TableConfig { name, path, format, comment: None, declared: DeclaredColumns::default(), partitions: None })
-}
-
-fn format_within(directory: &Path, depth: usize) -> Option<Format> {
-    let entries = visible_entries(directory).ok()?;
-    entries.iter().find_map(|name| {
-        let path = directory.join(name);
-        if path.is_dir() {
-            return if depth == 0 { None } else { format_within(&path, depth - 1) };
-        }
-        Format::of_extension(name)
-    })
-}
-
-/// Sorted, so that the same directory is always read in the same way.
-fn visible_entries(directory: &Path) -> std::io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        if let Some(name) = entry?.file_name().to_str().filter(|name| !is_hidden(name)) {
-            names.push(name.to_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
+    TableConfig { name, path, format, comment: None, declared: DeclaredColumns::default(), partitions: None }
 }

@@ -1,10 +1,12 @@
 #![doc = include_str!("docs.md")]
 
 mod config;
+mod describe;
 mod discover;
 mod listing;
 mod parquet;
 mod pinned;
+mod root;
 mod sample;
 mod scan;
 mod schema;
@@ -13,6 +15,7 @@ mod table_options;
 mod text;
 mod text_source;
 mod unpruned_floats;
+mod version;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -54,10 +57,11 @@ impl Connector for FilesConnector {
     }
 
     async fn open(&self, name: &str, options: toml::Table, base: &Path) -> Result<Arc<dyn Source>, ConnectorError> {
-        let config = FilesConfig::parse(&options, base)
-            .map_err(|faults| ConnectorError::Configuration { source_name: name.to_owned(), faults })?;
+        let refused = |faults| ConnectorError::Configuration { source_name: name.to_owned(), faults };
+        let config = FilesConfig::parse(&options, base).map_err(refused)?;
         let capability = capability_of(self.capability(), &config);
-        Ok(Arc::new(FilesSource::new(name, config, capability)))
+        let source = FilesSource::open(name, config, capability).map_err(|fault| refused(vec![fault]))?;
+        Ok(Arc::new(source))
     }
 }
 

@@ -14,6 +14,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
 use super::listing::ListedFile;
+use super::root::fault;
 use super::schema::{FileSchema, agree};
 use crate::error::ConnectorError;
 use crate::plain::plain;
@@ -22,6 +23,8 @@ use crate::plain::plain;
 const FOOTERS_AT_ONCE: usize = 8;
 /// The most memory that one version of one table spends on footers it keeps.
 const FOOTER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What is read of a file's end at first: most footers with their page indexes, so that one request is enough.
+const FOOTER_BYTES_READ: usize = 64 * 1024;
 
 /// Footers of one version of a table's files. A cache of the session would keep them by path, size and time only, and
 /// give the old footer for a file that was replaced by one alike.
@@ -38,9 +41,19 @@ impl fmt::Debug for Footers {
 }
 
 impl Footers {
-    /// `store` is pinned to the version of the files that these footers are of.
-    pub(super) fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, kept: Arc::new(DefaultCache::new(FOOTER_BYTES_MAX)) }
+    /// `store` is pinned to the version of `files` that these footers are of. Of the footers of an `earlier` version those
+    /// are taken over whose files are still the same.
+    pub(super) fn new(store: Arc<dyn ObjectStore>, files: &[ListedFile], earlier: Option<&Self>) -> Self {
+        let kept: Arc<FileMetadataCache> = Arc::new(DefaultCache::new(FOOTER_BYTES_MAX));
+        for file in files {
+            let location = &file.meta.location;
+            if let Some(entry) = earlier.and_then(|earlier| earlier.kept.get(location))
+                && entry.meta == file.meta
+            {
+                kept.put(location, entry);
+            }
+        }
+        Self { store, kept }
     }
 
     /// The schema that all `files` agree on, and the statistics of each.
@@ -56,7 +69,7 @@ impl Footers {
 
     async fn schema(&self, file: &ListedFile) -> Result<FileSchema, ConnectorError> {
         let schema = self.footer(file).fetch_schema().await.map_err(|error| unreadable(file, error))?;
-        Ok(FileSchema { shown: file.shown.clone(), schema: Arc::new(plain(&schema)) })
+        Ok(FileSchema { shown: file.shown().to_owned(), schema: Arc::new(plain(&schema)) })
     }
 
     async fn statistics(&self, file: &ListedFile, schema: &SchemaRef) -> Result<Statistics, ConnectorError> {
@@ -69,7 +82,9 @@ impl Footers {
     }
 
     fn footer<'a>(&'a self, file: &'a ListedFile) -> DFParquetMetadata<'a> {
-        DFParquetMetadata::new(self.store.as_ref(), &file.meta).with_file_metadata_cache(Some(Arc::clone(&self.kept)))
+        DFParquetMetadata::new(self.store.as_ref(), &file.meta)
+            .with_metadata_size_hint((file.meta.size > 0).then_some(FOOTER_BYTES_READ))
+            .with_file_metadata_cache(Some(Arc::clone(&self.kept)))
     }
 
     /// Opens files with the footers that are kept here.
@@ -100,13 +115,14 @@ fn cast(value: Precision<ScalarValue>, data_type: &DataType) -> Precision<Scalar
 }
 
 fn unreadable(file: &ListedFile, error: DataFusionError) -> ConnectorError {
-    if let Some(ConnectorError::Changed { .. }) = ConnectorError::find(&error) {
-        return ConnectorError::Changed { location: file.shown.clone() };
-    }
-    ConnectorError::InvalidData {
-        location: file.shown.clone(),
-        detail: "cannot be read as parquet".to_owned(),
-        advice: "write the file anew, or correct the table's `format`".to_owned(),
-        cause: Some(Box::new(error)),
+    match error {
+        // The store could not give it; what it could not give says nothing of the format.
+        DataFusionError::ObjectStore(error) => fault::of_store(file.shown(), *error),
+        error => ConnectorError::InvalidData {
+            location: file.shown().to_owned(),
+            detail: "cannot be read as parquet".to_owned(),
+            advice: "write the file anew, or correct the table's `format`".to_owned(),
+            cause: Some(Box::new(error)),
+        },
     }
 }

@@ -7,33 +7,50 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use datafusion_common_runtime::SpawnedTask;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
+use super::root::fault;
+use super::version::Version;
 use crate::error::ConnectorError;
 
 /// A store through which only certain versions of certain files can be read, and nothing written or listed.
 #[derive(Debug)]
 pub(super) struct PinnedFiles {
     store: Arc<dyn ObjectStore>,
-    /// The tag of each file's version; [`object_store`] makes it from inode, time of change and size.
-    tags: HashMap<Path, Option<String>>,
+    versions: HashMap<Path, Version>,
 }
 
 impl PinnedFiles {
-    pub(super) fn new<'a>(store: Arc<dyn ObjectStore>, files: impl IntoIterator<Item = &'a ObjectMeta>) -> Self {
-        let tags = files.into_iter().map(|file| (file.location.clone(), file.e_tag.clone())).collect();
-        Self { store, tags }
+    /// # Errors
+    /// A file of which nothing tells one version from another.
+    pub(super) fn new<'a>(
+        store: Arc<dyn ObjectStore>,
+        files: impl IntoIterator<Item = &'a ObjectMeta>,
+    ) -> Result<Self, ConnectorError> {
+        let versions = files.into_iter().map(|file| Ok((file.location.clone(), Version::of(file)?)));
+        Ok(Self { store, versions: versions.collect::<Result<_, ConnectorError>>()? })
+    }
+
+    fn file(&self, location: &Path) -> Result<File> {
+        match self.versions.get(location) {
+            Some(version) => {
+                Ok(File { store: Arc::clone(&self.store), location: location.clone(), version: version.clone() })
+            }
+            None => Err(refused("reading another file")),
+        }
     }
 }
 
 impl fmt::Display for PinnedFiles {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} pinned files", self.tags.len())
+        write!(out, "{} pinned files", self.versions.len())
     }
 }
 
@@ -41,23 +58,15 @@ impl fmt::Display for PinnedFiles {
 #[deny(clippy::missing_trait_methods)]
 impl ObjectStore for PinnedFiles {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let Some(tag) = self.tags.get(location) else {
-            return Err(refused("reading another file"));
-        };
-        let options = options.with_if_match(tag.clone());
-        self.store.get_opts(location, options).await.map_err(|error| changed(location, error))
+        self.file(location)?.get(options).await.map_err(generic)
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         // A store's own way to read many ranges at once knows no versions.
+        let file = self.file(location)?;
         object_store::coalesce_ranges(
             ranges,
-            |range| async move {
-                self.get_opts(location, GetOptions::new().with_range(Some(range)))
-                    .await?
-                    .bytes()
-                    .await
-            },
+            |range| file.clone().range(range).map(|bytes| bytes.map_err(generic)),
             object_store::OBJECT_STORE_COALESCE_DEFAULT,
         )
         .await
@@ -72,11 +81,11 @@ impl ObjectStore for PinnedFiles {
     }
 
     fn delete_stream(&self, _: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        Box::pin(futures::stream::once(async { Err(refused("deleting")) }))
+        Box::pin(stream::once(async { Err(refused("deleting")) }))
     }
 
     fn list(&self, _: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        Box::pin(futures::stream::once(async { Err(refused("listing")) }))
+        Box::pin(stream::once(async { Err(refused("listing")) }))
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, _: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -96,12 +105,73 @@ impl ObjectStore for PinnedFiles {
     }
 }
 
-fn changed(location: &Path, error: Error) -> Error {
-    match error {
-        Error::Precondition { .. } | Error::NotFound { .. } => {
-            generic(ConnectorError::Changed { location: location.to_string() })
+/// One version of one file.
+#[derive(Debug, Clone)]
+struct File {
+    store: Arc<dyn ObjectStore>,
+    location: Path,
+    version: Version,
+}
+
+impl File {
+    /// A part of the file is read to its end by a task of its own: a reader that rests for a while keeps no answer waiting
+    /// until its time is up.
+    async fn get(self, options: GetOptions) -> Result<GetResult, ConnectorError> {
+        if options.range.is_none() || options.head {
+            return self.answer(options).await;
         }
-        other => generic(ConnectorError::unavailable(location.to_string(), other)),
+        let location = self.shown();
+        let ended = |error: tokio::task::JoinError| Err(ConnectorError::unavailable(location, error));
+        let whole = async move {
+            let answer = self.answer(options).await?;
+            let (meta, range, attributes) = (answer.meta.clone(), answer.range.clone(), answer.attributes.clone());
+            let length = range.end - range.start;
+            let bytes = match answer.bytes().await {
+                Ok(bytes) if u64::try_from(bytes.len()) == Ok(length) => bytes,
+                Ok(_) => return Err(self.changed()),
+                Err(error) => return Err(self.fault(error).await),
+            };
+            let payload = GetResultPayload::Stream(stream::once(async { Ok(bytes) }).boxed());
+            Ok(GetResult { payload, meta, range, attributes })
+        };
+        SpawnedTask::spawn(whole).await.unwrap_or_else(ended)
+    }
+
+    async fn range(self, range: Range<u64>) -> Result<Bytes, ConnectorError> {
+        let location = self.shown();
+        let answer = self.get(GetOptions::new().with_range(Some(range))).await?;
+        answer.bytes().await.map_err(|error| fault::of_store(&location, error))
+    }
+
+    /// The store's answer, if it is about the version that is meant: not every server heeds a condition.
+    async fn answer(&self, options: GetOptions) -> Result<GetResult, ConnectorError> {
+        match self.store.get_opts(&self.location, self.version.insist(options)).await {
+            Ok(answer) if self.version.is_of(&answer.meta) => Ok(answer),
+            Ok(_) | Err(Error::Precondition { .. } | Error::NotFound { .. }) => Err(self.changed()),
+            Err(error) => Err(self.fault(error).await),
+        }
+    }
+
+    async fn fault(&self, error: Error) -> ConnectorError {
+        if fault::may_be_of_change(&error) && self.is_gone().await {
+            return self.changed();
+        }
+        fault::of_store(self.location.as_ref(), error)
+    }
+
+    async fn is_gone(&self) -> bool {
+        match self.store.head(&self.location).await {
+            Ok(meta) => !self.version.is_of(&meta),
+            Err(error) => matches!(error, Error::NotFound { .. }),
+        }
+    }
+
+    fn changed(&self) -> ConnectorError {
+        ConnectorError::Changed { location: self.shown() }
+    }
+
+    fn shown(&self) -> String {
+        self.location.to_string()
     }
 }
 

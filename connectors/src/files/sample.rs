@@ -16,6 +16,7 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 
 use super::config::{CsvFormat, Format};
 use super::listing::ListedFile;
+use super::root::fault;
 use super::schema::FileSchema;
 use super::text::{ByteStream, RecordDecoder, RecordShape, csv_format, decode_records, transcode, unreadable};
 use crate::error::ConnectorError;
@@ -60,7 +61,7 @@ impl Sample {
         text.truncate(end_of_records(&text, quote));
         if text.is_empty() {
             return Err(ConnectorError::invalid_data(
-                &file.shown,
+                file.shown(),
                 format!("has no end of a record in its first {SAMPLE_BYTES_MAX} bytes"),
                 "correct the file, or the table's `format` and `quote`",
             ));
@@ -70,7 +71,12 @@ impl Sample {
 
     fn new(file: &ListedFile, text: Vec<u8>, is_whole: bool) -> Self {
         let file_bytes = usize::try_from(file.meta.size).unwrap_or(usize::MAX);
-        Self { shown: file.shown.clone(), file_bytes, text: Bytes::from(text), is_whole }
+        Self { shown: file.shown().to_owned(), file_bytes, text: Bytes::from(text), is_whole }
+    }
+
+    /// How much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len()
     }
 
     /// The columns that the sample shows; a column without a value is of type Null.
@@ -149,21 +155,23 @@ pub(super) async fn open(
         Format::Csv(csv) => csv.encoding,
         Format::Ndjson | Format::Parquet => encoding_rs::UTF_8,
     };
-    // An empty file has no chunk that would notice that it is not empty any more.
-    store.head(&file.meta.location).await.map_err(|error| ConnectorError::of_store(&file.shown, error))?;
-    Ok(transcode(chunks(store, file), encoding, &file.shown))
+    if file.meta.size == 0 {
+        // An empty file has no chunk that would notice that it is not empty any more.
+        store.head(&file.meta.location).await.map_err(|error| fault::of_store(file.shown(), error))?;
+    }
+    Ok(transcode(chunks(store, file), encoding, file.shown()))
 }
 
 /// The bytes of `file`. Each chunk is read by a call of its own, which insists on the version again.
 fn chunks(store: &Arc<dyn ObjectStore>, file: &ListedFile) -> ByteStream {
     let size = file.meta.size;
-    let (store, location, shown) = (Arc::clone(store), file.meta.location.clone(), file.shown.clone());
+    let (store, location, shown) = (Arc::clone(store), file.meta.location.clone(), file.shown().to_owned());
     let read = move |start| {
         let (store, location, shown) = (Arc::clone(&store), location.clone(), shown.clone());
         async move {
             let range = start..size.min(start + CHUNK_BYTES);
             let chunk = store.get_range(&location, range).await;
-            chunk.map_err(|error| ConnectorError::of_store(&shown, error))
+            chunk.map_err(|error| fault::of_store(&shown, error))
         }
     };
     let mut next = 0;

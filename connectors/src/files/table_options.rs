@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use encoding_rs::Encoding;
 
 use super::config::{CsvFormat, DeclaredColumns, Format, TableConfig, TablePath};
-use super::discover::format_below;
+use super::root::Root;
 use crate::error::OptionFault;
 use crate::options::OptionReader;
 
@@ -14,15 +14,14 @@ use crate::options::OptionReader;
 pub(super) fn parse_table(
     options: &toml::Table,
     position: usize,
-    root: Option<&Path>,
+    root: Option<&Root>,
 ) -> (Option<TableConfig>, Vec<OptionFault>) {
     let mut reader = OptionReader::new(options, format!("table[{position}]."));
     let name = reader.required_text("name", "the table's name");
-    let path = reader.required_text("path", "a file, directory or glob below the root");
+    let path = parse_path(&mut reader, root);
     if name == Some("") {
         reader.fault("name", "must not be empty");
     }
-    let path = path.and_then(|path| parse_path(&mut reader, path, root));
     let format = parse_format(&mut reader, path.as_ref(), root);
     let comment = reader.text("comment").map(str::to_owned);
     let declared = parse_declared(&mut reader, format.as_ref());
@@ -36,31 +35,69 @@ pub(super) fn parse_table(
     (table, reader.finish())
 }
 
-fn parse_path(reader: &mut OptionReader<'_>, written: &str, root: Option<&Path>) -> Option<TablePath> {
-    let components = Path::new(written).components();
-    let plain = components.into_iter().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if written.is_empty() || !plain {
-        reader.fault("path", format!("`{written}` must be relative to the root and must not contain `..`"));
-        return None;
+fn parse_path(reader: &mut OptionReader<'_>, root: Option<&Root>) -> Option<TablePath> {
+    if reader.is_list("path") {
+        return parse_files(reader, root);
     }
-    let written = match written.trim_start_matches("./").trim_end_matches('/') {
-        "." => "",
-        trimmed => trimmed,
-    };
-    if written.contains(['*', '?', '[']) {
-        return match glob::Pattern::new(written) {
-            Ok(pattern) => Some(TablePath::Glob { prefix: glob_prefix(written), pattern }),
+    let written = reader.required_text("path", "a file, a directory, a glob, or a list of files below the root")?;
+    let path = parse_below(reader, written)?;
+    if path.contains(['*', '?', '[']) {
+        return match glob::Pattern::new(&path) {
+            Ok(pattern) => Some(TablePath::Glob { prefix: glob_prefix(&path), pattern }),
             Err(error) => {
                 reader.fault("path", format!("`{written}` is not a glob: {}", error.msg));
                 None
             }
         };
     }
-    match root?.join(written) {
-        path if path.is_file() => Some(TablePath::File(written.to_owned())),
-        path if path.is_dir() => Some(TablePath::Directory(written.to_owned())),
-        _ => {
+    match root? {
+        Root::Directory(directory) if directory.has_file(&path) => Some(TablePath::File(path)),
+        Root::Directory(directory) if directory.has_directory(&path) => Some(TablePath::Directory(path)),
+        Root::Directory(_) => {
             reader.fault("path", format!("there is no file or directory `{written}` below the root"));
+            None
+        }
+        // A store is not asked while a configuration is checked, so what is written has to say it.
+        Root::Bucket(_) | Root::Server(_) if path.is_empty() || written.ends_with('/') => {
+            Some(TablePath::Directory(path))
+        }
+        Root::Bucket(_) | Root::Server(_) => Some(TablePath::File(path)),
+    }
+}
+
+fn parse_files(reader: &mut OptionReader<'_>, root: Option<&Root>) -> Option<TablePath> {
+    let mut files = Vec::new();
+    for written in reader.texts("path")? {
+        let path = parse_below(reader, written)?;
+        let is_missing = matches!(root, Some(Root::Directory(directory)) if !directory.has_file(&path));
+        if is_missing || path.is_empty() {
+            reader.fault("path", format!("there is no file `{written}` below the root"));
+        }
+        if files.contains(&path) {
+            reader.fault("path", format!("names `{written}` twice"));
+        }
+        files.push(path);
+    }
+    if files.is_empty() {
+        reader.fault("path", "names no file");
+    }
+    Some(TablePath::Files(files))
+}
+
+/// A path from the root as it is kept: without `.`, `..` and needless slashes.
+fn parse_below(reader: &mut OptionReader<'_>, written: &str) -> Option<String> {
+    let parts: Option<Vec<_>> = Path::new(written)
+        .components()
+        .filter(|part| *part != Component::CurDir)
+        .map(|part| match part {
+            Component::Normal(part) => part.to_str(),
+            _ => None,
+        })
+        .collect();
+    match parts {
+        Some(parts) if !written.is_empty() => Some(parts.join("/")),
+        _ => {
+            reader.fault("path", format!("`{written}` must be relative to the root and must not contain `..`"));
             None
         }
     }
@@ -72,7 +109,7 @@ fn glob_prefix(pattern: &str) -> String {
     fixed.join("/")
 }
 
-fn parse_format(reader: &mut OptionReader<'_>, path: Option<&TablePath>, root: Option<&Path>) -> Option<Format> {
+fn parse_format(reader: &mut OptionReader<'_>, path: Option<&TablePath>, root: Option<&Root>) -> Option<Format> {
     let format = match reader.text("format") {
         Some("parquet") => Some(Format::Parquet),
         Some("csv") => Some(Format::Csv(CsvFormat::default())),
@@ -91,13 +128,16 @@ fn parse_format(reader: &mut OptionReader<'_>, path: Option<&TablePath>, root: O
     }
 }
 
-fn infer_format(reader: &mut OptionReader<'_>, path: &TablePath, root: &Path) -> Option<Format> {
+fn infer_format(reader: &mut OptionReader<'_>, path: &TablePath, root: &Root) -> Option<Format> {
+    let below = |directory: &str| match root {
+        Root::Directory(root) => root.format_below(directory),
+        Root::Bucket(_) | Root::Server(_) => None,
+    };
     let format = match path {
         TablePath::File(path) => Format::of_extension(path),
-        TablePath::Glob { pattern, prefix } => {
-            Format::of_extension(pattern.as_str()).or_else(|| format_below(&root.join(prefix)))
-        }
-        TablePath::Directory(path) => format_below(&root.join(path)),
+        TablePath::Files(paths) => paths.first().and_then(|path| Format::of_extension(path)),
+        TablePath::Glob { pattern, prefix } => Format::of_extension(pattern.as_str()).or_else(|| below(prefix)),
+        TablePath::Directory(path) => below(path),
     };
     if format.is_none() {
         reader.fault("format", "the file names do not tell the format; write `parquet`, `csv` or `ndjson`");

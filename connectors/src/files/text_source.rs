@@ -116,7 +116,7 @@ impl FileOpener for TextOpener {
     fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
         let shown = file.object_meta.location.to_string();
         let decoder = RecordDecoder::new(&self.format, &self.shape).map_err(|error| unreadable(&shown, error))?;
-        let file = ListedFile { meta: file.object_meta, shown, partition_values: Vec::new() };
+        let file = ListedFile { meta: file.object_meta, partition_values: Vec::new() };
         let (format, store) = (self.format.clone(), Arc::clone(&self.store));
         let projection = match format {
             // The JSON decoder takes no projection.
@@ -125,7 +125,7 @@ impl FileOpener for TextOpener {
         };
         Ok(Box::pin(async move {
             let input = open(&store, &file, &format).await?;
-            let batches = decode_records(input, decoder, file.shown);
+            let batches = decode_records(input, decoder, shown);
             let projected = batches.map_err(Into::into).map(move |batch| match &projection {
                 Some(columns) => Ok(batch?.project(columns)?),
                 None => batch,

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::io;
 
 use arrow::error::ArrowError;
-use connectors::error::ConnectorError;
+use connectors::error::{ConnectorError, Reason};
 use datafusion::error::DataFusionError;
 
 use super::EngineError;
@@ -28,6 +28,11 @@ pub(super) fn kinds(error: &(dyn Error + 'static)) -> String {
     told
 }
 
+/// What is wrong with a table or a source, and the causes, for the log of its owner.
+pub(crate) fn with_causes(error: &ConnectorError) -> String {
+    format!("{error}{}", kinds(error))
+}
+
 fn kind(cause: &(dyn Error + 'static)) -> String {
     if let Some(ours) = cause.downcast_ref::<EngineError>() {
         ours.code().to_string()
@@ -35,6 +40,8 @@ fn kind(cause: &(dyn Error + 'static)) -> String {
         defect.to_string()
     } else if let Some(connector) = cause.downcast_ref::<ConnectorError>() {
         of_connector(connector)
+    } else if let Some(reason) = cause.downcast_ref::<Reason>() {
+        reason.to_string()
     } else if let Some(engine) = cause.downcast_ref::<DataFusionError>() {
         variant("DataFusion", engine)
     } else if let Some(arrow) = cause.downcast_ref::<ArrowError>() {
@@ -83,9 +90,18 @@ mod tests {
         check(io::Error::from(io::ErrorKind::ConnectionRefused), "EVAL <- connection refused");
         let unavailable = ConnectorError::unavailable("a.csv", "a value SECRET");
         check(unavailable, "EVAL <- a.csv: cannot be read <- an error of a library");
+        let unreached = ConnectorError::unavailable("a.csv", Reason::new("no connection: connection refused"));
+        check(unreached, "EVAL <- a.csv: cannot be read <- no connection: connection refused");
         let invalid = ConnectorError::invalid_data("a.csv", "line 3 has SECRET", "mend it");
         check(invalid, "EVAL <- invalid data in a.csv");
         check(EngineError::new(Code::Stale, "SECRET").caused_by("SECRET"), "EVAL <- STALE <- an error of a library");
+    }
+
+    #[test]
+    fn an_owner_is_told_what_is_wrong_with_a_table_and_why() {
+        let refused =
+            ConnectorError::Forbidden { location: "a.csv".into(), cause: Reason::new("403 AccessDenied").into() };
+        assert_eq!(with_causes(&refused), "a.csv: may not be read by the source's account <- 403 AccessDenied");
     }
 
     #[test]

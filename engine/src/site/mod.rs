@@ -45,7 +45,7 @@ use crate::audit::{self, AuditKey, AuditLog, AuditOptions};
 use crate::catalog::system;
 use crate::catalog::view::{Directory, DirectoryTable, View};
 use crate::config::{Enforcement, Limits, SiteConfig};
-use crate::error::{Code, EngineError, Result};
+use crate::error::{Code, EngineError, Result, with_causes};
 use crate::flight::door::{Description, Door, ListedTable, Question, Refused};
 use crate::identity::Asker;
 use crate::session::declared::describe_plan;
@@ -119,7 +119,7 @@ impl Site {
     async fn described(&self) -> Vec<(String, Arc<TableDescription>)> {
         let listed = join_all(self.sources.iter().map(|(name, source)| async move {
             let tables = source.tables().await.unwrap_or_else(|error| {
-                tracing::warn!(source = name, "the source cannot be listed: {error}");
+                tracing::warn!(source = name, "the source cannot be listed: {}", with_causes(&error));
                 Vec::new()
             });
             tables
@@ -127,7 +127,7 @@ impl Site {
                 .filter_map(|(table, described)| match described {
                     Ok(description) => Some((name.clone(), description)),
                     Err(error) => {
-                        tracing::warn!(source = name, table, "the table is left out: {error}");
+                        tracing::warn!(source = name, table, "the table is left out: {}", with_causes(&error));
                         None
                     }
                 })

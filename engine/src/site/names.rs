@@ -25,7 +25,7 @@ use super::ruling::{Admitted, Ruling};
 use super::system_tables::system_table;
 use crate::catalog::binder::{Names, unknown_table};
 use crate::catalog::{information_schema, system};
-use crate::error::{Code, EngineError, Result};
+use crate::error::{Code, EngineError, Result, with_causes};
 use crate::identity::Asker;
 use crate::sabotage::{Control, thrown};
 
@@ -90,7 +90,8 @@ impl SiteNames<'_> {
             Err(ConnectorError::TableNotFound { .. }) => Err(unknown_table(name)),
             // A table that cannot be read is told so only to those who would see it; nobody can say who that is.
             Err(error) if self.ruling.is_some() => {
-                tracing::warn!("the table `{}.{}` cannot be described: {error}", name.schema, name.table);
+                let told = with_causes(&error);
+                tracing::warn!("the table `{}.{}` cannot be described: {told}", name.schema, name.table);
                 Err(unknown_table(name))
             }
             other => other.map_err(|error| {

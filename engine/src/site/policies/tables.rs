@@ -10,7 +10,7 @@ use policy::resource::TableName;
 use policy::set::Catalog;
 
 use crate::config::SiteConfig;
-use crate::error::{Code, EngineError, Result};
+use crate::error::{Code, EngineError, Result, with_causes};
 
 /// The sources of a site, by name.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl SiteTables {
     pub async fn snapshot(&self) -> TableSnapshot {
         let listed = join_all(self.sources.iter().map(|(source, tables)| async move {
             let tables = tables.tables().await.unwrap_or_else(|error| {
-                tracing::warn!(source, "the source cannot be listed: {error}");
+                tracing::warn!(source, "the source cannot be listed: {}", with_causes(&error));
                 Vec::new()
             });
             let described = tables.into_iter().filter_map(|(_, table)| table.ok());
