@@ -45,6 +45,7 @@ pub mod conformance;
 pub mod connector;
 mod database;
 pub mod error;
+mod fault;
 pub mod files;
 pub mod options;
 pub mod postgres;

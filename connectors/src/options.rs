@@ -1,5 +1,7 @@
 //! Reads a source's options key by key and keeps every fault with its key, where a deserializer would stop at the first.
 
+pub(crate) mod access;
+
 use std::ops::RangeInclusive;
 
 use crate::error::OptionFault;
