@@ -137,6 +137,7 @@ impl ExecutionPlan for StatementScan {
             location: Arc::clone(&self.location),
             batch_rows: context.session_config().batch_size(),
             scope: self.scope(&context),
+            runtime: context.runtime_env(),
         };
         let counted = BaselineMetrics::new(&self.metrics, partition);
         let schema = Arc::clone(&self.schema);

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion_execution::runtime_env::RuntimeEnv;
 use datafusion_expr::LogicalPlan;
 use futures::stream::BoxStream;
 
@@ -74,4 +75,6 @@ pub(crate) struct Reading {
     pub(crate) batch_rows: usize,
     /// Where the moment is kept at which others read too; without one it is read at a moment of its own.
     pub(crate) scope: Option<Arc<ReadScope>>,
+    /// Where rows can wait on disk.
+    pub(crate) runtime: Arc<RuntimeEnv>,
 }

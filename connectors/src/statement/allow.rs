@@ -1,6 +1,7 @@
 //! What a statement may hold: the one list of operators and functions. What is not named here is refused.
 
 pub(super) mod classes;
+pub(super) mod mysql;
 pub(super) mod postgres;
 
 use std::collections::BTreeSet;

@@ -221,17 +221,12 @@ impl Block {
                 }
                 None => printer.ordering_key(&sort.expr)?,
             };
-            keys.push(Printer::direction(sort, &key));
+            keys.push(printer.dialect.ordering(&key, sort));
         }
         if !keys.is_empty() {
             text.push_str(&format!(" ORDER BY {}", keys.join(", ")));
         }
-        if let Some(fetch) = self.fetch {
-            text.push_str(&format!(" LIMIT {fetch}"));
-        }
-        if self.skip > 0 {
-            text.push_str(&format!(" OFFSET {}", self.skip));
-        }
+        text.push_str(&printer.dialect.limit(self.skip, self.fetch));
         Ok(text)
     }
 }

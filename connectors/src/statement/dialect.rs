@@ -1,14 +1,16 @@
 //! The tokens of one SQL dialect. Steps are built without a dialect; the printer asks here for every token.
 
 mod datafusion;
+mod mysql;
 mod postgres;
 
 use arrow::datatypes::DataType;
 use datafusion_common::{Column, JoinType, ScalarValue, TableReference};
-use datafusion_expr::expr::{AggregateFunction, ScalarFunction};
+use datafusion_expr::expr::{AggregateFunction, ScalarFunction, Sort};
 use datafusion_expr::{Expr, Operator};
 
 pub(super) use self::datafusion::DataFusion;
+pub(super) use self::mysql::Mysql;
 pub(super) use self::postgres::Postgres;
 
 use super::refusal::Refusal;
@@ -92,6 +94,12 @@ pub(super) trait Dialect {
 
     /// `printed`, which says `expr`, where the order of its values counts.
     fn ordered(&self, printed: String, expr: &Expr, types: &Types) -> String;
+
+    /// An item of ORDER BY around an already printed key.
+    fn ordering(&self, key: &str, sort: &Sort) -> String;
+
+    /// The words after a SELECT that skip and limit its rows, a space before them; nothing for all rows.
+    fn limit(&self, skip: usize, fetch: Option<usize>) -> String;
 
     /// `printed`, which says `expr`, so that it has exactly the type of `expr`.
     ///

@@ -128,13 +128,6 @@ impl Printer<'_> {
         Ok(printed.join(" AND "))
     }
 
-    /// One ORDER BY item around an already printed key.
-    pub(super) fn direction(sort: &Sort, key: &str) -> String {
-        let direction = if sort.asc { "ASC" } else { "DESC" };
-        let nulls = if sort.nulls_first { "FIRST" } else { "LAST" };
-        format!("{key} {direction} NULLS {nulls}")
-    }
-
     fn column(&self, column: &Column, place: Place) -> String {
         let name = self.dialect.identifier(&column.name);
         let printed = match &column.relation {
@@ -155,7 +148,7 @@ impl Printer<'_> {
     }
 
     fn order(&self, order: &[Sort]) -> Result<String, Refusal> {
-        join(order, |sort| Ok(Self::direction(sort, &self.ordering_key(&sort.expr)?)))
+        join(order, |sort| Ok(self.dialect.ordering(&self.ordering_key(&sort.expr)?, sort)))
     }
 
     /// `expr` as a key of an order.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use arrow::datatypes::{DataType, FieldRef};
+use datafusion_common::tree_node::TreeNode;
 use datafusion_common::{Column, DataFusionError, ExprSchema, TableReference, plan_err};
-use datafusion_expr::{Expr, ExprSchemable};
+use datafusion_expr::{Expr, ExprSchemable, Operator};
 
 /// How a table stores a column, where its Arrow type does not tell.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,6 +15,9 @@ pub enum Stored {
     Plain,
     /// As another type (an enum, a UUID); what the Arrow column holds is its cast to the type of this name.
     Cast(String),
+    /// Text or bytes that may be longer than what the far side looks at where it sorts; else as its Arrow type says, or cast
+    /// to the type of this name.
+    Long(Option<String>),
     /// In a way that no expression can be trusted with: the column may be passed on, and nothing else.
     Opaque,
 }
@@ -69,6 +73,8 @@ pub(super) enum Origin {
     Values,
     /// In an earlier step, whose text compares by bytes.
     Step,
+    /// In an earlier step, and as long as [`Stored::Long`].
+    LongStep,
     /// In an earlier step, passed on from an opaque column.
     OpaqueStep,
 }
@@ -84,7 +90,11 @@ impl Types {
 
     /// Tells of `column` of a step, which is `output` in the step.
     pub(super) fn tell_output(&mut self, column: Column, output: &Expr) {
-        let origin = if self.is_opaque(output) { Origin::OpaqueStep } else { Origin::Step };
+        let origin = match output {
+            output if self.is_opaque(output) => Origin::OpaqueStep,
+            output if self.is_long(output) => Origin::LongStep,
+            _ => Origin::Step,
+        };
         // What has no type is refused where a type matters.
         if let Ok((_, field)) = output.to_field(self) {
             self.tell(column, field, origin);
@@ -98,6 +108,21 @@ impl Types {
 
     pub(super) fn origin(&self, column: &Column) -> Option<&Origin> {
         self.0.get(column).map(|(_, origin)| origin)
+    }
+
+    /// Whether `expr` may make text or bytes that are longer than what a far side looks at where it sorts: it is made of some
+    /// that are, or puts several together.
+    pub(super) fn is_long(&self, expr: &Expr) -> bool {
+        let is_long = |part: &Expr| match part {
+            Expr::Column(column) => {
+                matches!(self.origin(column), Some(Origin::LongStep | Origin::Table(Stored::Long(_))))
+            }
+            Expr::BinaryExpr(binary) => binary.op == Operator::StringConcat,
+            Expr::ScalarFunction(function) => function.name() == "concat",
+            _ => false,
+        };
+        matches!(self.of(expr), Some(DataType::Utf8 | DataType::Binary))
+            && expr.exists(|part| Ok(is_long(part))).unwrap_or(true)
     }
 
     /// Whether `expr` is a column that no expression can be trusted with.

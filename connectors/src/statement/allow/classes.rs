@@ -30,7 +30,7 @@ pub(in crate::statement) enum Class {
 pub(in crate::statement) fn class_of(data_type: &DataType) -> Option<Class> {
     Some(match data_type {
         DataType::Boolean => Class::Truth,
-        DataType::Int16 | DataType::Int32 | DataType::Int64 => Class::Whole,
+        whole if whole.is_integer() => Class::Whole,
         DataType::Decimal128(precision, scale) if *scale >= 0 && i16::from(*scale) <= i16::from(*precision) => {
             Class::Decimal
         }
@@ -162,4 +162,16 @@ pub(in crate::statement) fn is_part(part: &Expr, parts: &[&str]) -> bool {
 /// A whole number made another type: as a float its sum is exact as long as it is a small one.
 pub(in crate::statement) fn is_whole_number(expr: &Expr, types: &Types) -> bool {
     matches!(expr, Expr::Cast(cast) if class(&cast.expr, types) == Some(Class::Whole))
+}
+
+/// The type and the scale of an average of decimals, if it has the four digits more that DataFusion gives it.
+pub(in crate::statement) fn average(arg: &Expr, types: &Types) -> Option<(DataType, usize)> {
+    const MORE_DIGITS: u8 = 4;
+    const DIGITS_MAX: u8 = 38;
+    let DataType::Decimal128(precision, scale) = types.of(arg)? else { return None };
+    if precision > DIGITS_MAX - MORE_DIGITS {
+        return None;
+    }
+    let scale = u8::try_from(scale).ok()? + MORE_DIGITS;
+    Some((DataType::Decimal128(precision + MORE_DIGITS, i8::try_from(scale).ok()?), usize::from(scale)))
 }

@@ -22,8 +22,8 @@ use datafusion_expr::{Expr, Operator};
 
 use super::Accepts;
 use super::classes::{
-    Class, admit_key, case_means_the_same, class, class_of, comparable, has_exact_scale, has_plain_pattern, is_part,
-    is_safe_divisor, is_whole_number, keeps_digits, position, refusal,
+    Class, admit_key, average, case_means_the_same, class, class_of, comparable, has_exact_scale, has_plain_pattern,
+    is_part, is_safe_divisor, is_whole_number, keeps_digits, position, refusal,
 };
 use crate::statement::digits::{range, range_of};
 use crate::statement::refusal::Refusal;
@@ -155,16 +155,4 @@ fn aggregate_means_the_same(function: &AggregateFunction, types: &Types) -> bool
         "bool_and" | "bool_or" => over == Some(Class::Truth),
         _ => false,
     }
-}
-
-/// The type and the scale of an average of decimals, if it has the four digits more that DataFusion gives it.
-pub(in crate::statement) fn average(arg: &Expr, types: &Types) -> Option<(DataType, usize)> {
-    const MORE_DIGITS: u8 = 4;
-    const DIGITS_MAX: u8 = 38;
-    let DataType::Decimal128(precision, scale) = types.of(arg)? else { return None };
-    if precision > DIGITS_MAX - MORE_DIGITS {
-        return None;
-    }
-    let scale = u8::try_from(scale).ok()? + MORE_DIGITS;
-    Some((DataType::Decimal128(precision + MORE_DIGITS, i8::try_from(scale).ok()?), usize::from(scale)))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use arrow::datatypes::DataType;
 use datafusion_common::{Column, JoinType, ScalarValue, TableReference};
-use datafusion_expr::expr::{AggregateFunction, ScalarFunction};
+use datafusion_expr::expr::{AggregateFunction, ScalarFunction, Sort};
 use datafusion_expr::{Expr, Operator};
 
 use super::{AggregateCall, Dialect, Place};
@@ -129,6 +129,17 @@ impl Dialect for DataFusion {
 
     fn ordered(&self, printed: String, _expr: &Expr, _types: &Types) -> String {
         printed
+    }
+
+    fn ordering(&self, key: &str, sort: &Sort) -> String {
+        let direction = if sort.asc { "ASC" } else { "DESC" };
+        let nulls = if sort.nulls_first { "FIRST" } else { "LAST" };
+        format!("{key} {direction} NULLS {nulls}")
+    }
+
+    fn limit(&self, skip: usize, fetch: Option<usize>) -> String {
+        let limit = fetch.map(|fetch| format!(" LIMIT {fetch}")).unwrap_or_default();
+        if skip > 0 { format!("{limit} OFFSET {skip}") } else { limit }
     }
 
     fn computed(&self, printed: String, _expr: &Expr, _types: &Types) -> Result<String, Refusal> {

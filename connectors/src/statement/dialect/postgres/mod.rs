@@ -7,13 +7,13 @@ use std::fmt::Write;
 
 use arrow::datatypes::DataType;
 use datafusion_common::{Column, JoinType, ScalarValue, TableReference};
-use datafusion_expr::expr::{AggregateFunction, BinaryExpr, ScalarFunction};
+use datafusion_expr::expr::{AggregateFunction, BinaryExpr, ScalarFunction, Sort};
 use datafusion_expr::{Expr, Operator};
 
 use self::words::{type_name, words};
 use super::{AggregateCall, DataFusion, Dialect, Place};
-use crate::statement::allow::classes::{self, Class, class, class_of, position};
-use crate::statement::allow::postgres::{admit, average};
+use crate::statement::allow::classes::{self, Class, average, class, class_of, position};
+use crate::statement::allow::postgres::admit;
 use crate::statement::digits::{digits, range};
 use crate::statement::refusal::Refusal;
 use crate::statement::types::{Origin, Stored, StoredTables, Types};
@@ -130,9 +130,11 @@ impl Dialect for Postgres<'_> {
 
     fn column(&self, printed: String, column: &Column, place: Place, types: &Types) -> String {
         let printed = match types.origin(column) {
-            Some(Origin::Table(Stored::Cast(to))) => format!("CAST({printed} AS {to})"),
-            Some(Origin::Table(Stored::Plain) | Origin::Values) => printed,
-            Some(Origin::Table(Stored::Opaque) | Origin::Step | Origin::OpaqueStep) | None => return printed,
+            Some(Origin::Table(Stored::Cast(to) | Stored::Long(Some(to)))) => format!("CAST({printed} AS {to})"),
+            Some(Origin::Table(Stored::Plain | Stored::Long(None)) | Origin::Values) => printed,
+            Some(Origin::Table(Stored::Opaque) | Origin::Step | Origin::LongStep | Origin::OpaqueStep) | None => {
+                return printed;
+            }
         };
         let is_text = class(&Expr::Column(column.clone()), types) == Some(Class::Text);
         if is_text && place == Place::Anywhere { by_bytes(&printed) } else { printed }
@@ -141,6 +143,14 @@ impl Dialect for Postgres<'_> {
     fn ordered(&self, printed: String, expr: &Expr, types: &Types) -> String {
         let is_text = class(expr, types) == Some(Class::Text);
         if is_text && !matches!(expr, Expr::Column(_)) { by_bytes(&printed) } else { printed }
+    }
+
+    fn ordering(&self, key: &str, sort: &Sort) -> String {
+        DataFusion.ordering(key, sort)
+    }
+
+    fn limit(&self, skip: usize, fetch: Option<usize>) -> String {
+        DataFusion.limit(skip, fetch)
     }
 
     /// Decimals are exact there however long they grow; here they have the digits of their type.
