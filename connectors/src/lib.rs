@@ -47,6 +47,7 @@ mod database;
 pub mod error;
 mod fault;
 pub mod files;
+pub mod mysql;
 pub mod options;
 pub mod postgres;
 pub mod pushdown;

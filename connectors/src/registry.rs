@@ -6,11 +6,12 @@ use std::sync::Arc;
 use crate::connector::{Connector, Source};
 use crate::error::{ConnectorError, OptionFault};
 use crate::files::FilesConnector;
+use crate::mysql::MysqlConnector;
 use crate::postgres::PostgresConnector;
 
 /// Every connector that this build has, in the order of their kinds.
-pub fn connectors() -> [&'static dyn Connector; 2] {
-    [&FilesConnector, &PostgresConnector]
+pub fn connectors() -> [&'static dyn Connector; 3] {
+    [&FilesConnector, &MysqlConnector, &PostgresConnector]
 }
 
 /// Opens the source `name` of the given kind.
@@ -52,7 +53,7 @@ mod tests {
         let faults = check("fiels", &toml::Table::new(), Path::new("."));
         assert_eq!(
             faults,
-            [OptionFault::new("kind", "`fiels` is not a kind of source; the kinds are `files`, `postgres`")]
+            [OptionFault::new("kind", "`fiels` is not a kind of source; the kinds are `files`, `mysql`, `postgres`")]
         );
     }
 

@@ -9,7 +9,7 @@
 //!   └─ value      one value of an answer, free of how Arrow lays it out
 //! environment how much of it: what CI takes, unless a longer run asks for more
 //! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
-//! postgres    a server of a test's own, with TLS and a log of every statement
+//! postgres    a server of a test's own, with TLS and a log of every statement; mariadb: another one
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
 //! twins       pairs of sites that differ only in what an asker may not see: every byte that leaves is compared
 //! ```
@@ -22,6 +22,7 @@ pub mod cluster;
 pub mod dataset;
 pub mod edge;
 pub mod environment;
+pub mod mariadb;
 pub mod oracle;
 pub mod policy;
 pub mod postgres;
