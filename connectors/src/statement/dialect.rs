@@ -60,6 +60,18 @@ pub(super) trait Dialect {
     /// A join that is not a FROM item in this dialect.
     fn join(&self, kind: JoinType) -> Result<&'static str, Refusal>;
 
+    /// The words that join two FROM items under no condition.
+    fn cross_join(&self) -> &'static str;
+
+    /// Rows of literals as a FROM item; names are printed.
+    fn values(&self, rows: &[String], alias: &str, columns: &[String]) -> String;
+
+    /// What cuts rows off at the end of a SELECT, with a space before it; nothing if none are.
+    fn limit(&self, skip: usize, fetch: Option<usize>) -> String;
+
+    /// The function that says LIKE of a text and a pattern, if the dialect has no such operator.
+    fn like_function(&self) -> Option<&'static str>;
+
     /// Whether a join that only tests for a row is said as EXISTS, in the WHERE clause.
     fn says_existence(&self, kind: JoinType) -> bool;
 
@@ -92,6 +104,12 @@ pub(super) trait Dialect {
 
     /// `printed`, which says `expr`, where the order of its values counts.
     fn ordered(&self, printed: String, expr: &Expr, types: &Types) -> String;
+
+    /// `printed`, which says `expr`, as a condition that rows have to meet. What holds wherever it does may stand beside it.
+    ///
+    /// # Errors
+    /// Literals that the dialect cannot say.
+    fn condition(&self, printed: String, expr: &Expr, types: &Types) -> Result<String, Refusal>;
 
     /// `printed`, which says `expr`, so that it has exactly the type of `expr`.
     ///
@@ -128,6 +146,8 @@ pub(super) trait Dialect {
 pub(super) enum Place {
     /// Anywhere.
     Anywhere,
+    /// As a column of a step or of the result, where nothing depends on its values.
+    Passed,
     /// In a test whether it equals one of some literals, which an index may answer.
     EqualsLiterals,
 }
