@@ -55,6 +55,11 @@ impl DatabaseTable {
         &self.stored.name
     }
 
+    /// What is known of the table.
+    pub(crate) fn description(&self) -> &Arc<TableDescription> {
+        &self.description
+    }
+
     /// Tells how it is stored.
     pub(crate) fn tell(&self, told: &mut StoredTables) {
         for (field, stored) in self.description.schema.fields().iter().zip(&self.stored.columns) {
@@ -146,7 +151,7 @@ impl TableProvider for DatabaseTable {
         let parts = self.parts(&wanted, state.config().target_partitions());
         let statements: Vec<Statement> =
             parts.into_iter().map(|part| self.write(&wanted, part)).collect::<Result<_, _>>().map_err(not_offered)?;
-        let scan = StatementScan::of_table(Arc::clone(&self.database), statements, &self.description.name);
+        let scan = StatementScan::of_table(Arc::clone(&self.database), statements, &self.description);
         Ok(Arc::new(scan.with_statistics(self.expected(&wanted))))
     }
 

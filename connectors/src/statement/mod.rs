@@ -43,7 +43,7 @@ use datafusion_expr::{Expr, LogicalPlan};
 pub use allow::{Accepts, SIZE_MAX, SIZED_FUNCTIONS};
 pub use check::check;
 pub use refusal::Refusal;
-pub use types::{Stored, StoredTables};
+pub use types::{Call, Form, Stored, StoredTables};
 
 /// A fragment as SQL text.
 #[derive(Debug, Clone)]

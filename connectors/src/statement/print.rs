@@ -124,11 +124,13 @@ impl Printer<'_> {
 
     /// Conjuncts, in one flat AND.
     pub(super) fn conjunction(&self, conjuncts: &[Expr]) -> Result<String, Refusal> {
-        let printed = conjuncts.iter().map(|expr| self.expression(expr)).collect::<Result<Vec<_>, _>>()?;
+        let condition = |expr| self.dialect.condition(self.expression(expr)?, expr, self.types);
+        let printed = conjuncts.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
         Ok(printed.join(" AND "))
     }
 
-    fn column(&self, column: &Column, place: Place) -> String {
+    /// A column by its name in the statement.
+    pub(super) fn column(&self, column: &Column, place: Place) -> String {
         let name = self.dialect.identifier(&column.name);
         let printed = match &column.relation {
             Some(relation) => format!("{}.{name}", self.table(relation)),
@@ -213,6 +215,10 @@ impl Printer<'_> {
     }
 
     fn like(&self, like: &Like) -> Result<String, Refusal> {
+        if let Some(call) = self.dialect.like_function() {
+            let not = if like.negated { "NOT " } else { "" };
+            return Ok(format!("({not}{call}({}, {}))", self.expression(&like.expr)?, self.expression(&like.pattern)?));
+        }
         let not = if like.negated { "NOT " } else { "" };
         let word = if like.case_insensitive { "ILIKE" } else { "LIKE" };
         let escape = match like.escape_char {

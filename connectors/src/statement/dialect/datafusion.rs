@@ -99,6 +99,24 @@ impl Dialect for DataFusion {
         })
     }
 
+    fn cross_join(&self) -> &'static str {
+        "CROSS JOIN"
+    }
+
+    fn values(&self, rows: &[String], alias: &str, columns: &[String]) -> String {
+        format!("(VALUES {}) AS {alias} ({})", rows.join(", "), columns.join(", "))
+    }
+
+    fn limit(&self, skip: usize, fetch: Option<usize>) -> String {
+        let fetch = fetch.map(|fetch| format!(" LIMIT {fetch}")).unwrap_or_default();
+        let skip = if skip > 0 { format!(" OFFSET {skip}") } else { String::new() };
+        format!("{fetch}{skip}")
+    }
+
+    fn like_function(&self) -> Option<&'static str> {
+        None
+    }
+
     fn says_existence(&self, _kind: JoinType) -> bool {
         false
     }
@@ -137,9 +155,8 @@ impl Dialect for DataFusion {
         format!("{key} {direction} NULLS {nulls}")
     }
 
-    fn limit(&self, skip: usize, fetch: Option<usize>) -> String {
-        let limit = fetch.map(|fetch| format!(" LIMIT {fetch}")).unwrap_or_default();
-        if skip > 0 { format!("{limit} OFFSET {skip}") } else { limit }
+    fn condition(&self, printed: String, _expr: &Expr, _types: &Types) -> Result<String, Refusal> {
+        Ok(printed)
     }
 
     fn computed(&self, printed: String, _expr: &Expr, _types: &Types) -> Result<String, Refusal> {

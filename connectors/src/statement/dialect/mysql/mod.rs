@@ -5,7 +5,7 @@ mod words;
 
 use arrow::datatypes::DataType;
 use datafusion_common::{Column, JoinType, ScalarValue, TableReference};
-use datafusion_expr::expr::{AggregateFunction, ScalarFunction, Sort};
+use datafusion_expr::expr::{AggregateFunction, BinaryExpr, InList, ScalarFunction, Sort};
 use datafusion_expr::{Expr, Operator};
 
 use self::words::{type_name, words};
@@ -29,7 +29,7 @@ pub(in crate::statement) struct Mysql<'a> {
 }
 
 /// What MySQL takes for no limit at all: OFFSET cannot stand alone.
-const NO_LIMIT: u64 = u64::MAX;
+const NO_LIMIT: usize = usize::MAX;
 
 impl Dialect for Mysql<'_> {
     fn identifier(&self, name: &str) -> String {
@@ -87,6 +87,24 @@ impl Dialect for Mysql<'_> {
         }
     }
 
+    fn cross_join(&self) -> &'static str {
+        DataFusion.cross_join()
+    }
+
+    /// Refused before: the two servers do not say it alike.
+    fn values(&self, rows: &[String], alias: &str, columns: &[String]) -> String {
+        DataFusion.values(rows, alias, columns)
+    }
+
+    fn limit(&self, skip: usize, fetch: Option<usize>) -> String {
+        let fetch = if skip > 0 { fetch.or(Some(NO_LIMIT)) } else { fetch };
+        DataFusion.limit(skip, fetch)
+    }
+
+    fn like_function(&self) -> Option<&'static str> {
+        None
+    }
+
     fn says_existence(&self, kind: JoinType) -> bool {
         matches!(kind, JoinType::LeftSemi | JoinType::LeftAnti)
     }
@@ -118,9 +136,7 @@ impl Dialect for Mysql<'_> {
         let printed = match types.origin(column) {
             Some(Origin::Table(Stored::Cast(to) | Stored::Long(Some(to)))) => format!("CAST({printed} AS {to})"),
             Some(Origin::Table(Stored::Plain | Stored::Long(None)) | Origin::Values) => printed,
-            Some(Origin::Table(Stored::Opaque) | Origin::Step | Origin::LongStep | Origin::OpaqueStep) | None => {
-                return printed;
-            }
+            Some(Origin::Table(Stored::Opaque | Stored::Call(_)) | Origin::Step(_)) | None => return printed,
         };
         let is_text = class(&Expr::Column(column.clone()), types) == Some(Class::Text);
         if is_text { self.by_bytes(&printed) } else { printed }
@@ -142,11 +158,25 @@ impl Dialect for Mysql<'_> {
         format!("{nulls}{key} {direction}")
     }
 
-    fn limit(&self, skip: usize, fetch: Option<usize>) -> String {
-        match (skip, fetch) {
-            (0, fetch) => DataFusion.limit(0, fetch),
-            (skip, Some(fetch)) => DataFusion.limit(skip, Some(fetch)),
-            (skip, None) => format!(" LIMIT {NO_LIMIT} OFFSET {skip}"),
+    /// What is equal by bytes is equal under the column's own collation, whose index may find it.
+    fn condition(&self, printed: String, expr: &Expr, types: &Types) -> Result<String, Refusal> {
+        let (column, members, operator) = match expr {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (left.as_ref(), right.as_ref()) {
+                (Expr::Column(column), member) | (member, Expr::Column(column)) => (column, vec![member], "="),
+                _ => return Ok(printed),
+            },
+            Expr::InList(InList { expr, list, negated: false }) => match expr.as_ref() {
+                Expr::Column(column) => (column, list.iter().collect(), "IN"),
+                _ => return Ok(printed),
+            },
+            _ => return Ok(printed),
+        };
+        let literals: Option<Vec<String>> = members.into_iter().map(|member| self.text_literal(member)).collect();
+        match (self.stored_text(column, types), literals) {
+            (Some(column), Some(literals)) => {
+                Ok(format!("({column} {operator} ({})) AND {printed}", literals.join(", ")))
+            }
+            _ => Ok(printed),
         }
     }
 
@@ -212,6 +242,21 @@ impl Dialect for Mysql<'_> {
 }
 
 impl Mysql<'_> {
+    /// A column of text as it stands in its table.
+    fn stored_text(&self, column: &Column, types: &Types) -> Option<String> {
+        let stands = matches!(types.origin(column), Some(Origin::Table(Stored::Plain | Stored::Long(None))));
+        let is_text = class(&Expr::Column(column.clone()), types) == Some(Class::Text);
+        let relation = column.relation.as_ref().filter(|_| stands && is_text)?;
+        Some(format!("{}.{}", self.identifier(relation.table()), self.identifier(&column.name)))
+    }
+
+    fn text_literal(&self, expr: &Expr) -> Option<String> {
+        match expr {
+            Expr::Literal(value @ ScalarValue::Utf8(Some(_)), _) => self.literal(value).ok(),
+            _ => None,
+        }
+    }
+
     fn by_bytes(&self, printed: &str) -> String {
         let collation = format!(" COLLATE {}", self.collation);
         if printed.ends_with(&collation) { printed.to_owned() } else { format!("{printed}{collation}") }

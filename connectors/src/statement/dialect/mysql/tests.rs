@@ -66,6 +66,10 @@ fn text_compares_by_bytes() {
          CAST(\"t0\".\"code\" AS CHAR CHARACTER SET utf8mb4) COLLATE by_bytes AS \"c0_1\" \
          FROM \"x\" AS \"t0\" WHERE (\"t0\".\"name\" COLLATE by_bytes > 'm')",
     );
+    check(
+        scan("x").filter(col("note").eq(lit("a")).and(col("code").in_list(vec![lit("b")], false))).unwrap(),
+        "SELECT ",
+    );
     check_expression(col("note").eq(lit("it's \\")), "(\"t0\".\"note\" COLLATE by_bytes = 'it''s \\')");
     check_expression(col("name").like(lit("a%_")), "(\"t0\".\"name\" COLLATE by_bytes LIKE 'a%_')");
     refuse(col("name").like(lit("a\\%")));

@@ -93,6 +93,22 @@ impl Dialect for Postgres<'_> {
         }
     }
 
+    fn cross_join(&self) -> &'static str {
+        DataFusion.cross_join()
+    }
+
+    fn values(&self, rows: &[String], alias: &str, columns: &[String]) -> String {
+        DataFusion.values(rows, alias, columns)
+    }
+
+    fn limit(&self, skip: usize, fetch: Option<usize>) -> String {
+        DataFusion.limit(skip, fetch)
+    }
+
+    fn like_function(&self) -> Option<&'static str> {
+        None
+    }
+
     fn says_existence(&self, kind: JoinType) -> bool {
         matches!(kind, JoinType::LeftSemi | JoinType::LeftAnti)
     }
@@ -132,12 +148,10 @@ impl Dialect for Postgres<'_> {
         let printed = match types.origin(column) {
             Some(Origin::Table(Stored::Cast(to) | Stored::Long(Some(to)))) => format!("CAST({printed} AS {to})"),
             Some(Origin::Table(Stored::Plain | Stored::Long(None)) | Origin::Values) => printed,
-            Some(Origin::Table(Stored::Opaque) | Origin::Step | Origin::LongStep | Origin::OpaqueStep) | None => {
-                return printed;
-            }
+            Some(Origin::Table(Stored::Opaque | Stored::Call(_)) | Origin::Step(_)) | None => return printed,
         };
         let is_text = class(&Expr::Column(column.clone()), types) == Some(Class::Text);
-        if is_text && place == Place::Anywhere { by_bytes(&printed) } else { printed }
+        if is_text && place != Place::EqualsLiterals { by_bytes(&printed) } else { printed }
     }
 
     fn ordered(&self, printed: String, expr: &Expr, types: &Types) -> String {
@@ -149,8 +163,8 @@ impl Dialect for Postgres<'_> {
         DataFusion.ordering(key, sort)
     }
 
-    fn limit(&self, skip: usize, fetch: Option<usize>) -> String {
-        DataFusion.limit(skip, fetch)
+    fn condition(&self, printed: String, _expr: &Expr, _types: &Types) -> Result<String, Refusal> {
+        Ok(printed)
     }
 
     /// Decimals are exact there however long they grow; here they have the digits of their type.
