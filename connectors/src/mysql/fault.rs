@@ -29,8 +29,8 @@ fn meaning(told: &Told) -> Meaning {
         1040 | 1203 | 1226 | 1021 | 1037 | 1038 | 1041 | 1114 | 1205 | 1206 => Meaning::Exhausted,
         // Interrupted; by MariaDB's `max_statement_time`; by MySQL's `max_execution_time`.
         1317 | 1969 | 3024 => Meaning::Ended,
-        // A table, a column, a view's table gone; a definition newer than the snapshot.
-        1146 | 1054 | 1051 | 1412 => Meaning::Changed,
+        // A table, a column, a view's table gone; text of another character set; a definition newer than the snapshot.
+        1146 | 1054 | 1051 | 1253 | 1412 => Meaning::Changed,
         _ if told.state.starts_with("22") => Meaning::BadValue,
         _ => Meaning::Unavailable,
     }

@@ -111,6 +111,9 @@ impl Printer<'_> {
 
     /// A GROUP BY clause's keys.
     pub(super) fn grouping(&self, group: &[Expr]) -> Result<String, Refusal> {
+        if let [set @ Expr::GroupingSet(_)] = group {
+            self.dialect.admit_key(set, self.types)?;
+        }
         match group {
             [Expr::GroupingSet(GroupingSet::Rollup(keys))] => Ok(format!("ROLLUP ({})", self.keys(keys)?)),
             [Expr::GroupingSet(GroupingSet::Cube(keys))] => Ok(format!("CUBE ({})", self.keys(keys)?)),

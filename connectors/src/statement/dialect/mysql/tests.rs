@@ -67,8 +67,14 @@ fn text_compares_by_bytes() {
          FROM \"x\" AS \"t0\" WHERE (\"t0\".\"name\" COLLATE by_bytes > 'm')",
     );
     check(
-        scan("x").filter(col("note").eq(lit("a")).and(col("code").in_list(vec![lit("b")], false))).unwrap(),
-        "SELECT ",
+        scan("x")
+            .filter(col("note").eq(lit("a")).and(col("code").in_list(vec![lit("b")], false)))
+            .unwrap()
+            .project([col("id")])
+            .unwrap(),
+        "SELECT \"t0\".\"id\" AS \"c0_0\" FROM \"x\" AS \"t0\" WHERE (\"t0\".\"note\" = ('a')) \
+         AND (\"t0\".\"note\" COLLATE by_bytes = 'a') \
+         AND (CAST(\"t0\".\"code\" AS CHAR CHARACTER SET utf8mb4) COLLATE by_bytes IN ('b'))",
     );
     check_expression(col("note").eq(lit("it's \\")), "(\"t0\".\"note\" COLLATE by_bytes = 'it''s \\')");
     check_expression(col("name").like(lit("a%_")), "(\"t0\".\"name\" COLLATE by_bytes LIKE 'a%_')");
@@ -199,6 +205,8 @@ fn aggregates_are_of_the_fragments_types() {
     refused(sum(col("vague")));
     refused(avg(cast(col("price"), DataType::Decimal128(30, 8))));
     assert!(written(scan("x").aggregate([col("ratio")], Vec::<Expr>::new()).unwrap()).is_err());
+    let sets = datafusion_expr::rollup(vec![col("id"), col("name")]);
+    assert!(written(scan("x").aggregate([sets], [sum(col("id"))]).unwrap()).is_err());
 }
 
 #[test]
