@@ -24,15 +24,13 @@ pub const READER: &str = "reader";
 /// The database that sources read.
 pub const DATABASE: &str = "registry";
 
-/// What every server runs with: no promise about power cuts, no rings of the kernel's, of which many servers at once find too
-/// few, and text that compares by a language.
-const OPTIONS: [&str; 10] = [
+/// What every server runs with: no promise about power cuts, and text that compares by a language.
+const OPTIONS: [&str; 9] = [
     "--bind-address=127.0.0.1",
     "--character-set-server=utf8mb4",
     "--collation-server=utf8mb4_general_ci",
     "--innodb-flush-log-at-trx-commit=2",
     "--innodb-flush-method=nosync",
-    "--innodb-use-native-aio=0",
     "--innodb-buffer-pool-size=64M",
     "--max-connections=60",
     "--skip-name-resolve",
@@ -187,13 +185,14 @@ fn initialize(directory: &Path) {
         format!("CREATE USER {READER} IDENTIFIED BY '{READER}';"),
         format!("GRANT SELECT ON {DATABASE}.* TO {READER};"),
     ];
+    fs::create_dir(directory.join("tmp")).expect("a writable directory");
     fs::write(directory.join("accounts.sql"), accounts.join("\n")).expect("a writable directory");
     fs::write(directory.join("reader.password"), READER).expect("a writable directory");
     let made = Command::new(base().join("bin/mariadb-install-db"))
         .arg("--no-defaults")
         .arg(format!("--datadir={}", directory.join("data").display()))
         .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
-        .args(["--innodb-flush-method=nosync", "--innodb-use-native-aio=0"])
+        .args(["--innodb-flush-method=nosync".to_string(), own_tmpdir(directory)])
         .args(as_who())
         .output()
         .expect("mariadb-install-db runs");
@@ -210,6 +209,7 @@ fn spawn<'a>(directory: &Path, port: u16, options: impl Iterator<Item = &'a str>
         .args(as_who())
         .args(OPTIONS)
         .args([format!("--port={port}"), format!("--datadir={}", at("data")), format!("--socket={}", at("socket"))])
+        .arg(own_tmpdir(directory))
         .args([format!("--pid-file={}", at("pid")), format!("--general-log-file={}", at("general.log"))])
         .args([format!("--ssl-cert={}", at("certs/database.crt")), format!("--ssl-key={}", at("certs/database.key"))])
         .args(options)
@@ -219,6 +219,11 @@ fn spawn<'a>(directory: &Path, port: u16, options: impl Iterator<Item = &'a str>
         .stderr(log)
         .spawn()
         .expect("mariadbd runs")
+}
+
+/// A server that starts removes the temporary tables that it finds where its own would be.
+fn own_tmpdir(directory: &Path) -> String {
+    format!("--tmpdir={}", directory.join("tmp").display())
 }
 
 /// As root the server runs only where it is told so.
