@@ -10,8 +10,10 @@
 //! options     reads options key by key, so that every fault is named
 //! error       what went wrong, by what the caller can do about it
 //! read_scope  what all scans of one statement share
+//! fault       what a database server's errors mean
 //! files/      Parquet, CSV and NDJSON in local directories
 //! database/   what all SQL databases share: statements in, rows out
+//! mysql/      tables of one database of a MySQL or MariaDB server
 //! postgres/   tables of one schema of a PostgreSQL database
 //! pushdown    the seam for sources that evaluate: a whole subtree of a plan as one scan
 //! statement/  plan → SQL for another server, and the proof that the text says what the plan says
