@@ -10,7 +10,8 @@
 //! environment how much of it: what CI takes, unless a longer run asks for more
 //! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
 //! postgres    a server of a test's own, with TLS and a log of every statement; mariadb: another one
-//! source      a source opened and asked without a site; round_trip: values of every type of a database, there and back
+//! source      a source's tables in a session of this process
+//! round_trip  values of every type of a database, there and back
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
 //! twins       pairs of sites that differ only in what an asker may not see: every byte that leaves is compared
 //! ```

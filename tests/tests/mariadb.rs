@@ -25,18 +25,18 @@ mod refusals;
 #[path = "mariadb/types.rs"]
 mod types;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connectors::Source;
 use harness::mariadb::{Admin, MariaDb};
-use harness::source::{ours, rows, session};
 
 /// How long something may take that happens at once, on a machine that is busy.
 const SOON: Duration = Duration::from_secs(20);
 
 async fn open(options: toml::Table) -> Arc<dyn Source> {
-    harness::source::open("mysql", options).await
+    connectors::registry::open("mysql", "registry", options, Path::new("/")).await.unwrap()
 }
 
 /// A source over the server's database, with more options.

@@ -25,11 +25,13 @@ const PREPARED_MAX: usize = 4;
 ///
 /// `sql_mode`: `"` is for names, `\` is a character, `||` concatenates, and a difference of unsigned numbers may be negative.
 /// Zero dates are not made NULL, so that they are met and refused.
+/// `max_sort_length`: so many bytes are a key's; what may be longer is no key (`schema`).
 /// `max_error_count`: a warning that a character was lost must not be lost among others.
 /// `net_write_timeout`, `wait_timeout`: who reads slowly is not cut off before the statement's own time is over.
 const PINS: &str = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; \
                     SET autocommit = 1, time_zone = '+00:00', sql_select_limit = 18446744073709551615, \
-                    sql_auto_is_null = 0, sql_big_selects = 1, div_precision_increment = 4, max_error_count = 65535, \
+                    sql_auto_is_null = 0, sql_big_selects = 1, div_precision_increment = 4, max_sort_length = 1024, \
+                    max_error_count = 65535, \
                     sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,NO_UNSIGNED_SUBTRACTION'";
 
 /// A connection; dropped, it is closed.

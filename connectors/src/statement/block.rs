@@ -228,7 +228,7 @@ impl Block {
                     text.push_str(&format!(" {} {source}", printer.dialect.cross_join()));
                 }
                 Some((kind, on)) => {
-                    printer.dialect.admit_join(*kind, on)?;
+                    printer.dialect.admit_join(*kind, on, printer.types)?;
                     let on = if on.is_empty() { "TRUE".to_owned() } else { printer.conjunction(on)? };
                     text.push_str(&format!(" {} {source} ON {on}", printer.dialect.join(*kind)?));
                 }
@@ -269,6 +269,7 @@ impl Item {
 
     /// Whether this item has a row for a row of the items before it.
     fn existence(&self, kind: JoinType, on: &[Expr], printer: &Printer<'_>) -> Result<String, Refusal> {
+        printer.dialect.admit_join(kind, on, printer.types)?;
         let not = if kind == JoinType::LeftAnti { "NOT " } else { "" };
         let source = self.source.print(printer)?;
         let condition = if on.is_empty() { String::new() } else { format!(" WHERE {}", printer.conjunction(on)?) };

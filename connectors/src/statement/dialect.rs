@@ -99,7 +99,7 @@ pub(super) trait Dialect {
     ///
     /// # Errors
     /// A join that it refuses.
-    fn admit_join(&self, kind: JoinType, on: &[Expr]) -> Result<(), Refusal>;
+    fn admit_join(&self, kind: JoinType, on: &[Expr], types: &Types) -> Result<(), Refusal>;
 
     /// A column, already printed by its name.
     fn column(&self, printed: String, column: &Column, place: Place, types: &Types) -> String;

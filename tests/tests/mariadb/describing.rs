@@ -5,8 +5,9 @@ use std::sync::Arc;
 use connectors::{ConnectorError, ErrorKind, Source};
 use datafusion::common::stats::Precision;
 use harness::mariadb::{Admin, MariaDb};
+use harness::source::{ours, rows, session};
 
-use super::{open, ours, rows, session, source};
+use super::{open, source};
 
 async fn names(source: &Arc<dyn Source>) -> Vec<String> {
     source.tables().await.unwrap().into_iter().map(|(name, _)| name).collect()

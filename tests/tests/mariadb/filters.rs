@@ -1,12 +1,9 @@
 //! What is pushed gives DataFusion's own answer: the same filters over the server and over the rows in memory.
 
-use std::sync::Arc;
-
-use datafusion::datasource::MemTable;
-use datafusion::prelude::SessionContext;
 use harness::mariadb::MariaDb;
+use harness::source::{in_memory, rows, session};
 
-use super::{rows, session, source};
+use super::source;
 
 /// Filters that the server evaluates.
 const PUSHED: &[&str] = &[
@@ -113,22 +110,12 @@ const TABLE: &str = "
       (8, 2, 4, 4, 0, b'101', b'1', false, 'a\u{1F600}b', 'ab', 'e', 'a', 'ok', 'x', '3', '2000-01-01', '2000-01-01',
        '2000-01-01', '02:00', 0.01, X'00FF00', 3, 3)";
 
-/// The same rows, read whole and kept in memory.
-async fn in_memory(ctx: &SessionContext) -> SessionContext {
-    let frame = ctx.table("t").await.unwrap();
-    let schema = Arc::new(frame.schema().as_arrow().clone());
-    let table = MemTable::try_new(schema, vec![frame.collect().await.unwrap()]).unwrap();
-    let memory = SessionContext::new_with_config(ctx.copied_config());
-    memory.register_table("t", Arc::new(table)).unwrap();
-    memory
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pushed_filter_gives_the_same_rows() {
     let server = MariaDb::start().await;
     server.admin().await.run(TABLE).await;
     let ctx = session(&source(&server, "").await, &["t"]).await;
-    let memory = in_memory(&ctx).await;
+    let memory = in_memory(&ctx, "t").await;
     let mut wrong = Vec::new();
     for (filters, is_pushed) in [(PUSHED, true), (KEPT, false)] {
         for filter in filters {

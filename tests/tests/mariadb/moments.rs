@@ -3,27 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectors::{ConnectorError, ReadScope, Source};
+use connectors::{ConnectorError, Source};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, collect};
-use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use harness::mariadb::{Admin, MariaDb};
+use harness::source::{ours, plan, rows, session, within};
 use tokio::time::timeout;
 
-use super::reading::{ENDLESS, SLOW, count, plan};
-use super::{AT_WORK, SOON, ours, session, source, wait_until};
+use super::reading::{ENDLESS, SLOW, count};
+use super::{AT_WORK, SOON, source, wait_until};
 
 /// More than what is read ahead, less than a second's reading.
 const MANY: usize = 100_000;
-
-fn within(ctx: &SessionContext, scope: Option<Arc<ReadScope>>) -> Arc<TaskContext> {
-    let mut state = ctx.state();
-    if let Some(scope) = scope {
-        state.config_mut().set_extension(scope);
-    }
-    state.task_ctx()
-}
 
 async fn tables(admin: &Admin) {
     admin
@@ -145,7 +137,7 @@ async fn parallel_sessions_see_one_moment_while_others_write() {
     };
     let reading = async {
         for _ in 0..12 {
-            let answer = super::rows(&ctx, "SELECT count(*), max(k) - min(k) FROM t WHERE n + 0 IN (7, 399993)").await;
+            let answer = rows(&ctx, "SELECT count(*), max(k) - min(k) FROM t WHERE n + 0 IN (7, 399993)").await;
             assert_eq!(answer.unwrap(), "2|0", "halves of different moments");
         }
         stop.send(()).unwrap();

@@ -1,29 +1,25 @@
 //! How rows come: all of them or an error; and what is left behind when nobody wants them.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use connectors::{ConnectorError, ErrorKind};
 use datafusion::error::DataFusionError;
-use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, collect};
+use datafusion::physical_plan::{SendableRecordBatchStream, collect};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use harness::mariadb::MariaDb;
+use harness::source::{ours, plan, rows, session};
 use tokio::time::timeout;
 
-use super::{AT_WORK, SOON, open, ours, rows, session, source, wait_until};
+use super::{AT_WORK, SOON, open, source, wait_until};
 
 /// Rows without end, made as they are sent.
 pub(super) const ENDLESS: &str =
     "CREATE VIEW endless AS SELECT CAST(seq AS SIGNED) AS n, REPEAT('x', 100) AS pad FROM seq_1_to_4000000000";
 /// A row that is a long time in the making.
 pub(super) const SLOW: &str = "CREATE VIEW slow AS SELECT SLEEP(600) AS n";
-
-pub(super) async fn plan(ctx: &SessionContext, table: &str) -> Arc<dyn ExecutionPlan> {
-    ctx.table(table).await.unwrap().create_physical_plan().await.unwrap()
-}
 
 async fn stream(ctx: &SessionContext, table: &str) -> SendableRecordBatchStream {
     plan(ctx, table).await.execute(0, ctx.task_ctx()).unwrap()

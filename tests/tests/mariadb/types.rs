@@ -5,10 +5,11 @@ use datafusion::common::ScalarValue;
 use harness::environment::number;
 use harness::mariadb::{Admin, MariaDb};
 use harness::round_trip::{self, Column, DAY_US, Value, column, dates, days, decimals, null_or, some, time};
+use harness::source::{rows, session};
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;
 
-use super::{rows, session, source};
+use super::source;
 
 /// The last second that a `timestamp` has.
 const TIMESTAMP_MAX: i64 = 2_147_483_647;

@@ -17,6 +17,7 @@
 //! | `avg` | decimals of up to 6 digits after the point, truncated as here; whole numbers as floats | there are 30 digits to divide in |
 //! | `min`, `max` | what has an order, but truth and bytes | truth is a number there |
 //! | `date_part` | whole parts of dates and of times without a zone | seconds have fractions there |
+//! | joins | with an equality of other values than text | the server would compare each row with each |
 //! | full joins, `VALUES`, aggregates with FILTER | never | they are not there |
 
 use arrow::datatypes::DataType;

@@ -137,7 +137,7 @@ impl Dialect for DataFusion {
         Ok(())
     }
 
-    fn admit_join(&self, _kind: JoinType, _on: &[Expr]) -> Result<(), Refusal> {
+    fn admit_join(&self, _kind: JoinType, _on: &[Expr], _types: &Types) -> Result<(), Refusal> {
         Ok(())
     }
 

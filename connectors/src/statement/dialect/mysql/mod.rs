@@ -128,8 +128,17 @@ impl Dialect for Mysql<'_> {
         }
     }
 
-    fn admit_join(&self, _kind: JoinType, _on: &[Expr]) -> Result<(), Refusal> {
-        Ok(())
+    /// Without a key that an index or a hash finds, the server compares each row with each: text is compared under another
+    /// collation than its indexes have.
+    fn admit_join(&self, _kind: JoinType, on: &[Expr], types: &Types) -> Result<(), Refusal> {
+        let is_key = |condition: &Expr| match condition {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+                let is_found = !matches!(class(left, types), None | Some(Class::Text | Class::Bytes));
+                is_found && !left.column_refs().is_empty() && !right.column_refs().is_empty()
+            }
+            _ => false,
+        };
+        if on.iter().any(is_key) { Ok(()) } else { Err(Refusal::new("join", "has no key that is looked up there")) }
     }
 
     fn column(&self, printed: String, column: &Column, _place: Place, types: &Types) -> String {

@@ -217,10 +217,13 @@ fn existence_is_a_condition_and_full_joins_are_not_there() {
         let joined = scan("x").join_detailed(right, kind, keys(), None, nulls).unwrap();
         joined.project([col("x.id")]).unwrap()
     };
+    assert!(written(joined(JoinType::LeftAnti, NullEquality::NullEqualsNull)).is_err());
+    let of_text = scan("x").join(scan("y").build().unwrap(), JoinType::Inner, (vec!["x.name"], vec!["y.name"]), None);
+    assert!(written(of_text.unwrap().project([col("x.id")]).unwrap()).is_err());
     check(
-        joined(JoinType::LeftAnti, NullEquality::NullEqualsNull),
+        joined(JoinType::LeftAnti, NullEquality::NullEqualsNothing),
         "SELECT \"t0\".\"id\" AS \"c0_0\" FROM \"x\" AS \"t0\" \
-         WHERE (NOT EXISTS (SELECT 1 FROM \"y\" AS \"t1\" WHERE (\"t0\".\"id\" <=> \"t1\".\"id\")))",
+         WHERE (NOT EXISTS (SELECT 1 FROM \"y\" AS \"t1\" WHERE (\"t0\".\"id\" = \"t1\".\"id\")))",
     );
     assert!(written(joined(JoinType::Full, NullEquality::NullEqualsNothing)).is_err());
     let values = LogicalPlanBuilder::values(vec![vec![lit(1_i32), lit("a")]]);

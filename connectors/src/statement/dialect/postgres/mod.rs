@@ -137,7 +137,7 @@ impl Dialect for Postgres<'_> {
     }
 
     /// A full join needs keys, and nothing else, in PostgreSQL.
-    fn admit_join(&self, kind: JoinType, on: &[Expr]) -> Result<(), Refusal> {
+    fn admit_join(&self, kind: JoinType, on: &[Expr], _types: &Types) -> Result<(), Refusal> {
         if kind == JoinType::Full && (on.is_empty() || !on.iter().all(is_key_of_two)) {
             return Err(Refusal::new("join", "is full, under a condition that is not of keys"));
         }
