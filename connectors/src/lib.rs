@@ -11,9 +11,11 @@
 //! error       what went wrong, by what the caller can do about it
 //! read_scope  what all scans of one statement share
 //! plain       plain types, which every client can read
+//! fault       what a database server's errors mean
 //! files/      Parquet, CSV and NDJSON in local directories, buckets and on HTTP servers
 //! database/   what all SQL databases share: statements in, rows out
 //! flight_sql/ tables of one schema of a foreign server that speaks Arrow Flight SQL
+//! mysql/      tables of one database of a MySQL or MariaDB server
 //! postgres/   tables of one schema of a PostgreSQL database
 //! pushdown    the seam for sources that evaluate: a whole subtree of a plan as one scan
 //! statement/  plan → SQL for another server, and the proof that the text says what the plan says
@@ -48,8 +50,10 @@ pub mod conformance;
 pub mod connector;
 mod database;
 pub mod error;
+mod fault;
 pub mod files;
 pub mod flight_sql;
+pub mod mysql;
 pub mod options;
 pub mod plain;
 pub mod postgres;

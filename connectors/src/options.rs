@@ -1,5 +1,6 @@
 //! Reads a source's options key by key and keeps every fault with its key, where a deserializer would stop at the first.
 
+pub(crate) mod access;
 pub(crate) mod secret;
 
 use std::ops::RangeInclusive;

@@ -7,11 +7,12 @@ use crate::connector::{Connector, Source};
 use crate::error::{ConnectorError, OptionFault};
 use crate::files::FilesConnector;
 use crate::flight_sql::FlightSqlConnector;
+use crate::mysql::MysqlConnector;
 use crate::postgres::PostgresConnector;
 
 /// Every connector that this build has, in the order of their kinds.
-pub fn connectors() -> [&'static dyn Connector; 3] {
-    [&FilesConnector, &FlightSqlConnector, &PostgresConnector]
+pub fn connectors() -> [&'static dyn Connector; 4] {
+    [&FilesConnector, &FlightSqlConnector, &MysqlConnector, &PostgresConnector]
 }
 
 /// Opens the source `name` of the given kind.
@@ -51,7 +52,7 @@ mod tests {
     #[test]
     fn an_unknown_kind_is_a_fault_that_lists_the_known_ones() {
         let faults = check("fiels", &toml::Table::new(), Path::new("."));
-        let told = "`fiels` is not a kind of source; the kinds are `files`, `flight_sql`, `postgres`";
+        let told = "`fiels` is not a kind of source; the kinds are `files`, `flight_sql`, `mysql`, `postgres`";
         assert_eq!(faults, [OptionFault::new("kind", told)]);
     }
 

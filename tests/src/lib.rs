@@ -10,6 +10,9 @@
 //! environment how much of it: what CI takes, unless a longer run asks for more
 //! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
 //! postgres    a server of a test's own, with TLS and a log of every statement; it may hold a data set's tables
+//! mariadb     another one
+//! source      a source's tables in a session of this process
+//! round_trip  values of every type of a database, there and back
 //! roapi       a foreign Flight SQL server of a test's own; flight_proxy: what may stand before one
 //! store       servers of files of a test's own, S3 and WebDAV: every request noted, faults on demand
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
@@ -25,11 +28,14 @@ pub mod dataset;
 pub mod edge;
 pub mod environment;
 pub mod flight_proxy;
+pub mod mariadb;
 pub mod oracle;
 pub mod policy;
 pub mod postgres;
 pub mod random;
 pub mod roapi;
+pub mod round_trip;
+pub mod source;
 pub mod statements;
 pub mod store;
 pub mod tpch;

@@ -10,6 +10,7 @@ use datafusion_expr::{LogicalPlan, TableScan};
 use super::Database;
 use super::exec::StatementScan;
 use super::table::{DatabaseTable, unqualified};
+use crate::connector::TableDescription;
 use crate::error::ConnectorError;
 use crate::pushdown::{Evaluated, EvaluatedTable, Evaluates, EvaluatorId};
 use crate::statement::{Accepts, Refusal, Statement, StoredTables};
@@ -33,12 +34,12 @@ impl Evaluates for DatabaseEvaluator {
         if plan.schema().fields().is_empty() {
             return Err(Refusal::new("statement", "has no columns"));
         }
-        let mut stored = StoredTables::default();
-        let named = with_names_of_the_database(plan.clone(), &mut stored)
+        let (mut stored, mut tables) = (StoredTables::default(), Vec::new());
+        let named = with_names_of_the_database(plan.clone(), &mut stored, &mut tables)
             .map_err(|error| Refusal::new("scan", error.strip_backtrace()))?;
         let statement = self.0.write(&named, &stored)?;
         let text = statement.text.clone();
-        let scan = StatementScan::of_statement(Arc::clone(&self.0), statement);
+        let scan = StatementScan::of_statement(Arc::clone(&self.0), statement, tables);
         Ok(Evaluated { text, scan: Arc::new(scan.with_statistics(expected)) })
     }
 
@@ -48,14 +49,19 @@ impl Evaluates for DatabaseEvaluator {
     }
 }
 
-/// The same plan with every table named as the database names it, and how its tables are stored.
-fn with_names_of_the_database(plan: LogicalPlan, stored: &mut StoredTables) -> Result<LogicalPlan> {
+/// The same plan with every table named as the database names it; which tables these are, and how they are stored.
+fn with_names_of_the_database(
+    plan: LogicalPlan,
+    stored: &mut StoredTables,
+    tables: &mut Vec<Arc<TableDescription>>,
+) -> Result<LogicalPlan> {
     let named = plan.transform_down_with_subqueries(|node| match node {
         LogicalPlan::TableScan(scan) => {
             let evaluated = EvaluatedTable::of(&scan);
             match evaluated.as_ref().and_then(|table| table.table().downcast_ref::<DatabaseTable>()) {
                 Some(table) => {
                     table.tell(stored);
+                    tables.push(Arc::clone(table.description()));
                     Ok(Transformed::yes(LogicalPlan::TableScan(renamed(scan, table)?)))
                 }
                 None => Ok(Transformed::no(LogicalPlan::TableScan(scan))),

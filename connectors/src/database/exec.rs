@@ -19,6 +19,7 @@ use datafusion_physical_plan::{
 use futures::StreamExt;
 
 use super::{Database, Reading};
+use crate::connector::TableDescription;
 use crate::error::ConnectorError;
 use crate::read_scope::ReadScope;
 use crate::statement::Statement;
@@ -31,6 +32,7 @@ pub(crate) struct StatementScan {
     schema: SchemaRef,
     /// What is read, as errors name it.
     location: Arc<str>,
+    tables: Arc<[Arc<TableDescription>]>,
     statistics: Arc<Statistics>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -40,14 +42,23 @@ pub(crate) struct StatementScan {
 
 impl StatementScan {
     /// Reads parts of a table, of which each statement gives one.
-    pub(crate) fn of_table(database: Arc<dyn Database>, statements: Vec<Statement>, table: &str) -> Self {
-        Self::new(database, statements, format!("table `{table}`"))
+    pub(crate) fn of_table(
+        database: Arc<dyn Database>,
+        statements: Vec<Statement>,
+        table: &Arc<TableDescription>,
+    ) -> Self {
+        let location = format!("table `{}`", table.name);
+        Self::new(database, statements, location, [Arc::clone(table)].into())
     }
 
     /// Reads the answer to one statement, which may be a whole subtree of a plan.
-    pub(crate) fn of_statement(database: Arc<dyn Database>, statement: Statement) -> Self {
+    pub(crate) fn of_statement(
+        database: Arc<dyn Database>,
+        statement: Statement,
+        tables: Vec<Arc<TableDescription>>,
+    ) -> Self {
         let location = database.shown();
-        Self::new(database, vec![statement], location)
+        Self::new(database, vec![statement], location, tables.into())
     }
 
     /// The same, with what is expected of its rows.
@@ -57,7 +68,12 @@ impl StatementScan {
         self
     }
 
-    fn new(database: Arc<dyn Database>, statements: Vec<Statement>, location: String) -> Self {
+    fn new(
+        database: Arc<dyn Database>,
+        statements: Vec<Statement>,
+        location: String,
+        tables: Arc<[Arc<TableDescription>]>,
+    ) -> Self {
         let schema = statements.first().map_or_else(|| Arc::new(Schema::empty()), |first| Arc::clone(&first.schema));
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
@@ -71,6 +87,7 @@ impl StatementScan {
             statistics: Arc::new(Statistics::new_unknown(&schema)),
             schema,
             location: location.into(),
+            tables,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
             own_scope: Mutex::default(),
@@ -135,8 +152,10 @@ impl ExecutionPlan for StatementScan {
             text: Arc::clone(text),
             schema: if self.schema.fields().is_empty() { marker() } else { Arc::clone(&self.schema) },
             location: Arc::clone(&self.location),
+            tables: Arc::clone(&self.tables),
             batch_rows: context.session_config().batch_size(),
             scope: self.scope(&context),
+            runtime: context.runtime_env(),
         };
         let counted = BaselineMetrics::new(&self.metrics, partition);
         let schema = Arc::clone(&self.schema);

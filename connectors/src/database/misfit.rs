@@ -15,8 +15,14 @@ pub(crate) enum Misfit {
     Digits,
     /// A date or time of a year that Arrow cannot tell.
     Year,
+    /// A date that no calendar has, such as 0000-00-00.
+    Date,
     /// 24:00, which is no time of a day.
     EndOfDay,
+    /// A time that is a span: below zero, or of a day and more.
+    Time,
+    /// A number in place of truth that is neither 0 nor 1.
+    Truth,
     /// An interval too long for nanoseconds.
     Interval,
     Dimensions,
@@ -49,6 +55,15 @@ impl Misfit {
                 "declare the column's precision and scale, at most 38 digits, or serve a view that casts it to text",
             ),
             Self::Year => ("holds a value of a year beyond −262143 or 262142".to_owned(), cast),
+            Self::Date => (
+                "holds a date that is none, such as 0000-00-00".to_owned(),
+                "correct the data, or serve a view that makes such dates NULL or casts the column to text",
+            ),
+            Self::Time => ("holds a time that is below zero or not of one day".to_owned(), cast),
+            Self::Truth => (
+                "holds a number that is neither 0 nor 1".to_owned(),
+                "serve the column as a number: the source's options say how",
+            ),
             Self::EndOfDay => ("holds the time 24:00, which has no exact form".to_owned(), cast),
             Self::Interval => ("holds an interval of more than 292 years of hours".to_owned(), cast),
             Self::Dimensions => ("holds an array of more than one dimension".to_owned(), cast),

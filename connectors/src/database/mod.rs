@@ -28,9 +28,11 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use datafusion_execution::runtime_env::RuntimeEnv;
 use datafusion_expr::LogicalPlan;
 use futures::stream::BoxStream;
 
+use crate::connector::TableDescription;
 use crate::error::ConnectorError;
 use crate::read_scope::ReadScope;
 use crate::statement::{Accepts, Refusal, Statement, StoredTables};
@@ -81,7 +83,11 @@ pub(crate) struct Reading {
     pub(crate) schema: SchemaRef,
     /// What it is, as errors name it.
     pub(crate) location: Arc<str>,
+    /// The tables that are read, as they were described.
+    pub(crate) tables: Arc<[Arc<TableDescription>]>,
     pub(crate) batch_rows: usize,
     /// Where the moment is kept at which others read too; without one it is read at a moment of its own.
     pub(crate) scope: Option<Arc<ReadScope>>,
+    /// Where rows can wait on disk.
+    pub(crate) runtime: Arc<RuntimeEnv>,
 }

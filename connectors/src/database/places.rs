@@ -1,16 +1,18 @@
 //! A large table in parts: ranges of the places that its rows have, such as pages of a file or numbers of rows.
 
 /// The places of a table, as far as they were known when it was described.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Places {
+    /// What a place is called in the database's words.
+    pub(crate) name: String,
     /// The first place.
     pub(crate) first: i64,
     /// How many there are from there on.
     pub(crate) count: i64,
     /// Fewer are not worth a reader of their own.
     pub(crate) range_min: i64,
-    /// The condition for the rows of a range, in the database's words.
-    pub(crate) condition: fn(Range) -> String,
+    /// The condition for the rows of a range of places of that name.
+    pub(crate) condition: fn(&str, Range) -> String,
 }
 
 /// Places from one on, and up to another: the table may have grown at both ends since, so the first range begins nowhere and
@@ -35,7 +37,7 @@ impl Places {
             from: (number > 0).then(|| start(number)),
             before: (number + 1 < count).then(|| start(number + 1)),
         };
-        (0..count).map(|number| (self.condition)(range(number))).collect()
+        (0..count).map(|number| (self.condition)(&self.name, range(number))).collect()
     }
 }
 
@@ -46,8 +48,8 @@ mod tests {
     #[test]
     fn parts_are_all_places_once() {
         let check = |first, count, most, expect: &[&str]| {
-            let condition = |range: Range| format!("{:?}..{:?}", range.from, range.before);
-            let places = Places { first, count, range_min: 1_024, condition };
+            let condition = |_: &str, range: Range| format!("{:?}..{:?}", range.from, range.before);
+            let places = Places { name: "place".into(), first, count, range_min: 1_024, condition };
             assert_eq!(places.parts(most), expect, "{first} {count} {most}");
         };
         check(0, 0, 8, &[]);

@@ -56,6 +56,11 @@ impl DatabaseTable {
         &self.stored.name
     }
 
+    /// What is known of the table.
+    pub(crate) fn description(&self) -> &Arc<TableDescription> {
+        &self.description
+    }
+
     /// Tells how it is stored.
     pub(crate) fn tell(&self, told: &mut StoredTables) {
         for (field, stored) in self.description.schema.fields().iter().zip(&self.stored.columns) {
@@ -107,7 +112,7 @@ impl DatabaseTable {
     }
 
     fn reading(&self, wanted: &Wanted<'_>, statements: Vec<Statement>) -> Arc<dyn ExecutionPlan> {
-        let scan = StatementScan::of_table(Arc::clone(&self.database), statements, &self.description.name);
+        let scan = StatementScan::of_table(Arc::clone(&self.database), statements, &self.description);
         Arc::new(scan.with_statistics(self.expected(wanted)))
     }
 

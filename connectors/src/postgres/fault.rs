@@ -1,63 +1,14 @@
-//! What the server's errors mean to whoever asked: the one place that reads SQLSTATE. The server's own words go to the log.
-
-use std::time::{Duration, Instant};
+//! What the server's errors mean: the one place that reads SQLSTATE.
 
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-use crate::error::ConnectorError;
+use crate::fault::{Meaning, ServerError};
 
-/// One thing that the server was asked for, and since when.
-#[derive(Debug, Clone)]
-pub(super) struct Asking {
-    location: String,
-    began: Instant,
-    limit: Duration,
-}
-
-impl Asking {
-    /// Asks now for what `location` names; the server gives up after `limit`.
-    pub(super) fn now(location: impl Into<String>, limit: Duration) -> Self {
-        Self { location: location.into(), began: Instant::now(), limit }
+impl ServerError for Error {
+    fn meaning(&self) -> Meaning {
+        self.code().map_or(Meaning::Unavailable, meaning)
     }
-
-    /// What the driver's error means here.
-    pub(super) fn fault(&self, error: Error) -> ConnectorError {
-        let location = self.location.clone();
-        let Some(state) = error.code() else {
-            return ConnectorError::unavailable(location, error);
-        };
-        match meaning(state) {
-            Meaning::Unauthenticated => ConnectorError::Unauthenticated { location, cause: error.into() },
-            Meaning::Forbidden => ConnectorError::Forbidden { location, cause: error.into() },
-            Meaning::Exhausted => ConnectorError::Exhausted { location, cause: error.into() },
-            // The server ends what takes too long and what its administrator ends in the same words.
-            Meaning::Ended if self.began.elapsed() >= self.limit => {
-                ConnectorError::DeadlineExceeded { location, cause: error.into() }
-            }
-            Meaning::Ended => ConnectorError::Cancelled { location, cause: error.into() },
-            Meaning::Changed => ConnectorError::Changed { location },
-            Meaning::BadValue => ConnectorError::InvalidData {
-                location,
-                detail: "the server itself cannot compute a value".to_owned(),
-                advice: "correct the data or the view; the log has the server's words".to_owned(),
-                cause: Some(error.into()),
-            },
-            Meaning::Unavailable => ConnectorError::unavailable(location, error),
-        }
-    }
-}
-
-/// What a caller can do about a SQLSTATE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    Unauthenticated,
-    Forbidden,
-    Exhausted,
-    Ended,
-    Changed,
-    BadValue,
-    Unavailable,
 }
 
 /// By the tables of PostgreSQL's documentation, appendix A.

@@ -6,11 +6,11 @@ use futures::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
-use super::fault::Asking;
 use super::server::{Server, Use};
 use super::session::Session;
 use super::snapshot::Snapshot;
 use crate::error::ConnectorError;
+use crate::fault::Asking;
 
 /// Every transaction sees one moment and writes nothing.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
@@ -43,7 +43,7 @@ impl Lease {
 
     /// What the server is asked for, from now on.
     pub(super) fn asking(&self, location: impl Into<String>) -> Asking {
-        Asking::now(location, self.server.config().statement_timeout)
+        Asking::now(location, self.server.config().access.statement_timeout)
     }
 
     /// The driver's handle, for a statement that is about to run.

@@ -8,13 +8,13 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio_postgres::{CopyOutStream, Statement};
 
 use super::decode::{Frames, append_row, is_sent_as, wire_name};
-use super::fault::Asking;
 use super::lease::Lease;
 use super::server::{Server, Use};
 use super::snapshot::Snapshot;
 use crate::database::batch::BatchBuilder;
 use crate::database::{Batches, Reading};
 use crate::error::ConnectorError;
+use crate::fault::Asking;
 
 /// The rows of a statement of `server`.
 pub(super) fn read(server: Arc<Server>, reading: Reading) -> Batches {

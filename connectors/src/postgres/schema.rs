@@ -62,6 +62,7 @@ fn stored(relation: &Relation, column: &Column, served: Served) -> Stored {
 fn pages(relation: &Relation) -> Option<Places> {
     let has_ranges = relation.is_one_heap && relation.server_version >= RANGE_SCANS_SINCE;
     has_ranges.then(|| Places {
+        name: "ctid".to_owned(),
         first: 0,
         count: i64::from(relation.pages),
         range_min: RANGE_PAGES_MIN,
@@ -69,11 +70,11 @@ fn pages(relation: &Relation) -> Option<Places> {
     })
 }
 
-fn of_pages(range: Range) -> String {
-    let from = format!("ctid >= '({},0)'::tid", range.from.unwrap_or(0));
+fn of_pages(place: &str, range: Range) -> String {
+    let from = format!("{place} >= '({},0)'::tid", range.from.unwrap_or(0));
     match range.before {
         None => from,
-        Some(before) => format!("{from} AND ctid < '({before},0)'::tid"),
+        Some(before) => format!("{from} AND {place} < '({before},0)'::tid"),
     }
 }
 

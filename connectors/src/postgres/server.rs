@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::config::{ServerConfig, Tls};
+use super::config::ServerConfig;
 use super::lease::Lease;
 use super::no_nul::without_nul;
 use super::read::read;
@@ -19,6 +19,7 @@ use super::session::Session;
 use super::tls::VerifiedTls;
 use crate::database::{Batches, Database, Reading};
 use crate::error::ConnectorError;
+use crate::options::access::Tls;
 use crate::statement::{Accepts, Refusal, Statement, StoredTables, write_for_postgres};
 
 /// What a session is leased for. Each use has sessions of its own: a statement holds one that keeps its snapshot while it
@@ -83,14 +84,14 @@ impl Server {
     }
 
     fn new(config: ServerConfig) -> Result<Self, rustls::Error> {
-        let tls = match &config.tls {
+        let tls = match &config.access.tls {
             Tls::Disabled => None,
             Tls::VerifyFull(authorities) => Some(VerifiedTls::new(authorities)?),
         };
-        let keepers_max = config.connections_max / 2;
+        let keepers_max = config.access.connections_max / 2;
         Ok(Self {
             tls,
-            readers: Pool::new(config.connections_max - keepers_max),
+            readers: Pool::new(config.access.connections_max - keepers_max),
             keepers: Pool::new(keepers_max),
             farewells: Mutex::default(),
             config,
@@ -108,7 +109,7 @@ impl Server {
     /// [`ConnectorError::Exhausted`] if none becomes free within the connect timeout; what the server answers else.
     pub(super) async fn lease(self: &Arc<Self>, purpose: Use) -> Result<Lease, ConnectorError> {
         let pool = self.pool(purpose);
-        let waiting = timeout(self.config.connect_timeout, Arc::clone(&pool.permits).acquire_owned()).await;
+        let waiting = timeout(self.config.access.connect_timeout, Arc::clone(&pool.permits).acquire_owned()).await;
         let permit = match waiting {
             Ok(Ok(permit)) => permit,
             Ok(Err(closed)) => return Err(ConnectorError::unavailable(self.config.shown(), closed)),
@@ -132,7 +133,7 @@ impl Server {
     pub(super) fn end(&self, session: Session, permit: OwnedSemaphorePermit) {
         // Without a runtime the connection just closes, and the server notices when it next writes.
         let Ok(runtime) = Handle::try_current() else { return };
-        let (canceller, tls, limit) = (session.canceller(), self.tls.clone(), self.config.connect_timeout);
+        let (canceller, tls, limit) = (session.canceller(), self.tls.clone(), self.config.access.connect_timeout);
         let farewell = async move {
             if let Ok(Err(error)) = timeout(limit, canceller.cancel(tls.as_ref())).await {
                 tracing::debug!("a statement could not be cancelled: {error}");
@@ -164,7 +165,7 @@ impl Database for Server {
     }
 
     fn readers_max(&self) -> usize {
-        self.config.connections_max - self.config.connections_max / 2
+        self.config.access.connections_max - self.config.access.connections_max / 2
     }
 
     fn accepts(&self) -> Accepts {

@@ -8,10 +8,11 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, Client, Config, NoTls, Socket};
 
-use super::config::{ServerConfig, Tls};
-use super::fault::Asking;
+use super::config::ServerConfig;
 use super::tls::VerifiedTls;
 use crate::error::ConnectorError;
+use crate::fault::Asking;
+use crate::options::access::Tls;
 
 const APPLICATION_NAME: &str = "chancery";
 /// After what silence a connection is probed, and how long an answer may take before it counts as lost.
@@ -46,7 +47,7 @@ impl Session {
                 Some(tls) => open(server, &config, tls.clone()).await,
             }
         };
-        match timeout(server.connect_timeout, Box::pin(opening)).await {
+        match timeout(server.access.connect_timeout, Box::pin(opening)).await {
             Ok(opened) => opened,
             Err(elapsed) => Err(ConnectorError::unavailable(server.shown(), elapsed)),
         }
@@ -85,21 +86,21 @@ impl Canceller {
 fn driver_config(server: &ServerConfig) -> Config {
     let mut config = Config::new();
     config
-        .host(&server.host)
-        .port(server.port)
+        .host(&server.access.host)
+        .port(server.access.port)
         .dbname(&server.database)
-        .user(&server.user)
+        .user(&server.access.user)
         .application_name(APPLICATION_NAME)
-        .connect_timeout(server.connect_timeout)
+        .connect_timeout(server.access.connect_timeout)
         .keepalives_idle(SILENCE)
         .keepalives_interval(PROBE_INTERVAL)
         .keepalives_retries(PROBES)
         .tcp_user_timeout(SILENCE)
-        .ssl_mode(match server.tls {
+        .ssl_mode(match server.access.tls {
             Tls::Disabled => SslMode::Disable,
             Tls::VerifyFull(_) => SslMode::Require,
         });
-    if let Some(password) = &server.password {
+    if let Some(password) = &server.access.password {
         config.password(password.reveal());
     }
     config
@@ -110,7 +111,7 @@ where
     T: MakeTlsConnect<Socket>,
     T::Stream: Send + 'static,
 {
-    let asking = Asking::now(server.shown(), server.connect_timeout);
+    let asking = Asking::now(server.shown(), server.access.connect_timeout);
     let (client, connection) = config.connect(tls).await.map_err(|error| asking.fault(error))?;
     // How it ends is told to whoever is reading from it; a session that nobody reads from is found closed.
     let connection = SpawnedTask::spawn(async move {
@@ -118,7 +119,7 @@ where
             tracing::debug!("a connection has ended: {error}");
         }
     });
-    let pins = format!("{PINS}; SET statement_timeout = {}", server.statement_timeout.as_millis());
+    let pins = format!("{PINS}; SET statement_timeout = {}", server.access.statement_timeout.as_millis());
     client.batch_execute(&pins).await.map_err(|error| asking.fault(error))?;
     Ok(Session { client, _connection: connection })
 }

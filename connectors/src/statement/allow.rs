@@ -2,6 +2,7 @@
 
 pub(super) mod any_sql;
 pub(super) mod classes;
+pub(super) mod mysql;
 pub(super) mod other_datafusion;
 pub(super) mod postgres;
 

@@ -5,9 +5,11 @@ use datafusion_common::{Column, DFSchema, JoinType, TableReference};
 use datafusion_expr::expr::Sort;
 use datafusion_expr::{Expr, lit};
 
+use super::dialect::Place;
 use super::print::{Printer, is_mark};
 use super::refusal::Refusal;
 use super::scope::{Scope, transform};
+use super::types::{Stored, Types};
 
 /// A SELECT whose expressions already name their columns as the statement calls them.
 #[derive(Debug, Default)]
@@ -26,6 +28,8 @@ pub(super) struct Block {
     pub(super) fetch: Option<usize>,
     /// The branches of a UNION ALL, which then is all that this block is.
     pub(super) union: Vec<Block>,
+    /// It is one of these branches: its columns become those of all.
+    pub(super) is_branch: bool,
     /// Nothing but a SELECT over this one may follow: it groups, is distinct, has a window or is a union.
     pub(super) closed: bool,
 }
@@ -57,6 +61,25 @@ impl Block {
     /// The SELECT whose columns are this block's: its first branch, if it is a union.
     pub(super) fn branch(&self) -> &Block {
         self.union.first().unwrap_or(self)
+    }
+
+    /// How output `position` is stored for whoever selects from this block.
+    pub(super) fn stored(&self, position: usize, types: &Types) -> Stored {
+        let of = |block: &Block| match block.outputs.get(position) {
+            Some(output) if block.passes_on(output) || types.is_opaque(output) => types.passed(output),
+            Some(output) if types.is_long(output) => Stored::Long(None),
+            _ => Stored::Plain,
+        };
+        let worst = [Stored::Opaque, Stored::Long(None)]
+            .into_iter()
+            .find(|worst| self.union.iter().any(|branch| of(branch) == *worst));
+        worst.unwrap_or_else(|| of(self.branch()))
+    }
+
+    /// Whether nothing in this SELECT depends on the values of `output`, a column.
+    fn passes_on(&self, output: &Expr) -> bool {
+        let is_ordering = self.order.iter().any(|sort| &sort.expr == output);
+        is_column(output) && !self.distinct && !self.is_branch && !is_ordering && !self.is_key(output)
     }
 
     /// Rows may still be filtered, joined, grouped or ordered in this very SELECT.
@@ -160,7 +183,11 @@ impl Block {
         let mut items = Vec::with_capacity(outputs.len());
         for (output, name) in outputs.iter().zip(columns) {
             // A grouping key is said in the list as it is said in GROUP BY, or it would not be known as the key.
-            let item = if self.is_key(output) { printer.key(output)? } else { printer.expression(output)? };
+            let item = match output {
+                key if self.is_key(key) => printer.key(key)?,
+                Expr::Column(column) if self.passes_on(output) => printer.column(column, Place::Passed),
+                other => printer.expression(other)?,
+            };
             let item = printer.dialect.output(item, output, printer.types)?;
             items.push(format!("{item} AS {}", printer.dialect.identifier(name)));
         }
@@ -197,9 +224,11 @@ impl Block {
             let source = item.source.print(printer)?;
             match &item.join {
                 None => text.push_str(&source),
-                Some((JoinType::Inner, on)) if on.is_empty() => text.push_str(&format!(" CROSS JOIN {source}")),
+                Some((JoinType::Inner, on)) if on.is_empty() => {
+                    text.push_str(&format!(" {} {source}", printer.dialect.cross_join()));
+                }
                 Some((kind, on)) => {
-                    printer.dialect.admit_join(*kind, on)?;
+                    printer.dialect.admit_join(*kind, on, printer.types)?;
                     let on = if on.is_empty() { "TRUE".to_owned() } else { printer.conjunction(on)? };
                     text.push_str(&format!(" {} {source} ON {on}", printer.dialect.join(*kind)?));
                 }
@@ -221,17 +250,12 @@ impl Block {
                 }
                 None => printer.ordering_key(&sort.expr)?,
             };
-            keys.push(Printer::direction(sort, &key));
+            keys.push(printer.dialect.ordering(&key, sort));
         }
         if !keys.is_empty() {
             text.push_str(&format!(" ORDER BY {}", keys.join(", ")));
         }
-        if let Some(fetch) = self.fetch {
-            text.push_str(&format!(" LIMIT {fetch}"));
-        }
-        if self.skip > 0 {
-            text.push_str(&format!(" OFFSET {}", self.skip));
-        }
+        text.push_str(&printer.dialect.limit(self.skip, self.fetch));
         Ok(text)
     }
 }
@@ -245,6 +269,7 @@ impl Item {
 
     /// Whether this item has a row for a row of the items before it.
     fn existence(&self, kind: JoinType, on: &[Expr], printer: &Printer<'_>) -> Result<String, Refusal> {
+        printer.dialect.admit_join(kind, on, printer.types)?;
         let not = if kind == JoinType::LeftAnti { "NOT " } else { "" };
         let source = self.source.print(printer)?;
         let condition = if on.is_empty() { String::new() } else { format!(" WHERE {}", printer.conjunction(on)?) };
@@ -274,7 +299,7 @@ impl Source {
                     })
                     .collect::<Result<Vec<_>, Refusal>>()?;
                 let columns: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
-                format!("(VALUES {}) AS {} ({})", rows.join(", "), quoted(alias), columns.join(", "))
+                printer.dialect.values(&rows, &quoted(alias), &columns)
             }
         })
     }

@@ -2,16 +2,18 @@
 
 mod datafusion;
 mod foreign;
+mod mysql;
 mod postgres;
 
 use arrow::datatypes::DataType;
 use datafusion_common::{Column, JoinType, ScalarValue, TableReference};
-use datafusion_expr::expr::{AggregateFunction, BinaryExpr, ScalarFunction};
+use datafusion_expr::expr::{AggregateFunction, BinaryExpr, ScalarFunction, Sort};
 use datafusion_expr::{Expr, Operator};
 
 pub(super) use self::datafusion::DataFusion;
 pub(super) use self::foreign::Foreign;
 pub use self::foreign::ForeignEngine;
+pub(super) use self::mysql::Mysql;
 pub(super) use self::postgres::Postgres;
 
 use super::refusal::Refusal;
@@ -63,6 +65,18 @@ pub(super) trait Dialect {
     /// A join that is not a FROM item in this dialect.
     fn join(&self, kind: JoinType) -> Result<&'static str, Refusal>;
 
+    /// The words that join two FROM items under no condition.
+    fn cross_join(&self) -> &'static str;
+
+    /// Rows of literals as a FROM item; names are printed.
+    fn values(&self, rows: &[String], alias: &str, columns: &[String]) -> String;
+
+    /// What cuts rows off at the end of a SELECT, with a space before it; nothing if none are.
+    fn limit(&self, skip: usize, fetch: Option<usize>) -> String;
+
+    /// The function that says LIKE of a text and a pattern, if the dialect has no such operator.
+    fn like_function(&self) -> Option<&'static str>;
+
     /// Whether a join that only tests for a row is said as EXISTS, in the WHERE clause.
     fn says_existence(&self, kind: JoinType) -> bool;
 
@@ -88,13 +102,22 @@ pub(super) trait Dialect {
     ///
     /// # Errors
     /// A join that it refuses.
-    fn admit_join(&self, kind: JoinType, on: &[Expr]) -> Result<(), Refusal>;
+    fn admit_join(&self, kind: JoinType, on: &[Expr], types: &Types) -> Result<(), Refusal>;
 
     /// A column, already printed by its name.
     fn column(&self, printed: String, column: &Column, place: Place, types: &Types) -> String;
 
     /// `printed`, which says `expr`, where the order of its values counts.
     fn ordered(&self, printed: String, expr: &Expr, types: &Types) -> String;
+
+    /// An item of ORDER BY around an already printed key.
+    fn ordering(&self, key: &str, sort: &Sort) -> String;
+
+    /// `printed`, which says `expr`, as a condition that rows have to meet. What holds wherever it does may stand beside it.
+    ///
+    /// # Errors
+    /// Literals that the dialect cannot say.
+    fn condition(&self, printed: String, expr: &Expr, types: &Types) -> Result<String, Refusal>;
 
     /// `printed`, which says `expr`, so that it has exactly the type of `expr`.
     ///
@@ -131,6 +154,8 @@ pub(super) trait Dialect {
 pub(super) enum Place {
     /// Anywhere.
     Anywhere,
+    /// As a column of a step or of the result, where nothing depends on its values.
+    Passed,
     /// In a test whether it equals one of some literals, which an index may answer.
     EqualsLiterals,
 }

@@ -14,10 +14,10 @@ pub(super) type Range = (i128, i128);
 pub(super) fn range_of(data_type: &DataType) -> Option<Range> {
     Some(match data_type {
         DataType::Int8 => (i8::MIN.into(), i8::MAX.into()),
-        DataType::UInt8 => (u8::MIN.into(), u8::MAX.into()),
-        DataType::UInt16 => (u16::MIN.into(), u16::MAX.into()),
-        DataType::UInt32 => (u32::MIN.into(), u32::MAX.into()),
-        DataType::UInt64 => (u64::MIN.into(), u64::MAX.into()),
+        DataType::UInt8 => (0, u8::MAX.into()),
+        DataType::UInt16 => (0, u16::MAX.into()),
+        DataType::UInt32 => (0, u32::MAX.into()),
+        DataType::UInt64 => (0, u64::MAX.into()),
         DataType::Int16 => (i16::MIN.into(), i16::MAX.into()),
         DataType::Int32 => (i32::MIN.into(), i32::MAX.into()),
         DataType::Int64 => (i64::MIN.into(), i64::MAX.into()),

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `allow` | the one list of what a statement may hold; for each SQL database its own, made of `classes` |
 //! | `steps`, `block`, `names` | a plan node to a SELECT; when it joins the one below; names that meet nothing |
-//! | `print`, `literal`, `dialect` | expressions, literals and the tokens of a dialect: DataFusion's, a foreign one's, PostgreSQL's |
+//! | `print`, `literal`, `dialect` | expressions, literals and the tokens of a dialect: DataFusion's, a foreign one's, PostgreSQL's, MySQL's |
 //! | `types`, `digits` | what the columns of a statement are, and how large a number can be |
 //! | `scope` | strict names, for the generator and for the check |
 //! | `canonical`, `expression`, `check` | one positional form of a plan, and the comparison |
@@ -44,7 +44,7 @@ pub use allow::{Accepts, SIZE_MAX, SIZED_FUNCTIONS};
 pub use check::check;
 pub use dialect::ForeignEngine;
 pub use refusal::Refusal;
-pub use types::{Stored, StoredTables};
+pub use types::{Call, Form, Stored, StoredTables};
 
 /// A fragment as SQL text.
 #[derive(Debug, Clone)]
@@ -101,6 +101,23 @@ pub fn write_for_foreign(
     stored: &StoredTables,
 ) -> Result<Statement, Refusal> {
     write_in(&dialect::Foreign { engine, stored }, plan, accepts)
+}
+
+/// Writes `plan` as one statement for a MySQL or MariaDB server, whose tables are stored as `stored` tells.
+///
+/// As [`write_for_postgres`]; the list is `allow/mysql.rs`. Of the server it is required that the session is in UTC, has the
+/// `sql_mode` ANSI_QUOTES, NO_BACKSLASH_ESCAPES, PIPES_AS_CONCAT and NO_UNSIGNED_SUBTRACTION, and `collation` for its literals:
+/// one of utf8mb4 under which text is equal and ordered by its bytes; and that text columns told [`Stored::Plain`] are of utf8mb4.
+///
+/// # Errors
+/// As [`write`], and what such a server would evaluate in another way.
+pub fn write_for_mysql(
+    plan: &LogicalPlan,
+    accepts: &Accepts,
+    stored: &StoredTables,
+    collation: &'static str,
+) -> Result<Statement, Refusal> {
+    write_in(&dialect::Mysql { stored, collation }, plan, accepts)
 }
 
 fn write_in(dialect: &dyn dialect::Dialect, plan: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Refusal> {

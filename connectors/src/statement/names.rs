@@ -23,8 +23,9 @@ impl Names {
         // The closure cannot fail.
         let _ = plan.apply_with_subqueries(|node| {
             if let LogicalPlan::TableScan(scan) = node {
-                taken.insert(scan.table_name.table().to_owned());
-                taken.extend(scan.source.schema().fields().iter().map(|field| field.name().clone()));
+                // Some databases take names for the same that differ in case.
+                taken.insert(scan.table_name.table().to_lowercase());
+                taken.extend(scan.source.schema().fields().iter().map(|field| field.name().to_lowercase()));
             }
             Ok(TreeNodeRecursion::Continue)
         });

@@ -111,6 +111,9 @@ impl Printer<'_> {
 
     /// A GROUP BY clause's keys.
     pub(super) fn grouping(&self, group: &[Expr]) -> Result<String, Refusal> {
+        if let [set @ Expr::GroupingSet(_)] = group {
+            self.dialect.admit_key(set, self.types)?;
+        }
         match group {
             [Expr::GroupingSet(GroupingSet::Rollup(keys))] => Ok(format!("ROLLUP ({})", self.keys(keys)?)),
             [Expr::GroupingSet(GroupingSet::Cube(keys))] => Ok(format!("CUBE ({})", self.keys(keys)?)),
@@ -124,18 +127,13 @@ impl Printer<'_> {
 
     /// Conjuncts, in one flat AND.
     pub(super) fn conjunction(&self, conjuncts: &[Expr]) -> Result<String, Refusal> {
-        let printed = conjuncts.iter().map(|expr| self.expression(expr)).collect::<Result<Vec<_>, _>>()?;
+        let condition = |expr| self.dialect.condition(self.expression(expr)?, expr, self.types);
+        let printed = conjuncts.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
         Ok(printed.join(" AND "))
     }
 
-    /// One ORDER BY item around an already printed key.
-    pub(super) fn direction(sort: &Sort, key: &str) -> String {
-        let direction = if sort.asc { "ASC" } else { "DESC" };
-        let nulls = if sort.nulls_first { "FIRST" } else { "LAST" };
-        format!("{key} {direction} NULLS {nulls}")
-    }
-
-    fn column(&self, column: &Column, place: Place) -> String {
+    /// A column by its name in the statement.
+    pub(super) fn column(&self, column: &Column, place: Place) -> String {
         let name = self.dialect.identifier(&column.name);
         let printed = match &column.relation {
             Some(relation) => format!("{}.{name}", self.table(relation)),
@@ -155,7 +153,7 @@ impl Printer<'_> {
     }
 
     fn order(&self, order: &[Sort]) -> Result<String, Refusal> {
-        join(order, |sort| Ok(Self::direction(sort, &self.ordering_key(&sort.expr)?)))
+        join(order, |sort| Ok(self.dialect.ordering(&self.ordering_key(&sort.expr)?, sort)))
     }
 
     /// `expr` as a key of an order.
@@ -220,6 +218,10 @@ impl Printer<'_> {
     }
 
     fn like(&self, like: &Like) -> Result<String, Refusal> {
+        if let Some(call) = self.dialect.like_function() {
+            let not = if like.negated { "NOT " } else { "" };
+            return Ok(format!("({not}{call}({}, {}))", self.expression(&like.expr)?, self.expression(&like.pattern)?));
+        }
         let not = if like.negated { "NOT " } else { "" };
         let word = if like.case_insensitive { "ILIKE" } else { "LIKE" };
         let escape = match like.escape_char {

@@ -94,8 +94,9 @@ impl<'a> Writer<'a> {
         let name = self.names.next_step();
         self.steps.push((name.clone(), select));
         let columns: Vec<Column> = columns.into_iter().take(block.outputs.len()).map(Column::from_name).collect();
-        for (column, output) in columns.iter().zip(&block.branch().outputs) {
-            self.types.tell_output(column.clone(), output);
+        for (position, (column, output)) in columns.iter().zip(&block.branch().outputs).enumerate() {
+            let stored = block.stored(position, &self.types);
+            self.types.tell_output(column.clone(), output, stored);
         }
         Ok(Block::over(Source::Step(name), columns.into_iter().map(Expr::Column).collect()))
     }

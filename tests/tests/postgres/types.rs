@@ -4,43 +4,14 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano};
 use datafusion::common::ScalarValue;
-use datafusion::prelude::SessionContext;
 use harness::environment::number;
 use harness::postgres::{Admin, Postgres};
+use harness::round_trip::{self, Column, DAY_US, Value, column, dates, decimals, null_or, some, time};
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;
-use proptest::test_runner::{Config, TestRunner};
 use tokio_postgres::types::{ToSql, Type};
 
 use super::{session, source};
-
-/// A value as text for the server, and as it is to come back; `None` is NULL.
-type Value = (Option<String>, ScalarValue);
-
-/// A column: its type at the server, and values of it.
-struct Column {
-    sql_type: &'static str,
-    values: BoxedStrategy<Value>,
-}
-
-const DAY_US: i64 = 86_400_000_000;
-
-/// Days since 1970 (Howard Hinnant's days_from_civil).
-fn days(year: i32, month: i32, day: i32) -> i32 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// A date as the server writes it, and its day.
-fn dates(years: std::ops::RangeInclusive<i32>) -> impl Strategy<Value = (String, i32, bool)> + Clone {
-    (years, 1..=12, 1..=28).prop_map(|(year, month, day)| {
-        let shown = if year > 0 { year } else { 1 - year };
-        (format!("{shown:04}-{month:02}-{day:02}"), days(year, month, day), year <= 0)
-    })
-}
 
 fn era(is_before: bool) -> &'static str {
     if is_before { " BC" } else { "" }
@@ -49,30 +20,13 @@ fn era(is_before: bool) -> &'static str {
 fn timestamps() -> impl Strategy<Value = (String, i64)> {
     let years = prop_oneof![Just(-4711..=-4711), Just(1900..=2100), Just(262_142..=262_142), Just(-4711..=262_142)];
     (years.prop_flat_map(dates), 0..DAY_US).prop_map(|((date, day, is_before), micros)| {
-        let seconds = micros / 1_000_000;
-        let time =
-            format!("{:02}:{:02}:{:02}.{:06}", seconds / 3600, seconds / 60 % 60, seconds % 60, micros % 1_000_000);
-        (format!("{date} {time}|{}", era(is_before)), i64::from(day) * DAY_US + micros)
+        (format!("{date} {}|{}", time(micros), era(is_before)), i64::from(day) * DAY_US + micros)
     })
 }
 
-fn decimals(precision: u8, scale: i8) -> impl Strategy<Value = Value> {
-    let most = 10_i128.pow(u32::from(precision)) - 1;
-    prop_oneof![Just(most), Just(-most), Just(0), -most..=most, -1_000_000_i128.min(most)..=1_000_000.min(most)]
-        .prop_map(move |value| {
-            let places = usize::from(scale.unsigned_abs());
-            let digits = format!("{:0>width$}", value.unsigned_abs(), width = places + 1);
-            let (whole, part) = digits.split_at(digits.len() - places);
-            let sign = if value < 0 { "-" } else { "" };
-            (Some(format!("{sign}{whole}.{part}0")), ScalarValue::Decimal128(Some(value), precision, scale))
-        })
-}
-
-fn some<S: Strategy + 'static>(values: S, null: ScalarValue, write: fn(S::Value) -> Value) -> BoxedStrategy<Value>
-where
-    S::Value: Clone,
-{
-    prop_oneof![1 => Just((None, null)), 5 => values.prop_map(write)].boxed()
+fn numerics(precision: u8, scale: i8) -> BoxedStrategy<Value> {
+    let value = move |(text, value)| (Some(text), ScalarValue::Decimal128(Some(value), precision, scale));
+    null_or(decimals(precision, scale).prop_map(value), ScalarValue::Decimal128(None, precision, scale))
 }
 
 fn text() -> BoxedStrategy<String> {
@@ -123,7 +77,6 @@ fn null_list(item: &DataType) -> ScalarValue {
 }
 
 fn columns() -> Vec<Column> {
-    let column = |sql_type, values| Column { sql_type, values };
     vec![
         column("bool", some(any::<bool>(), ScalarValue::Boolean(None), |v| (Some(v.to_string()), v.into()))),
         column("int2", some(any::<i16>(), ScalarValue::Int16(None), |v| (Some(v.to_string()), v.into()))),
@@ -131,11 +84,11 @@ fn columns() -> Vec<Column> {
         column("int8", some(any::<i64>(), ScalarValue::Int64(None), |v| (Some(v.to_string()), v.into()))),
         column("float4", some(any::<f32>(), ScalarValue::Float32(None), |v| (Some(v.to_string()), v.into()))),
         column("float8", some(floats(), ScalarValue::Float64(None), |v| (Some(v.to_string()), v.into()))),
-        column("numeric(38, 10)", null_or(decimals(38, 10), ScalarValue::Decimal128(None, 38, 10))),
-        column("numeric", null_or(decimals(38, 10), ScalarValue::Decimal128(None, 38, 10))),
-        column("numeric(5, 0)", null_or(decimals(5, 0), ScalarValue::Decimal128(None, 5, 0))),
-        column("numeric(38, 38)", null_or(decimals(38, 38), ScalarValue::Decimal128(None, 38, 38))),
-        column("amount", null_or(decimals(12, 2), ScalarValue::Decimal128(None, 12, 2))),
+        column("numeric(38, 10)", numerics(38, 10)),
+        column("numeric", numerics(38, 10)),
+        column("numeric(5, 0)", numerics(5, 0)),
+        column("numeric(38, 38)", numerics(38, 38)),
+        column("amount", numerics(12, 2)),
         column("text", some(text(), ScalarValue::Utf8(None), |v| (Some(v.clone()), v.into()))),
         column("varchar(80)", some(text(), ScalarValue::Utf8(None), |v| (Some(v.clone()), v.into()))),
         column("char(8)", some("[a-z]{0,8}", ScalarValue::Utf8(None), |v| (Some(v.clone()), v.into()))),
@@ -157,10 +110,7 @@ fn columns() -> Vec<Column> {
         column(
             "time",
             some(prop_oneof![Just(0), Just(DAY_US - 1), 0..DAY_US], ScalarValue::Time64Microsecond(None), |v| {
-                let seconds = v / 1_000_000;
-                let text =
-                    format!("{:02}:{:02}:{:02}.{:06}", seconds / 3600, seconds / 60 % 60, seconds % 60, v % 1_000_000);
-                (Some(text), ScalarValue::Time64Microsecond(Some(v)))
+                (Some(time(v)), ScalarValue::Time64Microsecond(Some(v)))
             }),
         ),
         column(
@@ -289,10 +239,6 @@ fn columns() -> Vec<Column> {
     ]
 }
 
-fn null_or(values: impl Strategy<Value = Value> + 'static, null: ScalarValue) -> BoxedStrategy<Value> {
-    prop_oneof![1 => Just((None, null)), 5 => values].boxed()
-}
-
 async fn insert(admin: &Admin, columns: &[Column], row: &[Value]) {
     let casts: Vec<String> = columns
         .iter()
@@ -303,15 +249,6 @@ async fn insert(admin: &Admin, columns: &[Column], row: &[Value]) {
         row.iter().map(|(text, _)| (text as &(dyn ToSql + Sync), Type::TEXT)).collect();
     let sql = format!("INSERT INTO t VALUES ({})", casts.join(", "));
     admin.client().query_typed(&sql, &parameters).await.unwrap_or_else(|error| panic!("{error:?}: {row:?}"));
-}
-
-async fn read(ctx: &SessionContext) -> Vec<Vec<ScalarValue>> {
-    let batches = ctx.table("t").await.unwrap().collect().await.unwrap();
-    let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
-    rows.map(|(batch, row)| {
-        batch.columns().iter().map(|column| ScalarValue::try_from_array(column, row).unwrap()).collect()
-    })
-    .collect()
 }
 
 #[test]
@@ -333,25 +270,10 @@ fn every_type_comes_back_as_it_was_written() {
         let ctx = session(&source(&server, "").await, &["t"]).await;
         (server, admin, ctx)
     });
-    let row: Vec<_> = columns.iter().map(|column| column.values.clone()).collect();
-    let table = prop::collection::vec(row, 1..8);
-    let cases = number("CHANCERY_POSTGRES_CASES", 48);
-    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
-    let outcome = runner.run(&table, |table| {
-        let came = runtime.block_on(async {
-            admin.run("TRUNCATE t").await;
-            for row in &table {
-                insert(&admin, &columns, row).await;
-            }
-            read(&ctx).await
-        });
-        prop_assert_eq!(came.len(), table.len());
-        for (came, sent) in came.iter().zip(&table) {
-            for ((came, (text, expected)), column) in came.iter().zip(sent).zip(&columns) {
-                prop_assert_eq!(came, expected, "{} {:?}", column.sql_type, text);
-            }
+    round_trip::check(&runtime, &ctx, &columns, number("CHANCERY_POSTGRES_CASES", 48), async |table| {
+        admin.run("TRUNCATE t").await;
+        for row in table {
+            insert(&admin, &columns, row).await;
         }
-        Ok(())
     });
-    outcome.unwrap();
 }

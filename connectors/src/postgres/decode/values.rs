@@ -38,6 +38,10 @@ pub(super) fn append(values: &mut Values, sent: &[u8]) -> Result<(), Misfit> {
         Values::Timestamp(builder) => builder.append_value(timestamp(i64::from_be_bytes(fixed(sent)?))?),
         Values::Interval(builder) => builder.append_value(interval(sent)?),
         Values::List(list) => append_list(list, sent)?,
+        // The server has no such types.
+        Values::Int8(_) | Values::UInt8(_) | Values::UInt16(_) | Values::UInt32(_) | Values::UInt64(_) => {
+            return Err(Misfit::Malformed);
+        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use arrow::datatypes::DataType;
 use datafusion_common::{Column, JoinType, ScalarValue, TableReference};
-use datafusion_expr::expr::{AggregateFunction, ScalarFunction};
+use datafusion_expr::expr::{AggregateFunction, ScalarFunction, Sort};
 use datafusion_expr::{Expr, Operator};
 
 use super::{AggregateCall, Dialect, Place};
@@ -99,6 +99,24 @@ impl Dialect for DataFusion {
         })
     }
 
+    fn cross_join(&self) -> &'static str {
+        "CROSS JOIN"
+    }
+
+    fn values(&self, rows: &[String], alias: &str, columns: &[String]) -> String {
+        format!("(VALUES {}) AS {alias} ({})", rows.join(", "), columns.join(", "))
+    }
+
+    fn limit(&self, skip: usize, fetch: Option<usize>) -> String {
+        let fetch = fetch.map(|fetch| format!(" LIMIT {fetch}")).unwrap_or_default();
+        let skip = if skip > 0 { format!(" OFFSET {skip}") } else { String::new() };
+        format!("{fetch}{skip}")
+    }
+
+    fn like_function(&self) -> Option<&'static str> {
+        None
+    }
+
     fn says_existence(&self, _kind: JoinType) -> bool {
         false
     }
@@ -119,7 +137,7 @@ impl Dialect for DataFusion {
         Ok(())
     }
 
-    fn admit_join(&self, _kind: JoinType, _on: &[Expr]) -> Result<(), Refusal> {
+    fn admit_join(&self, _kind: JoinType, _on: &[Expr], _types: &Types) -> Result<(), Refusal> {
         Ok(())
     }
 
@@ -129,6 +147,16 @@ impl Dialect for DataFusion {
 
     fn ordered(&self, printed: String, _expr: &Expr, _types: &Types) -> String {
         printed
+    }
+
+    fn ordering(&self, key: &str, sort: &Sort) -> String {
+        let direction = if sort.asc { "ASC" } else { "DESC" };
+        let nulls = if sort.nulls_first { "FIRST" } else { "LAST" };
+        format!("{key} {direction} NULLS {nulls}")
+    }
+
+    fn condition(&self, printed: String, _expr: &Expr, _types: &Types) -> Result<String, Refusal> {
+        Ok(printed)
     }
 
     fn computed(&self, printed: String, _expr: &Expr, _types: &Types) -> Result<String, Refusal> {

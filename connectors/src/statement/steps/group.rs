@@ -65,6 +65,7 @@ impl Writer<'_> {
                 block => branches.push(block),
             }
         }
+        branches.iter_mut().for_each(|branch| branch.is_branch = true);
         // The columns of a union are its own: the names of the step that it becomes.
         let outputs = union.schema.fields().iter().map(|field| Expr::Column(Column::from_name(field.name())));
         Ok(Block { outputs: outputs.collect(), union: branches, closed: true, ..Block::default() })

@@ -3,7 +3,7 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::{Column, JoinType, ScalarValue, TableReference};
-use datafusion_expr::expr::{AggregateFunction, ScalarFunction};
+use datafusion_expr::expr::{AggregateFunction, ScalarFunction, Sort};
 use datafusion_expr::{Expr, Operator};
 
 use super::{AggregateCall, DataFusion, Dialect, Place, is_key_of_two};
@@ -80,6 +80,22 @@ impl Dialect for Foreign<'_> {
         DataFusion.join(kind)
     }
 
+    fn cross_join(&self) -> &'static str {
+        DataFusion.cross_join()
+    }
+
+    fn values(&self, rows: &[String], alias: &str, columns: &[String]) -> String {
+        DataFusion.values(rows, alias, columns)
+    }
+
+    fn limit(&self, skip: usize, fetch: Option<usize>) -> String {
+        DataFusion.limit(skip, fetch)
+    }
+
+    fn like_function(&self) -> Option<&'static str> {
+        None
+    }
+
     fn says_existence(&self, kind: JoinType) -> bool {
         DataFusion.says_existence(kind)
     }
@@ -107,7 +123,7 @@ impl Dialect for Foreign<'_> {
     }
 
     /// Conditions beside the keys of a full join once decided about rows of both sides.
-    fn admit_join(&self, kind: JoinType, on: &[Expr]) -> Result<(), Refusal> {
+    fn admit_join(&self, kind: JoinType, on: &[Expr], _types: &Types) -> Result<(), Refusal> {
         if kind == JoinType::Full && (on.is_empty() || !on.iter().all(is_key_of_two)) {
             return Err(Refusal::new("join", "is full, under a condition that is not of keys"));
         }
@@ -117,7 +133,7 @@ impl Dialect for Foreign<'_> {
     fn column(&self, printed: String, column: &Column, place: Place, types: &Types) -> String {
         match types.origin(column) {
             // The type's name has been taken when the column was told.
-            Some(Origin::Table(Stored::Cast(to))) if place == Place::Anywhere => {
+            Some(Origin::Table(Stored::Cast(to))) if place != Place::EqualsLiterals => {
                 format!("arrow_cast({printed}, {})", self.text(to))
             }
             _ => printed,
@@ -126,6 +142,14 @@ impl Dialect for Foreign<'_> {
 
     fn ordered(&self, printed: String, _expr: &Expr, _types: &Types) -> String {
         printed
+    }
+
+    fn ordering(&self, key: &str, sort: &Sort) -> String {
+        DataFusion.ordering(key, sort)
+    }
+
+    fn condition(&self, printed: String, _expr: &Expr, _types: &Types) -> Result<String, Refusal> {
+        Ok(printed)
     }
 
     fn computed(&self, printed: String, expr: &Expr, types: &Types) -> Result<String, Refusal> {

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use arrow::datatypes::DataType;
 use datafusion_common::{Column, JoinType, ScalarValue, TableReference};
-use datafusion_expr::expr::{AggregateFunction, ScalarFunction};
+use datafusion_expr::expr::{AggregateFunction, ScalarFunction, Sort};
 use datafusion_expr::{Expr, Operator};
 
 use self::words::{type_name, words};
@@ -93,6 +93,22 @@ impl Dialect for Postgres<'_> {
         }
     }
 
+    fn cross_join(&self) -> &'static str {
+        DataFusion.cross_join()
+    }
+
+    fn values(&self, rows: &[String], alias: &str, columns: &[String]) -> String {
+        DataFusion.values(rows, alias, columns)
+    }
+
+    fn limit(&self, skip: usize, fetch: Option<usize>) -> String {
+        DataFusion.limit(skip, fetch)
+    }
+
+    fn like_function(&self) -> Option<&'static str> {
+        None
+    }
+
     fn says_existence(&self, kind: JoinType) -> bool {
         matches!(kind, JoinType::LeftSemi | JoinType::LeftAnti)
     }
@@ -121,7 +137,7 @@ impl Dialect for Postgres<'_> {
     }
 
     /// A full join needs keys, and nothing else, in PostgreSQL.
-    fn admit_join(&self, kind: JoinType, on: &[Expr]) -> Result<(), Refusal> {
+    fn admit_join(&self, kind: JoinType, on: &[Expr], _types: &Types) -> Result<(), Refusal> {
         if kind == JoinType::Full && (on.is_empty() || !on.iter().all(is_key_of_two)) {
             return Err(Refusal::new("join", "is full, under a condition that is not of keys"));
         }
@@ -130,17 +146,25 @@ impl Dialect for Postgres<'_> {
 
     fn column(&self, printed: String, column: &Column, place: Place, types: &Types) -> String {
         let printed = match types.origin(column) {
-            Some(Origin::Table(Stored::Cast(to))) => format!("CAST({printed} AS {to})"),
-            Some(Origin::Table(Stored::Plain) | Origin::Values) => printed,
-            Some(Origin::Table(Stored::Opaque) | Origin::Step | Origin::OpaqueStep) | None => return printed,
+            Some(Origin::Table(Stored::Cast(to) | Stored::Long(Some(to)))) => format!("CAST({printed} AS {to})"),
+            Some(Origin::Table(Stored::Plain | Stored::Long(None)) | Origin::Values) => printed,
+            Some(Origin::Table(Stored::Opaque | Stored::Call(_)) | Origin::Step(_)) | None => return printed,
         };
         let is_text = class(&Expr::Column(column.clone()), types) == Some(Class::Text);
-        if is_text && place == Place::Anywhere { by_bytes(&printed) } else { printed }
+        if is_text && place != Place::EqualsLiterals { by_bytes(&printed) } else { printed }
     }
 
     fn ordered(&self, printed: String, expr: &Expr, types: &Types) -> String {
         let is_text = class(expr, types) == Some(Class::Text);
         if is_text && !matches!(expr, Expr::Column(_)) { by_bytes(&printed) } else { printed }
+    }
+
+    fn ordering(&self, key: &str, sort: &Sort) -> String {
+        DataFusion.ordering(key, sort)
+    }
+
+    fn condition(&self, printed: String, _expr: &Expr, _types: &Types) -> Result<String, Refusal> {
+        Ok(printed)
     }
 
     /// Decimals are exact there however long they grow; here they have the digits of their type.

@@ -1,0 +1,163 @@
+//! What the server's INFORMATION_SCHEMA says of a database's tables, as far as the account may read them.
+//!
+//! Its own comparisons fold case, so every name that comes back is compared again.
+
+use std::collections::HashMap;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, DriverError, Error, Params, Row, Value};
+
+/// Tables and views; sequences and the server's own views are none of them.
+const RELATIONS: &str = "\
+    SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, TABLE_COMMENT, TABLE_ROWS, DATA_LENGTH, ENGINE FROM information_schema.TABLES \
+    WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW')";
+
+/// Columns on which the account has any right, in their tables' order.
+const COLUMNS: &str = "\
+    SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, NUMERIC_PRECISION, NUMERIC_SCALE, \
+           CHARACTER_SET_NAME, CHARACTER_MAXIMUM_LENGTH, IS_NULLABLE, PRIVILEGES, EXTRA FROM information_schema.COLUMNS WHERE TRUE";
+const COLUMNS_ORDER: &str = " ORDER BY TABLE_NAME, ORDINAL_POSITION";
+
+/// The first column of every index: how many values it has, and whether the rows lie in its order.
+const INDEXES: &str = "\
+    SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, CARDINALITY, INDEX_NAME = 'PRIMARY' FROM information_schema.STATISTICS \
+    WHERE SEQ_IN_INDEX = 1";
+
+/// One table.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Relation {
+    pub(super) name: String,
+    pub(super) is_view: bool,
+    pub(super) comment: Option<String>,
+    /// Whether it is read as of a transaction's moment.
+    pub(super) is_transactional: bool,
+    /// An estimate, if the server has one.
+    pub(super) rows: Option<u64>,
+    /// Likewise.
+    pub(super) bytes: Option<u64>,
+    /// Those that may be read and that `*` stands for.
+    pub(super) columns: Vec<Column>,
+}
+
+/// One column, in its table's order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Column {
+    pub(super) name: String,
+    /// The type's name alone, in lower case, such as `int`.
+    pub(super) data_type: String,
+    /// The type as it was declared, such as `int(10) unsigned`.
+    pub(super) declared: String,
+    pub(super) precision: Option<u64>,
+    pub(super) scale: Option<u64>,
+    pub(super) character_set: Option<String>,
+    /// How many characters, or bytes, a value may have.
+    pub(super) length_max: Option<u64>,
+    pub(super) is_nullable: bool,
+    /// How many values there are by an index, an estimate.
+    pub(super) distinct: Option<u64>,
+    /// Whether the table's rows lie in its order.
+    pub(super) leads_primary_key: bool,
+}
+
+/// Which tables are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) database: &'a str,
+    /// The tables that are served; `None` for all that the account may read.
+    pub(super) served: Option<&'a [String]>,
+    /// The one table that is asked for; `None` for all that are served.
+    pub(super) name: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    fn holds(&self, database: &str, table: &str) -> bool {
+        self.database == database
+            && self.name.is_none_or(|name| name == table)
+            && self.served.is_none_or(|served| served.iter().any(|name| name == table))
+    }
+
+    async fn rows(&self, conn: &mut Conn, question: &str, order: &str) -> Result<Vec<Row>, Error> {
+        let mut sql = format!("{question} AND TABLE_SCHEMA = ?");
+        let mut names = vec![Value::from(self.database)];
+        if let Some(name) = self.name {
+            sql.push_str(" AND TABLE_NAME = ?");
+            names.push(Value::from(name));
+        }
+        conn.exec(sql + order, Params::Positional(names)).await
+    }
+}
+
+/// Reads what is known of the tables that are asked for. One without columns is a view that cannot be used, or a table of
+/// which the account may read nothing.
+pub(super) async fn read(conn: &mut Conn, asked: &Asked<'_>) -> Result<Vec<Relation>, Error> {
+    let mut relations = Vec::new();
+    for row in asked.rows(conn, RELATIONS, "").await? {
+        let (database, relation) = relation(&row)?;
+        if asked.holds(&database, &relation.name) {
+            relations.push(relation);
+        }
+    }
+    let mut indexes = HashMap::new();
+    for row in asked.rows(conn, INDEXES, "").await? {
+        let key: (String, String, String) = (cell(&row, 0)?, cell(&row, 1)?, cell(&row, 2)?);
+        let (distinct, is_primary): (Option<u64>, bool) = (cell(&row, 3)?, cell(&row, 4)?);
+        let known: &mut (Option<u64>, bool) = indexes.entry(key).or_default();
+        *known = (known.0.max(distinct), known.1 || is_primary);
+    }
+    for row in asked.rows(conn, COLUMNS, COLUMNS_ORDER).await? {
+        let (database, table): (String, String) = (cell(&row, 0)?, cell(&row, 1)?);
+        let (privileges, extra): (String, String) = (cell(&row, 10)?, cell(&row, 11)?);
+        if !asked.holds(&database, &table) || !has(&privileges, ',', "select") || has(&extra, ' ', "invisible") {
+            continue;
+        }
+        let mut column = column(&row)?;
+        let index = indexes.get(&(database, table.clone(), column.name.clone()));
+        (column.distinct, column.leads_primary_key) = index.copied().unwrap_or_default();
+        let relation = relations.iter_mut().find(|relation| relation.name == table);
+        relation.into_iter().for_each(|relation| relation.columns.push(column.clone()));
+    }
+    Ok(relations)
+}
+
+fn relation(row: &Row) -> Result<(String, Relation), Error> {
+    let is_view = cell::<String>(row, 2)? == "VIEW";
+    let comment: String = cell(row, 3)?;
+    let relation = Relation {
+        name: cell(row, 1)?,
+        is_view,
+        // What stands there for a view is the server's own word.
+        comment: Some(comment).filter(|comment| !is_view && !comment.is_empty()),
+        is_transactional: cell::<Option<String>>(row, 6)?.as_deref() == Some("InnoDB"),
+        rows: cell(row, 4)?,
+        bytes: cell(row, 5)?,
+        columns: Vec::new(),
+    };
+    Ok((cell(row, 0)?, relation))
+}
+
+fn column(row: &Row) -> Result<Column, Error> {
+    Ok(Column {
+        name: cell(row, 2)?,
+        data_type: cell::<String>(row, 3)?.to_lowercase(),
+        declared: cell::<String>(row, 4)?.to_lowercase(),
+        precision: cell(row, 5)?,
+        scale: cell(row, 6)?,
+        character_set: cell(row, 7)?,
+        length_max: cell(row, 8)?,
+        is_nullable: cell::<String>(row, 9)? == "YES",
+        distinct: None,
+        leads_primary_key: false,
+    })
+}
+
+fn has(words: &str, separator: char, word: &str) -> bool {
+    words.split(separator).any(|known| known.eq_ignore_ascii_case(word))
+}
+
+/// A cell of an answer; one that is not of the type asked for is none of ours.
+pub(super) fn cell<T: mysql_async::prelude::FromValue>(row: &Row, position: usize) -> Result<T, Error> {
+    match row.get_opt(position) {
+        Some(Ok(value)) => Ok(value),
+        _ => Err(Error::Driver(DriverError::UnexpectedPacket { payload: Vec::new() })),
+    }
+}
