@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use connectors::{ConnectorError, Source};
+use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 use harness::store::{ACCESS_KEY_ID, Note, SECRET_ACCESS_KEY, Store};
 use parquet::arrow::ArrowWriter;
@@ -38,9 +39,14 @@ async fn value(source: &Arc<dyn Source>, sql: &str) -> Result<String, ConnectorE
         }
         Err(error) => {
             assert_untold(&format!("{error:?} {error}"));
-            Err(owned(ConnectorError::find(&error).unwrap_or_else(|| panic!("not ours: {error:?}"))))
+            Err(ConnectorError::find(&error).map_or_else(|| no_error_of_ours(&error), owned))
         }
     }
+}
+
+/// An error that the source should have said in its own words.
+fn no_error_of_ours(error: &DataFusionError) -> ConnectorError {
+    ConnectorError::unavailable("a scan", format!("not ours: {error:?}"))
 }
 
 /// What can be said of an error that is somebody else's.

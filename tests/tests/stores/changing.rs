@@ -36,21 +36,26 @@ async fn stores() -> Vec<Store> {
     ]
 }
 
+/// Another file takes the place of the one at `path`, as stores do it: who reads the one that was there is given it to the end.
+/// (A file that is cut off in place, in the midst of an answer, can come as zeros from a server that has already said how much.)
 fn change(path: PathBuf, change: Change) -> impl FnMut() + Send + 'static {
-    move || match change {
-        Change::Replaced => {
-            // Another content of the same length, a second later for servers that know nothing finer.
-            let mut content = fs::read(&path).unwrap();
-            let middle = content.len() / 2;
-            content[middle] ^= 1;
-            let aside = path.with_extension("aside");
-            fs::write(&aside, content).unwrap();
-            let later = fs::metadata(&path).unwrap().modified().unwrap() + std::time::Duration::from_secs(2);
-            fs::File::options().write(true).open(&aside).unwrap().set_modified(later).unwrap();
-            fs::rename(aside, &path).unwrap();
+    move || {
+        let mut content = fs::read(&path).unwrap();
+        match change {
+            // Another content of the same length.
+            Change::Replaced => {
+                let middle = content.len() / 2;
+                content[middle] ^= 1;
+            }
+            Change::Shortened => content.truncate(1_000),
+            Change::Removed => return fs::remove_file(&path).unwrap(),
         }
-        Change::Shortened => fs::File::options().write(true).open(&path).unwrap().set_len(1_000).unwrap(),
-        Change::Removed => fs::remove_file(&path).unwrap(),
+        let aside = path.with_extension("aside");
+        fs::write(&aside, content).unwrap();
+        // A second later, and more, for servers that know nothing finer.
+        let later = fs::metadata(&path).unwrap().modified().unwrap() + std::time::Duration::from_secs(2);
+        fs::File::options().write(true).open(&aside).unwrap().set_modified(later).unwrap();
+        fs::rename(aside, &path).unwrap();
     }
 }
 

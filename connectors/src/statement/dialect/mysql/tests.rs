@@ -143,6 +143,8 @@ fn literals_are_of_their_type() {
     refuse(lit(f64::INFINITY));
     refuse(lit(0.5_f32));
     refuse(lit(ScalarValue::Date32(Some(-800_000))));
+    refuse(lit(ScalarValue::TimestampNanosecond(Some(1), None)));
+    refuse(lit(ScalarValue::Time32Second(Some(1))));
     check_expression(col("part").lt(lit(0.1_f32)), "(\"t0\".\"part\" < 1.0000000149011612e-1)");
 }
 

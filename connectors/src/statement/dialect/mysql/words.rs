@@ -32,6 +32,7 @@ const SCALE_MAX: i8 = 30;
 pub(super) fn words(value: &ScalarValue) -> Result<String, Refusal> {
     let refuse = || Refusal::new("literal", format!("a value of type {} has no words there", value.data_type()));
     match value {
+        value if is_of_other_fractions(&value.data_type()) => Err(refuse()),
         ScalarValue::Float32(Some(number)) => float_words(f64::from(*number)).ok_or_else(refuse),
         ScalarValue::Float64(Some(number)) => float_words(*number).ok_or_else(refuse),
         value => match (value.cast_to(&DataType::Utf8), class_of(&value.data_type())) {
@@ -47,6 +48,13 @@ pub(super) fn words(value: &ScalarValue) -> Result<String, Refusal> {
             _ => Err(refuse()),
         },
     }
+}
+
+/// Whether a time or a moment of this type has other fractions of a second than what is stored there.
+fn is_of_other_fractions(data_type: &DataType) -> bool {
+    let is_stored =
+        matches!(data_type, DataType::Timestamp(TimeUnit::Microsecond, _) | DataType::Time64(TimeUnit::Microsecond));
+    matches!(class_of(data_type), Some(Class::Timestamp | Class::Moment | Class::Time)) && !is_stored
 }
 
 /// With an exponent, or it would be a decimal.
