@@ -17,6 +17,7 @@
 //! flight_sql/ tables of one schema of a foreign server that speaks Arrow Flight SQL
 //! mysql/      tables of one database of a MySQL or MariaDB server
 //! postgres/   tables of one schema of a PostgreSQL database
+//! sqlite/     tables of a SQLite database file
 //! pushdown    the seam for sources that evaluate: a whole subtree of a plan as one scan
 //! statement/  plan → SQL for another server, and the proof that the text says what the plan says
 //! sabotage    a control that tests switch off
@@ -61,6 +62,7 @@ pub mod pushdown;
 pub mod read_scope;
 pub mod registry;
 mod sabotage;
+pub mod sqlite;
 pub mod statement;
 
 pub use capability::{Capability, FilterPushdown};

@@ -9,10 +9,11 @@ use crate::files::FilesConnector;
 use crate::flight_sql::FlightSqlConnector;
 use crate::mysql::MysqlConnector;
 use crate::postgres::PostgresConnector;
+use crate::sqlite::SqliteConnector;
 
 /// Every connector that this build has, in the order of their kinds.
-pub fn connectors() -> [&'static dyn Connector; 4] {
-    [&FilesConnector, &FlightSqlConnector, &MysqlConnector, &PostgresConnector]
+pub fn connectors() -> [&'static dyn Connector; 5] {
+    [&FilesConnector, &FlightSqlConnector, &MysqlConnector, &PostgresConnector, &SqliteConnector]
 }
 
 /// Opens the source `name` of the given kind.
@@ -52,7 +53,8 @@ mod tests {
     #[test]
     fn an_unknown_kind_is_a_fault_that_lists_the_known_ones() {
         let faults = check("fiels", &toml::Table::new(), Path::new("."));
-        let told = "`fiels` is not a kind of source; the kinds are `files`, `flight_sql`, `mysql`, `postgres`";
+        let told =
+            "`fiels` is not a kind of source; the kinds are `files`, `flight_sql`, `mysql`, `postgres`, `sqlite`";
         assert_eq!(faults, [OptionFault::new("kind", told)]);
     }
 

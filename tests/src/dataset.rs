@@ -12,6 +12,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 use tempfile::TempDir;
@@ -117,6 +118,18 @@ impl Dataset {
         found.next().unwrap_or_else(|| panic!("the data set has no table {site}.{source}.{name}"))
     }
 
+    /// Sites and their sources, each once, in the order of their first table.
+    pub fn sources(&self) -> Vec<(&str, &str)> {
+        let mut sources = vec![];
+        for table in &self.tables {
+            let source = (table.site.as_str(), table.source.as_str());
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        }
+        sources
+    }
+
     /// Names of the sites, each once, in the order of their first table.
     pub fn sites(&self) -> Vec<String> {
         let mut sites: Vec<String> = vec![];
@@ -130,6 +143,18 @@ impl Dataset {
 }
 
 impl Table {
+    /// All its rows, in the order that they have.
+    ///
+    /// # Panics
+    /// If the file is not there any more.
+    pub fn rows(&self) -> (SchemaRef, Vec<RecordBatch>) {
+        let file = std::fs::File::open(&self.path).expect("a file of the data set");
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet");
+        let schema = Arc::clone(reader.schema());
+        let rows = reader.build().expect("Parquet").map(|batch| batch.expect("rows of a data set"));
+        (schema, rows.collect())
+    }
+
     fn below(root: &Path, site: &str, source: &str, name: &str) -> Self {
         let path = root.join(site).join(source).join(format!("{name}.parquet"));
         Self { site: site.to_string(), source: source.to_string(), name: name.to_string(), path }
@@ -193,7 +218,8 @@ fn local_state() -> SessionState {
     builder.with_physical_optimizer_rules(rules).build()
 }
 
-fn add_schema(ctx: &SessionContext, catalog: &str, schema: &str) -> Result<()> {
+/// A catalog and a schema in it, unless they are there.
+pub fn add_schema(ctx: &SessionContext, catalog: &str, schema: &str) -> Result<()> {
     let catalog = ctx.catalog(catalog).unwrap_or_else(|| {
         let created: Arc<dyn CatalogProvider> = Arc::new(MemoryCatalogProvider::new());
         ctx.register_catalog(catalog, Arc::clone(&created));

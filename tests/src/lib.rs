@@ -3,15 +3,19 @@
 //! ```text
 //! dataset   tables of several sites as Parquet files, and the same tables in one DataFusion process
 //!   ├─ tpch       TPC-H at any scale, layout V3: sites sales, logistics, supply
+//!   ├─ plain      one of them in types that every kind of source keeps
 //!   └─ edge       small nasty tables at sites north, south, east: NULLs, odd names, time zones, NaN, regional tables
 //! statements  statements kept as text: tests/queries/tpch and tests/corpus, with what each promises about order
 //! oracle      answers compared: exact but for floats, as multisets unless the order is total; a readable difference
 //!   └─ value      one value of an answer, free of how Arrow lays it out
+//! compared  kept statements over a federation and over one process
 //! environment how much of it: what CI takes, unless a longer run asks for more
 //! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
 //! postgres    a server of a test's own, with TLS and a log of every statement; it may hold a data set's tables
 //! mariadb     another one
+//! sqlite      a database file of a test's own
 //! source      a source's tables in a session of this process
+//! layout      federations of which each site keeps its tables in another of these
 //! round_trip  values of every type of a database, there and back
 //! roapi       a foreign Flight SQL server of a test's own; flight_proxy: what may stand before one
 //! store       servers of files of a test's own, S3 and WebDAV: every request noted, faults on demand
@@ -24,18 +28,22 @@
 //! **Invariant:** no data set is edited in place: it is written under a new name and renamed, so tests may run side by side.
 
 pub mod cluster;
+pub mod compared;
 pub mod dataset;
 pub mod edge;
 pub mod environment;
 pub mod flight_proxy;
+pub mod layout;
 pub mod mariadb;
 pub mod oracle;
+pub mod plain;
 pub mod policy;
 pub mod postgres;
 pub mod random;
 pub mod roapi;
 pub mod round_trip;
 pub mod source;
+pub mod sqlite;
 pub mod statements;
 pub mod store;
 pub mod tpch;

@@ -1,6 +1,8 @@
 //! A MariaDB server of a test's own: a fresh data directory on loopback with TLS, whose log tells every statement; stopped
 //! when dropped. The programs are those below `CHANCERY_MARIADB_BASE`, or of Debian's package.
 
+mod load;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -46,6 +46,11 @@ pub trait Subject: Send + Sync {
 /// How a subject is made of a data set.
 #[async_trait]
 pub trait Federations: Send + Sync {
+    /// What both sides are over, made of random tables.
+    async fn tables(&self, random: Dataset) -> Result<Dataset, String> {
+        Ok(random)
+    }
+
     /// Starts one over these tables. It is stopped when it is dropped.
     async fn start(&self, dataset: &Dataset) -> Result<Box<dyn Subject>, String>;
 }
@@ -131,7 +136,8 @@ enum Outcome {
 impl Round {
     async fn start(seed: u64, federations: &dyn Federations) -> Result<Self, String> {
         let mut rng = StdRng::seed_from_u64(seed);
-        let (dataset, tables) = data::dataset(&mut rng).map_err(|e| e.to_string())?;
+        let (random, tables) = data::dataset(&mut rng).map_err(|e| e.to_string())?;
+        let dataset = federations.tables(random).await?;
         let local = local_context(&dataset).await.map_err(|e| e.to_string())?;
         let subject = federations.start(&dataset).await.map_err(|e| format!("seed {seed}: no federation: {e}"))?;
         Ok(Self { seed, rng, tables, local, subject, _dataset: dataset })

@@ -16,6 +16,7 @@ mod policy_matrix;
 mod purpose;
 mod random;
 mod shell;
+mod sqlite;
 mod statement;
 mod stores;
 mod twin_worlds;

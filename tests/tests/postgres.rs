@@ -40,10 +40,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::util::display::array_value_to_string;
-use connectors::{ConnectorError, Source};
-use datafusion::error::DataFusionError;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use connectors::Source;
 use harness::cluster::Kept;
 use harness::postgres::{Admin, Postgres};
 
@@ -61,40 +58,6 @@ async fn source(server: &Postgres, more: &str) -> Arc<dyn Source> {
     let mut options = server.options("public");
     options.extend(more.parse::<toml::Table>().unwrap());
     open(options).await
-}
-
-/// A session over these tables of a source. Text is plain, as at a site.
-async fn session(source: &Arc<dyn Source>, tables: &[&str]) -> SessionContext {
-    let config = SessionConfig::new()
-        .with_target_partitions(4)
-        .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
-    let ctx = SessionContext::new_with_config(config);
-    for table in tables {
-        let provider = source.table(table).await.unwrap().provider;
-        ctx.register_table(*table, provider).unwrap();
-    }
-    ctx
-}
-
-/// The answer to `sql`, a line a row, `|` between cells.
-async fn rows(ctx: &SessionContext, sql: &str) -> Result<String, DataFusionError> {
-    let batches = ctx.sql(sql).await?.collect().await?;
-    let mut lines = Vec::new();
-    for batch in &batches {
-        for row in 0..batch.num_rows() {
-            let cells = batch.columns().iter().map(|column| match column.is_null(row) {
-                true => "NULL".to_string(),
-                false => array_value_to_string(column, row).unwrap(),
-            });
-            lines.push(cells.collect::<Vec<_>>().join("|"));
-        }
-    }
-    Ok(lines.join("\n"))
-}
-
-/// The connector's error under whatever DataFusion has wrapped it in.
-fn ours(error: &DataFusionError) -> &ConnectorError {
-    ConnectorError::find(error).unwrap_or_else(|| panic!("not ours: {error:?}"))
 }
 
 /// Waits until the answer of the server is `expect`.

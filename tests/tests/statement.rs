@@ -20,10 +20,12 @@ use harness::dataset::local_context;
 use harness::oracle::{compare_values, local_answer};
 
 mod corpus;
+mod differential;
 mod faults;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod pushing;
+mod sqlite;
 mod whole_queries;
 
 /// The plan of a statement's text as [`check`] wants it: parsed and bound by `SqlToRel`, then the analyzer's rules

@@ -86,6 +86,11 @@ impl BatchBuilder {
         Ok(())
     }
 
+    /// How many columns it has.
+    pub(crate) fn width(&self) -> usize {
+        self.columns.len()
+    }
+
     /// Whether it should be handed on.
     pub(crate) fn is_full(&self) -> bool {
         self.rows >= self.rows_max || self.bytes >= BATCH_BYTES_MAX

@@ -28,6 +28,10 @@ pub(crate) enum Misfit {
     Dimensions,
     /// Text of other bytes than UTF-8, where a database does not check them.
     Encoding,
+    /// A value of another kind than the column was declared for, where the database holds it all the same.
+    Kind,
+    /// Text that is no date, time or truth in the form that is read.
+    Words,
     /// NULL in a column that was described as having none.
     Null,
 }
@@ -70,6 +74,14 @@ impl Misfit {
             Self::Encoding => (
                 "holds bytes that are not UTF-8".to_owned(),
                 "convert the database to UTF-8, or serve a view that casts the column to bytes",
+            ),
+            Self::Kind => (
+                format!("holds a value that is not a {}", field.data_type()),
+                "correct the data, or serve a view that casts the column or leaves such rows out",
+            ),
+            Self::Words => (
+                format!("holds text that is not read as a {}", field.data_type()),
+                "correct the data, or serve a view that casts the column to text",
             ),
             Self::Null => ("holds NULL".to_owned(), cast),
         }

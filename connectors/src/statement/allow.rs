@@ -5,6 +5,7 @@ pub(super) mod classes;
 pub(super) mod mysql;
 pub(super) mod other_datafusion;
 pub(super) mod postgres;
+pub(super) mod sqlite;
 
 use std::collections::BTreeSet;
 

@@ -4,6 +4,7 @@ mod datafusion;
 mod foreign;
 mod mysql;
 mod postgres;
+pub(crate) mod sqlite;
 
 use arrow::datatypes::DataType;
 use datafusion_common::{Column, JoinType, ScalarValue, TableReference};
@@ -15,6 +16,7 @@ pub(super) use self::foreign::Foreign;
 pub use self::foreign::ForeignEngine;
 pub(super) use self::mysql::Mysql;
 pub(super) use self::postgres::Postgres;
+pub(super) use self::sqlite::Sqlite;
 
 use super::refusal::Refusal;
 use super::types::{Stored, Types};

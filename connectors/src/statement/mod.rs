@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `allow` | the one list of what a statement may hold; for each SQL database its own, made of `classes` |
 //! | `steps`, `block`, `names` | a plan node to a SELECT; when it joins the one below; names that meet nothing |
-//! | `print`, `literal`, `dialect` | expressions, literals and the tokens of a dialect: DataFusion's, a foreign one's, PostgreSQL's, MySQL's |
+//! | `print`, `literal`, `dialect` | expressions, literals and the tokens of a dialect: one for each kind of server |
 //! | `types`, `digits` | what the columns of a statement are, and how large a number can be |
 //! | `scope` | strict names, for the generator and for the check |
 //! | `canonical`, `expression`, `check` | one positional form of a plan, and the comparison |
@@ -39,6 +39,8 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_expr::{Expr, LogicalPlan};
+
+pub(crate) use dialect::sqlite::functions as sqlite_functions;
 
 pub use allow::{Accepts, SIZE_MAX, SIZED_FUNCTIONS};
 pub use check::check;
@@ -84,6 +86,18 @@ pub fn write(plan: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Refusal
 /// As [`write`], and what PostgreSQL would evaluate in another way.
 pub fn write_for_postgres(plan: &LogicalPlan, accepts: &Accepts, stored: &StoredTables) -> Result<Statement, Refusal> {
     write_in(&dialect::Postgres { stored }, plan, accepts)
+}
+
+/// Writes `plan` as one statement for a SQLite database, whose tables are stored as `stored` tells, over a connection that
+/// has the functions of `dialect/sqlite/functions.rs`.
+///
+/// As for [`write_for_postgres`], the text that can be proven is that of [`write`]; what SQLite evaluates otherwise is
+/// refused: see `allow/sqlite.rs`.
+///
+/// # Errors
+/// As [`write`], and what SQLite would evaluate in another way.
+pub fn write_for_sqlite(plan: &LogicalPlan, accepts: &Accepts, stored: &StoredTables) -> Result<Statement, Refusal> {
+    write_in(&dialect::Sqlite { stored }, plan, accepts)
 }
 
 /// Writes `plan` as one statement for a server that others run, behind which there is `engine`, and whose tables are stored as

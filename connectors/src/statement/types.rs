@@ -42,6 +42,8 @@ pub enum Form {
     Value,
     /// Text that is equal and ordered as the values are.
     OrderedText,
+    /// What is equal where the values are, but not ordered as they are.
+    EqualShown,
     /// Something that only the call knows.
     Other,
 }

@@ -11,7 +11,7 @@ use engine::identity::users_file;
 use toml::{Table, Value};
 
 use super::governance::{ADMINISTRATOR, Governance, Written};
-use super::{Kept, Options, USER};
+use super::{Options, USER};
 use crate::dataset::Dataset;
 
 const COORDINATOR: &str = "coordinator";
@@ -39,17 +39,16 @@ pub(super) fn write_site(root: &Path, dataset: &Dataset, site: &str, listen: &st
     let governance = site_governance(site, options.governance.as_ref());
     let mut config = node(site, listen, &options.site_limits, &governance);
     config.insert("peers".into(), Value::Array(vec![COORDINATOR.into()]));
-    let files = match options.kept {
-        Kept::AsFiles => file_sources(dataset, site),
-        Kept::InPostgres => vec![],
-    };
-    let more = options.sources.iter().filter(|(of, _)| of == site).map(|(_, source)| Value::Table(source.clone()));
-    config.insert("source".into(), Value::Array(files.into_iter().chain(more).collect()));
+    let own: Vec<&Table> = options.sources.iter().filter(|(of, _)| of == site).map(|(_, source)| source).collect();
+    let mut sources = file_sources(dataset, site);
+    sources.retain(|files| own.iter().all(|source| source["name"] != files["name"]));
+    sources.extend(own.into_iter().cloned());
+    config.insert("source".into(), Value::Array(sources.into_iter().map(Value::Table).collect()));
     write(&root.join(format!("{site}.toml")), &config)
 }
 
 /// The sources of a site whose tables are the files of the data set.
-fn file_sources(dataset: &Dataset, site: &str) -> Vec<Value> {
+fn file_sources(dataset: &Dataset, site: &str) -> Vec<Table> {
     let mut sources: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for table in dataset.tables.iter().filter(|table| table.site == site) {
         let path = table.path.strip_prefix(&dataset.root).expect("tables lie below the data set's root");
@@ -64,7 +63,7 @@ fn file_sources(dataset: &Dataset, site: &str) -> Vec<Value> {
         source.insert("kind".into(), "files".into());
         source.insert("root".into(), dataset.root.to_str().expect("a printable path").into());
         source.insert("table".into(), Value::Array(tables));
-        Value::Table(source)
+        source
     };
     sources.into_iter().map(source).collect()
 }

@@ -45,7 +45,8 @@ pub struct Options {
     pub logs_everything: bool,
     /// Whether each site runs on a [`Machine`] of its own.
     pub machines: bool,
-    /// More sources of the data set's sites, each as a `[[source]]` is written.
+    /// More sources of the data set's sites, each as a `[[source]]` is written; one that is called as files of the data set
+    /// are stands in their place.
     pub sources: Vec<(String, toml::Table)>,
     /// Where the sites keep the data set's tables.
     pub kept: Kept,

@@ -38,29 +38,25 @@ impl Postgres {
 
     /// Every source of the data set as its site is configured to read it here, after the site's name.
     pub fn sources(&self, dataset: &Dataset) -> Vec<(String, toml::Table)> {
-        let mut sources: Vec<(String, toml::Table)> = vec![];
-        for table in &dataset.tables {
-            let mut source = self.options(&schema_of(table));
-            source.insert("name".into(), table.source.as_str().into());
+        let source = |(site, name): (&str, &str)| {
+            let mut source = self.options(&schema_of(site, name));
+            source.insert("name".into(), name.into());
             source.insert("kind".into(), "postgres".into());
             source.insert("connections_max".into(), CONNECTIONS_MAX.into());
-            let source = (table.site.clone(), source);
-            if !sources.contains(&source) {
-                sources.push(source);
-            }
-        }
-        sources
+            (site.to_string(), source)
+        };
+        dataset.sources().into_iter().map(source).collect()
     }
 }
 
-/// The schema in which a table of a data set is.
-fn schema_of(table: &Table) -> String {
-    format!("{}_{}", table.site, table.source)
+/// The schema in which the tables of a source of a data set are.
+fn schema_of(site: &str, source: &str) -> String {
+    format!("{site}_{source}")
 }
 
 /// How statements to the server name a table of a data set.
 pub fn server_name(table: &Table) -> String {
-    format!("{}.{}", quote(&schema_of(table)), quote(&table.name))
+    format!("{}.{}", quote(&schema_of(&table.site, &table.source)), quote(&table.name))
 }
 
 impl Admin {
@@ -85,7 +81,7 @@ impl Admin {
         let name = server_name(table);
         let file = File::open(&table.path).expect("a file of the data set");
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet");
-        self.run(&format!("CREATE SCHEMA IF NOT EXISTS {}", quote(&schema_of(table)))).await;
+        self.run(&format!("CREATE SCHEMA IF NOT EXISTS {}", quote(&schema_of(&table.site, &table.source)))).await;
         self.create(&name, reader.schema()).await;
         let rows = reader.build().expect("Parquet").map(|batch| batch.expect("rows of a data set"));
         self.fill(&name, rows).await;

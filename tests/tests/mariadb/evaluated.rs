@@ -1,12 +1,10 @@
 //! What a site gives a database to evaluate: shown by what the server was asked, by what it answers itself, and by the rows.
 
 use arrow::datatypes::{DataType, SchemaRef};
-use arrow::record_batch::RecordBatch;
-use arrow::util::display::array_value_to_string;
 use datafusion::prelude::{SessionContext, ident, lit, when};
 use harness::cluster::{Client, Cluster, Options};
 use harness::dataset::{Dataset, local_context, quote};
-use harness::mariadb::{Admin, DATABASE, MariaDb};
+use harness::mariadb::{DATABASE, MariaDb};
 use harness::oracle::{Promise, compare, compare_values, local_answer};
 use harness::random::generate;
 use harness::random::relation::Relation;
@@ -19,8 +17,6 @@ use rand::rngs::StdRng;
 const SCALE: f64 = 0.01;
 /// The site whose source is the database.
 const SITE: &str = "sales";
-/// Rows of one INSERT.
-const ROWS: usize = 1_000;
 
 /// All tables of a data set in one database, and a federation in which a site has them as the source `db`.
 async fn federation(dataset: &Dataset, server: &MariaDb, names: &dyn Fn(&str, &str, &str) -> String) -> Cluster {
@@ -29,67 +25,13 @@ async fn federation(dataset: &Dataset, server: &MariaDb, names: &dyn Fn(&str, &s
         let frame = ctx.sql(&format!("SELECT * FROM {}", table.sql_name())).await.unwrap();
         let schema = SchemaRef::clone(frame.schema().inner());
         let name = quote(&names(&table.site, &table.source, &table.name));
-        load(&admin, &name, &schema, &frame.collect().await.unwrap()).await;
+        admin.load(&name, &schema, &frame.collect().await.unwrap()).await;
     }
     let mut source = server.options();
     source.insert("name".into(), "db".into());
     source.insert("kind".into(), "mysql".into());
     let site = dataset.sites().into_iter().find(|site| site == SITE).unwrap_or_else(|| dataset.sites()[0].clone());
     Cluster::start_with(dataset, Options { sources: vec![(site, source)], ..Options::default() }).await
-}
-
-/// The first column is a key, if it may be: what a join looks up.
-async fn load(admin: &Admin, name: &str, schema: &SchemaRef, batches: &[RecordBatch]) {
-    let columns: Vec<String> = schema
-        .fields()
-        .iter()
-        .map(|field| format!("{} {}", quote(field.name()), stored(field.data_type(), field.is_nullable())))
-        .collect();
-    admin.run(&format!("CREATE TABLE {name} ({}, KEY ({}))", columns.join(", "), quote(schema.field(0).name()))).await;
-    for batch in batches {
-        let rows: Vec<String> = (0..batch.num_rows()).map(|row| values(batch, row)).collect();
-        for some in rows.chunks(ROWS) {
-            admin.run(&format!("INSERT INTO {name} VALUES {}", some.join(", "))).await;
-        }
-    }
-    admin.run(&format!("ANALYZE TABLE {name}")).await;
-}
-
-fn values(batch: &RecordBatch, row: usize) -> String {
-    let cells = batch.columns().iter().map(|column| match (column.is_null(row), column.data_type()) {
-        (true, _) => "NULL".to_string(),
-        (false, DataType::Float64) => format!("{:e}", number(&array_value_to_string(column, row).unwrap())),
-        (false, DataType::Boolean) => array_value_to_string(column, row).unwrap(),
-        (false, _) => {
-            format!("'{}'", array_value_to_string(column, row).unwrap().trim_end_matches('Z').replace('\'', "''"))
-        }
-    });
-    format!("({})", cells.collect::<Vec<_>>().join(", "))
-}
-
-fn number(text: &str) -> f64 {
-    text.parse().unwrap()
-}
-
-fn stored(data_type: &DataType, is_nullable: bool) -> String {
-    let name = match data_type {
-        DataType::Int8 => "tinyint".into(),
-        DataType::Int16 => "smallint".into(),
-        DataType::Int32 => "int".into(),
-        DataType::Int64 => "bigint".into(),
-        DataType::UInt32 => "int unsigned".into(),
-        DataType::Float64 => "double".into(),
-        DataType::Boolean => "boolean".into(),
-        DataType::Date32 => "date".into(),
-        DataType::Decimal128(precision, scale) => format!("decimal({precision}, {scale})"),
-        DataType::Timestamp(_, None) => "datetime(6)".into(),
-        DataType::Timestamp(_, Some(_)) => "timestamp(6)".into(),
-        // Under a collation that neither case nor accents tell apart.
-        DataType::Utf8 => "varchar(200)".into(),
-        other => panic!("no column of {other} is expected"),
-    };
-    let null = if is_nullable { "NULL" } else { "NOT NULL" };
-    format!("{name} {null}")
 }
 
 /// The statements that read, of what the server was asked since `before`.

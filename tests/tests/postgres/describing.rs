@@ -5,8 +5,9 @@ use connectors::{ConnectorError, ErrorKind};
 use datafusion::common::ScalarValue;
 use datafusion::common::stats::Precision;
 use harness::postgres::{Admin, Postgres};
+use harness::source::{ours, rows, session};
 
-use super::{ours, rows, session, source};
+use super::source;
 
 async fn names(source: &std::sync::Arc<dyn connectors::Source>) -> Vec<String> {
     source.tables().await.unwrap().into_iter().map(|(name, _)| name).collect()

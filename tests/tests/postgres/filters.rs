@@ -1,12 +1,9 @@
 //! What is pushed gives DataFusion's own answer: the same filters over the server and over the rows in memory.
 
-use std::sync::Arc;
-
-use datafusion::datasource::MemTable;
-use datafusion::prelude::SessionContext;
 use harness::postgres::Postgres;
+use harness::source::{in_memory, rows, session};
 
-use super::{open, rows, session, source};
+use super::{open, source};
 
 /// Filters that the server evaluates.
 const PUSHED: &[&str] = &[
@@ -64,22 +61,12 @@ const TABLE: &str = "
       (0, 1, true, 'ß', 'ss', NULL, 'ok', '2024-03-01', '2024-01-01', 0, 2, NULL),
       (2, 2, false, 'x', 'ab', NULL, 'ok', '2000-01-01', '2000-01-01', 0.01, 3, '{b,c}')";
 
-/// The same rows, read whole and kept in memory.
-async fn in_memory(ctx: &SessionContext) -> SessionContext {
-    let frame = ctx.table("t").await.unwrap();
-    let schema = Arc::new(frame.schema().as_arrow().clone());
-    let table = MemTable::try_new(schema, vec![frame.collect().await.unwrap()]).unwrap();
-    let memory = SessionContext::new_with_config(ctx.copied_config());
-    memory.register_table("t", Arc::new(table)).unwrap();
-    memory
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pushed_filter_gives_the_same_rows() {
     let server = Postgres::start().await;
     server.admin().await.run(TABLE).await;
     let ctx = session(&source(&server, "").await, &["t"]).await;
-    let memory = in_memory(&ctx).await;
+    let memory = in_memory(&ctx, "t").await;
     for (filters, is_pushed) in [(PUSHED, true), (KEPT, false)] {
         for filter in filters {
             let sql = format!("SELECT n, label, padded FROM t WHERE {filter} ORDER BY n NULLS FIRST");

@@ -5,25 +5,21 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use connectors::{ConnectorError, ErrorKind, ReadScope, Source};
-use datafusion::execution::TaskContext;
-use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, collect};
+use connectors::{ConnectorError, ErrorKind, Source};
+use datafusion::physical_plan::{SendableRecordBatchStream, collect};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use harness::postgres::{AT_WORK, Postgres};
+use harness::source::{ours, plan, rows, session, within};
 use tokio::time::timeout;
 
-use super::{SOON, open, ours, rows, session, source, wait_until};
+use super::{SOON, open, source, wait_until};
 
 /// Rows without end, made as they are sent.
 const ENDLESS: &str =
     "CREATE VIEW endless AS SELECT generate_series(1, 4000000000)::int8 AS n, repeat('x', 100) AS pad";
 /// A row that is a long time in the making.
 const SLOW: &str = "CREATE VIEW slow AS SELECT 1 AS n FROM (SELECT pg_sleep(600)) AS s";
-
-async fn plan(ctx: &SessionContext, table: &str) -> Arc<dyn ExecutionPlan> {
-    ctx.table(table).await.unwrap().create_physical_plan().await.unwrap()
-}
 
 async fn stream(ctx: &SessionContext, table: &str) -> SendableRecordBatchStream {
     plan(ctx, table).await.execute(0, ctx.task_ctx()).unwrap()
@@ -56,14 +52,6 @@ async fn a_large_table_is_read_in_ranges_and_whole() {
     // A limit is met by one session.
     assert_eq!(rows(&ctx, "SELECT count(*) FROM (SELECT n FROM t LIMIT 7)").await.unwrap(), "7");
     assert!(server.log().contains("FROM \"public\".\"t\" AS \"t0\" LIMIT 7"));
-}
-
-fn within(ctx: &SessionContext, scope: Option<Arc<ReadScope>>) -> Arc<TaskContext> {
-    let mut state = ctx.state();
-    if let Some(scope) = scope {
-        state.config_mut().set_extension(scope);
-    }
-    state.task_ctx()
 }
 
 fn count(batches: &[RecordBatch]) -> usize {

@@ -5,9 +5,10 @@ use std::fs;
 use connectors::{ConnectorError, ErrorKind};
 use engine::identity::certs;
 use harness::postgres::Postgres;
+use harness::source::{ours, rows, session};
 use tempfile::TempDir;
 
-use super::{open, ours, rows, session, source};
+use super::{open, source};
 
 /// A type, a value of it that is refused, the type as it is told, and why.
 const REFUSED: &[(&str, &str, &str, &str)] = &[

@@ -7,11 +7,12 @@ use datafusion::common::ScalarValue;
 use harness::environment::number;
 use harness::postgres::{Admin, Postgres};
 use harness::round_trip::{self, Column, DAY_US, Value, column, dates, decimals, null_or, some, time};
+use harness::source::session;
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{session, source};
+use super::source;
 
 fn era(is_before: bool) -> &'static str {
     if is_before { " BC" } else { "" }

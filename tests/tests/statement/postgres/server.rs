@@ -11,8 +11,10 @@ use datafusion::common::TableReference;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use harness::dataset::quote;
-use harness::postgres::{copied, sql_type, values};
+use harness::postgres::{copied, sql_type};
 use tempfile::TempDir;
+
+use crate::statement::differential::one_form;
 
 pub(super) struct Server {
     directory: TempDir,
@@ -174,39 +176,6 @@ pub(super) fn stores_exactly(data_type: &DataType) -> bool {
 
 fn type_of(data_type: &DataType) -> String {
     sql_type(data_type).unwrap_or_else(|| panic!("the server stores no {data_type}"))
-}
-
-/// Rows as text, in one order; floats without their last digits.
-pub(super) fn canonical(batches: &[RecordBatch]) -> Vec<Vec<String>> {
-    let Some(first) = batches.first() else { return vec![] };
-    let schema = first.schema();
-    let form = |row: Vec<Option<String>>| -> Vec<String> {
-        row.into_iter().zip(schema.fields()).map(|(value, field)| one_form(value, field.data_type())).collect()
-    };
-    let mut rows: Vec<Vec<String>> = batches.iter().flat_map(values).map(form).collect();
-    rows.sort();
-    rows
-}
-
-/// A value as both sides would print it.
-fn one_form(value: Option<String>, data_type: &DataType) -> String {
-    let Some(value) = value else { return "∅".to_string() };
-    match data_type {
-        DataType::Boolean => value.chars().take(1).collect(),
-        DataType::Float32 | DataType::Float64 => match value.to_lowercase().replace("infinity", "inf").parse::<f64>() {
-            Ok(number) => format!("{number:.6e}"),
-            Err(_) => value,
-        },
-        DataType::Timestamp(..) | DataType::Time64(_) => {
-            let zoneless = value.replace('T', " ").replace("+00:00", "").replace("+00", "").replace('Z', "");
-            match zoneless.split_once('.') {
-                Some((whole, part)) if part.trim_end_matches('0').is_empty() => whole.to_string(),
-                Some((whole, part)) => format!("{whole}.{}", part.trim_end_matches('0')),
-                None => zoneless,
-            }
-        }
-        _ => value,
-    }
 }
 
 fn unescaped(value: &str) -> String {

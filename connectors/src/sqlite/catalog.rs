@@ -1,0 +1,146 @@
+//! What a file's schema says of its tables, asked within a transaction, so that it all fits together.
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+
+/// Tables and views; what SQLite keeps for itself, virtual tables and their shadows are none.
+const TABLES: &str = "\
+    SELECT name, type = 'view', wr, strict FROM pragma_table_list \
+    WHERE schema = 'main' AND type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
+
+/// SQLite finds a name in any case.
+const TABLE: &str = "\
+    SELECT name, type = 'view', wr, strict FROM pragma_table_list(?1) \
+    WHERE schema = 'main' AND type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name = ?1";
+
+/// Generated columns are among them; those that virtual tables hide are not.
+const COLUMNS: &str =
+    "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1";
+
+/// A primary key that is a column of its own has an index; one that is another name of the row's number has none.
+const KEY_INDEXES: &str = "SELECT count(*) FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
+
+/// The names of a row's number, of which a column may have taken any.
+const ROW_NUMBERS: [&str; 3] = ["rowid", "_rowid_", "oid"];
+
+/// A table or a view.
+#[derive(Debug, Clone)]
+pub(super) struct Relation {
+    pub(super) name: String,
+    pub(super) is_view: bool,
+    /// Without numbers of rows.
+    pub(super) is_keyed: bool,
+    /// Its columns hold values of their types alone.
+    pub(super) is_strict: bool,
+}
+
+/// A column, in its table's order.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub(super) name: String,
+    /// The words it was declared with; of a view's, what SQLite makes of them.
+    pub(super) declared: String,
+    pub(super) is_not_null: bool,
+    /// It is the row's number.
+    pub(super) is_row_number: bool,
+    /// Whether it is computed, and whether that is stored.
+    pub(super) hidden: i64,
+}
+
+/// The numbers that rows have, the least and the greatest, under a name that no column has taken.
+#[derive(Debug, Clone)]
+pub(super) struct RowNumbers {
+    pub(super) name: String,
+    pub(super) least: i64,
+    pub(super) greatest: i64,
+}
+
+/// The table or view of exactly this name.
+pub(super) fn relation(connection: &Connection, name: &str) -> Result<Option<Relation>> {
+    connection.query_row(TABLE, [name], of_row).optional()
+}
+
+/// All tables and views, in the order of their names.
+pub(super) fn relations(connection: &Connection) -> Result<Vec<Relation>> {
+    let mut statement = connection.prepare(TABLES)?;
+    let relations = statement.query_map([], of_row)?.collect();
+    relations
+}
+
+fn of_row(row: &Row<'_>) -> Result<Relation> {
+    Ok(Relation { name: row.get(0)?, is_view: row.get(1)?, is_keyed: row.get(2)?, is_strict: row.get(3)? })
+}
+
+/// The columns of a table.
+pub(super) fn columns(connection: &Connection, relation: &Relation) -> Result<Vec<Column>> {
+    let mut statement = connection.prepare(COLUMNS)?;
+    let rows = statement.query_map([&relation.name], |row| {
+        let key: i64 = row.get(3)?;
+        Ok((
+            key,
+            Column {
+                name: row.get(0)?,
+                declared: row.get(1)?,
+                is_not_null: row.get::<_, bool>(2)? || relation.is_keyed && key > 0,
+                is_row_number: false,
+                hidden: row.get(4)?,
+            },
+        ))
+    })?;
+    let mut columns = rows.collect::<Result<Vec<_>>>()?;
+    let keys = columns.iter().filter(|(key, _)| *key > 0).count();
+    if keys == 1 && !relation.is_keyed && !relation.is_view {
+        let indexes: i64 = connection.query_row(KEY_INDEXES, [&relation.name], |row| row.get(0))?;
+        let key = columns.iter_mut().find(|(key, _)| *key > 0).map(|(_, column)| column);
+        if let (0, Some(key)) = (indexes, key) {
+            (key.is_row_number, key.is_not_null) = (true, true);
+        }
+    }
+    Ok(columns.into_iter().map(|(_, column)| column).collect())
+}
+
+/// The numbers of a table's rows; none of a view, of a table without them or without rows, or if columns have all their names.
+pub(super) fn row_numbers(
+    connection: &Connection,
+    relation: &Relation,
+    columns: &[Column],
+) -> Result<Option<RowNumbers>> {
+    let is_free = |name: &&str| !columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+    let own = columns.iter().find(|column| column.is_row_number).map(|column| quoted(&column.name));
+    let free = ROW_NUMBERS.iter().copied().find(is_free).map(str::to_owned);
+    let Some(name) = own.or(free).filter(|_| !relation.is_view && !relation.is_keyed) else { return Ok(None) };
+    // One statement for both would read all rows.
+    let table = quoted(&relation.name);
+    let text = format!("SELECT (SELECT min({name}) FROM {table}), (SELECT max({name}) FROM {table})");
+    let (least, greatest) = connection.query_row(&text, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(match (least, greatest) {
+        (Some(least), Some(greatest)) => Some(RowNumbers { name, least, greatest }),
+        _ => None,
+    })
+}
+
+/// How many rows a table had when its owner last ran ANALYZE, if ever.
+pub(super) fn analyzed_rows(connection: &Connection, relation: &Relation) -> Result<Option<i64>> {
+    let exists = "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'";
+    if connection.query_row(exists, [], |_| Ok(())).optional()?.is_none() {
+        return Ok(None);
+    }
+    let text = "SELECT stat FROM sqlite_stat1 WHERE tbl = ?1 LIMIT 1";
+    let stat: Option<Option<String>> =
+        connection.query_row(text, params![relation.name], |row| row.get(0)).optional()?;
+    Ok(stat.flatten().and_then(|stat| stat.split(' ').next().and_then(|rows| rows.parse().ok())))
+}
+
+/// How many bytes the file's pages have.
+pub(super) fn file_bytes(connection: &Connection) -> Result<i64> {
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    Ok(pragma("page_count")?.saturating_mul(pragma("page_size")?))
+}
+
+/// Whether the file stores text as UTF-8.
+pub(super) fn is_utf8(connection: &Connection) -> Result<bool> {
+    connection.query_row("PRAGMA encoding", [], |row| Ok(row.get::<_, String>(0)? == "UTF-8"))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

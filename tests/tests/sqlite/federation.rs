@@ -1,0 +1,101 @@
+//! A site with a SQLite source, asked through a coordinator: as any other table of the federation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use harness::cluster::{Cluster, Options};
+use harness::dataset::Dataset;
+use harness::sqlite::SqliteFile;
+
+/// A data set with a table of files at each of two sites.
+pub(crate) fn dataset() -> Dataset {
+    let mut dataset = Dataset::temporary().unwrap();
+    let fields = vec![Field::new("code", DataType::Int64, true), Field::new("region", DataType::Utf8, true)];
+    let schema = Arc::new(Schema::new(fields));
+    for (site, source, name) in [("south", "civil", "regions"), ("north", "files", "other")] {
+        let (codes, names) = (Int64Array::from(vec![1, 2]), StringArray::from(vec!["华北", "华东"]));
+        let rows = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(codes), Arc::new(names)]).unwrap();
+        dataset.add([site, source, name], &schema, &[rows]).unwrap();
+    }
+    dataset
+}
+
+const TABLES: &str = "
+    CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, code INTEGER, born DATE, paid DECIMAL(12, 2), seen TIMESTAMPTZ);
+    INSERT INTO people WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 5000)
+        SELECT n, 'name ' || n, n % 3, date('2000-01-01', n || ' days'), n / 4.0, '2024-02-29 12:00:00+08:00' FROM s;
+    CREATE TABLE bad (day DATE); INSERT INTO bad VALUES ('a secret');
+    CREATE TABLE lefts (n INTEGER); CREATE TABLE rights (n INTEGER)";
+
+async fn cluster(file: &SqliteFile, dataset: &Dataset) -> Cluster {
+    let options = Options { sources: vec![("north".to_string(), file.source("registry"))], ..Options::default() };
+    Cluster::start_with(dataset, options).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_asks_a_site_over_sqlite() {
+    let (file, dataset) = (SqliteFile::with(TABLES), dataset());
+    let cluster = cluster(&file, &dataset).await;
+    let client = cluster.client().await;
+    assert_eq!(client.value("SELECT count(*) FROM north.registry.people").await, "5000");
+    assert_eq!(client.value("SELECT sum(paid) FROM north.registry.people WHERE id BETWEEN 5 AND 8").await, "6.50");
+    assert_eq!(client.value("SELECT max(born) FROM north.registry.people WHERE code = 1").await, "2013-09-08");
+    assert_eq!(
+        client.value("SELECT max(seen) FROM north.registry.people WHERE name = 'name 7'").await,
+        "2024-02-29T04:00:00Z"
+    );
+    let joined = "SELECT count(*) FROM north.registry.people p JOIN south.civil.regions r ON r.code = p.code \
+                  WHERE r.region = '华东'";
+    assert_eq!(client.value(joined).await, "1667");
+    let error = client.query("SELECT day FROM north.registry.bad").await.unwrap_err();
+    assert!(error.starts_with("SITE_UNAVAILABLE"), "{error}");
+    assert!(!error.contains("secret") && !error.to_lowercase().contains("sqlite"), "{error}");
+    let aside = file.path().with_extension("aside");
+    std::fs::rename(file.path(), &aside).unwrap();
+    let error = client.query("SELECT count(name) FROM north.registry.people").await.unwrap_err();
+    assert!(error.starts_with("SITE_UNAVAILABLE") || error.starts_with("NOT_FOUND"), "{error}");
+    assert!(!error.contains(file.path().to_str().unwrap()), "{error}");
+    std::fs::rename(&aside, file.path()).unwrap();
+    assert_eq!(client.value("SELECT count(name) FROM north.registry.people").await, "5000");
+}
+
+/// A writer always adds to both tables at once; no statement sees one without the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_sees_one_moment_of_the_file() {
+    for mode in ["WAL", "DELETE"] {
+        let (file, dataset) = (SqliteFile::with(&format!("PRAGMA journal_mode = {mode}; {TABLES}")), dataset());
+        let cluster = cluster(&file, &dataset).await;
+        let client = cluster.client().await;
+        let is_done = Arc::new(AtomicBool::new(false));
+        let (writer, done) = (file.connection(), Arc::clone(&is_done));
+        let writing = std::thread::spawn(move || {
+            let mut written = 0;
+            while !done.load(Ordering::Relaxed) {
+                let add = format!(
+                    "BEGIN; INSERT INTO lefts VALUES ({written}); INSERT INTO rights VALUES ({written}); COMMIT"
+                );
+                // With a rollback journal it may wait for readers in vain: then nothing was added. And without a pause
+                // readers would wait for it in vain.
+                match writer.execute_batch(&add) {
+                    Ok(()) => written += 1,
+                    Err(_) => drop(writer.execute_batch("ROLLBACK")),
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            written
+        });
+        // Not a join that one statement of the database could answer: upper is not on the list.
+        let alone = "SELECT count(*) FROM (SELECT upper(CAST(n AS VARCHAR)) AS n FROM north.registry.lefts) l \
+                     FULL JOIN (SELECT upper(CAST(n AS VARCHAR)) AS n FROM north.registry.rights) r ON l.n = r.n \
+                     WHERE l.n IS NULL OR r.n IS NULL";
+        for _ in 0..30 {
+            assert_eq!(client.value(alone).await, "0", "{mode}: a row of one table without that of the other");
+        }
+        is_done.store(true, Ordering::Relaxed);
+        let written = writing.join().unwrap();
+        assert!(written > 10, "{mode}: the writer was at work: {written}");
+    }
+}
