@@ -11,6 +11,7 @@
 //! compared  kept statements over a federation and over one process
 //! environment how much of it: what CI takes, unless a longer run asks for more
 //! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
+//! namespace   servers beyond a link, in a network namespace of their own
 //! postgres    a server of a test's own, with TLS and a log of every statement; it may hold a data set's tables
 //! mariadb     another one
 //! sqlite      a database file of a test's own
@@ -35,6 +36,7 @@ pub mod environment;
 pub mod flight_proxy;
 pub mod layout;
 pub mod mariadb;
+pub mod namespace;
 pub mod oracle;
 pub mod plain;
 pub mod policy;
