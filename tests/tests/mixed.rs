@@ -39,7 +39,7 @@ async fn random_statements_over(seed: u64, kinds: &'static [Kind]) {
     let plan = Plan { seed, statements: number("CHANCERY_STATEMENTS_OF_DATABASES", 150) };
     let summary = differential(plan, &Layouts(kinds)).await;
     let summary = summary.unwrap_or_else(|error| panic!("{error}"));
-    assert!(summary.with_rows * 2 > summary.agreed, "most answers should have rows: {summary:?}");
+    assert!(summary.with_rows * 3 > summary.agreed, "many answers should have rows: {summary:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,5 +86,5 @@ async fn the_corpus_over_three_sites_of_sqlite() {
 async fn random_statements_over_sites_of_sqlite_agree_with_one_process() {
     let plan = Plan { seed: 81, statements: number("CHANCERY_STATEMENTS_OF_DATABASES", 240) };
     let summary = differential(plan, &Layouts(&[Kind::Sqlite])).await.unwrap_or_else(|error| panic!("{error}"));
-    assert!(summary.with_rows * 2 > summary.agreed, "most answers should have rows: {summary:?}");
+    assert!(summary.with_rows * 3 > summary.agreed, "many answers should have rows: {summary:?}");
 }
