@@ -12,6 +12,7 @@
 //! - [`catalog`]: names → tables; what the coordinator knows of each site (snapshots), regional and system tables.
 //! - [`plan`]: logical plan → fragments (one site each) + what is left for the coordinator.
 //! - [`exec`]: the physical operators of our own.
+//! - [`key_set`]: values of one site that reduce what another one sends.
 //! - [`peer`]: the coordinator's side of the connection to a site, byte by byte.
 //! - [`coordinator`] and [`site`]: the two kinds of node, each a [`flight::door::Door`].
 //! - [`identity`], [`config`]: who asks; what an operator wrote.
@@ -21,6 +22,7 @@
 //!
 //! **Invariant:** the coordinator opens no file and no database of anyone; every row comes from a site's door.
 //! **Invariant:** nothing is sent to a site that the statement check has not proven equal to the planned fragment.
+//! **Invariant:** no value of one site is sent to another but as a key set, and those by leave alone (`plan/key_sets/leave.rs`).
 //! **Invariant:** a site's stream without its trailer is an error, never an answer.
 
 pub mod audit;
@@ -32,6 +34,7 @@ pub mod error;
 pub mod exec;
 pub mod flight;
 pub mod identity;
+pub mod key_set;
 pub mod node;
 pub mod peer;
 pub mod plan;

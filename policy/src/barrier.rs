@@ -196,6 +196,7 @@ mod tests {
             row_filter: None,
             columns: vec![clear, cost],
             release: None,
+            keys: vec![],
         };
         Arc::new(Governed { table, decision, id: BarrierId(id) })
     }

@@ -24,6 +24,30 @@ pub struct Decision {
     pub columns: Vec<ColumnDecision>,
     /// How aggregates over the aggregate-only columns are released; present exactly when there are such columns.
     pub release: Option<Release>,
+    /// The sites to which sets of its keys may go, by `GRANT JOIN`.
+    pub keys: Vec<KeyLeave>,
+}
+
+impl Decision {
+    /// The least number of keys of a set of the column's values that may go to a site; `None` where none may.
+    pub fn keys_min(&self, column: &str, site: &str) -> Option<u64> {
+        let decided = self.columns.iter().find(|decided| decided.name == column)?;
+        if matches!(decided.treatment, Treatment::AggregateOnly { .. } | Treatment::Hidden) {
+            return None;
+        }
+        self.keys.iter().find(|leave| leave.column == column && leave.site == site).map(|leave| leave.min_set)
+    }
+}
+
+/// That sets of a column's values may go to a site.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyLeave {
+    /// The column.
+    pub column: String,
+    /// The site.
+    pub site: String,
+    /// The least number of keys in a set.
+    pub min_set: u64,
 }
 
 /// The grant that a decision rests on.

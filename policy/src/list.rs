@@ -134,7 +134,7 @@ impl Now<'_> {
             "expired"
         } else if record.grant.from.is_some_and(|from| from > self.now) {
             "not yet"
-        } else if record.grant.mode == Mode::Operated || matches!(record.grant.right, Right::Join { .. }) {
+        } else if record.grant.mode == Mode::Operated {
             "kept, confers nothing yet"
         } else {
             "active"

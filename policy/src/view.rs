@@ -184,6 +184,7 @@ mod tests {
             row_filter: None,
             columns: columns.collect(),
             release: None,
+            keys: vec![],
         }
     }
 
@@ -201,6 +202,7 @@ mod tests {
                 reads: vec!["phone".into()],
             }),
             release: Some(Release { min_group: 5, entity: "phone".into(), group_by: vec!["region".into()] }),
+            keys: vec![],
             ..decision(vec![
                 ("Id", Treatment::Masked(ColumnMask::Pseudonym("resident".into()))),
                 ("name", Treatment::Masked(ColumnMask::ShowFirst(1))),

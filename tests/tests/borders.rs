@@ -152,11 +152,11 @@ impl Report {
     }
 }
 
-/// What the coordinator adds to a fragment for its own sake: the keys of a join across sites and what one side of it has
+/// What the coordinator adds to a fragment for its own sake: that its keys are sent on, the keys of a join across sites and what one side of it has
 /// shown of the other, the order of rows that were sorted at the site, which does not survive several threads, and a limit
 /// that was sent as well.
 fn belongs_to_a_join_or_an_order(line: &str) -> bool {
-    let own = ["ProjectionExec", "FilterExec: DynamicFilter", "Sort", "GlobalLimitExec"];
+    let own = ["KeySourceExec", "ProjectionExec", "FilterExec: DynamicFilter", "Sort", "GlobalLimitExec"];
     // A value of another site is not sent: what is compared with it is compared here.
     own.iter().any(|own| line.starts_with(own)) || line.contains("scalar_subquery(")
 }

@@ -11,6 +11,7 @@ mod drift;
 mod evidence;
 mod federation;
 mod identity;
+mod key_sets;
 mod lifetimes;
 mod openness;
 mod power_cuts;

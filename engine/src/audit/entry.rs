@@ -46,6 +46,18 @@ pub struct Intent {
     /// The highest level of what is read, where levels are declared: the value of the tag `classification`, of which the
     /// later ones in `CREATE TAG classification VALUES (…)` are the higher.
     pub level: Option<String>,
+    /// The key sets that came with the statement.
+    #[serde(default)]
+    pub key_sets: Vec<KeySetUse>,
+}
+
+/// A key set that a coordinator sent with a statement: never its values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySetUse {
+    /// Where the keys come from, as the coordinator told it: `site.source.table.column`.
+    pub column: String,
+    /// How many.
+    pub keys: u64,
 }
 
 /// Who asks, as far as it was verified.

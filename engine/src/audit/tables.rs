@@ -107,6 +107,7 @@ const QUERIES: Columns = &[
         Value::Text(|row| row.statement.intent().map(|intent| columns_of(intent, |read| &read.read_by_policy))),
     ),
     ("level", Value::Text(|row| row.statement.intent().and_then(|intent| intent.level.clone()))),
+    ("key_sets", Value::Text(|row| row.statement.intent().map(key_sets))),
     ("rows", Value::Number(Row::rows)),
     ("bytes", Value::Number(Row::bytes)),
     ("outcome", Value::Text(|row| Some(row.statement.outcome()))),
@@ -135,6 +136,12 @@ fn table_names(intent: &Intent) -> Vec<String> {
         if read.only_explained { format!("{} (only explained)", read.table) } else { read.table.clone() }
     };
     intent.tables.iter().map(name).collect()
+}
+
+/// `n keys of site.source.table.column` of each key set that came.
+fn key_sets(intent: &Intent) -> String {
+    let told = intent.key_sets.iter().map(|set| format!("{} keys of {}", set.keys, set.column));
+    told.collect::<Vec<_>>().join(",")
 }
 
 /// `source.table.column` of each column that was read so.

@@ -110,6 +110,7 @@ fn ledger_schema() -> SchemaRef {
         number("elapsed_ms"),
         Field::new("first_row_ms", DataType::Int64, true),
         text("state"),
+        Field::new("key_sets", DataType::Utf8, true),
     ]))
 }
 
@@ -139,6 +140,7 @@ fn ledger_batch(records: &[Arc<QueryRecord>]) -> Result<RecordBatch> {
         numbers(&|entry| Some(milliseconds(entry.elapsed()))),
         numbers(&|entry| entry.first_row().map(milliseconds)),
         texts(&|(_, entry)| entry.progress().to_string()),
+        Arc::new(entries.iter().map(|(_, entry)| entry.key_sets.as_deref()).collect::<StringArray>()),
     ];
     RecordBatch::try_new(ledger_schema(), columns).map_err(EngineError::internal)
 }

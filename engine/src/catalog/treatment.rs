@@ -37,6 +37,18 @@ pub struct ColumnTreatment {
     pub policies: Vec<String>,
     /// Whether the column may only stand inside SUM, AVG, COUNT and COUNT(DISTINCT).
     pub aggregate_only: bool,
+    /// The sites to which sets of its values may go.
+    pub keys: Vec<PublishedKeys>,
+}
+
+/// That sets of a column's values may go to a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedKeys {
+    /// The site.
+    pub site: String,
+    /// The least number of keys in a set.
+    pub keys_min: u64,
 }
 
 /// The rule of aggregate-only columns, as far as a planner needs it.

@@ -98,6 +98,12 @@ limits! {
     views_per_site_max: usize = 1_000, 1..=MIB;
     /// The largest row of parameters that is bound to a statement.
     parameter_bytes_max: usize = MIB, KIB..=64 * MIB;
+    /// Keys of one key set: a coordinator gives larger ones up, a site refuses them.
+    key_set_keys_max: usize = 2 * MIB, 1..=64 * MIB;
+    /// Bytes of one key set as it is sent; well below `message_bytes_max`.
+    key_set_bytes_max: usize = 16 * MIB, KIB..=GIB;
+    /// Rows of a fragment that a coordinator holds until it knows their keys; of larger ones it sends none.
+    key_source_bytes_max: usize = 256 * MIB, KIB..=64 * GIB;
     /// How often an idle connection is asked whether its other end still lives.
     keepalive_interval_s: u64 = 20, 1..=HOUR_S;
     /// How often a stream that has no row yet sends an empty batch, so that no proxy takes it for dead; well below the

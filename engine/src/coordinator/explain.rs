@@ -38,7 +38,7 @@ pub(super) async fn analysis(run: &Run, record: &Arc<QueryRecord>) -> Result<Sen
         entry.end(Progress::Cancelled);
         rows.push((
             format!("site {} ({})", entry.site, entry.number),
-            format!("{}\n{}", entry.statement, border(&entry)),
+            format!("{}\n{}{}", entry.statement, key_sets(&entry), border(&entry)),
         ));
     }
     rows.extend(run.policies.iter().cloned());
@@ -51,7 +51,13 @@ fn operators(planned: &Planned) -> (String, String) {
 }
 
 fn unsent(planned: &Planned) -> impl Iterator<Item = (String, String)> {
-    planned.cut.unsent.iter().map(|(site, unsent)| (format!("not sent to {site}"), unsent.to_string()))
+    let cut = &planned.cut;
+    let unsent = cut.unsent.iter().map(|(site, unsent)| (format!("not sent to {site}"), unsent.to_string()));
+    unsent.chain(cut.withheld.iter().map(|(site, reason)| (format!("no key set to {site}"), reason.clone())))
+}
+
+fn key_sets(entry: &LedgerEntry) -> String {
+    entry.key_sets.as_ref().map(|sets| format!("{sets}\n")).unwrap_or_default()
 }
 
 fn border(entry: &LedgerEntry) -> String {

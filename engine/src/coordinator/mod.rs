@@ -238,7 +238,11 @@ impl Core {
 
     async fn plan(&self, record: &Arc<QueryRecord>, asked: &Asked) -> Result<Run> {
         let (state, mut logical) = self.bind(&record.asker, asked).await?;
-        let access = RemoteAccess { peers: Arc::clone(&self.peers), record: Arc::clone(record) };
+        let access = RemoteAccess {
+            peers: Arc::clone(&self.peers),
+            record: Arc::clone(record),
+            limits: Arc::clone(&self.limits),
+        };
         let config = state.config().clone().with_extension(Arc::new(access));
         let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
         if thrown(Control::Disclosure) {

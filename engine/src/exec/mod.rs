@@ -3,6 +3,7 @@
 pub mod filters_by_unique_names;
 pub mod fixed_batches;
 pub mod in_order;
+pub mod key_source;
 pub mod policy_barrier;
 pub mod release;
 pub mod remote_scan;

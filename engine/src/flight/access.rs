@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use tonic::Extensions;
 use tonic::metadata::MetadataMap;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
@@ -11,6 +12,7 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::headers;
 use crate::identity::{self, About, Asker, Authenticator, Believed, Came, DelegationVerifier, Peer, SessionId, SignIn};
+use crate::key_set::KeysTo;
 use crate::session::queries::{QueryId, Standing};
 
 /// Lets callers in.
@@ -220,9 +222,27 @@ impl Caller {
     /// # Errors
     /// `UNSUPPORTED` when they cannot be read.
     pub fn versions(&self, headers: &MetadataMap) -> Result<BTreeMap<String, String>> {
-        let unreadable = || EngineError::new(Code::Unsupported, "the table versions of the call cannot be read");
-        match headers.get_bin(headers::VERSIONS).filter(|_| self.is_from_peer()) {
-            None => Ok(BTreeMap::new()),
+        self.from_peer(headers, headers::VERSIONS, "the table versions of the call cannot be read")
+    }
+
+    /// Where a peer will send values of the answer.
+    ///
+    /// # Errors
+    /// `UNSUPPORTED` when it cannot be read.
+    pub fn keys_to(&self, headers: &MetadataMap) -> Result<Vec<KeysTo>> {
+        self.from_peer(headers, headers::KEYS_TO, "where keys of the answer go cannot be read")
+    }
+
+    /// What a peer's header says in JSON; nothing without it.
+    fn from_peer<T: Default + DeserializeOwned>(
+        &self,
+        headers: &MetadataMap,
+        name: &str,
+        sentence: &'static str,
+    ) -> Result<T> {
+        let unreadable = || EngineError::new(Code::Unsupported, sentence);
+        match headers.get_bin(name).filter(|_| self.is_from_peer()) {
+            None => Ok(T::default()),
             Some(value) => {
                 let bytes = value.to_bytes().map_err(|_| unreadable())?;
                 serde_json::from_slice(&bytes).map_err(|error| unreadable().caused_by(error))

@@ -11,6 +11,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use crate::catalog::view::{Directory, View};
 use crate::error::{EngineError, Result};
 use crate::identity::Asker;
+use crate::key_set::{KeySet, KeysTo};
 use crate::session::queries::{Queries, QueryId, QueryRecord};
 
 /// A statement and with what values.
@@ -24,12 +25,23 @@ pub struct Question {
     pub versions: BTreeMap<String, String>,
     /// Which of the query's statements to this site it is; 0 from clients.
     pub fragment: u64,
+    /// The key sets that a coordinator sent with it; none from clients.
+    pub key_sets: Vec<KeySet>,
+    /// Where a coordinator will send values of the answer.
+    pub keys_to: Vec<KeysTo>,
 }
 
 impl Question {
     /// A statement without parameters.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), parameters: None, versions: BTreeMap::new(), fragment: 0 }
+        Self {
+            sql: sql.into(),
+            parameters: None,
+            versions: BTreeMap::new(),
+            fragment: 0,
+            key_sets: Vec::new(),
+            keys_to: Vec::new(),
+        }
     }
 }
 

@@ -8,6 +8,8 @@ pub const TRAILER: &str = "x-chancery-trailer";
 pub const COMPRESSION: &str = "x-chancery-compression";
 /// From a peer: JSON of `source.table` → version, what the statement was planned with.
 pub const VERSIONS: &str = "x-chancery-versions-bin";
+/// From a peer: JSON of the columns whose values it will send on to other sites.
+pub const KEYS_TO: &str = "x-chancery-keys-to-bin";
 /// From a peer: on whose behalf it asks, signed (`identity/delegation.rs`).
 pub const DELEGATION: &str = "x-chancery-delegation-bin";
 /// From a peer: the number of the statement within its query.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::flight_service_server::FlightService;
-use arrow_flight::sql::{Any, Command, ProstMessageExt};
+use arrow_flight::sql::{Any, Command, CommandStatementQuery, ProstMessageExt};
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest,
     HandshakeResponse, IpcMessage, PollInfo, PutResult, SchemaAsIpc, SchemaResult, Ticket,
@@ -32,6 +32,7 @@ use crate::flight::handle::Sealer;
 use crate::flight::headers;
 use crate::flight::metadata;
 use crate::flight::status::to_status;
+use crate::key_set::message::{FragmentTicket, KeySetMessage};
 use crate::session::queries::QueryId;
 
 /// A stream of answers as tonic wants it.
@@ -123,11 +124,30 @@ fn encapsulated(schema: &SchemaRef) -> Result<Bytes> {
     Ok(bytes)
 }
 
-fn decode_command(bytes: &[u8]) -> Result<Command> {
+fn decode_any(bytes: &[u8]) -> Result<Any> {
     let unreadable =
         |_| EngineError::new(Code::NotFound, "this is no ticket or command of Flight SQL that this server knows");
-    Command::try_from(Any::decode(bytes).map_err(unreadable)?)
-        .map_err(|_| EngineError::new(Code::Unsupported, "a Flight SQL command that cannot be read"))
+    Any::decode(bytes).map_err(unreadable)
+}
+
+fn decode_command(bytes: &[u8]) -> Result<Command> {
+    command_in(decode_any(bytes)?)
+}
+
+fn command_in(any: Any) -> Result<Command> {
+    Command::try_from(any).map_err(|_| EngineError::new(Code::Unsupported, "a Flight SQL command that cannot be read"))
+}
+
+/// The command of a ticket; of a coordinator's, with the key sets that it brings. They are read once the call is let in.
+fn decode_ticket(bytes: &[u8], caller: &Caller) -> Result<(Command, Vec<KeySetMessage>)> {
+    let any = decode_any(bytes)?;
+    match FragmentTicket::decode_ticket(&any).transpose().filter(|_| caller.is_from_peer()).transpose()? {
+        None => Ok((command_in(any)?, Vec::new())),
+        Some(FragmentTicket { query, key_sets }) => {
+            let query = CommandStatementQuery { query, transaction_id: None };
+            Ok((Command::CommandStatementQuery(query), key_sets))
+        }
+    }
 }
 
 /// An error that is no query's has a number too, which stands in the log beside its causes.
@@ -187,13 +207,13 @@ impl FlightService for FlightServer {
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let caller = self.caller(&request).await?;
         let (headers, _, ticket) = request.into_parts();
-        let command = decode_command(&ticket.ticket).map_err(tell)?;
+        let (command, key_sets) = decode_ticket(&ticket.ticket, &caller).map_err(tell)?;
         if metadata::schema(&command).map_err(tell)?.is_some() {
             let caller = caller.user().map_err(tell)?;
             let batch = metadata::answer(self.door.as_ref(), &caller.asker, command).await.map_err(tell)?;
             return one_batch(batch);
         }
-        self.run_statement(&caller, &headers, command).await
+        self.run_statement(&caller, &headers, command, key_sets).await
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {

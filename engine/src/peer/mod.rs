@@ -25,6 +25,8 @@ use crate::error::{Code, EngineError, Result};
 use crate::flight::headers;
 use crate::flight::status::from_site;
 use crate::identity::{About, Asker, Delegator};
+use crate::key_set::KeysTo;
+use crate::key_set::message::{FragmentTicket, KeySetMessage};
 use crate::peer::count::{Counted, Counters};
 use crate::session::queries::{LedgerEntry, QueryId};
 
@@ -67,6 +69,10 @@ pub struct FragmentRequest {
     pub asker: Arc<Asker>,
     /// The statement.
     pub statement: Arc<str>,
+    /// The key sets that it names.
+    pub key_sets: Vec<KeySetMessage>,
+    /// Where values of its rows go afterwards.
+    pub keys_to: Vec<KeysTo>,
     /// The versions of the tables it was planned with, by `source.table`.
     pub versions: Arc<BTreeMap<String, String>>,
     /// The columns it must answer with, by position.
@@ -191,7 +197,8 @@ impl SitePeer {
         let mut client = FlightServiceClient::new(Counted::new(self.channel.clone(), counters))
             .max_decoding_message_size(self.limits.message_bytes_max);
         let tables = table_list(&request.versions);
-        let call = self.call(&request)?;
+        let schema = Arc::clone(&request.schema);
+        let call = self.call(request)?;
         let deadline = Duration::from_millis(self.limits.first_message_timeout_ms);
         let messages = timeout(deadline, client.do_get(call))
             .await
@@ -201,16 +208,15 @@ impl SitePeer {
         let border = stream::Border {
             site: self.site.clone(),
             tables,
-            schema: request.schema,
+            schema,
             idle: Duration::from_millis(self.limits.idle_timeout_ms),
             first: deadline,
         };
         Ok(stream::receive(messages, border, entry))
     }
 
-    fn call(&self, request: &FragmentRequest) -> Result<tonic::Request<Ticket>> {
-        let command = CommandStatementQuery { query: request.statement.to_string(), transaction_id: None };
-        let mut call = tonic::Request::new(Ticket { ticket: command.as_any().encode_to_vec().into() });
+    fn call(&self, request: FragmentRequest) -> Result<tonic::Request<Ticket>> {
+        let mut call = tonic::Request::new(Ticket { ticket: ticket(&request.statement, request.key_sets).into() });
         if let Some(timeout) = request.timeout {
             call.set_timeout(timeout);
         }
@@ -226,6 +232,10 @@ impl SitePeer {
         metadata.insert(headers::TRAILER, MetadataValue::from_static("1"));
         metadata.insert(headers::COMPRESSION, MetadataValue::from_static(self.compression));
         metadata.insert_bin(headers::VERSIONS, MetadataValue::from_bytes(&versions));
+        if !request.keys_to.is_empty() {
+            let keys_to = serde_json::to_vec(&request.keys_to).map_err(EngineError::internal)?;
+            metadata.insert_bin(headers::KEYS_TO, MetadataValue::from_bytes(&keys_to));
+        }
         Ok(call)
     }
 
@@ -237,6 +247,15 @@ impl SitePeer {
         metadata.insert_bin(headers::DELEGATION, MetadataValue::from_bytes(&delegation));
         Ok(())
     }
+}
+
+/// The command as any Flight SQL server takes it; with key sets, a ticket of ours.
+fn ticket(statement: &str, key_sets: Vec<KeySetMessage>) -> Vec<u8> {
+    let query = statement.to_string();
+    if key_sets.is_empty() {
+        return CommandStatementQuery { query, transaction_id: None }.as_any().encode_to_vec();
+    }
+    FragmentTicket { query, key_sets }.encode_ticket()
 }
 
 fn action(name: &str) -> tonic::Request<Action> {

@@ -116,6 +116,7 @@ pub(crate) fn governed(rows: Rows) -> Arc<Governed> {
             column("region", Treatment::Hidden),
         ],
         release: None,
+        keys: vec![],
     };
     Arc::new(Governed { table, decision, id: BarrierId(1) })
 }

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use connectors::statement::{Accepts, Refusal};
+use connectors::statement::{Accepts, Refusal, Statement};
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result as DataFusionResult;
@@ -20,7 +20,7 @@ use datafusion::logical_expr::{Extension, LogicalPlan};
 
 use crate::catalog::site_table::{SiteId, SiteTable};
 use crate::error::{EngineError, Result};
-use crate::exec::remote_scan::Fragment;
+use crate::exec::remote_scan::{Fragment, Reduction};
 use crate::plan::estimate::estimate_statistics;
 use crate::plan::fragment_node::FragmentNode;
 use crate::plan::order::Order;
@@ -36,6 +36,8 @@ pub struct CutPlan {
     pub fragments: Vec<Arc<Fragment>>,
     /// Why subtrees of one site were cut smaller than they are.
     pub unsent: Vec<(SiteId, Unsent)>,
+    /// Sites that get no key set that would have saved them sending rows, and why.
+    pub withheld: Vec<(SiteId, String)>,
 }
 
 /// Cuts `plan`.
@@ -48,7 +50,7 @@ pub fn cut_fragments(state: &SessionState, plan: LogicalPlan) -> Result<CutPlan>
         Location::At(site) => cutter.cut_whole(plan, &site)?,
         _ => cutter.cut(plan)?,
     };
-    Ok(CutPlan { plan, fragments: cutter.fragments, unsent: cutter.unsent })
+    Ok(CutPlan { plan, fragments: cutter.fragments, unsent: cutter.unsent, withheld: Vec::new() })
 }
 
 /// One subtree of one site as a fragment, and the leaf that stands for it.
@@ -131,19 +133,30 @@ impl Cutter<'_> {
 
     fn fragment(&mut self, plan: &LogicalPlan, site: &SiteId) -> Result<LogicalPlan, Unsent> {
         let failed = |error: &dyn std::fmt::Display| Unsent::NotWritten(Refusal::new("fragment", error.to_string()));
-        let named = with_full_names(plan.clone()).map_err(|error| failed(&error))?;
-        let statement = prove(self.state, &named, &self.accepts)?;
+        let statement = written(self.state, plan, &self.accepts)?;
         let fragment = Arc::new(Fragment {
             site: site.clone(),
             statement: Arc::from(statement.text),
+            reduction: Reduction::default(),
+            keys_to: Vec::new(),
             schema: Arc::clone(plan.schema().inner()),
             versions: Arc::new(versions(plan).map_err(|error| failed(&error))?),
             statistics: Arc::new(estimate_statistics(plan)),
         });
         self.fragments.push(Arc::clone(&fragment));
-        let node = FragmentNode::new(fragment, Arc::clone(plan.schema()));
+        let node = FragmentNode::new(fragment, plan.clone());
         Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
     }
+}
+
+/// The statement of a subtree of one site, proven.
+///
+/// # Errors
+/// Why it is not sent.
+pub fn written(state: &SessionState, plan: &LogicalPlan, accepts: &Accepts) -> Result<Statement, Unsent> {
+    let named = with_full_names(plan.clone())
+        .map_err(|error| Unsent::NotWritten(Refusal::new("fragment", error.to_string())))?;
+    prove(state, &named, accepts)
 }
 
 fn subquery_of(

@@ -2,7 +2,7 @@
 //!
 //! [`pipeline`] is the order of it all: DataFusion's rules, then [`group_joins`] and [`split_unions`] (with
 //! [`estimate`]'s cardinalities), DataFusion's rules again over the new shape, then [`cut_fragments`], each fragment
-//! written as a statement that [`prove`] has compared with it. At a site, [`at_site`].
+//! written as a statement that [`prove`] has compared with it; and [`key_sets`], by which one fragment reduces another. At a site, [`at_site`].
 
 pub mod aggregate_only;
 pub mod at_site;
@@ -16,6 +16,7 @@ pub mod cut_fragments;
 pub mod estimate;
 pub mod fragment_node;
 pub mod group_joins;
+pub mod key_sets;
 pub mod order;
 pub mod pipeline;
 pub mod prove;

@@ -8,10 +8,12 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use crate::error::Result;
+use crate::exec::key_source::connect_key_sources;
 use crate::plan::aggregate_only;
 use crate::plan::cut_fragments::{self, CutPlan, cut_fragments};
 use crate::plan::fragment_node::FragmentPlanner;
 use crate::plan::group_joins::{group_joins, optimizer_after};
+use crate::plan::key_sets::send_key_sets;
 use crate::plan::sites::{Location, Sites};
 use crate::plan::split_unions::split_unions;
 
@@ -47,9 +49,12 @@ pub async fn plan(state: &SessionState, logical: LogicalPlan) -> Result<Planned>
     // 3. The cut; nothing moves over a border afterwards.
     let mut cut = cut_fragments(state, arranged)?;
     cut.fragments.extend(whole);
-    // 4. Operators for what is left. DataFusion picks build sides by the fragments' expected sizes.
+    // 4. Fragments that reduce others: their keys go along, once their rows are here.
+    let cut = send_key_sets(state, cut)?;
+    // 5. Operators for what is left. DataFusion picks build sides by the fragments' expected sizes.
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(FragmentPlanner)]);
     let physical = planner.create_physical_plan(&cut.plan, state).await?;
+    connect_key_sources(&physical)?;
     Ok(Planned { physical, cut })
 }
 

@@ -371,7 +371,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::site_table::SiteId;
-    use crate::exec::remote_scan::{Fragment, RemoteScanExec};
+    use crate::exec::remote_scan::{Fragment, Reduction, RemoteScanExec};
     use crate::plan::barrier_fixture::{Rows, bounded, governed};
 
     type Plan = Arc<dyn ExecutionPlan>;
@@ -391,6 +391,8 @@ mod tests {
         Arc::new(RemoteScanExec::new(Arc::new(Fragment {
             site: SiteId::new("a"),
             statement: "SELECT 1".into(),
+            reduction: Reduction::default(),
+            keys_to: Vec::new(),
             schema: schema(),
             versions: Arc::new(Versions::new()),
             statistics: Arc::new(Statistics::new_unknown(&schema())),

@@ -82,6 +82,8 @@ pub struct LedgerEntry {
     pub number: usize,
     /// The statement as sent.
     pub statement: Arc<str>,
+    /// The key sets that went with it, by number and size; `None` without any.
+    pub key_sets: Option<String>,
     /// gRPC message bytes to the site, the statement included.
     pub bytes_sent: Arc<AtomicU64>,
     /// gRPC message bytes from the site.
@@ -405,12 +407,13 @@ impl QueryRecord {
     }
 
     /// Opens a ledger entry for a statement that is about to be sent.
-    pub fn open_entry(&self, site: SiteId, statement: Arc<str>) -> Arc<LedgerEntry> {
+    pub fn open_entry(&self, site: SiteId, statement: Arc<str>, key_sets: Option<String>) -> Arc<LedgerEntry> {
         let mut ledger = self.ledger.lock();
         let entry = Arc::new(LedgerEntry {
             site,
             number: ledger.len() + 1,
             statement,
+            key_sets,
             bytes_sent: Arc::default(),
             bytes_received: Arc::default(),
             rows: AtomicU64::new(0),

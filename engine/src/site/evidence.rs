@@ -14,10 +14,13 @@ use super::Control;
 use super::policies::Policies;
 use super::statement::Bound;
 use crate::audit::Ending;
-use crate::audit::entry::{Asker as RecordedAsker, Closing, Completion, Disclosure, Intent, Outcome, TableUse};
+use crate::audit::entry::{
+    Asker as RecordedAsker, Closing, Completion, Disclosure, Intent, KeySetUse, Outcome, TableUse,
+};
 use crate::error::{Code, Result};
 use crate::flight::door::Question;
 use crate::identity::{Asker, Came, Issuer};
+use crate::key_set::{KeySet, KeysTo};
 use crate::sabotage::{self, thrown};
 use crate::session::queries::{Progress, QueryRecord, Stop, Warrant};
 
@@ -199,6 +202,7 @@ pub(super) fn intent(
         tables: Vec::new(),
         disclosures: Vec::new(),
         level: None,
+        key_sets: question.key_sets.iter().map(recorded_keys).collect(),
     };
     Ok(match leaves {
         Leaves::Policy => Intent { policy_version: control.policies.current().set.version, ..intent },
@@ -210,11 +214,16 @@ pub(super) fn intent(
         Leaves::Rows(bound) => {
             let tables = tables(bound)?;
             let level = bound.ruling.as_ref().and_then(|ruling| level(&ruling.set, &tables));
-            let disclosures = disclosures(bound, &tables, &destination(&record.asker));
+            let mut disclosures = disclosures(bound, &tables, &destination(&record.asker));
+            disclosures.extend(question.keys_to.iter().filter_map(|keys| sent_on(bound, keys)));
             let grants = grants(bound).into_iter().map(|grant| grant.id).collect();
             Intent { grants, policy_version: version(bound), tables, disclosures, level, ..intent }
         }
     })
+}
+
+fn recorded_keys(set: &KeySet) -> KeySetUse {
+    KeySetUse { column: set.column.clone(), keys: set.len() as u64 }
 }
 
 fn version(bound: &Bound) -> u64 {
@@ -283,6 +292,17 @@ fn disclosures(bound: &Bound, tables: &[TableUse], destination: &str) -> Vec<Dis
         }));
     }
     disclosures
+}
+
+/// That values of a column go on to another site, when there are enough of them.
+fn sent_on(bound: &Bound, keys: &KeysTo) -> Option<Disclosure> {
+    let governed = bound.governed.iter().find(|governed| governed.table.to_string() == keys.table)?;
+    Some(Disclosure {
+        table: keys.table.clone(),
+        column: keys.column.clone(),
+        form: form(&governed.decision, &keys.column),
+        destination: format!("site {}", keys.site),
+    })
 }
 
 /// The highest level of the columns that are read; a column's own value stands before its table's.
@@ -388,6 +408,7 @@ mod tests {
                 column("tailnum", Treatment::Hidden),
             ],
             release: Some(Release { min_group: 5, entity: "tailnum".into(), group_by: vec![] }),
+            keys: vec![],
         };
         let used = |selected: &str| ColumnUse { selected: [selected.to_string()].into(), ..ColumnUse::default() };
         assert_eq!(read_by_policy(&decision, &used("seats")), ["tailnum"]);

@@ -27,6 +27,7 @@ use crate::catalog::binder::{Names, unknown_table};
 use crate::catalog::{information_schema, system};
 use crate::error::{Code, EngineError, Result, with_causes};
 use crate::identity::Asker;
+use crate::key_set::{self, KeySet};
 use crate::sabotage::{Control, thrown};
 
 /// The names, for one statement of one asker.
@@ -35,6 +36,8 @@ pub(super) struct SiteNames<'a> {
     pub(super) asker: &'a Asker,
     /// The versions that a coordinator planned with.
     pub(super) versions: &'a BTreeMap<String, String>,
+    /// The key sets that came with it.
+    pub(super) key_sets: &'a [KeySet],
     /// By what it is decided; `None` where policy is switched off.
     pub(super) ruling: Option<&'a Ruling>,
     /// The governed tables that were named so far, each with its untreated scan.
@@ -51,6 +54,10 @@ impl Names for SiteNames<'_> {
         if name.schema.as_ref() == information_schema::SCHEMA {
             let listed = self.site.listed(self.asker).await?;
             return information_schema::table(name, &listed)?.ok_or_else(|| unknown_table(name));
+        }
+        if name.catalog.as_ref() == system::CATALOG && name.schema.as_ref() == key_set::SCHEMA {
+            let named = self.key_sets.iter().find(|set| set.id.to_string() == *name.table);
+            return named.ok_or_else(|| unknown_table(name))?.table();
         }
         if name.catalog.as_ref() == system::CATALOG {
             self.told.lock().push(format!("{}.{}.{}", name.catalog, name.schema, name.table));

@@ -20,6 +20,7 @@ use crate::catalog::binder::bind;
 use crate::error::{Code, EngineError, Result};
 use crate::flight::door::Question;
 use crate::identity::Asker;
+use crate::key_set::KeysTo;
 use crate::plan::aggregate_only;
 use crate::plan::at_site::{plan_at_site, plan_without_policy};
 use crate::plan::verify_barriers::RegisteredBarriers;
@@ -126,6 +127,7 @@ impl Site {
             site: self,
             asker,
             versions: &question.versions,
+            key_sets: &question.key_sets,
             ruling: ruling.as_ref(),
             governed: Mutex::default(),
             told: Mutex::default(),
@@ -148,6 +150,9 @@ impl Site {
                 check_functions(&plan)?;
             }
             aggregate_only::check(&plan)?;
+        }
+        if ruling.is_some() {
+            check_keys(&question.keys_to, &governed)?;
         }
         let told = names.told.into_inner();
         Ok(Bound { state, plan, governed, scans, told, ruling })
@@ -230,6 +235,23 @@ impl Site {
             }
         };
         Ok(declare(declared, batches))
+    }
+}
+
+/// Values go on to another site by a `GRANT JOIN` only, whatever the coordinator thinks.
+fn check_keys(keys: &[KeysTo], governed: &[Arc<Governed>]) -> Result<()> {
+    let has_leave = |keys: &&KeysTo| {
+        let mut decisions = governed.iter().map(|governed| &governed.decision);
+        decisions.any(|decision| {
+            decision.table.to_string() == keys.table && decision.keys_min(&keys.column, &keys.site).is_some()
+        })
+    };
+    match keys.iter().find(|keys| !has_leave(keys)) {
+        None => Ok(()),
+        Some(KeysTo { table, column, site }) => Err(EngineError::new(
+            Code::Disclosure,
+            format!("no GRANT JOIN lets keys of `{table}.{column}` go to site {site} for this purpose"),
+        )),
     }
 }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use connectors::connector::TableDescription;
 use datafusion::common::{ColumnStatistics, Statistics};
-use policy::decision::{ColumnDecision, Decision, Treatment};
+use policy::decision::{ColumnDecision, Decision, KeyLeave, Treatment};
 use policy::resource::TableName;
 
 use super::Site;
 use super::evidence::form;
 use super::ruling::{Admitted, Ruling};
-use crate::catalog::treatment::{ColumnTreatment, PublishedRelease, TableTreatment};
+use crate::catalog::treatment::{ColumnTreatment, PublishedKeys, PublishedRelease, TableTreatment};
 use crate::catalog::view::{View, ViewTable};
 use crate::error::{Code, Result};
 use crate::flight::door::ListedTable;
@@ -121,12 +121,23 @@ fn told_statistics(decision: &Decision, table: &TableDescription, schema: &Schem
     told
 }
 
+/// Of a column that leaves in aggregates only, no values go anywhere.
+fn published_keys(decision: &Decision, column: &ColumnDecision) -> Vec<PublishedKeys> {
+    let leaves = decision.keys.iter().filter(|leave| leave.column == column.name);
+    let published = |leave: &KeyLeave| {
+        let keys_min = decision.keys_min(&leave.column, &leave.site)?;
+        Some(PublishedKeys { site: leave.site.clone(), keys_min })
+    };
+    leaves.filter_map(published).collect()
+}
+
 /// What is published of a decision.
 pub(super) fn published(decision: &Decision) -> TableTreatment {
     let column = |column: &ColumnDecision| ColumnTreatment {
         form: Some(form(decision, &column.name)).filter(|_| column.treatment != Treatment::Clear),
         policies: column.policies.clone(),
         aggregate_only: matches!(column.treatment, Treatment::AggregateOnly { .. }),
+        keys: published_keys(decision, column),
     };
     TableTreatment {
         governed: true,

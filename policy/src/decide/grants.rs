@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use arrow::datatypes::Schema;
 
 use super::Question;
-use super::audience::Asker;
+use super::audience::{Asker, purposes_of};
 use super::tags::{NEVER_OPEN, Tags};
-use crate::decision::{Denial, GrantedBy};
+use crate::decision::{Denial, GrantedBy, KeyLeave};
 use crate::resource::TableName;
 use crate::set::{GrantRecord, PolicySet};
 use crate::statement::{Grant, Mode, Right};
@@ -49,6 +49,29 @@ pub(super) fn granted<'a>(
     Ok(Granted { by, known })
 }
 
+/// The sites to which sets of the table's keys may go for this purpose, at this time; by column and site one leave, the widest.
+pub(super) fn key_leaves(set: &PolicySet, question: &Question<'_>) -> Result<Vec<KeyLeave>, Denial> {
+    let purposes = purposes_of(set, question)?;
+    let asker = Asker { subject: question.subject, purposes: &purposes };
+    let grants = set.grants.values().map(|record| &record.grant);
+    let in_force =
+        grants.filter(|grant| grant.purpose.is_some() && fits_purpose(grant, &asker) && is_valid(grant, question.now));
+    let mut leaves: Vec<KeyLeave> = in_force.flat_map(|grant| leaves(&grant.right, question.table)).collect();
+    leaves.sort();
+    leaves.dedup_by(|later, earlier| (&later.column, &later.site) == (&earlier.column, &earlier.site));
+    Ok(leaves)
+}
+
+fn leaves(right: &Right, about: &TableName) -> Vec<KeyLeave> {
+    let Right::Join { table, columns, site, min_set } = right else { return vec![] };
+    let leave = |column: &String| KeyLeave { column: column.clone(), site: site.clone(), min_set: *min_set };
+    columns.iter().filter(|_| table == about).map(leave).collect()
+}
+
+fn is_valid(grant: &Grant, now: Instant) -> bool {
+    grant.from.is_none_or(|from| from <= now) && grant.to.is_none_or(|to| now < to)
+}
+
 fn why_none(set: &PolicySet, question: &Question<'_>, asker: &Asker<'_>) -> Denial {
     let operated = |record: &GrantRecord| {
         record.grant.mode == Mode::Operated && !asker.purposes.is_empty() && covers(&record.grant, question, asker)
@@ -71,8 +94,7 @@ fn covers(grant: &Grant, question: &Question<'_>, asker: &Asker<'_>) -> bool {
     };
     resource.covers(question.table)
         && asker.is_any_of(to)
-        && grant.from.is_none_or(|from| from <= question.now)
-        && grant.to.is_none_or(|to| question.now < to)
+        && is_valid(grant, question.now)
         && fits_purpose(grant, asker)
 }
 

@@ -59,6 +59,7 @@ pub fn decide(set: &PolicySet, question: &Question<'_>) -> Result<Decision, Deni
         row_filter: typed_rows(&settled.rows, question)?,
         columns: settled.typed_columns(question.schema)?,
         release: settled.release(question.schema)?,
+        keys: grants::key_leaves(set, question)?,
         grant: settled.grant,
     })
 }

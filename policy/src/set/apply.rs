@@ -8,7 +8,7 @@ use super::{Applied, Catalog, GrantRecord, Made, PolicyRecord, PolicySet, Purpos
 use crate::error::{PolicyError, Result};
 use crate::list::hidden_since;
 use crate::resource::TableName;
-use crate::statement::{Change, Grant, Mode, Policy, Right};
+use crate::statement::{Change, Grant, Mode, Policy};
 
 impl PolicySet {
     /// The set after a change, one version on.
@@ -26,10 +26,10 @@ impl PolicySet {
 
 /// What the author of a change should know.
 fn notes(change: &Change, before: &PolicySet, after: &PolicySet, catalog: &dyn Catalog) -> Vec<String> {
-    let kept = |what: &str| vec![format!("{what} is kept and shown; it confers nothing yet")];
     match change {
-        Change::Grant(Grant { right: Right::Join { .. }, .. }) => kept("GRANT JOIN"),
-        Change::Grant(Grant { mode: Mode::Operated, .. }) => kept("MODE OPERATED"),
+        Change::Grant(Grant { mode: Mode::Operated, .. }) => {
+            vec!["MODE OPERATED is kept and shown; it confers nothing yet".to_owned()]
+        }
         Change::RevokeGrant { id } => {
             before.grants.get(id).and_then(|grant| regained(before, grant, catalog)).into_iter().collect()
         }

@@ -164,8 +164,7 @@ pub enum Right {
         /// By whom.
         to: Vec<Party>,
     },
-    /// `GRANT JOIN ON TABLE t (columns) WITH SITE s MIN SET n`: sending sets of these keys to a site. Kept; confers
-    /// nothing before key sets exist.
+    /// `GRANT JOIN ON TABLE t (columns) WITH SITE s MIN SET n`: sending sets of these keys to a site.
     Join {
         /// The table.
         table: TableName,

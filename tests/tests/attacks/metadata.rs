@@ -115,6 +115,7 @@ async fn a50_no_watch_key_reaches_health() {
         for statement in &sent[world].ledger {
             let key = keys.iter().find(|key| statement.contains(key.trim_matches('"')));
             attacks.check(key.is_none(), format!("A50: health was sent the key {key:?}: {statement}"));
+            attacks.check(statement.contains("no key"), format!("A50: health was sent a key set: {statement}"));
             attacks
                 .check(!statement.contains("1101051949"), format!("A50: health was sent an identifier: {statement}"));
         }
@@ -137,7 +138,7 @@ struct Sent {
 
 async fn sent_to_health(attacks: &mut Attacks, world: usize) -> Sent {
     let client = attacks.session(world, "u2", COORDINATOR).await.client;
-    let sql = "SELECT bytes_sent, statement FROM system.queries.ledger WHERE site = 'health' ORDER BY 1, 2";
+    let sql = "SELECT bytes_sent, coalesce(key_sets, 'no key') AS keys, statement FROM system.queries.ledger WHERE site = 'health' ORDER BY 1, 2, 3";
     let ledger = client.query(sql).await.map(|answer| rows(&answer)).unwrap_or_default();
     let mut recorded = recorded(&attacks.worlds[world].cluster.state_of("health"), "u2");
     recorded.sort();

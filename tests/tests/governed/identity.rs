@@ -189,6 +189,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// The word with which the call was refused.
+    pub(super) fn code(&self) -> Option<String> {
+        self.error.as_ref().map(|error| error.message().split(':').next().unwrap_or_default().to_string())
+    }
+
     pub(super) fn assert_unauthenticated(&self, what: &str) {
         assert_eq!(self.data, 0, "{what}: data left the site");
         let error = self.error.as_ref().unwrap_or_else(|| panic!("{what}: it is answered"));
@@ -220,7 +225,7 @@ impl Impostor {
         self.redeem(command(sql), call, delegation).await
     }
 
-    async fn redeem(&self, ticket: Vec<u8>, call: (&QueryId, usize), delegation: Option<&[u8]>) -> Outcome {
+    pub(super) async fn redeem(&self, ticket: Vec<u8>, call: (&QueryId, usize), delegation: Option<&[u8]>) -> Outcome {
         let request = delegated(Ticket { ticket: ticket.into() }, call, delegation);
         match self.flight.clone().do_get(request).await {
             Err(error) => Outcome { data: 0, error: Some(error) },

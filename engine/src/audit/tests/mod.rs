@@ -54,6 +54,7 @@ pub(super) fn intent_of(query: &str, asker: Asker) -> Intent {
         }],
         tables: vec![TableUse { table, selected, used, read_by_policy, only_explained: false }],
         level: Some("internal".to_string()),
+        key_sets: Vec::new(),
     }
 }
 

@@ -91,7 +91,7 @@ impl FlightServer {
             let refused = Refused { asker: Some(&caller.asker), query: &id, fragment: 0, statement: &handle.sql };
             return Err(failed(self.door.refuse(refused, error).await));
         }
-        let (running, mut batches) = self.start(caller, headers, &handle, &id).await.map_err(failed)?;
+        let (running, mut batches) = self.start((caller, headers), &handle, Vec::new(), &id).await.map_err(failed)?;
         let mut rows = 0;
         loop {
             match batches.try_next().await.map_err(EngineError::of_running) {

@@ -12,6 +12,7 @@ use crate::error::{EngineError, Result};
 use crate::flight::access::Caller;
 use crate::flight::door::{Door, Question, Refused};
 use crate::flight::handle::Handle;
+use crate::key_set::message::KeySetMessage;
 use crate::session::queries::{Admitted, QueryId, QueryRecord, RunningQuery, Stop};
 use crate::session::threads;
 
@@ -20,14 +21,14 @@ impl FlightServer {
     /// for that: whoever leaves before its first batch has cancelled it.
     pub(super) async fn start(
         &self,
-        caller: &Caller,
-        headers: &MetadataMap,
+        (caller, headers): (&Caller, &MetadataMap),
         handle: &Handle,
+        key_sets: Vec<KeySetMessage>,
         id: &QueryId,
     ) -> Result<(RunningQuery, SendableRecordBatchStream)> {
         let (asker, fragment) = (Some(caller.asker.as_ref()), caller.fragment(headers));
         let refused = Refused { asker, query: id, fragment, statement: &handle.sql };
-        let (running, question) = match self.begin(caller, headers, handle, id) {
+        let (running, question) = match self.begin((caller, headers), handle, key_sets, id) {
             Ok(begun) => begun,
             Err(error) => return Err(self.door.refuse(refused, error).await),
         };
@@ -39,14 +40,16 @@ impl FlightServer {
 
     fn begin(
         &self,
-        caller: &Caller,
-        headers: &MetadataMap,
+        (caller, headers): (&Caller, &MetadataMap),
         handle: &Handle,
+        key_sets: Vec<KeySetMessage>,
         id: &QueryId,
     ) -> Result<(RunningQuery, Question)> {
         let mut question = question(handle)?;
         question.versions = caller.versions(headers)?;
         question.fragment = caller.fragment(headers);
+        question.keys_to = caller.keys_to(headers)?;
+        question.key_sets = key_sets.into_iter().map(|set| set.read(&self.limits)).collect::<Result<_>>()?;
         let admitted = Admitted { handle: Some(&handle.id), timeout: self.statement_timeout(headers) };
         let running = self.door.queries().begin(id.clone(), &caller.asker, &handle.sql, admitted)?;
         if let Some(standing) = self.access.standing(caller) {

@@ -24,6 +24,7 @@ use crate::flight::metadata;
 use crate::flight::status::to_status;
 use crate::flight::stream::{Egress, Ending, encode};
 use crate::flight::wire_types::wire_schema;
+use crate::key_set::message::KeySetMessage;
 use crate::session::queries::QueryId;
 use crate::session::setting::Setting;
 use crate::session::threads;
@@ -108,6 +109,7 @@ impl FlightServer {
         caller: &Caller,
         headers: &MetadataMap,
         command: Command,
+        key_sets: Vec<KeySetMessage>,
     ) -> Result<Response<Answers<FlightData>>, Status> {
         let handle = self.handle_of(caller, &command).map_err(tell)?;
         let id = self.execution_id(caller, headers, &handle);
@@ -116,7 +118,7 @@ impl FlightServer {
         if let Some(setting) = Setting::read(&handle.sql).filter(|_| !caller.is_from_peer()) {
             return one_batch(self.settle(caller, setting).map_err(tell)?);
         }
-        let (running, batches) = self.start(caller, headers, &handle, &id).await.map_err(failed)?;
+        let (running, batches) = self.start((caller, headers), &handle, key_sets, &id).await.map_err(failed)?;
         let egress = Egress {
             ending: if caller.wants_trailer(headers) { Ending::Trailer } else { Ending::Plain },
             compression: compression(caller, headers),

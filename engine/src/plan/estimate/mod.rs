@@ -55,7 +55,7 @@ fn inexact(value: f64) -> Precision<usize> {
     Precision::Inexact(value.ceil().max(0.0) as usize)
 }
 
-fn width_bytes(data_type: &arrow::datatypes::DataType) -> f64 {
+pub(crate) fn width_bytes(data_type: &arrow::datatypes::DataType) -> f64 {
     data_type.primitive_width().map_or(VARIABLE_WIDTH_BYTES, |bytes| bytes as f64)
 }
 
@@ -121,6 +121,17 @@ impl Profile {
             },
             _ => None,
         }
+    }
+
+    /// How many different values the column at `index` has, at most.
+    pub(crate) fn distinct(&self, index: usize) -> f64 {
+        self.columns.get(index).and_then(|column| column.distinct).unwrap_or(self.rows)
+    }
+
+    /// What is left when this part of the rows stays.
+    pub(crate) fn thinned(mut self, part: f64) -> Profile {
+        self.rows *= part;
+        self.capped()
     }
 
     /// `rows` rows of which nothing else is known.
