@@ -12,6 +12,7 @@ use connectors::error::ConnectorError;
 use datafusion::common::{SchemaError, Span};
 use datafusion::error::DataFusionError;
 
+use datafusion::sql::sqlparser::parser::ParserError;
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;
 
@@ -341,6 +342,9 @@ fn describe(error: DataFusionError) -> EngineError {
 /// DataFusion's own errors in our codes and sentences, with no word of theirs.
 fn describe_running(error: DataFusionError) -> EngineError {
     if let Some(connector) = ConnectorError::find(&error) {
+        DataFusionError::SQL(parser, _) if matches!(parser.as_ref(), ParserError::RecursionLimitExceeded) => {
+            EngineError::new(Code::Complexity, "the statement nests deeper than may be read here; ask for less at once")
+        }
         let (code, sentence) = describe_connector_error(connector);
         return EngineError::new(code, sentence).caused_by(error);
     }

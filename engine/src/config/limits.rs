@@ -60,6 +60,26 @@ limits! {
     batch_rows: usize = 65_536, 1..=MIB;
     /// The longest statement that is parsed.
     statement_bytes_max: usize = MIB, KIB..=64 * MIB;
+    /// Words and signs of a statement that people write.
+    statement_tokens_max: usize = 20_000, 100..=MIB;
+    /// Words and signs of a statement that a coordinator writes: each step names every column.
+    fragment_tokens_max: usize = 200_000, 100..=4 * MIB;
+    /// How long a chain of operators may be, and how high an expression: `1 + 1 + …` is as high as it is long.
+    operators_per_chain_max: usize = 200, 10..=1_000;
+    /// How deep parentheses and CASEs may nest.
+    nesting_depth_max: usize = 40, 4..=100;
+    /// Parts of UNION, INTERSECT and EXCEPT in one statement.
+    set_operation_arms_max: usize = 64, 2..=1_000;
+    /// Bytes of the long literals of a statement together: each row that has them holds them.
+    literal_bytes_max: usize = 64 * KIB, KIB..=64 * MIB;
+    /// How often columns of a table may stand in one expression once the columns of subqueries are written out in it.
+    expanded_columns_max: usize = 5_000, 100..=1 << 40;
+    /// Items of one IN list.
+    in_list_items_max: usize = 5_000, 10..=MIB;
+    /// Grouping sets that one GROUP BY stands for; CUBE doubles them with each of its parts.
+    grouping_sets_max: usize = 1_024, 1..=64 * KIB;
+    /// Tables, subqueries and SELECTs that a statement reads, each named part of a WITH as often as it is named.
+    statement_relations_max: usize = 1_000, 10..=100_000;
     /// How long a handle or ticket can be redeemed.
     handle_lifetime_s: u64 = 600, 1..=DAY_S;
     /// How long a session lives after its last use.

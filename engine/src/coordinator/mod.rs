@@ -32,9 +32,11 @@ use crate::flight::door::{Description, Door, ListedTable, Question};
 use crate::identity::tls::peer_tls;
 use crate::identity::{Asker, Delegator};
 use crate::peer::{self, Peers};
+use crate::plan::expansion::{check_expansion, check_literals};
 use crate::plan::pipeline::{Planned, plan};
 use crate::plan::prove::Unsent;
 use crate::sabotage::{Control, thrown};
+use crate::session::complexity::Budget;
 use crate::session::declared::{analyze, declare, declared_schema, describe_plan};
 use crate::session::functions::check_pure;
 use crate::session::options::base_state;
@@ -196,7 +198,7 @@ struct Run {
 
 impl Core {
     async fn parse(&self, asker: &Arc<Asker>, question: &Question) -> Result<Asked> {
-        let (statement, wanted) = match parse(&question.sql, self.limits.statement_bytes_max)? {
+        let (statement, wanted) = match parse(&question.sql, &Budget::of(&self.limits))? {
             Statement::Query(statement) => (statement, Wanted::Rows),
             Statement::Explain(statement) => (statement, Wanted::Explanation),
             Statement::ExplainAnalyze(statement) => (statement, Wanted::Analysis),
@@ -234,6 +236,7 @@ impl Core {
         let plan = state.statement_to_plan(asked.statement.clone()).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, asked.question.parameters.as_ref())?;
         Ok((state, plan))
+        check_expansion(&plan, &self.limits)?;
     }
 
     async fn plan(&self, record: &Arc<QueryRecord>, asked: &Asked) -> Result<Run> {
@@ -246,6 +249,7 @@ impl Core {
         }
         let planned = plan(&state, logical.clone()).await?;
         let policies = policies::lines(&logical)?;
+        check_literals(&planned.cut.plan, &self.limits)?;
         let declared = declared_schema(&logical, &planned.cut.plan);
         for (site, unsent) in &planned.cut.unsent {
             // The reason may quote the statement; EXPLAIN tells it to the asker.

@@ -1,5 +1,6 @@
 //! What one statement runs in: its class, the pinned options, its purpose, its record, its threads.
 
+pub mod complexity;
 pub mod declared;
 pub mod functions;
 pub mod options;

@@ -17,13 +17,16 @@ use super::names::SiteNames;
 use super::ruling::Ruling;
 use super::{Site, explain, for_administrators, policy_statements};
 use crate::catalog::binder::bind;
+use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
 use crate::flight::door::Question;
 use crate::identity::Asker;
 use crate::plan::aggregate_only;
 use crate::plan::at_site::{plan_at_site, plan_without_policy};
+use crate::plan::expansion::{check_expansion, check_literals};
 use crate::plan::verify_barriers::RegisteredBarriers;
 use crate::sabotage::{Control, thrown};
+use crate::session::complexity::Budget;
 use crate::session::declared::{analyze, declare, declared_schema};
 use crate::session::functions::check_functions;
 use crate::session::queries::QueryRecord;
@@ -90,7 +93,11 @@ impl Site {
             let sentence = "a coordinator asks for somebody: its call carries no delegation";
             return Err(EngineError::new(Code::Unauthenticated, sentence));
         }
-        match parse(&question.sql, self.limits.statement_bytes_max)? {
+        let budget = match question.fragment {
+            0 => Budget::of(&self.limits),
+            _ => Budget::of_fragment(&self.limits),
+        };
+        match parse(&question.sql, &budget)? {
             Statement::Query(query) => Ok(Asked::Rows(self.bind(asker, question, query, Reasons::Kept).await?)),
             Statement::Explain(query) => Ok(Asked::Explain(self.bind(asker, question, query, Reasons::Kept).await?)),
             Statement::ExplainAnalyze(_) => Err(EngineError::new(
@@ -141,6 +148,7 @@ impl Site {
         let plan = state.statement_to_plan(query).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, question.parameters.as_ref())?;
         let named = names.governed.into_inner();
+        check_expansion(&plan, &self.limits)?;
         let scans = named.iter().map(|(governed, scan)| (governed.id, scan.clone())).collect();
         let governed: Vec<_> = named.into_iter().map(|(governed, _)| governed).collect();
         if !governed.is_empty() {
@@ -174,7 +182,7 @@ impl Site {
     pub(super) async fn ready(&self, record: &QueryRecord, question: &Question) -> Result<Ready> {
         let asker = &record.asker;
         match self.ask(asker, question).await? {
-            Asked::Rows(bound) => Ok(Ready::Rows(Box::new(planned(bound).await?))),
+            Asked::Rows(bound) => Ok(Ready::Rows(Box::new(planned(bound, &self.limits).await?))),
             Asked::Explain(bound) => {
                 let sight = if self.is_administrator(asker) || self.control.is_none() {
                     explain::Sight::Whole
@@ -233,13 +241,14 @@ impl Site {
     }
 }
 
-async fn planned(bound: Bound) -> Result<Planned> {
+async fn planned(bound: Bound, limits: &Limits) -> Result<Planned> {
     let (state, plan) = (&bound.state, &bound.plan);
     let declared = declared_schema(plan, &state.optimize(plan)?);
     let released = aggregate_only::release(plan.clone(), &bound.scans, bound.ruling.as_ref().and_then(Ruling::keys))?;
     let optimized = state.optimize(&released)?;
     let barriers = RegisteredBarriers::new(bound.governed.iter().cloned());
     let physical = if bound.ruling.is_some() {
+    check_literals(&optimized, limits)?;
         plan_at_site(state, optimized, &barriers).await?
     } else {
         plan_without_policy(state, optimized).await?

@@ -21,8 +21,10 @@ use crate::flight::metadata;
 use crate::flight::status::to_status;
 use crate::session::setting::Setting;
 use crate::session::statement::{Statement, parse};
+use crate::session::complexity::Budget;
 
 impl FlightServer {
+use crate::session::threads;
     /// DoPut, by the command in its first message.
     pub(super) async fn put(
         &self,
@@ -87,7 +89,8 @@ impl FlightServer {
         let handle = handle.ticket(caller.asker.purpose.clone());
         let id = handle.query_id();
         let failed = |error: EngineError| to_status(&error, Some(&id));
-        if let Err(error) = expect_change(&handle.sql, self.limits.statement_bytes_max) {
+        let (sql, budget) = (handle.sql.clone(), Budget::of(&self.limits));
+        if let Err(error) = threads::run(async move { expect_change(&sql, &budget) }).await {
             let refused = Refused { asker: Some(&caller.asker), query: &id, fragment: 0, statement: &handle.sql };
             return Err(failed(self.door.refuse(refused, error).await));
         }
@@ -110,8 +113,8 @@ impl FlightServer {
 }
 
 /// A query is no update.
-fn expect_change(sql: &str, bytes_max: usize) -> Result<()> {
-    match parse(sql, bytes_max)? {
+fn expect_change(sql: &str, budget: &Budget) -> Result<()> {
+    match parse(sql, budget)? {
         Statement::Policy(_) => Ok(()),
         _ => Err(EngineError::new(
             Code::Statement,
