@@ -50,6 +50,8 @@ limits! {
     statement_timeout_ms: u64 = 10 * MINUTE_MS, 10..=7 * 24 * HOUR_MS;
     /// The largest gRPC message that is accepted.
     message_bytes_max: usize = 64 * MIB, MIB..=2 * GIB - 1;
+    /// What one batch of a site's answer, or of a client's parameters, may take once it is decompressed.
+    decoded_batch_bytes_max: usize = 64 * MIB, MIB..=2 * GIB - 1;
     /// The size that outgoing record batches are cut to; clients commonly refuse messages above 4 MiB.
     flight_data_bytes_target: usize = 2 * MIB, 16 * KIB..=64 * MIB;
     /// The largest header list of one call.
@@ -116,6 +118,8 @@ limits! {
     view_retry_interval_ms: u64 = 1_000, 10..=HOUR_MS;
     /// Views of one site that a coordinator keeps, one for each kind of asker.
     views_per_site_max: usize = 1_000, 1..=MIB;
+    /// Parameters of one statement.
+    parameters_max: usize = 1_000, 1..=MIB;
     /// The largest row of parameters that is bound to a statement.
     parameter_bytes_max: usize = MIB, KIB..=64 * MIB;
     /// How often an idle connection is asked whether its other end still lives.

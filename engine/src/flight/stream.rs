@@ -37,8 +37,8 @@ use crate::session::queries::RunningQuery;
 pub enum Ending {
     /// For clients: the end of the stream is the end of the answer.
     Plain,
-    /// For peers: an empty batch whose metadata is the trailer.
-    Trailer,
+    /// For peers: an empty batch whose metadata is the trailer of the statement with this number in its query.
+    Trailer(u64),
 }
 
 /// How a result leaves.
@@ -66,7 +66,10 @@ pub fn encode(
 ) -> Result<BoxStream<'static, Result<FlightData, Status>>> {
     let schema = wire_schema(&batches.schema());
     let record = Arc::clone(running.record());
-    let digest = Arc::new(Mutex::new(Digest::default()));
+    let digest = Arc::new(Mutex::new(match egress.ending {
+        Ending::Plain => Digest::default(),
+        Ending::Trailer(number) => Digest::of(&record.id, number, &record.statement),
+    }));
     let options = IpcWriteOptions::default().try_with_compression(egress.compression).map_err(EngineError::internal)?;
     let mut messages = Messages::new(options, egress.limits.flight_data_bytes_target);
     let first = (0, messages.schema(&schema));
@@ -83,7 +86,7 @@ pub fn encode(
             record.hand_over(rows, data.encoded_len())?;
             let mut digest = hashed.lock();
             digest.rows(rows);
-            if ending == Ending::Trailer {
+            if ending != Ending::Plain {
                 digest.message(&data);
             }
             Ok(data)
@@ -96,7 +99,7 @@ pub fn encode(
     let messages = stream::iter([Ok(first)]).chain(following).map(let_out);
     Ok(match ending {
         Ending::Plain => stop_at_error(messages).boxed(),
-        Ending::Trailer => {
+        Ending::Trailer(_) => {
             let trailer = stream::once(async move { trailer(&schema, &digest.lock()) });
             stop_at_error(messages.chain(trailer)).boxed()
         }
@@ -271,7 +274,7 @@ mod tests {
         let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as _)]).unwrap();
         let batches = RecordBatchStreamAdapter::new(batch.schema(), stream::once(ready(Ok(batch))));
         let limits = Limits { flight_data_bytes_target: 8_000, first_batch_rows: ROWS, ..Limits::default() };
-        let egress = Egress { ending: Ending::Trailer, compression: None, limits: Arc::new(limits) };
+        let egress = Egress { ending: Ending::Trailer(1), compression: None, limits: Arc::new(limits) };
         (queries, running, Box::pin(batches), egress)
     }
 

@@ -22,10 +22,12 @@ use crate::catalog::site_table::SiteId;
 use crate::catalog::view::{DIRECTORY_ACTION, Directory, VIEW_ACTION, View};
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
+use crate::flight::guard::Guard;
 use crate::flight::headers;
 use crate::flight::status::from_site;
 use crate::identity::{About, Asker, Delegator};
 use crate::peer::count::{Counted, Counters};
+use crate::peer::trailer::Digest;
 use crate::session::queries::{LedgerEntry, QueryId};
 
 /// The largest window that HTTP/2 knows.
@@ -201,11 +203,17 @@ impl SitePeer {
         let border = stream::Border {
             site: self.site.clone(),
             tables,
+            guard: Guard {
+                columns: request.schema.fields().len(),
+                dictionaries: false,
+                batch_bytes_max: self.limits.decoded_batch_bytes_max,
+            },
             schema: request.schema,
             idle: Duration::from_millis(self.limits.idle_timeout_ms),
             first: deadline,
         };
-        Ok(stream::receive(messages, border, entry))
+        let digest = Digest::of(&request.query, request.number as u64, &request.statement);
+        Ok(stream::receive(messages, border, digest, entry))
     }
 
     fn call(&self, request: &FragmentRequest) -> Result<tonic::Request<Ticket>> {

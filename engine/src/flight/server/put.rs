@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
 use arrow_flight::sql::{Command, DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
 use arrow_ipc::writer::StreamWriter;
@@ -16,6 +17,7 @@ use super::{Answers, FlightServer, decode_command, numbered, tell, with_query_id
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
 use crate::flight::door::Refused;
+use crate::flight::guard::Guard;
 use crate::flight::handle::Handle;
 use crate::flight::metadata;
 use crate::flight::status::to_status;
@@ -46,7 +48,17 @@ use crate::session::threads;
             Command::CommandPreparedStatementQuery(prepared) => {
                 let handle = self.sealer.open_prepared(&label, &prepared.prepared_statement_handle).map_err(tell)?;
                 let data = stream::once(async move { Ok(first) }).chain(messages);
-                let data = FlightRecordBatchStream::new_from_flight_data(data.map_err(Into::into));
+                let guard = Guard {
+                    columns: self.limits.parameters_max,
+                    dictionaries: true,
+                    batch_bytes_max: self.limits.decoded_batch_bytes_max,
+                };
+                let data = data.map(move |message: Result<FlightData, Status>| {
+                    let data = message?;
+                    guard.check(&data).map_err(|wrong| FlightError::DecodeError(format!("it holds {wrong}")))?;
+                    Ok(data)
+                });
+                let data = FlightRecordBatchStream::new_from_flight_data(data);
                 self.bind_parameters(caller, handle, data).await.map_err(tell)
             }
             Command::CommandStatementUpdate(update) => {
@@ -67,7 +79,7 @@ use crate::session::threads;
         handle: Handle,
         data: FlightRecordBatchStream,
     ) -> Result<Response<Answers<PutResult>>> {
-        let row = one_row(data).await?;
+        let row = threads::run(one_row(data)).await?;
         let parameters = row.map(|row| encode_parameters(&row, self.limits.parameter_bytes_max)).transpose()?;
         let sealed = self.sealer.seal(&caller.asker.label(), &Handle::prepared(handle.sql, parameters))?;
         let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(sealed.into()) };

@@ -118,7 +118,10 @@ impl FlightServer {
         }
         let (running, batches) = self.start(caller, headers, &handle, &id).await.map_err(failed)?;
         let egress = Egress {
-            ending: if caller.wants_trailer(headers) { Ending::Trailer } else { Ending::Plain },
+            ending: match caller.wants_trailer(headers) {
+                true => Ending::Trailer(caller.fragment(headers)),
+                false => Ending::Plain,
+            },
             compression: compression(caller, headers),
             limits: Arc::clone(&self.limits),
         };
