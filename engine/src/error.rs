@@ -330,8 +330,10 @@ fn describe(error: DataFusionError) -> EngineError {
             EngineError::new(Code::Syntax, parser.to_string().trim_start_matches("sql parser error: ").to_string())
         }
         DataFusionError::SchemaError(schema, _) => describe_schema_error(schema),
+            arrow::error::ArrowError::IoError(_, inner) => inner.get_ref()?.downcast_ref(),
         DataFusionError::Plan(text) => describe_plan_error(text),
         DataFusionError::NotImplemented(_) => {
+        DataFusionError::IoError(inner) => inner.get_ref()?.downcast_ref(),
             EngineError::new(Code::Unsupported, "a construct of the statement is not offered")
         }
         _ => return describe_running(error),

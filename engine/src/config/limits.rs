@@ -106,6 +106,10 @@ limits! {
     running_queries_max: usize = 256, 1..=64 * KIB;
     /// Memory that all queries of the node share.
     memory_bytes: usize = 4 * GIB, 16 * MIB..=1 << 50;
+    /// What all queries of the node may put on its disk, sealed, when they do not fit into memory; then they end with MEMORY.
+    spill_bytes_max: u64 = 16 * GIB, MIB..=1 << 50;
+    /// What one function may make of one batch of rows, outside the memory that queries share; more is answered MEMORY.
+    function_bytes_max: usize = 128 * MIB, MIB..=1 << 40;
     /// Threads a query is spread over; 0 takes the number of cores.
     target_partitions: usize = 0, 0..=1_024;
     /// How much of one answer of a site may be on its way unread; more than bandwidth times delay of the slowest link.
