@@ -108,6 +108,10 @@ limits! {
     memory_bytes: usize = 4 * GIB, 16 * MIB..=1 << 50;
     /// What all queries of the node may put on its disk, sealed, when they do not fit into memory; then they end with MEMORY.
     spill_bytes_max: u64 = 16 * GIB, MIB..=1 << 50;
+    /// Pairs of rows that a join without an equality compares before it lets others have their turn.
+    join_step_pairs_max: u64 = 1_000_000, 1_000..=10_000_000;
+    /// Pairs of rows that a join without an equality compares at most; a statement that needs more is answered COST.
+    join_pairs_max: u64 = 1_000_000_000, 1_000..=1 << 60;
     /// What one function may make of one batch of rows, outside the memory that queries share; more is answered MEMORY.
     function_bytes_max: usize = 128 * MIB, MIB..=1 << 40;
     /// Threads a query is spread over; 0 takes the number of cores.

@@ -28,7 +28,7 @@ pub fn base_state(limits: &Limits) -> DataFusionResult<SessionState> {
         .with_config(pinned(limits.target_partitions))
         .with_runtime_env(runtime)
         .with_default_features()
-        .with_physical_optimizer_rules(physical_rules())
+        .with_physical_optimizer_rules(physical_rules(limits))
         .build();
     bound_functions(state, limits)
 }
