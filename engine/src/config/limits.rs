@@ -60,6 +60,10 @@ limits! {
     first_batch_rows: usize = 4_096, 1..=MIB;
     /// Rows of a batch once a stream has grown.
     batch_rows: usize = 65_536, 1..=MIB;
+    /// Values of a batch, rows times columns.
+    batch_values_max: usize = 4 * MIB, 1..=1 << 40;
+    /// The size that a batch of an answer is aimed at, by the size of the rows before it; messages are cut from it.
+    batch_bytes_target: usize = 64 * MIB, 64 * KIB..=GIB;
     /// The longest statement that is parsed.
     statement_bytes_max: usize = MIB, KIB..=64 * MIB;
     /// Words and signs of a statement that people write.
@@ -102,8 +106,20 @@ limits! {
     password_queue_max: usize = 256, 1..=MIB;
     /// Finished queries that `system.queries.recent` and the ledger remember.
     recent_queries_max: usize = 1_000, 1..=MIB;
-    /// Queries running at once; one more is answered BUSY.
+    /// Queries running at once; one more waits for its turn.
     running_queries_max: usize = 256, 1..=64 * KIB;
+    /// Queries of one subject running at once; one more waits for its turn.
+    subject_running_queries_max: usize = 64, 1..=64 * KIB;
+    /// Queries waiting for their turn; one more is answered BUSY.
+    queued_queries_max: usize = 256, 0..=64 * KIB;
+    /// How long a query waits for its turn; then it is answered BUSY.
+    queue_timeout_ms: u64 = 5_000, 0..=10 * MINUTE_MS;
+    /// After how long a client is told to ask again when it is answered BUSY.
+    busy_retry_ms: u64 = 1_000, 10..=10 * MINUTE_MS;
+    /// Rows of one answer; a statement with more ends with CAP.
+    answer_rows_max: u64 = 1_000_000_000, 1..=1 << 60;
+    /// Memory that the queries of one subject share, of what all share.
+    subject_memory_bytes: usize = 2 * GIB, 16 * MIB..=1 << 50;
     /// Memory that all queries of the node share.
     memory_bytes: usize = 4 * GIB, 16 * MIB..=1 << 50;
     /// What all queries of the node may put on its disk, sealed, when they do not fit into memory; then they end with MEMORY.

@@ -10,8 +10,8 @@ mod referral;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
@@ -39,6 +39,7 @@ use crate::sabotage::{Control, thrown};
 use crate::session::complexity::Budget;
 use crate::session::declared::{analyze, declare, declared_schema, describe_plan};
 use crate::session::functions::check_pure;
+use crate::session::memory::task_context;
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
 use crate::session::statement::{ExplainedFor, Statement, parse};
@@ -189,7 +190,7 @@ impl Door for Coordinator {
 
 /// A planned query and the session it runs in.
 struct Run {
-    state: SessionState,
+    context: Arc<TaskContext>,
     declared: arrow::datatypes::SchemaRef,
     planned: Planned,
     /// The policies that applied, a line for each governed table.
@@ -235,8 +236,8 @@ impl Core {
         let in_statement = |error| EngineError::in_statement(error, &asked.question.sql);
         let plan = state.statement_to_plan(asked.statement.clone()).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, asked.question.parameters.as_ref())?;
-        Ok((state, plan))
         check_expansion(&plan, &self.limits)?;
+        Ok((state, plan))
     }
 
     async fn plan(&self, record: &Arc<QueryRecord>, asked: &Asked) -> Result<Run> {
@@ -248,8 +249,8 @@ impl Core {
             logical = disclose::fold_subqueries(&state, logical).await?;
         }
         let planned = plan(&state, logical.clone()).await?;
-        let policies = policies::lines(&logical)?;
         check_literals(&planned.cut.plan, &self.limits)?;
+        let policies = policies::lines(&logical)?;
         let declared = declared_schema(&logical, &planned.cut.plan);
         for (site, unsent) in &planned.cut.unsent {
             // The reason may quote the statement; EXPLAIN tells it to the asker.
@@ -262,7 +263,8 @@ impl Core {
                 }
             }
         }
-        Ok(Run { state, declared, planned, policies })
+        let context = task_context(&state, &record.memory, self.limits.subject_memory_bytes);
+        Ok(Run { context, declared, planned, policies })
     }
 
     async fn listed(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>> {
@@ -312,7 +314,7 @@ impl Core {
 
 impl Run {
     fn start(&self) -> Result<SendableRecordBatchStream> {
-        Ok(execute_stream(Arc::clone(&self.planned.physical), self.state.task_ctx())?)
+        Ok(execute_stream(Arc::clone(&self.planned.physical), Arc::clone(&self.context))?)
     }
 }
 

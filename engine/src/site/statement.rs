@@ -29,6 +29,7 @@ use crate::sabotage::{Control, thrown};
 use crate::session::complexity::Budget;
 use crate::session::declared::{analyze, declare, declared_schema};
 use crate::session::functions::check_functions;
+use crate::session::memory::task_context;
 use crate::session::queries::QueryRecord;
 use crate::session::statement::{ExplainedFor, Statement, parse};
 
@@ -147,8 +148,8 @@ impl Site {
         let in_statement = |error| EngineError::in_statement(error, &question.sql);
         let plan = state.statement_to_plan(query).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, question.parameters.as_ref())?;
-        let named = names.governed.into_inner();
         check_expansion(&plan, &self.limits)?;
+        let named = names.governed.into_inner();
         let scans = named.iter().map(|(governed, scan)| (governed.id, scan.clone())).collect();
         let governed: Vec<_> = named.into_iter().map(|(governed, _)| governed).collect();
         if !governed.is_empty() {
@@ -229,12 +230,13 @@ impl Site {
             }
             (Ready::Explained(rows, _) | Ready::Shown(rows), None) => return Ok(rows),
         };
+        let context = task_context(&bound.state, &record.memory, self.limits.subject_memory_bytes);
         let batches = match &self.control {
-            None => execute_stream(physical, bound.state.task_ctx())?,
+            None => execute_stream(physical, context)?,
             Some(control) => {
                 let (intent, basis) = (intent(control, Leaves::Rows(&bound))?, Basis::of(&bound));
                 Evidence::record(control, &record, intent, basis).await?;
-                execute_stream(physical, bound.state.task_ctx())?
+                execute_stream(physical, context)?
             }
         };
         Ok(declare(declared, batches))
@@ -246,9 +248,9 @@ async fn planned(bound: Bound, limits: &Limits) -> Result<Planned> {
     let declared = declared_schema(plan, &state.optimize(plan)?);
     let released = aggregate_only::release(plan.clone(), &bound.scans, bound.ruling.as_ref().and_then(Ruling::keys))?;
     let optimized = state.optimize(&released)?;
+    check_literals(&optimized, limits)?;
     let barriers = RegisteredBarriers::new(bound.governed.iter().cloned());
     let physical = if bound.ruling.is_some() {
-    check_literals(&optimized, limits)?;
         plan_at_site(state, optimized, &barriers).await?
     } else {
         plan_without_policy(state, optimized).await?

@@ -21,12 +21,12 @@ use crate::flight::guard::Guard;
 use crate::flight::handle::Handle;
 use crate::flight::metadata;
 use crate::flight::status::to_status;
+use crate::session::complexity::Budget;
 use crate::session::setting::Setting;
 use crate::session::statement::{Statement, parse};
-use crate::session::complexity::Budget;
+use crate::session::threads;
 
 impl FlightServer {
-use crate::session::threads;
     /// DoPut, by the command in its first message.
     pub(super) async fn put(
         &self,

@@ -27,6 +27,7 @@ use crate::flight::wire_types::wire_schema;
 use crate::session::queries::QueryId;
 use crate::session::setting::Setting;
 use crate::session::threads;
+use crate::session::turns::Kind;
 
 impl FlightServer {
     /// GetFlightInfo of a statement: its columns, and a sealed ticket.
@@ -82,8 +83,13 @@ impl FlightServer {
     }
 
     async fn describe_within(&self, caller: &Caller, question: Question) -> Result<Description> {
+        let turn = self.turns.take(&caller.asker.label(), Kind::Asked).await?;
         let (door, asker) = (Arc::clone(&self.door), Arc::clone(&caller.asker));
-        let described = threads::run(async move { door.describe(&asker, &question).await });
+        let described = threads::run(async move {
+            let described = door.describe(&asker, &question).await;
+            drop(turn);
+            described
+        });
         let own = Duration::from_millis(self.limits.statement_timeout_ms);
         tokio::time::timeout(own, described)
             .await
