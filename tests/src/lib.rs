@@ -7,11 +7,13 @@
 //! statements  statements kept as text: tests/queries/tpch and tests/corpus, with what each promises about order
 //! oracle      answers compared: exact but for floats, as multisets unless the order is total; a readable difference
 //!   └─ value      one value of an answer, free of how Arrow lays it out
+//! watch       how long a node takes to tell its health, whatever else is asked of it
 //! environment how much of it: what CI takes, unless a longer run asks for more
 //! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
 //! postgres    a server of a test's own, with TLS and a log of every statement; it may hold a data set's tables
 //! roapi       a foreign Flight SQL server of a test's own; flight_proxy: what may stand before one
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
+//! hostile     statements that want to end or freeze a node, made from a seed
 //! twins       pairs of sites that differ only in what an asker may not see: every byte that leaves is compared
 //! ```
 //!
@@ -24,6 +26,7 @@ pub mod dataset;
 pub mod edge;
 pub mod environment;
 pub mod flight_proxy;
+pub mod hostile;
 pub mod oracle;
 pub mod policy;
 pub mod postgres;
@@ -33,3 +36,4 @@ pub mod statements;
 pub mod tpch;
 pub mod twins;
 pub mod value;
+pub mod watch;
