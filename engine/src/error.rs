@@ -7,10 +7,12 @@ mod cause;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use connectors::error::ConnectorError;
 use datafusion::common::{SchemaError, Span};
 use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::parser::ParserError;
 
 pub(crate) use cause::with_causes;
 
@@ -195,6 +197,8 @@ impl fmt::Display for Code {
 pub struct EngineError {
     code: Code,
     sentence: String,
+    /// When to ask again, where that helps.
+    retry_after: Option<Duration>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -202,7 +206,7 @@ pub struct EngineError {
 impl EngineError {
     /// An error whose sentence a client may read: what, where, what to do; never a value it may not see.
     pub fn new(code: Code, sentence: impl Into<String>) -> Self {
-        Self { code, sentence: sentence.into(), source: None }
+        Self { code, sentence: sentence.into(), retry_after: None, source: None }
     }
 
     /// A defect of ours. The detail goes to the log; the client reads a fixed sentence.
@@ -241,6 +245,17 @@ impl EngineError {
         self
     }
 
+    /// Says when it helps to ask again.
+    #[must_use]
+    pub fn to_retry_after(self, time: Duration) -> Self {
+        Self { retry_after: Some(time), ..self }
+    }
+
+    /// When it helps to ask again; told to clients of `BUSY`.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     /// What happened.
     pub fn code(&self) -> Code {
         self.code
@@ -275,7 +290,7 @@ impl EngineError {
 
     /// A copy without its cause, for a second reader of the same failure.
     pub fn duplicate(&self) -> Self {
-        Self::new(self.code, self.sentence.clone())
+        Self { retry_after: self.retry_after, ..Self::new(self.code, self.sentence.clone()) }
     }
 }
 
@@ -317,8 +332,10 @@ fn find_engine_error(error: &DataFusionError) -> Option<&EngineError> {
             arrow::error::ArrowError::ExternalError(inner) => inner
                 .downcast_ref::<EngineError>()
                 .or_else(|| inner.downcast_ref::<DataFusionError>().and_then(find_engine_error)),
+            arrow::error::ArrowError::IoError(_, inner) => inner.get_ref()?.downcast_ref(),
             _ => None,
         },
+        DataFusionError::IoError(inner) => inner.get_ref()?.downcast_ref(),
         _ => None,
     }
 }
@@ -327,6 +344,9 @@ fn find_engine_error(error: &DataFusionError) -> Option<&EngineError> {
 /// the asker's own statement and may be shown; all others stay in the log.
 fn describe(error: DataFusionError) -> EngineError {
     let told = match innermost(&error) {
+        DataFusionError::SQL(parser, _) if matches!(parser.as_ref(), ParserError::RecursionLimitExceeded) => {
+            EngineError::new(Code::Complexity, "the statement nests deeper than may be read here; ask for less at once")
+        }
         DataFusionError::SQL(parser, _) => {
             EngineError::new(Code::Syntax, parser.to_string().trim_start_matches("sql parser error: ").to_string())
         }

@@ -116,9 +116,6 @@ WITH a AS (SELECT id, credit FROM south.ledger.customers WHERE credit IS NOT NUL
 -- name: cte_that_hides_a_name
 WITH orders AS (SELECT 1 AS id), items AS (SELECT id FROM north.trade.items WHERE id < 3) SELECT o.id, i.id AS item FROM orders o, items i
 
--- name: cte_recursive
-WITH RECURSIVE chain AS (SELECT id, parent_id, 0 AS depth FROM south.ledger.customers WHERE parent_id IS NULL UNION ALL SELECT c.id, c.parent_id, chain.depth + 1 FROM south.ledger.customers c JOIN chain ON c.parent_id = chain.id) SELECT depth, count(*) AS n FROM chain GROUP BY depth
-
 -- name: equal_to_any
 -- duckdb differs: DataFusion 55 keeps the rows whose own value is NULL, for which = ANY is unknown
 SELECT id FROM north.trade.items WHERE price = ANY (SELECT price FROM north.trade.items WHERE id > 30)

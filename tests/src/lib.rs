@@ -9,6 +9,7 @@
 //! oracle      answers compared: exact but for floats, as multisets unless the order is total; a readable difference
 //!   └─ value      one value of an answer, free of how Arrow lays it out
 //! compared  kept statements over a federation and over one process
+//! watch       how long a node takes to tell its health, whatever else is asked of it
 //! environment how much of it: what CI takes, unless a longer run asks for more
 //! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
 //! namespace   servers beyond a link, in a network namespace of their own
@@ -21,6 +22,7 @@
 //! roapi       a foreign Flight SQL server of a test's own; flight_proxy: what may stand before one
 //! store       servers of files of a test's own, S3 and WebDAV: every request noted, faults on demand
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
+//! hostile     statements that want to end or freeze a node, made from a seed
 //! twins       pairs of sites that differ only in what an asker may not see: every byte that leaves is compared
 //! ```
 //!
@@ -34,6 +36,7 @@ pub mod dataset;
 pub mod edge;
 pub mod environment;
 pub mod flight_proxy;
+pub mod hostile;
 pub mod layout;
 pub mod mariadb;
 pub mod namespace;
@@ -51,3 +54,4 @@ pub mod store;
 pub mod tpch;
 pub mod twins;
 pub mod value;
+pub mod watch;

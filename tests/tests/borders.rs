@@ -220,8 +220,16 @@ fn operator_name(line: &str) -> &str {
 }
 
 fn is_exchange(name: &str) -> bool {
-    ["CooperativeExec", "RepartitionExec", "CoalescePartitionsExec", "CoalesceBatchesExec", "RemoteScanExec", ""]
-        .contains(&name)
+    [
+        "CooperativeExec",
+        "JoinStepsExec",
+        "RepartitionExec",
+        "CoalescePartitionsExec",
+        "CoalesceBatchesExec",
+        "RemoteScanExec",
+        "",
+    ]
+    .contains(&name)
 }
 
 fn rows(answer: &Answer) -> Vec<(String, String)> {

@@ -138,7 +138,11 @@ async fn a_site_that_was_never_there_is_told_by_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_has_a_time_and_then_an_error() {
-    let limits = Options { coordinator_limits: "statement_timeout_ms = 1500".into(), ..Options::default() };
+    let limits = Options {
+        coordinator_limits: "statement_timeout_ms = 1500".into(),
+        site_limits: "join_pairs_max = 1000000000000000".into(),
+        ..Options::default()
+    };
     let cluster = Cluster::start_with(&tpch(0.1).unwrap(), limits).await;
     let client = cluster.client().await;
     let began = Instant::now();

@@ -11,6 +11,7 @@ mod door;
 mod failures;
 mod federation;
 mod governed;
+mod holding;
 mod key_sets;
 mod node_as_source;
 mod policy_matrix;

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::treatment::TableTreatment;
 use crate::error::{Code, EngineError, Result};
+use crate::flight::guard::Guard;
 
 /// The action by which a coordinator asks for a [`View`].
 pub const VIEW_ACTION: &str = "chancery.view";
@@ -248,11 +249,18 @@ fn bounds_array(field: &Field, statistics: Option<&ColumnStatistics>) -> ArrayRe
     }
 }
 
+/// So many times as large a description may become when it is decompressed.
+const DECOMPRESSED: usize = 64;
+
 fn decode(text: &str) -> Result<(SchemaRef, Option<RecordBatch>)> {
     let malformed = |detail: String| {
         EngineError::new(Code::SiteProtocol, "a table's description is not a readable Arrow stream").caused_by(detail)
     };
     let bytes = STANDARD.decode(text).map_err(|error| malformed(error.to_string()))?;
+    // A site sends it: the reader takes what it is told for true.
+    let guard =
+        Guard { columns: usize::MAX, dictionaries: true, batch_bytes_max: bytes.len().saturating_mul(DECOMPRESSED) };
+    guard.check_stream(&bytes).map_err(|wrong| malformed(format!("it holds {wrong}")))?;
     let mut reader =
         StreamReader::try_new(std::io::Cursor::new(bytes), None).map_err(|error| malformed(error.to_string()))?;
     let schema = reader.schema();

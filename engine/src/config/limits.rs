@@ -50,6 +50,8 @@ limits! {
     statement_timeout_ms: u64 = 10 * MINUTE_MS, 10..=7 * 24 * HOUR_MS;
     /// The largest gRPC message that is accepted.
     message_bytes_max: usize = 64 * MIB, MIB..=2 * GIB - 1;
+    /// What one batch of a site's answer, or of a client's parameters, may take once it is decompressed.
+    decoded_batch_bytes_max: usize = 64 * MIB, MIB..=2 * GIB - 1;
     /// The size that outgoing record batches are cut to; clients commonly refuse messages above 4 MiB.
     flight_data_bytes_target: usize = 2 * MIB, 16 * KIB..=64 * MIB;
     /// The largest header list of one call.
@@ -58,8 +60,32 @@ limits! {
     first_batch_rows: usize = 4_096, 1..=MIB;
     /// Rows of a batch once a stream has grown.
     batch_rows: usize = 65_536, 1..=MIB;
+    /// Values of a batch, rows times columns.
+    batch_values_max: usize = 4 * MIB, 1..=1 << 40;
+    /// The size that a batch of an answer is aimed at, by the size of the rows before it; messages are cut from it.
+    batch_bytes_target: usize = 64 * MIB, 64 * KIB..=GIB;
     /// The longest statement that is parsed.
     statement_bytes_max: usize = MIB, KIB..=64 * MIB;
+    /// Words and signs of a statement that people write.
+    statement_tokens_max: usize = 20_000, 100..=MIB;
+    /// Words and signs of a statement that a coordinator writes: each step names every column.
+    fragment_tokens_max: usize = 200_000, 100..=4 * MIB;
+    /// How long a chain of operators may be, and how high an expression: `1 + 1 + …` is as high as it is long.
+    operators_per_chain_max: usize = 200, 10..=1_000;
+    /// How deep parentheses and CASEs may nest.
+    nesting_depth_max: usize = 40, 4..=100;
+    /// Parts of UNION, INTERSECT and EXCEPT in one statement.
+    set_operation_arms_max: usize = 64, 2..=1_000;
+    /// Bytes of the long literals of a statement together: each row that has them holds them.
+    literal_bytes_max: usize = 64 * KIB, KIB..=64 * MIB;
+    /// How often columns of a table may stand in one expression once the columns of subqueries are written out in it.
+    expanded_columns_max: usize = 5_000, 100..=1 << 40;
+    /// Items of one IN list.
+    in_list_items_max: usize = 5_000, 10..=MIB;
+    /// Grouping sets that one GROUP BY stands for; CUBE doubles them with each of its parts.
+    grouping_sets_max: usize = 1_024, 1..=64 * KIB;
+    /// Tables, subqueries and SELECTs that a statement reads, each named part of a WITH as often as it is named.
+    statement_relations_max: usize = 1_000, 10..=100_000;
     /// How long a handle or ticket can be redeemed.
     handle_lifetime_s: u64 = 600, 1..=DAY_S;
     /// How long a session lives after its last use.
@@ -80,10 +106,30 @@ limits! {
     password_queue_max: usize = 256, 1..=MIB;
     /// Finished queries that `system.queries.recent` and the ledger remember.
     recent_queries_max: usize = 1_000, 1..=MIB;
-    /// Queries running at once; one more is answered BUSY.
+    /// Queries running at once; one more waits for its turn.
     running_queries_max: usize = 256, 1..=64 * KIB;
+    /// Queries of one subject running at once; one more waits for its turn.
+    subject_running_queries_max: usize = 64, 1..=64 * KIB;
+    /// Queries waiting for their turn; one more is answered BUSY.
+    queued_queries_max: usize = 256, 0..=64 * KIB;
+    /// How long a query waits for its turn; then it is answered BUSY.
+    queue_timeout_ms: u64 = 5_000, 0..=10 * MINUTE_MS;
+    /// After how long a client is told to ask again when it is answered BUSY.
+    busy_retry_ms: u64 = 1_000, 10..=10 * MINUTE_MS;
+    /// Rows of one answer; a statement with more ends with CAP.
+    answer_rows_max: u64 = 1_000_000_000, 1..=1 << 60;
+    /// Memory that the queries of one subject share, of what all share.
+    subject_memory_bytes: usize = 2 * GIB, 16 * MIB..=1 << 50;
     /// Memory that all queries of the node share.
     memory_bytes: usize = 4 * GIB, 16 * MIB..=1 << 50;
+    /// What all queries of the node may put on its disk, sealed, when they do not fit into memory; then they end with MEMORY.
+    spill_bytes_max: u64 = 16 * GIB, MIB..=1 << 50;
+    /// Pairs of rows that a join without an equality compares before it lets others have their turn.
+    join_step_pairs_max: u64 = 1_000_000, 1_000..=10_000_000;
+    /// Pairs of rows that a join without an equality compares at most; a statement that needs more is answered COST.
+    join_pairs_max: u64 = 1_000_000_000, 1_000..=1 << 60;
+    /// What one function may make of one batch of rows, outside the memory that queries share; more is answered MEMORY.
+    function_bytes_max: usize = 128 * MIB, MIB..=1 << 40;
     /// Threads a query is spread over; 0 takes the number of cores.
     target_partitions: usize = 0, 0..=1_024;
     /// How much of one answer of a site may be on its way unread; more than bandwidth times delay of the slowest link.
@@ -96,6 +142,8 @@ limits! {
     view_retry_interval_ms: u64 = 1_000, 10..=HOUR_MS;
     /// Views of one site that a coordinator keeps, one for each kind of asker.
     views_per_site_max: usize = 1_000, 1..=MIB;
+    /// Parameters of one statement.
+    parameters_max: usize = 1_000, 1..=MIB;
     /// The largest row of parameters that is bound to a statement.
     parameter_bytes_max: usize = MIB, KIB..=64 * MIB;
     /// Keys of one key set: a coordinator gives larger ones up, a site refuses them.

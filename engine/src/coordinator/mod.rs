@@ -10,8 +10,8 @@ mod referral;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
+use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
@@ -32,11 +32,14 @@ use crate::flight::door::{Description, Door, ListedTable, Question};
 use crate::identity::tls::peer_tls;
 use crate::identity::{Asker, Delegator};
 use crate::peer::{self, Peers};
+use crate::plan::expansion::{check_expansion, check_literals};
 use crate::plan::pipeline::{Planned, plan};
 use crate::plan::prove::Unsent;
 use crate::sabotage::{Control, thrown};
+use crate::session::complexity::Budget;
 use crate::session::declared::{analyze, declare, declared_schema, describe_plan};
 use crate::session::functions::check_pure;
+use crate::session::memory::task_context;
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
 use crate::session::statement::{ExplainedFor, Statement, parse};
@@ -187,7 +190,7 @@ impl Door for Coordinator {
 
 /// A planned query and the session it runs in.
 struct Run {
-    state: SessionState,
+    context: Arc<TaskContext>,
     declared: arrow::datatypes::SchemaRef,
     planned: Planned,
     /// The policies that applied, a line for each governed table.
@@ -196,7 +199,7 @@ struct Run {
 
 impl Core {
     async fn parse(&self, asker: &Arc<Asker>, question: &Question) -> Result<Asked> {
-        let (statement, wanted) = match parse(&question.sql, self.limits.statement_bytes_max)? {
+        let (statement, wanted) = match parse(&question.sql, &Budget::of(&self.limits))? {
             Statement::Query(statement) => (statement, Wanted::Rows),
             Statement::Explain(statement) => (statement, Wanted::Explanation),
             Statement::ExplainAnalyze(statement) => (statement, Wanted::Analysis),
@@ -233,6 +236,7 @@ impl Core {
         let in_statement = |error| EngineError::in_statement(error, &asked.question.sql);
         let plan = state.statement_to_plan(asked.statement.clone()).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, asked.question.parameters.as_ref())?;
+        check_expansion(&plan, &self.limits)?;
         Ok((state, plan))
     }
 
@@ -249,6 +253,7 @@ impl Core {
             logical = disclose::fold_subqueries(&state, logical).await?;
         }
         let planned = plan(&state, logical.clone()).await?;
+        check_literals(&planned.cut.plan, &self.limits)?;
         let policies = policies::lines(&logical)?;
         let declared = declared_schema(&logical, &planned.cut.plan);
         for (site, unsent) in &planned.cut.unsent {
@@ -262,7 +267,8 @@ impl Core {
                 }
             }
         }
-        Ok(Run { state, declared, planned, policies })
+        let context = task_context(&state, &record.memory, self.limits.subject_memory_bytes);
+        Ok(Run { context, declared, planned, policies })
     }
 
     async fn listed(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>> {
@@ -312,7 +318,7 @@ impl Core {
 
 impl Run {
     fn start(&self) -> Result<SendableRecordBatchStream> {
-        Ok(execute_stream(Arc::clone(&self.planned.physical), self.state.task_ctx())?)
+        Ok(execute_stream(Arc::clone(&self.planned.physical), Arc::clone(&self.context))?)
     }
 }
 

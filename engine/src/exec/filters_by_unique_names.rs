@@ -55,10 +55,13 @@ mod tests {
     use datafusion::physical_plan::displayable;
     use datafusion::prelude::SessionContext;
 
+    use crate::config::limits::Limits;
     use crate::exec::physical_rules;
 
     async fn filters_learnt(sql: &str) -> bool {
-        let state = SessionStateBuilder::new().with_default_features().with_physical_optimizer_rules(physical_rules());
+        let state = SessionStateBuilder::new()
+            .with_default_features()
+            .with_physical_optimizer_rules(physical_rules(&Limits::default()));
         let ctx = SessionContext::new_with_state(state.build());
         let parquet = tempfile::tempdir().unwrap();
         let path = parquet.path().to_str().unwrap();

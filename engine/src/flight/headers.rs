@@ -2,6 +2,8 @@
 
 /// The identity of an execution, on every answer; from a coordinator also on requests.
 pub const QUERY_ID: &str = "x-chancery-query-id";
+/// On an answer of BUSY: after how many milliseconds to ask again, by the name that gRPC has for it.
+pub const RETRY_AFTER: &str = "grpc-retry-pushback-ms";
 /// From a peer: `1` asks for a trailer.
 pub const TRAILER: &str = "x-chancery-trailer";
 /// From a peer: how to compress batches, `none`, `lz4` or `zstd`.

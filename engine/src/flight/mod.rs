@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod door;
+pub mod guard;
 pub mod handle;
 pub mod headers;
 pub mod messages;

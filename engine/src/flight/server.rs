@@ -34,6 +34,7 @@ use crate::flight::metadata;
 use crate::flight::status::to_status;
 use crate::key_set::message::{FragmentTicket, KeySetMessage};
 use crate::session::queries::QueryId;
+use crate::session::turns::Turns;
 
 /// A stream of answers as tonic wants it.
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
@@ -44,6 +45,7 @@ pub struct FlightServer {
     door: Arc<dyn Door>,
     access: Arc<Access>,
     sealer: Arc<Sealer>,
+    turns: Arc<Turns>,
     limits: Arc<Limits>,
 }
 
@@ -60,7 +62,8 @@ impl FlightServer {
     /// When the system has no randomness for the handles' key.
     pub fn new(door: Arc<dyn Door>, access: Arc<Access>, limits: Arc<Limits>) -> Result<Self> {
         let sealer = Sealer::random(limits.handle_lifetime_s)?;
-        Ok(Self { door, access, sealer, limits })
+        let turns = Arc::new(Turns::new(&limits));
+        Ok(Self { door, access, sealer, turns, limits })
     }
 
     async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {

@@ -1,5 +1,7 @@
 //! The one place that makes a `tonic::Status` or reads one: our errors on their way out, a site's on their way in.
 
+use std::time::Duration;
+
 use tonic::metadata::MetadataMap;
 use tonic::{Code as Grpc, Status};
 
@@ -20,8 +22,19 @@ pub fn to_status(error: &EngineError, query: Option<&QueryId>) -> Status {
     if let Some(Ok(id)) = query.map(|id| id.as_str().parse()) {
         headers.insert(headers::QUERY_ID, id);
     }
+    if let Some(time) = retry_after(error)
+        && let Ok(value) = time.as_millis().to_string().parse()
+    {
+        headers.insert(headers::RETRY_AFTER, value);
+    }
     let told = if thrown(Control::Redaction) { error.chain() } else { error.to_string() };
     Status::with_metadata(grpc_code(error.code()), told, headers)
+}
+
+/// When it helps to ask again, where a limit on how much is done at once is all that is in the way.
+fn retry_after(error: &EngineError) -> Option<Duration> {
+    const UNLESS_TOLD: Duration = Duration::from_secs(1);
+    (error.code() == Code::Busy).then(|| error.retry_after().unwrap_or(UNLESS_TOLD))
 }
 
 fn grpc_code(code: Code) -> Grpc {
@@ -67,6 +80,9 @@ fn is_transport(status: &Status) -> bool {
     std::error::Error::source(status).is_some() || status.message().starts_with("h2 protocol error")
 }
 
+/// No sentence of ours is longer.
+const SENTENCE_MAX: usize = 4_000;
+
 fn own_words(site: &SiteId, tables: &str, message: &str) -> Option<EngineError> {
     let (name, sentence) = message.split_once(": ")?;
     let code = Code::from_name(name)?;
@@ -76,6 +92,7 @@ fn own_words(site: &SiteId, tables: &str, message: &str) -> Option<EngineError> 
         Code::Busy => Code::Busy,
         other => other,
     };
+    let sentence: String = sentence.chars().take(SENTENCE_MAX).collect();
     Some(EngineError::new(code, format!("site {site} says of {tables}: {sentence}")))
 }
 
@@ -149,7 +166,9 @@ mod tests {
             assert_eq!((status.code(), status.message()), (grpc, format!("{}: a sentence", code.name()).as_str()));
             assert!(status.details().is_empty(), "{code}");
             let names: Vec<_> = status.metadata().keys().map(|name| format!("{name:?}")).collect();
-            assert_eq!(names, [format!("Ascii({:?})", headers::QUERY_ID)], "{code}");
+            let mut expected = vec![format!("Ascii({:?})", headers::QUERY_ID)];
+            expected.extend((code == Code::Busy).then(|| format!("Ascii({:?})", headers::RETRY_AFTER)));
+            assert_eq!(names, expected, "{code}");
         }
     }
 

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
 use crate::config::limits::Limits;
-use crate::error::{EngineError, Result};
+use crate::error::{Code, EngineError, Result};
 use crate::flight::messages::Messages;
 use crate::flight::rebuild::rebuild;
 use crate::flight::status::to_status;
@@ -37,8 +37,8 @@ use crate::session::queries::RunningQuery;
 pub enum Ending {
     /// For clients: the end of the stream is the end of the answer.
     Plain,
-    /// For peers: an empty batch whose metadata is the trailer.
-    Trailer,
+    /// For peers: an empty batch whose metadata is the trailer of the statement with this number in its query.
+    Trailer(u64),
 }
 
 /// How a result leaves.
@@ -66,11 +66,14 @@ pub fn encode(
 ) -> Result<BoxStream<'static, Result<FlightData, Status>>> {
     let schema = wire_schema(&batches.schema());
     let record = Arc::clone(running.record());
-    let digest = Arc::new(Mutex::new(Digest::default()));
+    let digest = Arc::new(Mutex::new(match egress.ending {
+        Ending::Plain => Digest::default(),
+        Ending::Trailer(number) => Digest::of(&record.id, number, &record.statement),
+    }));
     let options = IpcWriteOptions::default().try_with_compression(egress.compression).map_err(EngineError::internal)?;
     let mut messages = Messages::new(options, egress.limits.flight_data_bytes_target);
     let first = (0, messages.schema(&schema));
-    let ending = egress.ending;
+    let (ending, rows_max) = (egress.ending, egress.limits.answer_rows_max);
     let outlet = Outlet::new(batches, running, Arc::clone(&schema), egress);
     let following = outlet.into_stream().flat_map(move |batch| {
         let encoded = batch.and_then(|batch| messages.batch(&batch).map_err(EngineError::internal));
@@ -80,10 +83,13 @@ pub fn encode(
     // One batch is many messages, and a reader may take them slowly: each is let out by itself.
     let let_out = move |message: Result<(usize, FlightData)>| {
         let handed_over = message.and_then(|(rows, data)| {
+            if record.rows().saturating_add(rows as u64) > rows_max {
+                return Err(too_many_rows(rows_max));
+            }
             record.hand_over(rows, data.encoded_len())?;
             let mut digest = hashed.lock();
             digest.rows(rows);
-            if ending == Ending::Trailer {
+            if ending != Ending::Plain {
                 digest.message(&data);
             }
             Ok(data)
@@ -96,11 +102,20 @@ pub fn encode(
     let messages = stream::iter([Ok(first)]).chain(following).map(let_out);
     Ok(match ending {
         Ending::Plain => stop_at_error(messages).boxed(),
-        Ending::Trailer => {
+        Ending::Trailer(_) => {
             let trailer = stream::once(async move { trailer(&schema, &digest.lock()) });
             stop_at_error(messages.chain(trailer)).boxed()
         }
     })
+}
+
+fn too_many_rows(most: u64) -> EngineError {
+    EngineError::new(
+        Code::Cap,
+        format!(
+            "the answer has more than {most} rows, which is all that is given (`answer_rows_max`); aggregate or filter it"
+        ),
+    )
 }
 
 /// Nothing follows an error: not a batch, and above all no trailer.
@@ -144,9 +159,9 @@ impl Outlet {
         Self {
             batches,
             running,
+            target_rows: egress.limits.first_batch_rows.min(most_rows(&schema, &egress.limits)),
             schema,
             last_sent: Instant::now(),
-            target_rows: egress.limits.first_batch_rows.max(1),
             limits: egress.limits,
             waiting: VecDeque::new(),
             waiting_rows: 0,
@@ -210,11 +225,18 @@ impl Outlet {
     fn cut(&mut self) -> Result<RecordBatch> {
         let pieces = self.take_rows(self.target_rows.min(self.waiting_rows));
         self.last_sent = Instant::now();
-        self.target_rows = (self.target_rows * 2).min(self.limits.batch_rows.max(1));
         let cut = if thrown(Control::Egress) { as_they_came } else { rebuild };
         let batch = cut(&pieces, &self.schema).map_err(EngineError::internal)?;
-        self.running.record().charge(batch.num_rows(), value_bytes(&batch).map_err(EngineError::internal)?)?;
+        let bytes = value_bytes(&batch).map_err(EngineError::internal)?;
+        self.target_rows = self.next_rows(batch.num_rows(), bytes);
+        self.running.record().charge(batch.num_rows(), bytes)?;
         Ok(batch)
+    }
+
+    /// Twice as many as before, but no more than have their place by the size of those: of shown values alone.
+    fn next_rows(&self, rows: usize, bytes: usize) -> usize {
+        let fitting = self.limits.batch_bytes_target / bytes.div_ceil(rows.max(1)).max(1);
+        (self.target_rows * 2).min(fitting).min(most_rows(&self.schema, &self.limits)).max(1)
     }
 
     /// Takes this many rows from the front of what waits.
@@ -237,6 +259,11 @@ impl Outlet {
     }
 }
 
+/// Rows of a batch of such columns at most.
+fn most_rows(schema: &SchemaRef, limits: &Limits) -> usize {
+    limits.batch_rows.min(limits.batch_values_max / schema.fields().len().max(1)).max(1)
+}
+
 /// The bytes of a batch's values, whatever their buffers hold besides.
 fn value_bytes(batch: &RecordBatch) -> Result<usize, ArrowError> {
     batch.columns().iter().map(|column| column.to_data().get_slice_memory_size()).sum()
@@ -256,7 +283,6 @@ mod tests {
     use futures::future::ready;
 
     use super::*;
-    use crate::error::Code;
     use crate::identity::Asker;
     use crate::session::queries::{Admitted, Progress, Queries, QueryId, QueryRecord, Stop, Warrant};
 
@@ -271,7 +297,7 @@ mod tests {
         let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as _)]).unwrap();
         let batches = RecordBatchStreamAdapter::new(batch.schema(), stream::once(ready(Ok(batch))));
         let limits = Limits { flight_data_bytes_target: 8_000, first_batch_rows: ROWS, ..Limits::default() };
-        let egress = Egress { ending: Ending::Trailer, compression: None, limits: Arc::new(limits) };
+        let egress = Egress { ending: Ending::Trailer(1), compression: None, limits: Arc::new(limits) };
         (queries, running, Box::pin(batches), egress)
     }
 

@@ -22,12 +22,14 @@ use crate::catalog::site_table::SiteId;
 use crate::catalog::view::{DIRECTORY_ACTION, Directory, VIEW_ACTION, View};
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
+use crate::flight::guard::Guard;
 use crate::flight::headers;
 use crate::flight::status::from_site;
 use crate::identity::{About, Asker, Delegator};
 use crate::key_set::KeysTo;
 use crate::key_set::message::{FragmentTicket, KeySetMessage};
 use crate::peer::count::{Counted, Counters};
+use crate::peer::trailer::Digest;
 use crate::session::queries::{LedgerEntry, QueryId};
 
 /// The largest window that HTTP/2 knows.
@@ -198,6 +200,7 @@ impl SitePeer {
             .max_decoding_message_size(self.limits.message_bytes_max);
         let tables = table_list(&request.versions);
         let schema = Arc::clone(&request.schema);
+        let digest = Digest::of(&request.query, request.number as u64, &request.statement);
         let call = self.call(request)?;
         let deadline = Duration::from_millis(self.limits.first_message_timeout_ms);
         let messages = timeout(deadline, client.do_get(call))
@@ -208,11 +211,16 @@ impl SitePeer {
         let border = stream::Border {
             site: self.site.clone(),
             tables,
+            guard: Guard {
+                columns: schema.fields().len(),
+                dictionaries: false,
+                batch_bytes_max: self.limits.decoded_batch_bytes_max,
+            },
             schema,
             idle: Duration::from_millis(self.limits.idle_timeout_ms),
             first: deadline,
         };
-        Ok(stream::receive(messages, border, entry))
+        Ok(stream::receive(messages, border, digest, entry))
     }
 
     fn call(&self, request: FragmentRequest) -> Result<tonic::Request<Ticket>> {

@@ -1,5 +1,6 @@
 //! A site's answer as it arrives: decoded, compared with what was asked, and complete only with its trailer.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,13 @@ use connectors::plain::conform;
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use crate::catalog::site_table::SiteId;
 use crate::error::{Code, EngineError, Result};
+use crate::flight::guard::Guard;
 use crate::flight::status::from_site;
 use crate::flight::wire_types::wire_type;
 use crate::peer::trailer::{Digest, Trailer};
@@ -32,6 +34,8 @@ pub struct Border {
     pub tables: String,
     /// The columns it must have, by position.
     pub schema: SchemaRef,
+    /// What its messages are held against before they are decoded.
+    pub guard: Guard,
     /// How long the site may stay silent between messages.
     pub idle: Duration,
     /// How long the site may stay silent before its first message.
@@ -47,13 +51,14 @@ impl Border {
 /// The batches of a site's stream, relabelled to the schema that the fragment declares.
 ///
 /// The stream's last item is an error unless the trailer agreed with what arrived.
-pub fn receive<S>(messages: S, border: Border, entry: Arc<LedgerEntry>) -> SendableRecordBatchStream
+/// `digest` is that of the request, before its first message.
+pub fn receive<S>(messages: S, border: Border, digest: Digest, entry: Arc<LedgerEntry>) -> SendableRecordBatchStream
 where
     S: Stream<Item = Result<FlightData, tonic::Status>> + Send + 'static,
 {
     let schema = Arc::clone(&border.schema);
     let border = Arc::new(border);
-    let digest = Arc::new(Mutex::new(Digest::default()));
+    let digest = Arc::new(Mutex::new(digest));
     let hashed = hash_messages(messages, Arc::clone(&border), Arc::clone(&digest));
     let arrival = Arrival { border, digest, entry, decoder: FlightDataDecoder::new(hashed), done: false, began: false };
     let batches = stream::unfold(arrival, |mut arrival| async move {
@@ -72,7 +77,7 @@ where
     Box::pin(RecordBatchStreamAdapter::new(schema, batches))
 }
 
-/// Feeds every message but the trailer's own into the digest, and turns the site's refusals into ours.
+/// Checks every message, feeds all but the trailer's own into the digest, and turns the site's refusals into ours.
 fn hash_messages<S>(
     messages: S,
     border: Arc<Border>,
@@ -81,13 +86,17 @@ fn hash_messages<S>(
 where
     S: Stream<Item = Result<FlightData, tonic::Status>> + Send + 'static,
 {
-    messages
-        .map_err(move |status| FlightError::ExternalError(Box::new(from_site(&border.site, &border.tables, status))))
-        .inspect_ok(move |data| {
-            if data.app_metadata.is_empty() {
-                digest.lock().message(data);
-            }
-        })
+    messages.map(move |message| {
+        let external = |error: EngineError| FlightError::ExternalError(Box::new(error));
+        let data = message.map_err(|status| external(from_site(&border.site, &border.tables, status)))?;
+        border.guard.check(&data).map_err(|wrong| {
+            external(border.error(Code::SiteProtocol, "sent what cannot be read").caused_by(format!("it sent {wrong}")))
+        })?;
+        if data.app_metadata.is_empty() {
+            digest.lock().message(&data);
+        }
+        Ok(data)
+    })
 }
 
 struct Arrival {
@@ -111,9 +120,11 @@ impl Arrival {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             let patience = if self.began { self.border.idle } else { self.border.first };
-            let message = timeout(patience, self.decoder.next())
+            // The decoder panics at some of what it does not know; of what the guard lets through nothing is known that makes it.
+            let message = timeout(patience, AssertUnwindSafe(self.decoder.next()).catch_unwind())
                 .await
-                .map_err(|_| self.border.error(Code::SiteUnavailable, "stopped sending in mid-stream"))?;
+                .map_err(|_| self.border.error(Code::SiteUnavailable, "stopped sending in mid-stream"))?
+                .map_err(|_| self.border.error(Code::SiteProtocol, "sent what cannot be read"))?;
             self.began = true;
             let Some(message) = message else {
                 return Err(self.border.error(

@@ -3,13 +3,16 @@
 use arrow_flight::FlightData;
 use serde::{Deserialize, Serialize};
 
+use crate::session::queries::QueryId;
+
 /// What was sent, as the sender counted it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trailer {
     /// Rows of all batches.
     pub rows: u64,
-    /// BLAKE3 over headers and bodies of all messages before the trailer's own, in hexadecimal.
+    /// BLAKE3 over the query's id, the statement's number and text, and headers and bodies of all messages before the trailer's
+    /// own, in hexadecimal.
     pub blake3: String,
 }
 
@@ -21,6 +24,16 @@ pub struct Digest {
 }
 
 impl Digest {
+    /// Of the answer to one statement of one query: that to another has another trailer.
+    pub fn of(query: &QueryId, number: u64, statement: &str) -> Self {
+        let mut digest = Self::default();
+        for part in [query.as_str(), &number.to_string(), statement] {
+            digest.hasher.update(&(part.len() as u64).to_le_bytes());
+            digest.hasher.update(part.as_bytes());
+        }
+        digest
+    }
+
     /// Takes in a message.
     pub fn message(&mut self, data: &FlightData) {
         for part in [&data.data_header, &data.data_body] {

@@ -21,6 +21,7 @@ use policy::mask::ColumnMask;
 use policy::predicate::{Comparison, Filter, Side};
 use policy::resource::TableName;
 
+use crate::config::limits::Limits;
 use crate::error::{Code, EngineError};
 use crate::exec::physical_rules;
 use crate::plan::aggregate_only;
@@ -144,7 +145,7 @@ pub(crate) fn treated(table: Arc<dyn TableProvider>, rows: Rows) -> LogicalPlan 
 
 fn session(config: SessionConfig) -> SessionContext {
     let state = SessionStateBuilder::new().with_config(config).with_default_features();
-    SessionContext::new_with_state(state.with_physical_optimizer_rules(physical_rules()).build())
+    SessionContext::new_with_state(state.with_physical_optimizer_rules(physical_rules(&Limits::default())).build())
 }
 
 /// The table as a file of several row groups.

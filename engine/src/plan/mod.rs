@@ -2,7 +2,8 @@
 //!
 //! [`pipeline`] is the order of it all: DataFusion's rules, then [`group_joins`] and [`split_unions`] (with
 //! [`estimate`]'s cardinalities), DataFusion's rules again over the new shape, then [`cut_fragments`], each fragment
-//! written as a statement that [`prove`] has compared with it; and [`key_sets`], by which one fragment reduces another. At a site, [`at_site`].
+//! written as a statement that [`prove`] has compared with it; and [`key_sets`], by which one fragment reduces another. At a
+//! site, [`at_site`]. Before any of it, [`expansion`] says whether the statement would become larger than it may.
 
 pub mod aggregate_only;
 pub mod at_site;
@@ -14,6 +15,7 @@ pub(crate) mod barrier_fixture;
 pub mod cross_barrier;
 pub mod cut_fragments;
 pub mod estimate;
+pub mod expansion;
 pub mod fragment_node;
 pub mod group_joins;
 pub mod key_sets;

@@ -1,10 +1,15 @@
 //! What one statement runs in: its class, the pinned options, its purpose, its record, its threads.
 
+pub mod bounded;
+pub mod complexity;
 pub mod declared;
 pub mod functions;
+pub mod memory;
 pub mod options;
 pub mod queries;
 pub mod setting;
+pub mod spill;
 pub mod statement;
 pub mod threads;
 pub mod told;
+pub mod turns;

@@ -11,20 +11,26 @@ use datafusion::execution::session_state::SessionState;
 
 use crate::config::limits::Limits;
 use crate::exec::physical_rules;
+use crate::session::bounded::bound_functions;
+use crate::session::spill::sealed_files;
 
-/// The session that every statement of a node starts from: all functions, no tables, pinned options, one memory pool.
+/// The session that every statement of a node starts from: all functions, no tables, pinned options, one memory pool, and what
+/// does not fit into it sealed on the disk.
 ///
 /// # Errors
-/// When the spill directory of the memory pool cannot be made.
+/// When the runtime of the memory pool cannot be made.
 pub fn base_state(limits: &Limits) -> DataFusionResult<SessionState> {
-    let runtime =
-        RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes))).build_arc()?;
-    Ok(SessionStateBuilder::new()
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
+        .with_disk_manager_builder(sealed_files(limits.spill_bytes_max))
+        .build_arc()?;
+    let state = SessionStateBuilder::new()
         .with_config(pinned(limits.target_partitions))
         .with_runtime_env(runtime)
         .with_default_features()
-        .with_physical_optimizer_rules(physical_rules())
-        .build())
+        .with_physical_optimizer_rules(physical_rules(limits))
+        .build();
+    bound_functions(state, limits)
 }
 
 /// The pinned options. Text is plain Utf8 everywhere (no views), so that the planner's types, a fragment's types at the

@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use crate::catalog::site_table::SiteId;
 use crate::error::{Code, EngineError, Result};
 use crate::identity::Asker;
+use crate::session::memory::{Usage, Usages};
+use crate::session::turns::Turn;
 
 /// The identity of one execution of one statement: 128 random bits in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -173,6 +175,8 @@ pub struct QueryRecord {
     identity_ends: Option<Instant>,
     /// The sealed handle it runs under, by which its subject may cancel it.
     handle: Option<Arc<str>>,
+    /// What the statements of its subject take of the memory.
+    pub memory: Usage,
     course: Course,
     rows: AtomicU64,
     bytes: AtomicU64,
@@ -528,6 +532,7 @@ pub struct Admitted<'a> {
 pub struct Queries {
     running_max: usize,
     recent_max: usize,
+    memory: Usages,
     state: Mutex<State>,
 }
 
@@ -540,7 +545,7 @@ struct State {
 impl Queries {
     /// A registry with its bounds.
     pub fn new(running_max: usize, recent_max: usize) -> Arc<Self> {
-        Arc::new(Self { running_max, recent_max, state: Mutex::default() })
+        Arc::new(Self { running_max, recent_max, memory: Usages::default(), state: Mutex::default() })
     }
 
     /// Records the beginning of a query.
@@ -554,9 +559,11 @@ impl Queries {
         statement: &str,
         admitted: Admitted<'_>,
     ) -> Result<RunningQuery> {
+        let subject: Arc<str> = Arc::from(asker.label());
         let record = Arc::new(QueryRecord {
             id: id.clone(),
-            subject: Arc::from(asker.label()),
+            memory: self.memory.of(&subject),
+            subject,
             asker: Arc::clone(asker),
             statement: Arc::from(statement),
             started_at: SystemTime::now(),
@@ -582,7 +589,7 @@ impl Queries {
         // Two fragments of one query may run at one site at once: the second gets a name of its own in the registry.
         let key = if state.running.contains_key(&id) { QueryId::random() } else { id };
         state.running.insert(key.clone(), Arc::clone(&record));
-        Ok(RunningQuery { key, record, queries: Arc::clone(self) })
+        Ok(RunningQuery { key, record, queries: Arc::clone(self), turn: None })
     }
 
     /// Cancels what runs under a handle; says whether anything did. Only the subject's own queries are found.
@@ -640,9 +647,22 @@ pub struct RunningQuery {
     key: QueryId,
     record: Arc<QueryRecord>,
     queries: Arc<Queries>,
+    turn: Option<Arc<Turn>>,
 }
 
 impl RunningQuery {
+    /// The query, in its turn.
+    #[must_use]
+    pub fn in_turn(mut self, turn: Arc<Turn>) -> Self {
+        self.turn = Some(turn);
+        self
+    }
+
+    /// Its turn, for work that may go on when nobody waits for it.
+    pub fn turn(&self) -> Option<Arc<Turn>> {
+        self.turn.clone()
+    }
+
     /// The record.
     pub fn record(&self) -> &Arc<QueryRecord> {
         &self.record

@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::error::{Code, EngineError, Result};
 use crate::sabotage::{Control, thrown};
+use crate::session::complexity::Budget;
 
 /// A statement of a class that is answered here.
 #[derive(Debug, Clone)]
@@ -46,18 +47,12 @@ pub enum ExplainedFor {
 /// Parses `sql` and finds its class.
 ///
 /// # Errors
-/// `SYNTAX` for what is no SQL, `STATEMENT` for a class that is refused here, `COMPLEXITY` for a text above
-/// `bytes_max`.
-pub fn parse(sql: &str, bytes_max: usize) -> Result<Statement> {
-    if sql.len() > bytes_max {
-        return Err(EngineError::new(
-            Code::Complexity,
-            format!("the statement has {} bytes; at most {bytes_max} are read", sql.len()),
-        ));
-    }
+/// `SYNTAX` for what is no SQL, `STATEMENT` for a class that is refused here, `COMPLEXITY` for what is beyond the budget.
+pub fn parse(sql: &str, budget: &Budget) -> Result<Statement> {
+    budget.check_text(sql)?;
     let mut parser = DFParserBuilder::new(sql).with_dialect(&GenericDialect {}).build()?;
     if let Some(who) = explain_policy(&mut parser.parser)? {
-        return match classify(only_statement(&mut parser)?)? {
+        return match classify(only_statement(&mut parser, budget)?)? {
             Statement::Query(query) => Ok(Statement::ExplainPolicy { who, query }),
             _ => Err(refused("EXPLAIN POLICY of anything but a query")),
         };
@@ -65,15 +60,16 @@ pub fn parse(sql: &str, bytes_max: usize) -> Result<Statement> {
     if policy::statement::is_policy_statement(sql) {
         return Ok(Statement::Policy(sql.to_string()));
     }
-    classify(only_statement(&mut parser)?)
+    classify(only_statement(&mut parser, budget)?)
 }
 
-fn only_statement(parser: &mut DFParser<'_>) -> Result<ParsedStatement> {
+fn only_statement(parser: &mut DFParser<'_>, budget: &Budget) -> Result<ParsedStatement> {
     let mut statements = parser.parse_statements()?;
     let first = statements.pop_front().ok_or_else(|| EngineError::new(Code::Syntax, "the statement is empty"))?;
     if !statements.is_empty() {
         return Err(EngineError::new(Code::Statement, "one statement at a time, please"));
     }
+    budget.check_tree(&first)?;
     Ok(first)
 }
 
@@ -178,9 +174,10 @@ fn refused(class: &str) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::limits::Limits;
 
     fn check(sql: &str, expected: &str) {
-        let told = match parse(sql, 1000) {
+        let told = match parse(sql, &Budget::of(&Limits::default())) {
             Ok(Statement::Query(_)) => "query".to_string(),
             Ok(Statement::Explain(_)) => "explain".to_string(),
             Ok(Statement::ExplainAnalyze(_)) => "analyze".to_string(),

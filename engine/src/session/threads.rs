@@ -14,6 +14,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::error::{Code, EngineError, Result};
 use crate::session::queries::QueryRecord;
+use crate::session::turns::Turn;
 
 /// Threads for each core: some may be held by operators that do not yield, the rest go on.
 const THREADS_PER_CORE: usize = 8;
@@ -79,14 +80,18 @@ where
 }
 
 /// The same batches, made on the query threads, at most a few ahead of who reads them. The work ends when the query is
-/// cancelled or its time is over, whether anybody reads or not.
+/// cancelled or its time is over, whether anybody reads or not; `turn` ends with it.
 ///
 /// # Errors
 /// When the query threads cannot be started; later ones are the stream's.
 ///
 /// # Cancellation
 /// Dropping the stream ends the work where it next yields.
-pub fn stream(mut batches: SendableRecordBatchStream, record: Arc<QueryRecord>) -> Result<SendableRecordBatchStream> {
+pub fn stream(
+    mut batches: SendableRecordBatchStream,
+    record: Arc<QueryRecord>,
+    turn: Option<Arc<Turn>>,
+) -> Result<SendableRecordBatchStream> {
     let schema = batches.schema();
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     let mut tasks = JoinSet::new();
@@ -104,6 +109,7 @@ pub fn stream(mut batches: SendableRecordBatchStream, record: Arc<QueryRecord>) 
                 reason = record.stopped() => Some(reason),
             };
             drop(batches);
+            drop(turn);
             if let Some(reason) = stopped {
                 // Whoever comes to read finds the reason; nobody may come.
                 let _ = sender.send(Err(reason.into())).await;
@@ -174,7 +180,7 @@ mod tests {
         let running =
             Queries::new(1, 1).begin(QueryId::random(), &Arc::new(Asker::peer("ann")), "SELECT 1", admitted).unwrap();
         let batches = Box::pin(RecordBatchStreamAdapter::new(schema, panics));
-        let mut read = super::stream(batches, Arc::clone(running.record())).unwrap();
+        let mut read = super::stream(batches, Arc::clone(running.record()), None).unwrap();
         let error = EngineError::of_running(read.next().await.unwrap().unwrap_err());
         assert_eq!(error.code(), Code::Internal);
         assert!(read.next().await.is_none());

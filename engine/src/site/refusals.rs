@@ -10,6 +10,7 @@ use super::{Control, Site};
 use crate::audit::entry::{Asker as RecordedAsker, Entry, Refusal};
 use crate::error::{Code, EngineError};
 use crate::flight::door::Refused;
+use crate::session::complexity::Budget;
 use crate::session::statement::parse;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -71,9 +72,9 @@ impl Site {
         // Of a text that is no SQL nobody can say what of it is a literal; a stranger's is not even parsed.
         let is_sql = !is_stranger
             && match error.code() {
-                Code::Syntax => false,
+                Code::Syntax | Code::Complexity => false,
                 Code::Statement => true,
-                _ => parse(refused.statement, self.limits.statement_bytes_max).is_ok(),
+                _ => parse(refused.statement, &Budget::of(&self.limits)).is_ok(),
             };
         Some(Refusal {
             query: refused.query.to_string(),

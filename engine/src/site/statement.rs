@@ -17,16 +17,20 @@ use super::names::SiteNames;
 use super::ruling::Ruling;
 use super::{Site, explain, for_administrators, policy_statements};
 use crate::catalog::binder::bind;
+use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
 use crate::flight::door::Question;
 use crate::identity::Asker;
 use crate::key_set::KeysTo;
 use crate::plan::aggregate_only;
 use crate::plan::at_site::{plan_at_site, plan_without_policy};
+use crate::plan::expansion::{check_expansion, check_literals};
 use crate::plan::verify_barriers::RegisteredBarriers;
 use crate::sabotage::{Control, thrown};
+use crate::session::complexity::Budget;
 use crate::session::declared::{analyze, declare, declared_schema};
 use crate::session::functions::check_functions;
+use crate::session::memory::task_context;
 use crate::session::queries::QueryRecord;
 use crate::session::statement::{ExplainedFor, Statement, parse};
 
@@ -91,7 +95,11 @@ impl Site {
             let sentence = "a coordinator asks for somebody: its call carries no delegation";
             return Err(EngineError::new(Code::Unauthenticated, sentence));
         }
-        match parse(&question.sql, self.limits.statement_bytes_max)? {
+        let budget = match question.fragment {
+            0 => Budget::of(&self.limits),
+            _ => Budget::of_fragment(&self.limits),
+        };
+        match parse(&question.sql, &budget)? {
             Statement::Query(query) => Ok(Asked::Rows(self.bind(asker, question, query, Reasons::Kept).await?)),
             Statement::Explain(query) => Ok(Asked::Explain(self.bind(asker, question, query, Reasons::Kept).await?)),
             Statement::ExplainAnalyze(_) => Err(EngineError::new(
@@ -142,6 +150,7 @@ impl Site {
         let in_statement = |error| EngineError::in_statement(error, &question.sql);
         let plan = state.statement_to_plan(query).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, question.parameters.as_ref())?;
+        check_expansion(&plan, &self.limits)?;
         let named = names.governed.into_inner();
         let scans = named.iter().map(|(governed, scan)| (governed.id, scan.clone())).collect();
         let governed: Vec<_> = named.into_iter().map(|(governed, _)| governed).collect();
@@ -179,7 +188,7 @@ impl Site {
     pub(super) async fn ready(&self, record: &QueryRecord, question: &Question) -> Result<Ready> {
         let asker = &record.asker;
         match self.ask(asker, question).await? {
-            Asked::Rows(bound) => Ok(Ready::Rows(Box::new(planned(bound).await?))),
+            Asked::Rows(bound) => Ok(Ready::Rows(Box::new(planned(bound, &self.limits).await?))),
             Asked::Explain(bound) => {
                 let sight = if self.is_administrator(asker) || self.control.is_none() {
                     explain::Sight::Whole
@@ -226,12 +235,13 @@ impl Site {
             }
             (Ready::Explained(rows, _) | Ready::Shown(rows), None) => return Ok(rows),
         };
+        let context = task_context(&bound.state, &record.memory, self.limits.subject_memory_bytes);
         let batches = match &self.control {
-            None => execute_stream(physical, bound.state.task_ctx())?,
+            None => execute_stream(physical, context)?,
             Some(control) => {
                 let (intent, basis) = (intent(control, Leaves::Rows(&bound))?, Basis::of(&bound));
                 Evidence::record(control, &record, intent, basis).await?;
-                execute_stream(physical, bound.state.task_ctx())?
+                execute_stream(physical, context)?
             }
         };
         Ok(declare(declared, batches))
@@ -255,11 +265,12 @@ fn check_keys(keys: &[KeysTo], governed: &[Arc<Governed>]) -> Result<()> {
     }
 }
 
-async fn planned(bound: Bound) -> Result<Planned> {
+async fn planned(bound: Bound, limits: &Limits) -> Result<Planned> {
     let (state, plan) = (&bound.state, &bound.plan);
     let declared = declared_schema(plan, &state.optimize(plan)?);
     let released = aggregate_only::release(plan.clone(), &bound.scans, bound.ruling.as_ref().and_then(Ruling::keys))?;
     let optimized = state.optimize(&released)?;
+    check_literals(&optimized, limits)?;
     let barriers = RegisteredBarriers::new(bound.governed.iter().cloned());
     let physical = if bound.ruling.is_some() {
         plan_at_site(state, optimized, &barriers).await?

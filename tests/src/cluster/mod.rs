@@ -4,6 +4,7 @@ pub mod binary;
 pub mod border;
 pub mod client;
 mod configuration;
+pub mod forger;
 pub mod governance;
 pub mod machine;
 pub mod process;
@@ -17,6 +18,7 @@ use tonic::metadata::MetadataMap;
 
 pub use border::{Border, Fault};
 pub use client::Client;
+pub use forger::Forger;
 pub use governance::{Governance, Person, Written};
 pub use machine::{Machine, Step};
 
@@ -32,6 +34,8 @@ use crate::postgres::Postgres;
 pub struct Options {
     /// Puts a [`Border`] between the coordinator and each site.
     pub borders: bool,
+    /// Puts a [`Forger`] before each site.
+    pub forgers: bool,
     /// Lines of the coordinator's `[limits]`.
     pub coordinator_limits: String,
     /// Lines of each site's `[limits]`.
@@ -72,6 +76,7 @@ pub struct Cluster {
     sites: BTreeMap<String, Process>,
     machines: BTreeMap<String, Machine>,
     borders: BTreeMap<String, Border>,
+    forgers: BTreeMap<String, Forger>,
     coordinator: Process,
     canaries: Arc<Sweep>,
     level: &'static str,
@@ -105,6 +110,7 @@ impl Cluster {
         let machines = machines.map(|site| (site.clone(), Machine::new(&root.join(format!("{site}.machine")))));
         let machines: BTreeMap<_, _> = machines.collect();
         let mut borders = BTreeMap::new();
+        let mut forgers = BTreeMap::new();
         let mut addresses = BTreeMap::new();
         let listen = format!("{}:0", Namespace::address_of(options.namespace.as_ref()));
         for site in dataset.sites() {
@@ -119,6 +125,11 @@ impl Cluster {
                 address = border.address().to_string();
                 borders.insert(site.clone(), border);
             }
+            if options.forgers {
+                let forger = Forger::open(root, &site, &address).await;
+                address = forger.address().to_string();
+                forgers.insert(site.clone(), forger);
+            }
             addresses.insert(site.clone(), address);
             sites.insert(site, process);
         }
@@ -127,7 +138,8 @@ impl Cluster {
         let canaries = options.governance.as_ref().map(|governance| Sweep::new(&governance.canaries));
         let canaries = Arc::new(canaries.unwrap_or_default());
         let namespace = options.namespace.clone();
-        let cluster = Self { directory, sites, machines, borders, coordinator, canaries, level, namespace, server };
+        let cluster =
+            Self { directory, sites, machines, borders, forgers, coordinator, canaries, level, namespace, server };
         if let Some(governance) = options.governance.filter(|governance| governance.written == Written::AtTheDoor) {
             for (site, text) in &governance.policies {
                 cluster.write_policy(site, text).await;
@@ -244,6 +256,11 @@ impl Cluster {
     /// What lies between the coordinator and a site.
     pub fn border(&self, site: &str) -> &Border {
         &self.borders[site]
+    }
+
+    /// Who stands before a site and alters what it sends.
+    pub fn forger(&self, site: &str) -> &Forger {
+        &self.forgers[site]
     }
 
     /// The certificate of the cluster's authority.

@@ -77,10 +77,15 @@ fn what_leaves_depends_on_nothing_hidden() {
 /// Through the real way out, cut small.
 async fn frames(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Vec<FlightData> {
     let limits = Limits { first_batch_rows: 4, batch_rows: 16, flight_data_bytes_target: 300, ..Limits::default() };
-    let egress = Egress { ending: Ending::Trailer, compression: None, limits: Arc::new(limits) };
+    let egress = Egress { ending: Ending::Trailer(1), compression: None, limits: Arc::new(limits) };
     let admitted = Admitted { handle: None, timeout: Duration::from_secs(60) };
     let running = Queries::new(1, 1)
-        .begin(QueryId::random(), &Arc::new(crate::identity::Asker::peer("u1")), "SELECT", admitted)
+        .begin(
+            QueryId::parse(&"0".repeat(32)).unwrap(),
+            &Arc::new(crate::identity::Asker::peer("u1")),
+            "SELECT",
+            admitted,
+        )
         .unwrap();
     let batches = stream::iter(batches.into_iter().map(Ok)).boxed();
     let batches = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(schema), batches));

@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
 use arrow_flight::sql::{Command, DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, PutResult};
 use arrow_ipc::writer::StreamWriter;
@@ -16,11 +17,14 @@ use super::{Answers, FlightServer, decode_command, numbered, tell, with_query_id
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
 use crate::flight::door::Refused;
+use crate::flight::guard::Guard;
 use crate::flight::handle::Handle;
 use crate::flight::metadata;
 use crate::flight::status::to_status;
+use crate::session::complexity::Budget;
 use crate::session::setting::Setting;
 use crate::session::statement::{Statement, parse};
+use crate::session::threads;
 
 impl FlightServer {
     /// DoPut, by the command in its first message.
@@ -44,7 +48,17 @@ impl FlightServer {
             Command::CommandPreparedStatementQuery(prepared) => {
                 let handle = self.sealer.open_prepared(&label, &prepared.prepared_statement_handle).map_err(tell)?;
                 let data = stream::once(async move { Ok(first) }).chain(messages);
-                let data = FlightRecordBatchStream::new_from_flight_data(data.map_err(Into::into));
+                let guard = Guard {
+                    columns: self.limits.parameters_max,
+                    dictionaries: true,
+                    batch_bytes_max: self.limits.decoded_batch_bytes_max,
+                };
+                let data = data.map(move |message: Result<FlightData, Status>| {
+                    let data = message?;
+                    guard.check(&data).map_err(|wrong| FlightError::DecodeError(format!("it holds {wrong}")))?;
+                    Ok(data)
+                });
+                let data = FlightRecordBatchStream::new_from_flight_data(data);
                 self.bind_parameters(caller, handle, data).await.map_err(tell)
             }
             Command::CommandStatementUpdate(update) => {
@@ -65,7 +79,7 @@ impl FlightServer {
         handle: Handle,
         data: FlightRecordBatchStream,
     ) -> Result<Response<Answers<PutResult>>> {
-        let row = one_row(data).await?;
+        let row = threads::run(one_row(data)).await?;
         let parameters = row.map(|row| encode_parameters(&row, self.limits.parameter_bytes_max)).transpose()?;
         let sealed = self.sealer.seal(&caller.asker.label(), &Handle::prepared(handle.sql, parameters))?;
         let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(sealed.into()) };
@@ -87,7 +101,8 @@ impl FlightServer {
         let handle = handle.ticket(caller.asker.purpose.clone());
         let id = handle.query_id();
         let failed = |error: EngineError| to_status(&error, Some(&id));
-        if let Err(error) = expect_change(&handle.sql, self.limits.statement_bytes_max) {
+        let (sql, budget) = (handle.sql.clone(), Budget::of(&self.limits));
+        if let Err(error) = threads::run(async move { expect_change(&sql, &budget) }).await {
             let refused = Refused { asker: Some(&caller.asker), query: &id, fragment: 0, statement: &handle.sql };
             return Err(failed(self.door.refuse(refused, error).await));
         }
@@ -110,8 +125,8 @@ impl FlightServer {
 }
 
 /// A query is no update.
-fn expect_change(sql: &str, bytes_max: usize) -> Result<()> {
-    match parse(sql, bytes_max)? {
+fn expect_change(sql: &str, budget: &Budget) -> Result<()> {
+    match parse(sql, budget)? {
         Statement::Policy(_) => Ok(()),
         _ => Err(EngineError::new(
             Code::Statement,

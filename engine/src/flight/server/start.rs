@@ -15,6 +15,7 @@ use crate::flight::handle::Handle;
 use crate::key_set::message::KeySetMessage;
 use crate::session::queries::{Admitted, QueryId, QueryRecord, RunningQuery, Stop};
 use crate::session::threads;
+use crate::session::turns::Kind;
 
 impl FlightServer {
     /// Begins a statement: its record, and its rows as they come. It comes to a record of it whether or not its asker waits
@@ -28,7 +29,15 @@ impl FlightServer {
     ) -> Result<(RunningQuery, SendableRecordBatchStream)> {
         let (asker, fragment) = (Some(caller.asker.as_ref()), caller.fragment(headers));
         let refused = Refused { asker, query: id, fragment, statement: &handle.sql };
-        let (running, question) = match self.begin((caller, headers), handle, key_sets, id) {
+        let kind = if fragment > 0 { Kind::Fragment } else { Kind::Asked };
+        let begun = match self.turns.take(&caller.asker.label(), kind).await {
+            Ok(turn) => {
+                let begun = self.begin((caller, headers), handle, key_sets, id);
+                begun.map(|(running, asked)| (running.in_turn(turn), asked))
+            }
+            Err(busy) => Err(busy),
+        };
+        let (running, question) = match begun {
             Ok(begun) => begun,
             Err(error) => return Err(self.door.refuse(refused, error).await),
         };
@@ -89,7 +98,7 @@ async fn execute_or_refuse(
     question: Question,
 ) -> Result<(RunningQuery, SendableRecordBatchStream)> {
     let (record, fragment) = (Arc::clone(running.record()), question.fragment);
-    match execute_within(Arc::clone(&door), &record, question).await {
+    match execute_within(Arc::clone(&door), &running, question).await {
         Ok(batches) => Ok((running, batches)),
         Err(error) => {
             // What has a warrant has an intent, and is completed when it ends.
@@ -106,13 +115,14 @@ async fn execute_or_refuse(
 /// The rows of a statement, unless it must stop before. A change that has begun is not stopped, and its asker is told both.
 async fn execute_within(
     door: Arc<dyn Door>,
-    record: &Arc<QueryRecord>,
+    running: &RunningQuery,
     question: Question,
 ) -> Result<SendableRecordBatchStream> {
-    let planned = Arc::clone(record);
+    let record = running.record();
+    let (planned, turn) = (Arc::clone(record), running.turn());
     let mut planning = std::pin::pin!(threads::run(async move {
         let batches = door.execute(Arc::clone(&planned), question).await?;
-        threads::stream(batches, planned)
+        threads::stream(batches, planned, turn)
     }));
     tokio::select! {
         result = &mut planning => result,

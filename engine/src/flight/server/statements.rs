@@ -28,6 +28,7 @@ use crate::key_set::message::KeySetMessage;
 use crate::session::queries::QueryId;
 use crate::session::setting::Setting;
 use crate::session::threads;
+use crate::session::turns::Kind;
 
 impl FlightServer {
     /// GetFlightInfo of a statement: its columns, and a sealed ticket.
@@ -83,8 +84,13 @@ impl FlightServer {
     }
 
     async fn describe_within(&self, caller: &Caller, question: Question) -> Result<Description> {
+        let turn = self.turns.take(&caller.asker.label(), Kind::Asked).await?;
         let (door, asker) = (Arc::clone(&self.door), Arc::clone(&caller.asker));
-        let described = threads::run(async move { door.describe(&asker, &question).await });
+        let described = threads::run(async move {
+            let described = door.describe(&asker, &question).await;
+            drop(turn);
+            described
+        });
         let own = Duration::from_millis(self.limits.statement_timeout_ms);
         tokio::time::timeout(own, described)
             .await
@@ -120,7 +126,10 @@ impl FlightServer {
         }
         let (running, batches) = self.start((caller, headers), &handle, key_sets, &id).await.map_err(failed)?;
         let egress = Egress {
-            ending: if caller.wants_trailer(headers) { Ending::Trailer } else { Ending::Plain },
+            ending: match caller.wants_trailer(headers) {
+                true => Ending::Trailer(caller.fragment(headers)),
+                false => Ending::Plain,
+            },
             compression: compression(caller, headers),
             limits: Arc::clone(&self.limits),
         };

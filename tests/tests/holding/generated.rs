@@ -1,0 +1,95 @@
+//! N6: hostile statements of every kind, made from a seed, asked by several clients at once; a node answers each, tells its
+//! health all the time, and is there at the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use harness::cluster::{Client, Cluster, Options};
+use harness::environment::number;
+use harness::hostile::statement;
+use harness::tpch::tpch;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::{Watched, assert_whole};
+
+const LIMITS: &str = "statement_timeout_ms = 2000\nmemory_bytes = 536870912\n";
+/// A client that is not answered after so long is held up: a statement has two seconds, and a build without optimizations on a
+/// busy machine may be long about what it cannot be stopped in.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
+/// What each node may have had of memory at one time.
+const MEMORY_PEAK_BYTES: u64 = 3 << 30;
+const CLIENTS: usize = 4;
+
+/// How a node answers.
+fn outcome(answer: &Result<harness::oracle::Answer, String>) -> String {
+    match answer {
+        Ok(_) => "answered".to_string(),
+        Err(error) => error.split(':').next().unwrap_or_default().to_string(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn n6_no_statement_ends_or_freezes_a_node() {
+    let count = number("CHANCERY_HOSTILE_STATEMENTS", 300_usize);
+    let seed = number("CHANCERY_HOSTILE_SEED", 20_260_101_u64);
+    let options = Options { coordinator_limits: LIMITS.into(), site_limits: LIMITS.into(), ..Options::default() };
+    let cluster = Arc::new(Cluster::start_with(&tpch(0.01).unwrap(), options).await);
+    let watched = Watched::begin(&cluster, "sales");
+    let next = Arc::new(AtomicUsize::new(0));
+    let outcomes: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
+    let began = Instant::now();
+    let mut clients = Vec::new();
+    for number in 0..CLIENTS {
+        let client = match number {
+            0 => Client::connect(cluster.site("sales").address(), Some(&cluster.authority())).await,
+            _ => cluster.client().await,
+        };
+        let (next, outcomes) = (Arc::clone(&next), Arc::clone(&outcomes));
+        clients.push(tokio::spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= count {
+                    return;
+                }
+                let sql = statement(&mut StdRng::seed_from_u64(seed.wrapping_add(number as u64)));
+                let shown: String = sql.chars().take(2_000).collect();
+                let asked = Instant::now();
+                let Ok(answer) = timeout(ANSWERED_WITHIN, client.query(&sql)).await else {
+                    panic!("statement {number} of seed {seed} is not answered: {shown}")
+                };
+                let outcome = outcome(&answer);
+                let is_known = outcome == "answered" || engine::error::Code::from_name(&outcome).is_some();
+                assert!(is_known && outcome != "INTERNAL", "statement {number} of seed {seed}: {answer:?}: {shown}");
+                if asked.elapsed() > Duration::from_secs(10) {
+                    println!("statement {number} of seed {seed} took {:?}: {outcome}: {shown}", asked.elapsed());
+                }
+                *outcomes.lock().await.entry(outcome).or_default() += 1;
+                if number % 1_000 == 999 {
+                    println!("{} statements after {} s", number + 1, began.elapsed().as_secs());
+                }
+            }
+        }));
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+    let elapsed = began.elapsed();
+    let outcomes = outcomes.lock().await;
+    println!("{count} hostile statements in {} s: {outcomes:?}", elapsed.as_secs());
+    assert!(outcomes.len() > 5, "they are of several kinds");
+    watched.end("N6");
+    assert_whole(&cluster, &["sales", "logistics", "supply"]);
+    for process in
+        ["sales", "logistics", "supply"].map(|site| cluster.site(site)).into_iter().chain([cluster.coordinator()])
+    {
+        let peak = process.memory_peak_bytes().unwrap();
+        println!("N6: {} MiB at one time", peak >> 20);
+        assert!(peak < MEMORY_PEAK_BYTES, "{} MiB at one time", peak >> 20);
+    }
+    assert_eq!(cluster.client().await.value("SELECT count(*) FROM sales.tpch.orders").await, "15000");
+}

@@ -1,0 +1,71 @@
+//! Joins over pairs without end.
+
+use std::time::{Duration, Instant};
+
+use harness::cluster::{Client, Cluster, Options};
+use harness::tpch::tpch;
+use tokio::time::{sleep, timeout};
+
+use super::{Watched, assert_whole};
+
+/// Every one of them would run for hours. All yield nothing to whoever reads them.
+const ENDLESS: [&str; 4] = [
+    "SELECT max(a.l_orderkey + b.l_orderkey) FROM logistics.tpch.lineitem a, logistics.tpch.lineitem b",
+    "SELECT count(*) FROM logistics.tpch.lineitem a JOIN logistics.tpch.lineitem b ON a.l_orderkey + b.l_orderkey < 0",
+    "SELECT count(*) FROM logistics.tpch.lineitem a JOIN sales.tpch.orders b ON a.l_orderkey * b.o_orderkey < 0",
+    "SELECT count(*) FROM logistics.tpch.lineitem a LEFT JOIN logistics.tpch.lineitem b \
+     ON a.l_linenumber = b.l_linenumber AND a.l_orderkey + b.l_orderkey < 0",
+];
+
+/// A node has this long to stop: two seconds, times what a build without optimizations on a busy machine takes more.
+const CANCELLED_WITHIN: Duration = Duration::from_secs(10);
+
+async fn running(client: &Client) -> String {
+    client.value("SELECT count(*) FROM system.queries.running WHERE statement LIKE '%lineitem a%' AND statement NOT LIKE '%running%'").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a98_joins_give_way_and_end_when_nobody_wants_them() {
+    let limits = "join_pairs_max = 1000000000000000000\n";
+    let options = Options { coordinator_limits: limits.into(), site_limits: limits.into(), ..Options::default() };
+    let cluster = Cluster::start_with(&tpch(0.1).unwrap(), options).await;
+    let client = cluster.client().await;
+    let watched = Watched::begin(&cluster, "logistics");
+    for sql in ENDLESS {
+        let ended = timeout(Duration::from_secs(3), client.query(sql)).await;
+        assert!(ended.is_err(), "{sql} ended: {:?}", ended.map(|answer| answer.map(|_| ())));
+        // The client has left. Both nodes come to rest, and answer others meanwhile.
+        let left = Instant::now();
+        assert_eq!(client.value("SELECT count(*) FROM sales.tpch.orders").await, "150000");
+        loop {
+            let ticks = || cluster.site("logistics").cpu_ticks() + cluster.coordinator().cpu_ticks();
+            let before = ticks();
+            sleep(Duration::from_millis(300)).await;
+            if ticks() - before < 10 && running(&client).await == "0" {
+                break;
+            }
+            assert!(left.elapsed() < CANCELLED_WITHIN, "{sql} goes on {:?} after its asker left", left.elapsed());
+        }
+        println!("A98: at rest {} ms after the asker left: {sql}", left.elapsed().as_millis());
+    }
+    watched.end("A98");
+    assert_whole(&cluster, &["logistics", "sales"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a98_a_join_of_too_many_pairs_is_refused() {
+    let limits = "join_pairs_max = 1000000\n";
+    let options = Options { coordinator_limits: limits.into(), site_limits: limits.into(), ..Options::default() };
+    let cluster = Cluster::start_with(&tpch(0.01).unwrap(), options).await;
+    let client = cluster.client().await;
+    for sql in &ENDLESS[..3] {
+        let error = client.query(sql).await.map(|_| ()).unwrap_err();
+        assert!(error.starts_with("COST: "), "{sql}: {error}");
+    }
+    // Few pairs are compared; and a cross join that is cut short makes few.
+    let few = "SELECT count(*) FROM supply.tpch.nation a JOIN supply.tpch.nation b ON a.n_nationkey < b.n_nationkey";
+    assert_eq!(client.value(few).await, "300");
+    let short = "SELECT count(*) FROM (SELECT 1 FROM sales.tpch.orders a, sales.tpch.orders b LIMIT 10)";
+    assert_eq!(client.value(short).await, "10");
+    assert_whole(&cluster, &["logistics", "sales", "supply"]);
+}

@@ -1,0 +1,289 @@
+//! A site that sends what it must not: told as that, with little memory, and nothing of it is an answer.
+
+use std::sync::{Arc, Mutex};
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::ipc::CompressionType;
+use arrow::ipc::writer::IpcWriteOptions;
+use arrow_flight::error::FlightError;
+use arrow_flight::sql::{
+    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, CommandPreparedStatementQuery,
+    ProstMessageExt,
+};
+use arrow_flight::{Action, FlightData, FlightDescriptor, SchemaAsIpc};
+use engine::flight::messages::Messages;
+use harness::cluster::{Client, Cluster, Options};
+use harness::tpch::tpch;
+use prost::Message;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::{Watched, assert_whole};
+
+/// Its answer is a number and a text; the rows are fused at the coordinator.
+const ASKED: &str = "SELECT o_orderkey, o_comment FROM sales.tpch.orders WHERE o_orderkey < 1000";
+const OTHER: &str = "SELECT o_orderkey, o_comment FROM sales.tpch.orders WHERE o_orderkey < 900";
+/// What an attack may add to the most memory that the coordinator had.
+const MEMORY_BYTES: u64 = 200 << 20;
+
+/// Schema, batches and trailer.
+type Sent = Vec<FlightData>;
+
+async fn cluster() -> Cluster {
+    let options = Options { forgers: true, ..Options::default() };
+    Cluster::start_with(&tpch(0.01).unwrap(), options).await
+}
+
+async fn expect_refused(cluster: &Cluster, client: &Client, what: &str) {
+    let before = cluster.coordinator().memory_peak_bytes().expect("the coordinator lives");
+    let error = match client.query(ASKED).await {
+        Ok(answer) => panic!("{what}: an answer of {} batches", answer.batches.len()),
+        Err(error) => error,
+    };
+    assert!(error.starts_with("SITE_PROTOCOL: ") && error.contains("site sales"), "{what}: {error}");
+    let after = cluster.coordinator().memory_peak_bytes().expect("the coordinator lives");
+    let more = after.saturating_sub(before);
+    assert!(more < MEMORY_BYTES, "{what}: {} MiB more", more >> 20);
+}
+
+/// The messages of these batches, as a site would send them.
+fn messages(batch: &RecordBatch, compression: Option<CompressionType>) -> Sent {
+    let options = IpcWriteOptions::default().try_with_compression(compression).unwrap();
+    let mut messages = Messages::new(options, usize::MAX);
+    let mut sent = vec![messages.schema(&batch.schema())];
+    sent.extend(messages.batch(batch).unwrap().into_iter().map(|(_, message)| message));
+    sent
+}
+
+/// The answer's columns with so many rows of one value each.
+fn rows(count: usize) -> RecordBatch {
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![7; count]));
+    let texts: ArrayRef = Arc::new(StringArray::from(vec![""; count]));
+    RecordBatch::try_from_iter([("c0", numbers), ("c1", texts)]).unwrap()
+}
+
+/// The first batch of an answer is this one instead.
+fn instead(sent: Sent, forged: impl Fn(FlightData) -> FlightData) -> Sent {
+    sent.into_iter().enumerate().map(|(place, message)| if place == 1 { forged(message) } else { message }).collect()
+}
+
+/// A compressed batch whose first buffer says that it is so long.
+fn claiming(compression: CompressionType, length: i64) -> impl Fn(FlightData) -> FlightData {
+    let honest = messages(&rows(100_000), Some(compression)).remove(1);
+    let real = (100_000_i64 * 8).to_le_bytes();
+    let mut body = honest.data_body.to_vec();
+    let place = body.windows(8).position(|window| window == real).expect("the length of the numbers");
+    body[place..place + 8].copy_from_slice(&length.to_le_bytes());
+    let forged = honest.with_data_body(body);
+    move |_| forged.clone()
+}
+
+/// A header in which this number is that one.
+fn patched(message: &FlightData, from: i64, to: i64) -> FlightData {
+    let mut header = message.data_header.to_vec();
+    let places: Vec<_> =
+        (0..header.len().saturating_sub(7)).filter(|place| header[*place..place + 8] == from.to_le_bytes()).collect();
+    assert!(!places.is_empty(), "no {from} in the header");
+    for place in places {
+        header[place..place + 8].copy_from_slice(&to.to_le_bytes());
+    }
+    FlightData { data_header: header.into(), ..message.clone() }
+}
+
+fn field(name: &str, data_type: DataType) -> Field {
+    Field::new(name, data_type, true)
+}
+
+fn schema_of(fields: Vec<Field>) -> FlightData {
+    SchemaAsIpc::new(&Schema::new(fields), &IpcWriteOptions::default()).into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a103_what_cannot_be_decoded_is_not() {
+    let cluster = cluster().await;
+    let client = cluster.client().await;
+    let expected = client.query(ASKED).await.unwrap().batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+    assert!(expected > 100);
+    let watched = Watched::begin(&cluster, "sales");
+    let forger = cluster.forger("sales");
+    for (name, codec) in [("LZ4", CompressionType::LZ4_FRAME), ("ZSTD", CompressionType::ZSTD)] {
+        let bomb = messages(&rows(16 << 20), Some(codec)).remove(1);
+        assert!(bomb.data_body.len() < 4 << 20, "it is small while nobody reads it");
+        forger.set(move |sent| instead(sent, |_| bomb.clone()));
+        expect_refused(&cluster, &client, &format!("a {name} bomb")).await;
+        for length in [100 << 30, i64::MAX, -5, i64::MIN, 8, 0] {
+            let forged = claiming(codec, length);
+            forger.set(move |sent| instead(sent, &forged));
+            expect_refused(&cluster, &client, &format!("{name} of a length of {length}")).await;
+        }
+    }
+    let plain = messages(&rows(1_000), None).remove(1);
+    let half = plain.clone().with_data_body(plain.data_body[..plain.data_body.len() / 2].to_vec());
+    let broken = [
+        ("half a body", half),
+        ("a negative length of a buffer", patched(&plain, 8_000, -8)),
+        ("a buffer without end", patched(&plain, 8_000, i64::MAX)),
+        ("a negative number of rows", patched(&plain, 1_000, -1)),
+        ("more rows than there are", patched(&plain, 1_000, 1_000_000_000)),
+        ("no header", FlightData { data_header: vec![].into(), ..plain.clone() }),
+        ("a header that is none", FlightData { data_header: vec![0xFF; 1_000].into(), ..plain.clone() }),
+        ("offsets out of range", {
+            let mut body = plain.data_body.to_vec();
+            let length = body.len();
+            body[length - 4_200..].fill(0x7F);
+            plain.clone().with_data_body(body)
+        }),
+    ];
+    for (what, forged) in broken {
+        forger.set(move |sent| instead(sent, |_| forged.clone()));
+        expect_refused(&cluster, &client, what).await;
+    }
+    let no_text: ArrayRef = Arc::new(StringArray::from(vec!["ASCII text that becomes none"; 100]));
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![7; 100]));
+    let mut batch = messages(&RecordBatch::try_from_iter([("c0", numbers), ("c1", no_text)]).unwrap(), None).remove(1);
+    let mut body = batch.data_body.to_vec();
+    body.iter_mut().filter(|byte| byte.is_ascii_alphabetic()).for_each(|byte| *byte = 0xFF);
+    batch = batch.with_data_body(body);
+    forger.set(move |sent| instead(sent, |_| batch.clone()));
+    expect_refused(&cluster, &client, "bytes that are no text").await;
+
+    let wide = schema_of((0..100_000).map(|n| field(&format!("c{n}"), DataType::Int64)).collect());
+    forger.set(move |sent| std::iter::once(wide.clone()).chain(sent.into_iter().skip(1)).collect());
+    expect_refused(&cluster, &client, "very many columns").await;
+
+    forger.set(|sent| sent);
+    let rows = client.query(ASKED).await.unwrap().batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+    assert_eq!(rows, expected, "what is honest is taken again");
+    watched.end("A103");
+    assert_whole(&cluster, &["sales"]);
+}
+
+/// Binds these messages as the parameters of a statement.
+async fn bind(client: &Client, messages: Sent) -> Result<(), String> {
+    let told = |error: FlightError| harness::cluster::client::told(&error);
+    let mut flight = client.flight();
+    let query = "SELECT $1 + 1, $2".to_string();
+    let request = ActionCreatePreparedStatementRequest { query, transaction_id: None };
+    let body = request.as_any().encode_to_vec().into();
+    let action = Action { r#type: "CreatePreparedStatement".to_string(), body };
+    let created = flight.do_action(tonic::Request::new(action)).await.map_err(told)?.message().await.unwrap().unwrap();
+    let created: ActionCreatePreparedStatementResult = Any::decode(created.body).unwrap().unpack().unwrap().unwrap();
+    let command = CommandPreparedStatementQuery { prepared_statement_handle: created.prepared_statement_handle };
+    let descriptor = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
+    let mut messages = messages;
+    messages[0].flight_descriptor = Some(descriptor);
+    let mut results = flight.do_put(futures::stream::iter(messages)).await.map_err(told)?;
+    results.message().await.map(|_| ()).map_err(|status| status.message().to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a103_a_client_is_no_more_trusted_than_a_site() {
+    let cluster = cluster().await;
+    let client = cluster.client().await;
+    bind(&client, messages(&rows(1), None)).await.unwrap();
+    bind(&client, messages(&rows(1), Some(CompressionType::ZSTD))).await.unwrap();
+    let schema = messages(&rows(1), None).remove(0);
+    let plain = messages(&rows(1_000), None).remove(1);
+    let mut forged = vec![patched(&plain, 8_000, i64::MAX), patched(&plain, 1_000, 1_000_000_000)];
+    for codec in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+        forged.push(messages(&rows(16 << 20), Some(codec)).remove(1));
+        forged.extend([100 << 30, i64::MAX, -5, 8].map(|length| claiming(codec, length)(schema.clone())));
+    }
+    let before = cluster.coordinator().memory_peak_bytes().unwrap();
+    for (number, message) in forged.into_iter().enumerate() {
+        let error = bind(&client, vec![schema.clone(), message]).await.expect_err("it is refused");
+        assert!(error.starts_with("TYPE: "), "{number}: {error}");
+    }
+    let after = cluster.coordinator().memory_peak_bytes().unwrap();
+    let more = after.saturating_sub(before);
+    assert!(more < MEMORY_BYTES, "{} MiB more", more >> 20);
+    assert_whole(&cluster, &["sales"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a104_what_was_not_asked_for_is_no_answer() {
+    let cluster = cluster().await;
+    let client = cluster.client().await;
+    let forger = cluster.forger("sales");
+    client.query(ASKED).await.unwrap();
+    let number = || field("c0", DataType::Int64);
+    let text = || field("c1", DataType::Utf8);
+    let schemas = [
+        ("one column less", vec![number()]),
+        ("one column more", vec![number(), text(), number()]),
+        ("columns in another order", vec![text(), number()]),
+        ("another type of the same width", vec![field("c0", DataType::Float64), text()]),
+        ("another type", vec![field("c0", DataType::LargeUtf8), text()]),
+        ("no column", vec![]),
+    ];
+    for (what, fields) in schemas {
+        let schema = schema_of(fields);
+        forger.set(move |sent| std::iter::once(schema.clone()).chain(sent.into_iter().skip(1)).collect());
+        expect_refused(&cluster, &client, what).await;
+    }
+    forger.set(|mut sent| {
+        sent.insert(1, sent[1].clone());
+        sent
+    });
+    expect_refused(&cluster, &client, "more rows than the trailer says").await;
+    forger.set(|mut sent| {
+        sent.remove(1);
+        sent
+    });
+    expect_refused(&cluster, &client, "fewer rows than the trailer says").await;
+    let forged = messages(&rows(10), None).remove(1);
+    forger.set(move |sent| instead(sent, |_| forged.clone()));
+    expect_refused(&cluster, &client, "rows with the trailer of others").await;
+    forger.set(|mut sent| {
+        let trailer = sent.last_mut().expect("a trailer");
+        trailer.app_metadata = vec![b'['; 1 << 20].into();
+        sent
+    });
+    expect_refused(&cluster, &client, "a trailer that is none").await;
+
+    // The whole answer to another statement, its trailer too; and to the same one, asked before.
+    for before in [OTHER, ASKED] {
+        let kept: Arc<Mutex<Sent>> = Arc::default();
+        let keeping = Arc::clone(&kept);
+        forger.set(move |sent| {
+            keeping.lock().unwrap().clone_from(&sent);
+            sent
+        });
+        client.query(before).await.unwrap();
+        forger.set(move |_| kept.lock().unwrap().clone());
+        expect_refused(&cluster, &client, "the answer to another request").await;
+    }
+    assert_whole(&cluster, &["sales"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a103_no_bit_can_be_changed_unseen() {
+    let cluster = cluster().await;
+    let client = cluster.client().await;
+    let forger = cluster.forger("sales");
+    client.query(ASKED).await.unwrap();
+    for seed in 0..harness::environment::number("CHANCERY_MUTATIONS", 150_u64) {
+        forger.set(move |mut sent| {
+            let mut random = StdRng::seed_from_u64(seed);
+            let count = sent.len();
+            let message = &mut sent[random.random_range(0..count)];
+            let of_header = random.random_bool(0.7) || message.data_body.is_empty();
+            let part = if of_header { &mut message.data_header } else { &mut message.data_body };
+            let mut bytes = part.to_vec();
+            let place = random.random_range(0..bytes.len());
+            bytes[place] ^= 1 << random.random_range(0..8);
+            *part = bytes.into();
+            sent
+        });
+        // What a site adds to its trailer's own message is not looked at.
+        match client.query(ASKED).await {
+            Ok(_) => {}
+            Err(error) => assert!(error.starts_with("SITE_PROTOCOL: "), "seed {seed}: {error}"),
+        }
+    }
+    forger.set(|sent| sent);
+    client.query(ASKED).await.unwrap();
+    // Where a header is changed so that the decoder panics, that is caught and told like the rest.
+    assert!(cluster.coordinator().memory_peak_bytes().is_some());
+}

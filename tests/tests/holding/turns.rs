@@ -1,0 +1,59 @@
+//! A subject's share of a node, and the queue before it.
+
+use std::time::Duration;
+
+use arrow_flight::error::FlightError;
+use futures::future::join_all;
+use harness::cluster::{Client, Cluster, Governance, Options, Person};
+use harness::dataset::Dataset;
+use harness::tpch::tpch;
+use tokio::time::{sleep, timeout};
+
+const LIMITS: &str = "running_queries_max = 3\nsubject_running_queries_max = 2\nqueued_queries_max = 2\nqueue_timeout_ms = 500\n\
+                      busy_retry_ms = 750\n";
+
+/// It makes rows for as long as somebody reads them, and holds its turn when nobody does.
+const LONG: &str = "SELECT a.l_comment FROM logistics.tpch.lineitem a CROSS JOIN logistics.tpch.lineitem b";
+
+async fn begin(client: &Client) -> impl Sized + use<> {
+    let info = client.info(LONG).await.unwrap();
+    let ticket = info.endpoint[0].ticket.clone().unwrap();
+    client.flight().do_get(ticket).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subject_has_its_share_and_the_others_theirs() {
+    let data: Dataset = tpch(0.01).unwrap();
+    let users = ["ann", "bob"].map(|name| Person::new(name, "reader")).into_iter().chain([Person::administrator()]);
+    let grant = "GRANT SELECT ON SCHEMA tpch TO ROLE reader FOR PURPOSE care WITH (id = 'g');";
+    let policies = data.sites().into_iter().map(|site| (site, format!("CREATE PURPOSE care;\n{grant}\n")));
+    let governance = Governance {
+        users: users.map(|person| person.holding("care")).collect(),
+        policies: policies.collect(),
+        ..Governance::default()
+    };
+    let options = Options { coordinator_limits: LIMITS.into(), governance: Some(governance), ..Options::default() };
+    let cluster = Cluster::start_with(&data, options).await;
+    let (ann, bob) = (cluster.user("ann").await, cluster.user("bob").await);
+    let held = [begin(&ann).await, begin(&ann).await];
+    // A third one of Ann's waits for its turn, which does not come.
+    let error = ann.flight().execute("SELECT 1".to_string(), None).await.unwrap_err();
+    let FlightError::Tonic(status) = error else { panic!("{error}") };
+    assert!(status.message().starts_with("BUSY: "), "{status}");
+    assert_eq!(status.code(), tonic::Code::Unavailable);
+    assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "750");
+    assert_eq!(bob.value("SELECT count(*) FROM logistics.tpch.lineitem").await, "60175", "Bob has his own");
+    // No more wait than may: the queue's end is told at once.
+    let waiting = join_all((0..6).map(|_| timeout(Duration::from_secs(5), ann.query("SELECT 1")))).await;
+    assert!(
+        waiting
+            .iter()
+            .all(|told| told.as_ref().is_ok_and(|told| told.as_ref().is_err_and(|told| told.starts_with("BUSY: "))))
+    );
+    // A turn that ends is the next one's.
+    let (answer, ()) = tokio::join!(ann.query("SELECT 1"), async {
+        sleep(Duration::from_millis(100)).await;
+        drop(held);
+    });
+    answer.unwrap();
+}
