@@ -11,6 +11,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use crate::catalog::view::{Directory, View};
 use crate::error::{EngineError, Result};
 use crate::identity::Asker;
+use crate::session::place::Place;
 use crate::session::queries::{Queries, QueryId, QueryRecord};
 
 /// A statement and with what values.
@@ -24,12 +25,14 @@ pub struct Question {
     pub versions: BTreeMap<String, String>,
     /// Which of the query's statements to this site it is; 0 from clients.
     pub fragment: u64,
+    /// Where its short names are looked for.
+    pub place: Place,
 }
 
 impl Question {
     /// A statement without parameters.
     pub fn new(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), parameters: None, versions: BTreeMap::new(), fragment: 0 }
+        Self { sql: sql.into(), parameters: None, versions: BTreeMap::new(), fragment: 0, place: Place::default() }
     }
 }
 
@@ -105,6 +108,9 @@ pub trait Door: Send + Sync + 'static {
     /// # Errors
     /// Only when nothing can be listed at all.
     async fn tables(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>>;
+
+    /// The catalog and the schema of names that are not written in full, where a session has chosen none.
+    fn own_place(&self) -> (String, String);
 
     /// Every catalog in which the subject may see anything, sorted.
     ///

@@ -1,8 +1,11 @@
-//! What one statement runs in: its class, the pinned options, its purpose, its record, its threads.
+//! What one statement runs in: its class, the pinned options, its parameters, its purpose, its record, its threads.
 
 pub mod declared;
 pub mod functions;
 pub mod options;
+pub mod parameters;
+pub mod place;
+pub mod placeholders;
 pub mod queries;
 pub mod setting;
 pub mod statement;

@@ -125,13 +125,14 @@ impl Site {
         let names = SiteNames {
             site: self,
             asker,
+            place: &question.place,
             versions: &question.versions,
             ruling: ruling.as_ref(),
             governed: Mutex::default(),
             told: Mutex::default(),
             denials: Mutex::default(),
         };
-        let mut state = bind(&self.base, &names, &query).await.map_err(|error| match reasons {
+        let (mut state, query) = bind(&self.base, &names, &query).await.map_err(|error| match reasons {
             Reasons::Told => names.with_denials(error),
             Reasons::Kept => error,
         })?;
