@@ -10,6 +10,7 @@ mod controls;
 mod drift;
 mod evidence;
 mod federation;
+mod handles;
 mod identity;
 mod key_sets;
 mod lifetimes;

@@ -65,7 +65,10 @@ async fn the_purpose_is_a_session_option() {
     assert_eq!(set, b"");
     assert_eq!(client.value("SHOW purpose").await, "research");
     let told = act(&client, "GetSessionOptions", b"").await;
-    assert_eq!(told, b"\x0a\x15\x0a\x07purpose\x12\x0a\x0a\x08research");
+    let catalog = b"\x0a\x13\x0a\x07catalog\x12\x08\x0a\x06system".as_slice();
+    let (purpose, schema) =
+        (b"\x0a\x15\x0a\x07purpose\x12\x0a\x0a\x08research", b"\x0a\x13\x0a\x06schema\x12\x09\x0a\x07queries");
+    assert_eq!(told, [catalog, purpose, schema].concat());
     let wrong = act(&client, "SetSessionOptions", b"\x0a\x12\x0a\x07purpose\x12\x07\x0a\x05audit").await;
     assert_eq!(wrong, b"\x0a\x0d\x0a\x07purpose\x12\x02\x08\x02", "INVALID_VALUE");
     let unknown = act(&client, "SetSessionOptions", b"\x0a\x0b\x0a\x01x\x12\x06\x0a\x04care").await;

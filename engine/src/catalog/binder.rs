@@ -11,6 +11,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::parser::Statement;
 
+use crate::catalog::listing;
 use crate::error::{Code, EngineError, Result};
 
 /// Answers names. A site answers from its sources, a coordinator from its snapshots of the sites.
@@ -22,19 +23,29 @@ pub trait Names: Send + Sync {
     /// `NOT_FOUND` for a name that is unknown; `SITE_UNAVAILABLE` where nobody can say.
     async fn table(&self, name: &ResolvedTableReference) -> Result<Arc<dyn TableProvider>>;
 
+    /// Whether there is a table of that name, of which no row is read.
+    ///
+    /// # Errors
+    /// As [`Names::table`].
+    async fn known(&self, name: &ResolvedTableReference) -> Result<()> {
+        self.table(name).await.map(|_| ())
+    }
+
     /// The catalog and schema of names that are not written in full.
     fn defaults(&self) -> (String, String);
 }
 
-/// A session over exactly the tables that `statement` names, made from `base` (functions, options, rules).
+/// A session over exactly the tables that `statement` names, made from `base` (functions, options, rules), and the statement:
+/// in the place of a listing the query that answers it.
 ///
 /// # Errors
 /// The first name that cannot be resolved, as `names` says it.
-pub async fn bind(base: &SessionState, names: &dyn Names, statement: &Statement) -> Result<SessionState> {
+pub async fn bind(base: &SessionState, names: &dyn Names, statement: &Statement) -> Result<(SessionState, Statement)> {
+    let statement = listing::query(names, statement).await?.unwrap_or_else(|| statement.clone());
     let (catalog, schema) = names.defaults();
     let catalogs = MemoryCatalogProviderList::new();
     let mut bound: HashMap<ResolvedTableReference, ()> = HashMap::new();
-    for reference in base.resolve_table_references(statement)? {
+    for reference in base.resolve_table_references(&statement)? {
         let resolved = reference.clone().resolve(&catalog, &schema);
         if bound.contains_key(&resolved) {
             continue;
@@ -49,7 +60,7 @@ pub async fn bind(base: &SessionState, names: &dyn Names, statement: &Statement)
         .with_catalog_list(Arc::new(catalogs))
         .build();
     state.mark_start_execution();
-    Ok(state)
+    Ok((state, statement))
 }
 
 fn register(

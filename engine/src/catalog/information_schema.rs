@@ -1,5 +1,6 @@
-//! `information_schema`: what metadata calls list, as tables. Under a catalog's name that catalog's part of it, under
-//! `system` all of it; a column that is not clear says in which form it is seen.
+//! `information_schema`: what metadata calls list, as the tables of SQL's standard. Under a catalog's name that catalog's part
+//! of it, under `system` all of it. Beyond the standard, `tables` has the owner's comment, and `columns` the Arrow type and, for
+//! a column that is not clear, the form in which it is seen.
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::ResolvedTableReference;
 
+use crate::catalog::sql_type::{SqlType, sql_type};
 use crate::catalog::system;
 use crate::catalog::treatment::FORM_KEY;
 use crate::error::{EngineError, Result};
@@ -16,8 +18,16 @@ use crate::flight::door::ListedTable;
 /// The schema's name, under every catalog.
 pub const SCHEMA: &str = "information_schema";
 
-/// One row of `columns`: a table, a column's place in it, the column.
-type ListedColumn<'a> = (&'a ListedTable, usize, &'a Arc<Field>);
+/// The columns of a table here, by name.
+type Columns = Vec<(&'static str, ArrayRef)>;
+
+/// One row of `columns`: a table, a column's place in it, the column, its type.
+struct ListedColumn<'a> {
+    table: &'a ListedTable,
+    position: i64,
+    field: &'a Field,
+    sql_type: SqlType,
+}
 
 /// The table of that name over what the asker may see; `None` when there is none, or nothing of that catalog to see.
 ///
@@ -30,12 +40,22 @@ pub fn table(name: &ResolvedTableReference, listed: &[ListedTable]) -> Result<Op
         return Ok(None);
     }
     let batch = match name.table.as_ref() {
-        "schemata" => schemata(&seen)?,
-        "tables" => tables(&seen)?,
-        "columns" => columns(&seen)?,
+        "information_schema_catalog_name" => catalog_name(name.catalog.as_ref()),
+        "schemata" => schemata(&seen),
+        "tables" => tables(&seen),
+        "views" => views(&seen),
+        "columns" => columns(&seen),
+        "table_constraints" => none(&TABLE_CONSTRAINTS, &[]),
+        "referential_constraints" => none(&REFERENTIAL_CONSTRAINTS, &[]),
+        "key_column_usage" => none(&KEY_COLUMN_USAGE, &["ordinal_position", "position_in_unique_constraint"]),
         _ => return Ok(None),
     };
+    let batch = batch?;
     Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
+}
+
+fn catalog_name(catalog: &str) -> Result<RecordBatch> {
+    batch(vec![("catalog_name", texts([Some(catalog)].into_iter()))])
 }
 
 fn schemata(seen: &[&ListedTable]) -> Result<RecordBatch> {
@@ -43,49 +63,142 @@ fn schemata(seen: &[&ListedTable]) -> Result<RecordBatch> {
         seen.iter().map(|table| (table.catalog.as_str(), table.schema.as_str())).collect();
     schemas.sort_unstable();
     schemas.dedup();
+    let untold = || texts(schemas.iter().map(|_| None));
     batch(vec![
         ("catalog_name", texts(schemas.iter().map(|(catalog, _)| Some(*catalog)))),
         ("schema_name", texts(schemas.iter().map(|(_, schema)| Some(*schema)))),
+        ("schema_owner", untold()),
+        ("default_character_set_catalog", untold()),
+        ("default_character_set_schema", untold()),
+        ("default_character_set_name", untold()),
+        ("sql_path", untold()),
     ])
+}
+
+/// The columns that name a table.
+fn named<'a>(tables: impl Iterator<Item = &'a ListedTable> + Clone) -> Columns {
+    vec![
+        ("table_catalog", texts(tables.clone().map(|table| Some(table.catalog.as_str())))),
+        ("table_schema", texts(tables.clone().map(|table| Some(table.schema.as_str())))),
+        ("table_name", texts(tables.map(|table| Some(table.table.as_str())))),
+    ]
 }
 
 fn tables(seen: &[&ListedTable]) -> Result<RecordBatch> {
-    batch(vec![
-        ("table_catalog", texts(seen.iter().map(|table| Some(table.catalog.as_str())))),
-        ("table_schema", texts(seen.iter().map(|table| Some(table.schema.as_str())))),
-        ("table_name", texts(seen.iter().map(|table| Some(table.table.as_str())))),
+    let mut all = named(seen.iter().copied());
+    all.extend([
         ("table_type", texts(seen.iter().map(|table| Some(table.table_type)))),
+        ("is_insertable_into", texts(seen.iter().map(|_| Some("NO")))),
+        ("is_typed", texts(seen.iter().map(|_| Some("NO")))),
         ("table_comment", texts(seen.iter().map(|table| table.comment.as_deref()))),
-    ])
+    ]);
+    batch(all)
+}
+
+/// A view's text is its owner's.
+fn views(seen: &[&ListedTable]) -> Result<RecordBatch> {
+    let views: Vec<&ListedTable> = seen.iter().copied().filter(|table| table.table_type == "VIEW").collect();
+    let all_are = |value: Option<&'static str>| texts(views.iter().map(move |_| value));
+    let mut all = named(views.iter().copied());
+    all.extend([
+        ("view_definition", all_are(None)),
+        ("check_option", all_are(Some("NONE"))),
+        ("is_updatable", all_are(Some("NO"))),
+        ("is_insertable_into", all_are(Some("NO"))),
+    ]);
+    batch(all)
 }
 
 fn columns(seen: &[&ListedTable]) -> Result<RecordBatch> {
-    let of_table = |table: &&'_ ListedTable| -> Vec<usize> { (0..table.columns.fields().len()).collect() };
     let listed: Vec<ListedColumn<'_>> = seen
         .iter()
         .flat_map(|table| {
-            of_table(table).into_iter().zip(table.columns.fields()).map(|(at, field)| (*table, at, field))
+            (1..).zip(table.columns.fields()).map(|(position, field)| {
+                let sql_type = sql_type(field.data_type());
+                ListedColumn { table, position, field, sql_type }
+            })
         })
         .collect();
-    let types: Vec<String> = listed.iter().map(|(_, _, field)| field.data_type().to_string()).collect();
-    let positions = listed.iter().map(|(_, at, _)| i64::try_from(at + 1).unwrap_or(i64::MAX));
-    batch(vec![
-        ("table_catalog", texts(listed.iter().map(|(table, ..)| Some(table.catalog.as_str())))),
-        ("table_schema", texts(listed.iter().map(|(table, ..)| Some(table.schema.as_str())))),
-        ("table_name", texts(listed.iter().map(|(table, ..)| Some(table.table.as_str())))),
-        ("column_name", texts(listed.iter().map(|(_, _, field)| Some(field.name().as_str())))),
-        ("ordinal_position", Arc::new(Int64Array::from_iter_values(positions))),
-        ("is_nullable", texts(listed.iter().map(|(_, _, field)| Some(if field.is_nullable() { "YES" } else { "NO" })))),
-        ("data_type", texts(types.iter().map(|name| Some(name.as_str())))),
-        ("form", texts(listed.iter().map(|(_, _, field)| field.metadata().get(FORM_KEY).map(String::as_str)))),
-    ])
+    let arrow_types: Vec<String> = listed.iter().map(|column| column.field.data_type().to_string()).collect();
+    let numbers = |of: &dyn Fn(&SqlType) -> Option<i64>| -> ArrayRef {
+        Arc::new(listed.iter().map(|column| of(&column.sql_type)).collect::<Int64Array>())
+    };
+    let nullable = |field: &Field| Some(if field.is_nullable() { "YES" } else { "NO" });
+    let mut all = named(listed.iter().map(|column| column.table));
+    all.extend([
+        ("column_name", texts(listed.iter().map(|column| Some(column.field.name().as_str())))),
+        ("ordinal_position", Arc::new(Int64Array::from_iter_values(listed.iter().map(|column| column.position))) as _),
+        ("column_default", texts(listed.iter().map(|_| None))),
+        ("is_nullable", texts(listed.iter().map(|column| nullable(column.field)))),
+        ("data_type", texts(listed.iter().map(|column| Some(column.sql_type.name)))),
+        ("character_maximum_length", numbers(&|_| None)),
+        ("character_octet_length", numbers(&|_| None)),
+        ("numeric_precision", numbers(&|of| of.precision.map(i64::from))),
+        ("numeric_precision_radix", numbers(&|of| of.radix.map(i64::from))),
+        ("numeric_scale", numbers(&|of| of.scale.map(i64::from))),
+        ("datetime_precision", numbers(&|of| of.fraction.map(i64::from))),
+        ("arrow_type", texts(arrow_types.iter().map(|name| Some(name.as_str())))),
+        ("form", texts(listed.iter().map(|column| form(column.field)))),
+    ]);
+    batch(all)
+}
+
+fn form(field: &Field) -> Option<&str> {
+    field.metadata().get(FORM_KEY).map(String::as_str)
+}
+
+const TABLE_CONSTRAINTS: [&str; 9] = [
+    "constraint_catalog",
+    "constraint_schema",
+    "constraint_name",
+    "table_catalog",
+    "table_schema",
+    "table_name",
+    "constraint_type",
+    "is_deferrable",
+    "initially_deferred",
+];
+
+const REFERENTIAL_CONSTRAINTS: [&str; 9] = [
+    "constraint_catalog",
+    "constraint_schema",
+    "constraint_name",
+    "unique_constraint_catalog",
+    "unique_constraint_schema",
+    "unique_constraint_name",
+    "match_option",
+    "update_rule",
+    "delete_rule",
+];
+
+const KEY_COLUMN_USAGE: [&str; 9] = [
+    "constraint_catalog",
+    "constraint_schema",
+    "constraint_name",
+    "table_catalog",
+    "table_schema",
+    "table_name",
+    "column_name",
+    "ordinal_position",
+    "position_in_unique_constraint",
+];
+
+/// A table without rows, its columns texts but for the `numbers`: no source tells its constraints.
+fn none(names: &[&'static str], numbers: &[&str]) -> Result<RecordBatch> {
+    let empty = |name: &&'static str| -> (&'static str, ArrayRef) {
+        match numbers.contains(name) {
+            true => (*name, Arc::new(Int64Array::from(Vec::<i64>::new()))),
+            false => (*name, texts(std::iter::empty())),
+        }
+    };
+    batch(names.iter().map(empty).collect())
 }
 
 fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
     Arc::new(values.collect::<StringArray>())
 }
 
-fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch> {
+fn batch(columns: Columns) -> Result<RecordBatch> {
     let fields: Vec<Field> =
         columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
     let arrays = columns.into_iter().map(|(_, array)| array).collect();

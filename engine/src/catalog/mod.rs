@@ -2,9 +2,11 @@
 
 pub mod binder;
 pub mod information_schema;
+pub mod listing;
 pub mod regional;
 pub mod site_table;
 pub mod snapshot;
+pub mod sql_type;
 pub mod system;
 pub mod treatment;
 pub mod view;

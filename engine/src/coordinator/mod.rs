@@ -168,6 +168,10 @@ impl Door for Coordinator {
         Ok(listed)
     }
 
+    fn own_place(&self) -> (String, String) {
+        names::own_place()
+    }
+
     async fn catalogs(&self, asker: &Arc<Asker>) -> Result<Vec<String>> {
         let views = self.core.snapshots.all(asker).await?;
         let seen = views.iter().filter(|(_, view)| !view.tables.is_empty());
@@ -213,7 +217,8 @@ impl Core {
     }
 
     async fn bind(&self, asker: &Arc<Asker>, asked: &Asked) -> Result<(SessionState, LogicalPlan)> {
-        let names = names::Subjects { core: self, asker, sites: Mutex::default() };
+        let place = &asked.question.place;
+        let names = names::Subjects { core: self, asker, place, sites: Mutex::default() };
         let (state, plan) = match self.bind_once(&names, asked).await {
             Err(error) if error.code() == Code::NotFound => {
                 // What is not found may be new.
@@ -232,9 +237,9 @@ impl Core {
     }
 
     async fn bind_once(&self, names: &names::Subjects<'_>, asked: &Asked) -> Result<(SessionState, LogicalPlan)> {
-        let state = bind(&self.base, names, &asked.statement).await?;
+        let (state, statement) = bind(&self.base, names, &asked.statement).await?;
         let in_statement = |error| EngineError::in_statement(error, &asked.question.sql);
-        let plan = state.statement_to_plan(asked.statement.clone()).await.map_err(in_statement)?;
+        let plan = state.statement_to_plan(statement).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, asked.question.parameters.as_ref())?;
         check_expansion(&plan, &self.limits)?;
         Ok((state, plan))

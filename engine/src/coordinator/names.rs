@@ -16,11 +16,14 @@ use crate::catalog::site_table::SiteId;
 use crate::catalog::system;
 use crate::error::{Code, EngineError, Result};
 use crate::identity::Asker;
+use crate::session::place::Place;
 
 /// The names, for one subject.
 pub(super) struct Subjects<'a> {
     pub(super) core: &'a Core,
     pub(super) asker: &'a Arc<Asker>,
+    /// What the session has chosen.
+    pub(super) place: &'a Place,
     /// The sites of the tables that were named so far.
     pub(super) sites: Mutex<BTreeSet<SiteId>>,
 }
@@ -55,10 +58,14 @@ impl Names for Subjects<'_> {
         }
     }
 
-    /// A coordinator has no catalog of its own to fall back on; short names find the system tables.
     fn defaults(&self) -> (String, String) {
-        (system::CATALOG.to_string(), system::QUERIES.to_string())
+        self.place.or(own_place())
     }
+}
+
+/// A coordinator has no catalog of its own to fall back on; short names find the system tables.
+pub(super) fn own_place() -> (String, String) {
+    (system::CATALOG.to_string(), system::QUERIES.to_string())
 }
 
 impl Subjects<'_> {

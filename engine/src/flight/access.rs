@@ -1,5 +1,5 @@
 //! What a call brings with it: who it is from, for which purpose, on whose behalf, and what peers say in headers.
-//! Headers of others are ignored, and so is a purpose beside a delegation.
+//! Of others no header counts but the purpose, the client's name and how to compress; beside a delegation no purpose.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,8 +11,12 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 
 use crate::error::{Code, EngineError, Result};
 use crate::flight::headers;
-use crate::identity::{self, About, Asker, Authenticator, Believed, Came, DelegationVerifier, Peer, SessionId, SignIn};
+use crate::flight::wire_types::Reader;
+use crate::identity::{
+    self, About, Asker, Authenticator, Believed, Came, DelegationVerifier, Peer, SessionId, Settings, SignIn,
+};
 use crate::key_set::KeysTo;
+use crate::session::place::Place;
 use crate::session::queries::{QueryId, Standing};
 
 /// Lets callers in.
@@ -42,6 +46,10 @@ pub struct Caller {
     pub asker: Arc<Asker>,
     /// The purpose of whoever chooses none.
     pub default_purpose: Option<String>,
+    /// Where the short names of their statements are looked for.
+    pub place: Place,
+    /// How they read answers.
+    pub reader: Reader,
     sign_in: Option<SignIn>,
     peer: Option<Arc<Peer>>,
 }
@@ -63,13 +71,25 @@ impl Access {
             identity::Caller::Peer(peer) => Ok(Caller {
                 asker: Arc::new(Asker::peer(&peer.name)),
                 default_purpose: None,
+                place: Place::default(),
+                reader: Reader::Arrow,
                 sign_in: None,
                 peer: Some(Arc::new(peer)),
             }),
-            identity::Caller::User { user, sign_in, purpose } => {
-                let asker = self.ask_for((*user).clone(), purpose, sign_in.session, purpose_header(headers)?)?;
+            identity::Caller::User { user, sign_in, settings } => {
+                let asker =
+                    self.ask_for((*user).clone(), settings.purpose, sign_in.session, purpose_header(headers)?)?;
                 let default_purpose = user.default_purpose;
-                Ok(Caller { asker: Arc::new(asker), default_purpose, sign_in: Some(sign_in), peer: None })
+                let place = settings.place;
+                let reader = headers.get("user-agent").and_then(|agent| agent.to_str().ok()).map(Reader::of);
+                Ok(Caller {
+                    asker: Arc::new(asker),
+                    default_purpose,
+                    place,
+                    reader: reader.unwrap_or_default(),
+                    sign_in: Some(sign_in),
+                    peer: None,
+                })
             }
         }
     }
@@ -127,10 +147,26 @@ impl Access {
                         in the header `x-chancery-purpose`";
         let session = caller.session().ok_or_else(|| EngineError::new(Code::Statement, sentence))?;
         let purpose = purpose.map(|purpose| caller.asker.held(purpose)).transpose()?;
-        if !self.authenticator.choose(session, purpose.clone()) {
-            return Err(EngineError::new(Code::Unauthenticated, "the session has ended; log in again"));
-        }
+        self.set(session, |settings| settings.purpose.clone_from(&purpose))?;
         Ok(purpose.or_else(|| caller.default_purpose.clone()))
+    }
+
+    /// Keeps for the rest of the caller's session where short names are looked for.
+    ///
+    /// # Errors
+    /// `STATEMENT` where there is no session.
+    pub fn choose_place(&self, caller: &Caller, place: Place) -> Result<()> {
+        let sentence =
+            "a catalog or a schema can be chosen in a session only: log in by a handshake, or write names in full";
+        let session = caller.session().ok_or_else(|| EngineError::new(Code::Statement, sentence))?;
+        self.set(session, |settings| settings.place = place)
+    }
+
+    fn set(&self, session: SessionId, change: impl FnOnce(&mut Settings)) -> Result<()> {
+        match self.authenticator.set(session, change) {
+            true => Ok(()),
+            false => Err(EngineError::new(Code::Unauthenticated, "the session has ended; log in again")),
+        }
     }
 
     /// How the caller signed in, for what they run; nothing for a peer, whose streams end with its own.

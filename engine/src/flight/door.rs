@@ -12,6 +12,7 @@ use crate::catalog::view::{Directory, View};
 use crate::error::{EngineError, Result};
 use crate::identity::Asker;
 use crate::key_set::{KeySet, KeysTo};
+use crate::session::place::Place;
 use crate::session::queries::{Queries, QueryId, QueryRecord};
 
 /// A statement and with what values.
@@ -29,6 +30,8 @@ pub struct Question {
     pub key_sets: Vec<KeySet>,
     /// Where a coordinator will send values of the answer.
     pub keys_to: Vec<KeysTo>,
+    /// Where its short names are looked for.
+    pub place: Place,
 }
 
 impl Question {
@@ -41,6 +44,7 @@ impl Question {
             fragment: 0,
             key_sets: Vec::new(),
             keys_to: Vec::new(),
+            place: Place::default(),
         }
     }
 }
@@ -117,6 +121,9 @@ pub trait Door: Send + Sync + 'static {
     /// # Errors
     /// Only when nothing can be listed at all.
     async fn tables(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>>;
+
+    /// The catalog and the schema of names that are not written in full, where a session has chosen none.
+    fn own_place(&self) -> (String, String);
 
     /// Every catalog in which the subject may see anything, sorted.
     ///

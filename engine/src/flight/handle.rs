@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, EngineError, Result};
 use crate::identity::{Asker, Clock};
+use crate::session::place::Place;
 use crate::session::queries::QueryId;
 
 /// What a handle holds.
@@ -21,6 +22,8 @@ pub struct Handle {
     pub sql: String,
     /// Bound parameters as an Arrow IPC stream, base64.
     pub parameters: Option<String>,
+    /// Where its short names are looked for.
+    pub place: Place,
     /// What it may be used for.
     pub kind: HandleKind,
     expires_s: u64,
@@ -37,23 +40,36 @@ pub enum HandleKind {
         /// The purpose.
         purpose: Option<String>,
     },
+    /// A transaction, in which nothing is written and nothing is held: it says whose it is, and does not expire.
+    Transaction,
 }
 
 impl Handle {
     /// A handle of a prepared statement.
-    pub fn prepared(sql: impl Into<String>, parameters: Option<String>) -> Self {
-        Self::new(sql.into(), parameters, HandleKind::Prepared)
+    pub fn prepared(sql: impl Into<String>, place: Place) -> Self {
+        Self::new(sql.into(), None, place, HandleKind::Prepared)
+    }
+
+    /// A handle of the same prepared statement with these parameters.
+    #[must_use]
+    pub fn bound(self, parameters: Option<String>) -> Self {
+        Self::new(self.sql, parameters, self.place, HandleKind::Prepared)
+    }
+
+    /// A handle of a transaction.
+    pub fn transaction() -> Self {
+        Self::new(String::new(), None, Place::default(), HandleKind::Transaction)
     }
 
     /// The ticket of one execution of the same statement for that purpose.
     #[must_use]
     pub fn ticket(self, purpose: Option<String>) -> Self {
-        Self::new(self.sql, self.parameters, HandleKind::Ticket { purpose })
+        Self::new(self.sql, self.parameters, self.place, HandleKind::Ticket { purpose })
     }
 
     /// Each has an identity of its own.
-    fn new(sql: String, parameters: Option<String>, kind: HandleKind) -> Self {
-        Self { id: QueryId::random().to_string(), sql, parameters, kind, expires_s: 0 }
+    fn new(sql: String, parameters: Option<String>, place: Place, kind: HandleKind) -> Self {
+        Self { id: QueryId::random().to_string(), sql, parameters, place, kind, expires_s: 0 }
     }
 
     /// The identity of the execution that this handle is for.
@@ -93,7 +109,11 @@ impl Sealer {
     /// # Errors
     /// When the system has no randomness.
     pub fn seal(&self, subject: &str, handle: &Handle) -> Result<Vec<u8>> {
-        let dated = Handle { expires_s: self.now_s().saturating_add(self.lifetime_s), ..handle.clone() };
+        let expires_s = match handle.kind {
+            HandleKind::Transaction => u64::MAX,
+            HandleKind::Prepared | HandleKind::Ticket { .. } => self.expiry_s(),
+        };
+        let dated = Handle { expires_s, ..handle.clone() };
         let mut bytes = serde_json::to_vec(&dated).map_err(EngineError::internal)?;
         let mut nonce = [0_u8; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(EngineError::internal)?;
@@ -132,13 +152,39 @@ impl Sealer {
         Some(self.open(&asker.label(), sealed)?).filter(|handle| handle.kind == expected).ok_or_else(no_such_handle)
     }
 
+    /// Opens a transaction that `subject` began.
+    ///
+    /// # Errors
+    /// As [`Sealer::open`], also for any other handle.
+    pub fn open_transaction(&self, subject: &str, sealed: &[u8]) -> Result<Handle> {
+        Some(self.open(subject, sealed)?)
+            .filter(|handle| handle.kind == HandleKind::Transaction)
+            .ok_or_else(no_such_handle)
+    }
+
+    /// When a handle that is sealed now expires, in seconds since 1970.
+    pub fn expiry_s(&self) -> u64 {
+        self.now_s().saturating_add(self.lifetime_s)
+    }
+
+    /// Opens a handle that was sealed for `subject`, expired or not.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` for one that is forged, altered, or somebody else's.
+    pub fn open_ever(&self, subject: &str, sealed: &[u8]) -> Result<Handle> {
+        self.unseal(subject, sealed).ok_or_else(no_such_handle)
+    }
+
     fn try_open(&self, subject: &str, sealed: &[u8]) -> Option<Handle> {
+        self.unseal(subject, sealed).filter(|handle| handle.expires_s >= self.now_s())
+    }
+
+    fn unseal(&self, subject: &str, sealed: &[u8]) -> Option<Handle> {
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN)?;
         let mut body = body.to_vec();
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let opened = self.key.open_in_place(nonce, Aad::from(subject.as_bytes()), &mut body).ok()?;
-        let handle: Handle = serde_json::from_slice(opened).ok()?;
-        (handle.expires_s >= self.now_s()).then_some(handle)
+        serde_json::from_slice(opened).ok()
     }
 
     /// A handle that has expired opens no more, whatever becomes of the machine's clock.
@@ -158,7 +204,7 @@ mod tests {
     #[test]
     fn a_handle_opens_for_its_subject_only() {
         let sealer = Sealer::random(60).unwrap();
-        let handle = Handle::prepared("SELECT 1", None);
+        let handle = Handle::prepared("SELECT 1", Place::default());
         let sealed = sealer.seal("ann", &handle).unwrap();
         assert_eq!(sealer.open("ann", &sealed).unwrap().sql, "SELECT 1");
         assert_eq!(sealer.open("bob", &sealed).unwrap_err().code(), Code::NotFound);
@@ -177,14 +223,14 @@ mod tests {
         let subject = crate::identity::Subject { name: "ann".to_string(), ..Default::default() };
         let asking =
             |purpose: Option<&str>| Asker { purpose: purpose.map(str::to_string), ..Asker::user(subject.clone()) };
-        let ticket = Handle::prepared("SELECT 1", None).ticket(Some("care".to_string()));
+        let ticket = Handle::prepared("SELECT 1", Place::default()).ticket(Some("care".to_string()));
         let sealed = sealer.seal("ann", &ticket).unwrap();
         assert_eq!(sealer.redeem(&asking(Some("care")), &sealed).unwrap().sql, "SELECT 1");
         for other in [None, Some("research"), Some("Care")] {
             assert_eq!(sealer.redeem(&asking(other), &sealed).unwrap_err().code(), Code::NotFound);
         }
         sealer.open_prepared("ann", &sealed).unwrap_err();
-        let prepared = sealer.seal("ann", &Handle::prepared("SELECT 1", None)).unwrap();
+        let prepared = sealer.seal("ann", &Handle::prepared("SELECT 1", Place::default())).unwrap();
         assert!(sealer.open_prepared("ann", &prepared).is_ok() && sealer.redeem(&asking(None), &prepared).is_err());
     }
 }

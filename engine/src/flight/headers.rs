@@ -6,7 +6,7 @@ pub const QUERY_ID: &str = "x-chancery-query-id";
 pub const RETRY_AFTER: &str = "grpc-retry-pushback-ms";
 /// From a peer: `1` asks for a trailer.
 pub const TRAILER: &str = "x-chancery-trailer";
-/// From a peer: how to compress batches, `none`, `lz4` or `zstd`.
+/// From a peer or a user: how to compress batches, `none`, `lz4` or `zstd`.
 pub const COMPRESSION: &str = "x-chancery-compression";
 /// From a peer: JSON of `source.table` → version, what the statement was planned with.
 pub const VERSIONS: &str = "x-chancery-versions-bin";

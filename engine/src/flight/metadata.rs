@@ -1,22 +1,30 @@
-//! The metadata commands: catalogs, schemas, tables, table types, and the facts of the server.
+//! The metadata commands: catalogs, schemas, tables, table types, keys, types, and the facts of the server.
+
+mod keys;
+mod types;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use arrow_flight::sql::metadata::GetCatalogsBuilder;
+use arrow_flight::sql::metadata::{GetCatalogsBuilder, SqlInfoDataBuilder};
 use arrow_flight::sql::{Command, CommandGetDbSchemas, CommandGetTables};
 
+use crate::catalog::sql_type::sql_type;
 use crate::catalog::treatment::FORM_KEY;
+use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
+use crate::flight::access::Caller;
 use crate::flight::door::{Door, ListedTable};
 use crate::flight::sql_info;
-use crate::flight::wire_types::wire_schema;
-use crate::identity::Asker;
+use crate::flight::wire_types::Reader;
 
 /// What tools show beside a column, by Flight SQL. In the schema of a result it would take the place of the column's name.
 const REMARKS_KEY: &str = "ARROW:FLIGHT:SQL:REMARKS";
+const TYPE_NAME_KEY: &str = "ARROW:FLIGHT:SQL:TYPE_NAME";
+const PRECISION_KEY: &str = "ARROW:FLIGHT:SQL:PRECISION";
+const SCALE_KEY: &str = "ARROW:FLIGHT:SQL:SCALE";
 
 /// The schema of a metadata command's answer; `None` when the command is no metadata command.
 ///
@@ -28,7 +36,12 @@ pub fn schema(command: &Command) -> Result<Option<SchemaRef>> {
         Command::CommandGetDbSchemas(request) => request.clone().into_builder().schema(),
         Command::CommandGetTables(request) => request.clone().into_builder().schema(),
         Command::CommandGetTableTypes(request) => request.into_builder().schema(),
-        Command::CommandGetSqlInfo(request) => request.clone().into_builder(&sql_info::facts()?).schema(),
+        Command::CommandGetSqlInfo(_) => Arc::new(SqlInfoDataBuilder::schema().clone()),
+        Command::CommandGetXdbcTypeInfo(request) => request.into_builder(&types::all()?).schema(),
+        Command::CommandGetPrimaryKeys(_) => keys::primary(),
+        Command::CommandGetExportedKeys(_)
+        | Command::CommandGetImportedKeys(_)
+        | Command::CommandGetCrossReference(_) => keys::foreign(),
         _ => return Ok(None),
     }))
 }
@@ -37,18 +50,24 @@ pub fn schema(command: &Command) -> Result<Option<SchemaRef>> {
 ///
 /// # Errors
 /// `UNSUPPORTED` for a command that is not offered.
-pub async fn answer(door: &dyn Door, asker: &Arc<Asker>, command: Command) -> Result<RecordBatch> {
+pub async fn answer(door: &dyn Door, caller: &Caller, limits: &Limits, command: Command) -> Result<RecordBatch> {
+    let asker = &caller.asker;
     let batch = match command {
         Command::CommandGetCatalogs(_) => catalogs(door.catalogs(asker).await?),
         Command::CommandGetDbSchemas(request) => db_schemas(&door.tables(asker).await?, request),
-        Command::CommandGetTables(request) => tables(&door.tables(asker).await?, request),
+        Command::CommandGetTables(request) => tables(&door.tables(asker).await?, caller.reader, request),
         Command::CommandGetTableTypes(request) => {
             let mut builder = request.into_builder();
             builder.append("BASE TABLE");
             builder.append("VIEW");
             builder.build()
         }
-        Command::CommandGetSqlInfo(request) => request.into_builder(&sql_info::facts()?).build(),
+        Command::CommandGetSqlInfo(request) => request.into_builder(&sql_info::facts(limits)?).build(),
+        Command::CommandGetXdbcTypeInfo(request) => request.into_builder(&types::all()?).build(),
+        Command::CommandGetPrimaryKeys(_) => Ok(keys::none(&keys::primary())),
+        Command::CommandGetExportedKeys(_)
+        | Command::CommandGetImportedKeys(_)
+        | Command::CommandGetCrossReference(_) => Ok(keys::none(&keys::foreign())),
         other => return Err(unsupported(&other)),
     };
     batch.map_err(EngineError::internal)
@@ -80,28 +99,40 @@ fn db_schemas(tables: &[ListedTable], request: CommandGetDbSchemas) -> arrow_fli
     builder.build()
 }
 
-fn tables(tables: &[ListedTable], request: CommandGetTables) -> arrow_flight::error::Result<RecordBatch> {
+fn tables(
+    tables: &[ListedTable],
+    reader: Reader,
+    request: CommandGetTables,
+) -> arrow_flight::error::Result<RecordBatch> {
     let mut builder = request.into_builder();
     for table in tables {
-        let columns = listed_columns(&table.columns);
+        let columns = listed_columns(&table.columns, reader);
         builder.append(&table.catalog, &table.schema, &table.table, table.table_type, &columns)?;
     }
     builder.build()
 }
 
-/// The columns of a listed table: plain types, and of all metadata the form of those that are not clear, under our own key
-/// for programs and as a remark for people.
-fn listed_columns(columns: &Schema) -> Schema {
-    let plain = wire_schema(columns);
-    let marked = plain.fields().iter().zip(columns.fields()).map(|(field, listed)| {
-        let form = listed.metadata().get(FORM_KEY);
-        field.as_ref().clone().with_metadata(form.map(|form| marks(form)).unwrap_or_default())
-    });
-    Schema::new(marked.collect::<Vec<Field>>())
+/// The columns of a listed table: plain types, and of all metadata the type's name and size, and the form of those that are
+/// not clear, under our own key for programs and as a remark for people.
+fn listed_columns(columns: &Schema, reader: Reader) -> Schema {
+    let plain = reader.schema(columns);
+    let marked = plain.fields().iter().zip(columns.fields());
+    Schema::new(
+        marked.map(|(field, listed)| field.as_ref().clone().with_metadata(marks(listed))).collect::<Vec<Field>>(),
+    )
 }
 
-fn marks(form: &str) -> HashMap<String, String> {
-    HashMap::from([(FORM_KEY.to_string(), form.to_string()), (REMARKS_KEY.to_string(), format!("seen as {form}"))])
+fn marks(listed: &Field) -> HashMap<String, String> {
+    let of = sql_type(listed.data_type());
+    let form = listed.metadata().get(FORM_KEY);
+    let told = [
+        (FORM_KEY, form.cloned()),
+        (REMARKS_KEY, form.map(|form| format!("seen as {form}"))),
+        (TYPE_NAME_KEY, Some(of.name.to_string())),
+        (PRECISION_KEY, of.precision.or(of.fraction).map(|digits| digits.to_string())),
+        (SCALE_KEY, of.scale.map(|digits| digits.to_string())),
+    ];
+    told.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?))).collect()
 }
 
 #[cfg(test)]
@@ -118,10 +149,16 @@ mod tests {
             Field::new(name, DataType::Utf8View, true).with_metadata(metadata)
         };
         let columns = vec![noted("phone", &[(FORM_KEY, "show_last(2)")]), noted("region", &[])];
-        let listed = listed_columns(&Schema::new(columns).with_metadata([("pandas".into(), "SECRET".into())].into()));
-        let plain = |name| Field::new(name, DataType::Utf8, true);
-        let marks = [(FORM_KEY, "show_last(2)"), (REMARKS_KEY, "seen as show_last(2)")];
-        let marks = marks.map(|(key, value)| (key.to_string(), value.to_string()));
-        assert_eq!(listed, Schema::new(vec![plain("phone").with_metadata(marks.into()), plain("region")]));
+        let listed = listed_columns(
+            &Schema::new(columns).with_metadata([("pandas".into(), "SECRET".into())].into()),
+            Reader::Arrow,
+        );
+        let told = |name, more: &[(&str, &str)]| {
+            let all = more.iter().chain(&[(TYPE_NAME_KEY, "VARCHAR")]);
+            let metadata = all.map(|(key, value)| ((*key).to_string(), (*value).to_string())).collect();
+            Field::new(name, DataType::Utf8, true).with_metadata(metadata)
+        };
+        let phone = told("phone", &[(FORM_KEY, "show_last(2)"), (REMARKS_KEY, "seen as show_last(2)")]);
+        assert_eq!(listed, Schema::new(vec![phone, told("region", &[])]));
     }
 }

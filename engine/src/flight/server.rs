@@ -1,8 +1,8 @@
 //! The Flight service of a door: each call checked for its subject, each command sent where it is answered.
 
 mod actions;
-mod purpose;
 mod put;
+mod settings;
 mod start;
 mod statements;
 
@@ -213,7 +213,7 @@ impl FlightService for FlightServer {
         let (command, key_sets) = decode_ticket(&ticket.ticket, &caller).map_err(tell)?;
         if metadata::schema(&command).map_err(tell)?.is_some() {
             let caller = caller.user().map_err(tell)?;
-            let batch = metadata::answer(self.door.as_ref(), &caller.asker, command).await.map_err(tell)?;
+            let batch = metadata::answer(self.door.as_ref(), &caller, &self.limits, command).await.map_err(tell)?;
             return one_batch(batch);
         }
         self.run_statement(&caller, &headers, command, key_sets).await
@@ -248,8 +248,11 @@ impl FlightService for FlightServer {
         Err(refused("ListFlights"))
     }
 
-    async fn poll_flight_info(&self, _request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        Err(refused("PollFlightInfo"))
+    /// A statement is described at once and runs when its ticket is redeemed: there is nothing to poll for.
+    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        let (headers, info, extensions) = self.get_flight_info(request).await?.into_parts();
+        let known = PollInfo { info: Some(info), flight_descriptor: None, progress: Some(1.0), expiration_time: None };
+        Ok(Response::from_parts(headers, known, extensions))
     }
 
     async fn do_exchange(

@@ -1,12 +1,8 @@
-//! The session options of Flight SQL, as protobuf has them (`Flight.proto`); arrow-flight leaves them out. `purpose` is
-//! the one that there is.
+//! The session options of Flight SQL, as protobuf has them (`Flight.proto`); arrow-flight leaves them out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use prost::{Message, Oneof};
-
-/// The only option.
-pub(super) const PURPOSE: &str = "purpose";
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct SetSessionOptionsRequest {
@@ -22,8 +18,8 @@ pub(super) struct SetSessionOptionsResult {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct GetSessionOptionsResult {
-    #[prost(map = "string, message", tag = "1")]
-    pub(super) session_options: HashMap<String, SessionOptionValue>,
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub(super) session_options: BTreeMap<String, SessionOptionValue>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -76,10 +72,10 @@ impl SetSessionOptionsResult {
 }
 
 impl GetSessionOptionsResult {
-    /// The purpose in force, if there is one.
-    pub(super) fn of(purpose: Option<String>) -> Self {
-        let value = purpose.map(|purpose| SessionOptionValue { option_value: Some(OptionValue::Text(purpose)) });
-        Self { session_options: value.map(|value| (PURPOSE.to_string(), value)).into_iter().collect() }
+    /// Options and what is in force of them.
+    pub(super) fn of<'a>(options: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+        let value = |text| SessionOptionValue { option_value: Some(OptionValue::Text(text)) };
+        Self { session_options: options.into_iter().map(|(name, text)| (name.to_string(), value(text))).collect() }
     }
 }
 
@@ -90,9 +86,9 @@ mod tests {
     #[test]
     fn the_messages_are_those_of_the_protocol() {
         let expected = b"\x0a\x0f\x0a\x07purpose\x12\x04\x0a\x02ab";
-        assert_eq!(GetSessionOptionsResult::of(Some("ab".to_string())).encode_to_vec(), expected);
+        assert_eq!(GetSessionOptionsResult::of([("purpose", "ab".to_string())]).encode_to_vec(), expected);
         let request = SetSessionOptionsRequest::decode(expected.as_slice()).unwrap();
         let text = OptionValue::Text("ab".to_string());
-        assert_eq!(request.session_options[PURPOSE].option_value, Some(text));
+        assert_eq!(request.session_options["purpose"].option_value, Some(text));
     }
 }

@@ -27,7 +27,7 @@ use crate::error::{Code, EngineError, Result};
 use crate::flight::messages::Messages;
 use crate::flight::rebuild::rebuild;
 use crate::flight::status::to_status;
-use crate::flight::wire_types::wire_schema;
+use crate::flight::wire_types::Reader;
 use crate::peer::trailer::Digest;
 use crate::sabotage::{Control, thrown};
 use crate::session::queries::RunningQuery;
@@ -46,6 +46,8 @@ pub enum Ending {
 pub struct Egress {
     /// How the stream ends.
     pub ending: Ending,
+    /// Who reads it.
+    pub reader: Reader,
     /// How bodies are compressed, for those who are known to decode it.
     pub compression: Option<CompressionType>,
     /// The node's limits.
@@ -64,7 +66,7 @@ pub fn encode(
     running: RunningQuery,
     egress: Egress,
 ) -> Result<BoxStream<'static, Result<FlightData, Status>>> {
-    let schema = wire_schema(&batches.schema());
+    let schema = egress.reader.schema(&batches.schema());
     let record = Arc::clone(running.record());
     let digest = Arc::new(Mutex::new(match egress.ending {
         Ending::Plain => Digest::default(),
@@ -297,7 +299,8 @@ mod tests {
         let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as _)]).unwrap();
         let batches = RecordBatchStreamAdapter::new(batch.schema(), stream::once(ready(Ok(batch))));
         let limits = Limits { flight_data_bytes_target: 8_000, first_batch_rows: ROWS, ..Limits::default() };
-        let egress = Egress { ending: Ending::Trailer(1), compression: None, limits: Arc::new(limits) };
+        let egress =
+            Egress { ending: Ending::Trailer(1), reader: Reader::Arrow, compression: None, limits: Arc::new(limits) };
         (queries, running, Box::pin(batches), egress)
     }
 
@@ -359,7 +362,12 @@ mod tests {
         let running = Queries::new(1, 1).begin(QueryId::random(), &asker, "SELECT name", admitted).unwrap();
         let warrant = Charged::default();
         running.record().warrant(|| Ok((Arc::new(warrant.clone()) as Arc<dyn Warrant>, ()))).unwrap();
-        let egress = Egress { ending: Ending::Plain, compression: None, limits: Arc::new(Limits::default()) };
+        let egress = Egress {
+            ending: Ending::Plain,
+            reader: Reader::Arrow,
+            compression: None,
+            limits: Arc::new(Limits::default()),
+        };
         let sent: Vec<_> = encode(batches, running, egress).unwrap().collect().await;
         assert!(sent.iter().all(std::result::Result::is_ok), "{sent:?}");
         warrant.0.lock().clone()

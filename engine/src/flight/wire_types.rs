@@ -11,6 +11,48 @@ pub fn wire_schema(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().map(wire_field).collect::<Fields>()))
 }
 
+/// How the types of an answer are told, by who reads it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reader {
+    /// Whoever reads Arrow's plain types.
+    #[default]
+    Arrow,
+    /// The Flight SQL JDBC driver: it shows an unsigned number of more than half its range as a negative one, gives no object for
+    /// a time with a zone, and decodes no compression.
+    Jdbc,
+}
+
+impl Reader {
+    /// The reader that a `user-agent` names. The driver does not name itself up to 18.3.0: it comes as gRPC for Java, and so
+    /// whatever else comes as that is told what the driver can show.
+    pub fn of(user_agent: &str) -> Self {
+        let is_jdbc = ["JDBC Flight SQL Driver", "grpc-java"].iter().any(|name| user_agent.starts_with(name));
+        if is_jdbc { Self::Jdbc } else { Self::Arrow }
+    }
+
+    /// The schema on the wire of a result for this reader.
+    pub fn schema(self, schema: &Schema) -> SchemaRef {
+        let plain = wire_schema(schema);
+        match self {
+            Self::Arrow => plain,
+            Self::Jdbc => Arc::new(Schema::new(plain.fields().iter().map(jdbc_field).collect::<Fields>())),
+        }
+    }
+}
+
+/// Unsigned numbers widened until they fit, and moments without their zone, as UTC.
+fn jdbc_field(field: &FieldRef) -> FieldRef {
+    let known = match field.data_type() {
+        DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 => DataType::Int64,
+        DataType::UInt64 => DataType::Decimal128(20, 0),
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, None),
+        _ => return Arc::clone(field),
+    };
+    Arc::new(field.as_ref().clone().with_data_type(known))
+}
+
 /// The type on the wire: views, dictionaries and run-ends made plain, small decimals and half floats widened, nested
 /// types likewise.
 pub fn wire_type(data_type: &DataType) -> DataType {
@@ -42,7 +84,7 @@ fn wire_field(field: &FieldRef) -> FieldRef {
 
 #[cfg(test)]
 mod tests {
-    use arrow::datatypes::{UnionFields, UnionMode};
+    use arrow::datatypes::{TimeUnit, UnionFields, UnionMode};
 
     use super::*;
 
@@ -54,6 +96,21 @@ mod tests {
         let plain = Arc::new(Field::new("item", DataType::Utf8, true));
         assert_eq!(wire_type(&DataType::ListView(item)), DataType::List(plain));
         assert_eq!(wire_type(&DataType::Decimal64(10, 2)), DataType::Decimal128(10, 2));
+    }
+
+    #[test]
+    fn the_jdbc_driver_gets_types_that_it_shows_right() {
+        let of = |data_type| Schema::new(vec![Field::new("a", data_type, true)]);
+        let jdbc = Reader::of("grpc-java-netty/1.71.0");
+        assert_eq!(jdbc, Reader::of("JDBC Flight SQL Driver 19.0.0 grpc-java-netty/1.75.0"));
+        let told = |reader: Reader, data_type| reader.schema(&of(data_type)).field(0).data_type().clone();
+        let moment = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+        assert_eq!(told(jdbc, DataType::UInt64), DataType::Decimal128(20, 0));
+        assert_eq!(told(jdbc, DataType::UInt8), DataType::Int16);
+        assert_eq!(told(jdbc, moment(Some("Asia/Shanghai"))), moment(None));
+        let adbc = Reader::of("ADBC Flight SQL Driver (unknown or development build) grpc-go/1.84.0");
+        assert_eq!(told(adbc, DataType::UInt64), DataType::UInt64);
+        assert_eq!(told(adbc, moment(Some("UTC"))), moment(Some("UTC")));
     }
 
     #[test]

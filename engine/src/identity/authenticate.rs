@@ -9,7 +9,7 @@ use super::asker::{Believed, Came};
 use super::certificate::peer_names;
 use super::credentials::Credentials;
 use super::issuers::{Issuers, Shown};
-use super::session::{SessionId, Sessions};
+use super::session::{SessionId, Sessions, Settings};
 use super::token::is_token;
 use super::users::Users;
 use crate::config::Limits;
@@ -24,8 +24,8 @@ pub enum Caller {
         user: Box<Believed>,
         /// How they signed in.
         sign_in: SignIn,
-        /// The purpose that was chosen in the session.
-        purpose: Option<String>,
+        /// What was set in the session.
+        settings: Settings,
     },
     /// A coordinator.
     Peer(Peer),
@@ -79,7 +79,7 @@ impl Authenticator {
             Credentials::Basic { name, password } => {
                 let proven = self.users()?.verify(&name, &password).await?;
                 let sign_in = SignIn { session: None, password: Some((name, proven.by)) };
-                Ok(Caller::User { user: Box::new(proven.user), sign_in, purpose: None })
+                Ok(Caller::User { user: Box::new(proven.user), sign_in, settings: Settings::default() })
             }
             Credentials::Bearer(token) if is_token(&token) => self.by_token(&token),
             Credentials::Bearer(token) => self.by_session(&token),
@@ -102,9 +102,9 @@ impl Authenticator {
         }
     }
 
-    /// Keeps the purpose chosen in a session, or forgets it; false when the session is no longer open.
-    pub fn choose(&self, session: SessionId, purpose: Option<String>) -> bool {
-        self.sessions.choose(session, purpose)
+    /// Keeps what is set in a session; false when the session is no longer open.
+    pub fn set(&self, session: SessionId, change: impl FnOnce(&mut Settings)) -> bool {
+        self.sessions.set(session, change)
     }
 
     /// Whether a sign-in still holds: its session is open, its user there, not disabled, and with the same password.
@@ -129,7 +129,7 @@ impl Authenticator {
         match self.users()?.find_proven(&session.user, session.proven_by) {
             Some(user) => {
                 let sign_in = SignIn { session: Some(session.id), password: Some((session.user, session.proven_by)) };
-                Ok(Caller::User { user: Box::new(user), sign_in, purpose: session.purpose })
+                Ok(Caller::User { user: Box::new(user), sign_in, settings: session.settings })
             }
             None => {
                 self.sessions.close(session.id);
@@ -145,9 +145,9 @@ impl Authenticator {
             EngineError::new(Code::Unauthenticated, "the token is not believed here, or has expired; get a new one")
         })?;
         let label = user.clone().asking(None, Came::Directly)?.label();
-        let (session, purpose) = self.sessions.adopt(token, &label)?;
+        let (session, settings) = self.sessions.adopt(token, &label)?;
         let sign_in = SignIn { session: Some(session), password: None };
-        Ok(Caller::User { user: Box::new(user), sign_in, purpose })
+        Ok(Caller::User { user: Box::new(user), sign_in, settings })
     }
 
     fn users(&self) -> Result<&Users> {

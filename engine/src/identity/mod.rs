@@ -42,5 +42,5 @@ pub(crate) use clock::Clock;
 pub use credentials::Credentials;
 pub use delegation::{About, DelegationVerifier, Delegator};
 pub use issuers::{Issuers, PeerTrust};
-pub use session::{OpenSession, SessionId, Sessions};
+pub use session::{OpenSession, SessionId, Sessions, Settings};
 pub use users::Users;

@@ -1,5 +1,5 @@
 //! Bearer sessions: after one handshake a client shows a token, for as long as it keeps using it. What is set in a
-//! session, the purpose, is kept with it; an issuer's token is believed without a session and has one for this only.
+//! session, its purpose among it, is kept with it; an issuer's token is believed without a session and has one for this only.
 //!
 //! Clients keep the first token they get for hours (JDBC never takes a second), so a session's end moves on with each
 //! use instead of the token being replaced.
@@ -15,6 +15,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
+use crate::session::place::Place;
 
 const TOKEN_BYTES: usize = 32;
 
@@ -34,6 +35,15 @@ impl fmt::Debug for SessionId {
     }
 }
 
+/// What is set in a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The purpose that was chosen.
+    pub purpose: Option<String>,
+    /// Where short names are looked for.
+    pub place: Place,
+}
+
 /// A session of ours that was found: whose it is, and the password it was opened with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenSession {
@@ -43,8 +53,8 @@ pub struct OpenSession {
     pub user: String,
     /// What the user was believed by; when that changes, the session is no more.
     pub proven_by: blake3::Hash,
-    /// The purpose that was chosen in it.
-    pub purpose: Option<String>,
+    /// What was set in it.
+    pub settings: Settings,
 }
 
 /// The sessions of a node. Tokens are kept as hashes only.
@@ -61,7 +71,7 @@ struct Entry {
     user: String,
     /// The password; `None` where an issuer's token proves the user anew with each call.
     proven_by: Option<blake3::Hash>,
-    purpose: Option<String>,
+    settings: Settings,
     last_used: Instant,
 }
 
@@ -92,27 +102,27 @@ impl Sessions {
         let mut open = self.open.lock();
         let entry = self.used(&mut open, id)?;
         let proven_by = entry.proven_by?;
-        Some(OpenSession { id, user: entry.user.clone(), proven_by, purpose: entry.purpose.clone() })
+        Some(OpenSession { id, user: entry.user.clone(), proven_by, settings: entry.settings.clone() })
     }
 
-    /// The session of an issuer's token, which has been verified for this call, and the purpose chosen in it.
+    /// The session of an issuer's token, which has been verified for this call, and what was set in it.
     ///
     /// # Errors
     /// `BUSY` when it is new and too many are open.
-    pub fn adopt(&self, token: &str, user: &str) -> Result<(SessionId, Option<String>)> {
+    pub fn adopt(&self, token: &str, user: &str) -> Result<(SessionId, Settings)> {
         let id = SessionId::of(token);
         if let Some(entry) = self.used(&mut self.open.lock(), id) {
-            return Ok((id, entry.purpose.clone()));
+            return Ok((id, entry.settings.clone()));
         }
         self.insert(id, user, None)?;
-        Ok((id, None))
+        Ok((id, Settings::default()))
     }
 
-    /// Keeps the purpose chosen in a session, or forgets it; false when the session is no longer open.
-    pub fn choose(&self, id: SessionId, purpose: Option<String>) -> bool {
+    /// Keeps what is set in a session; false when the session is no longer open.
+    pub fn set(&self, id: SessionId, change: impl FnOnce(&mut Settings)) -> bool {
         match self.open.lock().get_mut(&id) {
             Some(entry) => {
-                entry.purpose = purpose;
+                change(&mut entry.settings);
                 true
             }
             None => false,
@@ -129,7 +139,7 @@ impl Sessions {
         if open.len() >= self.sessions_max {
             return Err(EngineError::new(Code::Busy, "too many sessions are open at this server; try again later"));
         }
-        open.insert(id, Entry { user: user.to_string(), proven_by, purpose: None, last_used: now });
+        open.insert(id, Entry { user: user.to_string(), proven_by, settings: Settings::default(), last_used: now });
         Ok(())
     }
 

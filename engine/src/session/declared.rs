@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::ParamValues;
+use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
@@ -15,6 +15,7 @@ use futures::stream;
 use crate::error::{EngineError, Result};
 use crate::flight::door::Description;
 use crate::flight::wire_types::wire_type;
+use crate::session::parameters;
 
 impl Description {
     /// What EXPLAIN answers: lines, each with what it is about.
@@ -49,7 +50,10 @@ pub fn lines(rows: Vec<(String, String)>) -> Result<SendableRecordBatchStream> {
 /// `TYPE` for types that do not fit together.
 pub fn analyze(state: &SessionState, plan: LogicalPlan, parameters: Option<&ParamValues>) -> Result<LogicalPlan> {
     let plan = match parameters {
-        Some(values) => plan.with_param_values(values.clone())?,
+        Some(values) => {
+            let values = parameters::fit(&plan, values)?;
+            plan.with_param_values(values)?
+        }
         None => plan,
     };
     if plan.get_parameter_names()?.is_empty() {
@@ -87,7 +91,11 @@ pub fn describe_plan(state: &SessionState, plan: &LogicalPlan) -> Result<Descrip
     let schema = if fields.is_empty() {
         declared_schema(plan, &state.optimize(plan)?)
     } else {
-        Arc::clone(plan.schema().inner())
+        let nulls = fields.iter().map(|field| ScalarValue::try_from(field.data_type()));
+        let bound = plan.clone().with_param_values(nulls.collect::<datafusion::error::Result<Vec<_>>>()?)?;
+        let analyzed = state.analyzer().execute_and_check(bound, state.config_options(), |_, _| {});
+        // A NULL may fit where nothing else does, or not fit where a value would.
+        Arc::clone(analyzed.as_ref().unwrap_or(plan).schema().inner())
     };
     Ok(Description { schema, parameters: Arc::new(Schema::new(fields)) })
 }

@@ -11,24 +11,39 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::error::{Code, EngineError, Result};
 
-/// Scalar functions that are allowed.
-const SCALAR: &str = "\
+/// Scalar functions of numbers that are allowed.
+const OF_NUMBERS: &str = "\
     abs acos acosh asin asinh atan atan2 atanh cbrt ceil cos cosh cot degrees exp factorial floor gcd greatest isnan
-    iszero lcm least ln log log10 log2 nanvl pi power radians round signum sin sinh sqrt tan tanh trunc
+    iszero lcm least ln log log10 log2 nanvl pi power radians round signum sin sinh sqrt tan tanh trunc";
+
+/// Scalar functions of texts and bytes that are allowed.
+const OF_TEXTS: &str = "\
     ascii bit_length btrim character_length chr concat concat_ws contains decode digest encode ends_with find_in_set
     initcap left levenshtein lower ltrim md5 octet_length overlay regexp_count regexp_instr regexp_like regexp_match
     regexp_replace replace reverse right rtrim sha224 sha256 sha384 sha512 split_part starts_with string_to_array strpos
-    substr substr_index to_hex translate upper
+    substr substr_index to_hex translate upper";
+
+/// Scalar functions of dates and times that are allowed.
+const OF_TIME: &str = "\
     date_bin date_part date_trunc from_unixtime make_date make_time to_char to_date to_local_time to_time to_timestamp
-    to_timestamp_micros to_timestamp_millis to_timestamp_nanos to_timestamp_seconds to_unixtime
+    to_timestamp_micros to_timestamp_millis to_timestamp_nanos to_timestamp_seconds to_unixtime";
+
+/// Scalar functions of lists and maps that are allowed.
+const OF_LISTS: &str = "\
     array_add array_any_value array_append array_avg array_compact array_concat array_dims array_distance array_distinct
     array_element array_except array_has array_has_all array_has_any array_intersect array_length array_max array_min
     array_ndims array_normalize array_pop_back array_pop_front array_position array_positions array_prepend array_product
     array_remove array_remove_all array_remove_n array_replace array_replace_all array_replace_n array_reverse array_scale
     array_slice array_sort array_subtract array_sum array_to_string array_union arrays_zip cardinality cosine_distance
-    empty flatten inner_product make_array map map_entries map_extract map_keys map_values
+    empty flatten inner_product make_array map map_entries map_extract map_keys map_values";
+
+/// Scalar functions of values of any type that are allowed.
+const OF_ANYTHING: &str = "\
     arrow_typeof cast_to_type coalesce get_field named_struct nullif nvl nvl2 struct try_cast_to_type union_extract
     union_tag";
+
+/// Scalar functions that are allowed.
+const SCALAR: [&str; 5] = [OF_NUMBERS, OF_TEXTS, OF_TIME, OF_LISTS, OF_ANYTHING];
 
 /// The clock. It is read once, before a plan runs: what is evaluated is a literal.
 const CLOCK: &str = "current_date current_time now";
@@ -61,6 +76,30 @@ const WINDOW: &str = "\
 
 fn names(list: &str) -> impl Iterator<Item = &str> {
     list.split_whitespace()
+}
+
+/// What functions are about, as clients sort them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Numbers.
+    Numbers,
+    /// Texts and bytes.
+    Texts,
+    /// Dates and times.
+    Time,
+    /// Anything else.
+    Anything,
+}
+
+/// The names of the scalar functions about something.
+pub fn functions_about(subject: Subject) -> Vec<String> {
+    let lists: &[&str] = match subject {
+        Subject::Numbers => &[OF_NUMBERS],
+        Subject::Texts => &[OF_TEXTS],
+        Subject::Time => &[OF_TIME, CLOCK],
+        Subject::Anything => &[OF_LISTS, OF_ANYTHING, TYPED],
+    };
+    lists.iter().flat_map(|list| names(list)).map(str::to_string).collect()
 }
 
 /// Refuses a statement that uses a function that is not allowed over governed data. The plan is analyzed and not yet
@@ -114,20 +153,22 @@ fn check_known(name: &str) -> Result<()> {
 fn check_call(expr: &Expr) -> Result<()> {
     match expr {
         Expr::ScalarFunction(call) => check_scalar(call),
-        Expr::HigherOrderFunction(call) => listed(call.func.name(), HIGHER_ORDER),
-        Expr::AggregateFunction(call) => listed(call.func.name(), AGGREGATE),
+        Expr::HigherOrderFunction(call) => listed(call.func.name(), &[HIGHER_ORDER]),
+        Expr::AggregateFunction(call) => listed(call.func.name(), &[AGGREGATE]),
         Expr::WindowFunction(call) => match &call.fun {
             datafusion::logical_expr::WindowFunctionDefinition::AggregateUDF(function) => {
-                listed(function.name(), AGGREGATE)
+                listed(function.name(), &[AGGREGATE])
             }
-            datafusion::logical_expr::WindowFunctionDefinition::WindowUDF(function) => listed(function.name(), WINDOW),
+            datafusion::logical_expr::WindowFunctionDefinition::WindowUDF(function) => {
+                listed(function.name(), &[WINDOW])
+            }
         },
         _ => Ok(()),
     }
 }
 
-fn listed(name: &str, list: &str) -> Result<()> {
-    match names(list).any(|listed| listed == name) {
+fn listed(name: &str, lists: &[&str]) -> Result<()> {
+    match lists.iter().flat_map(|list| names(list)).any(|listed| listed == name) {
         true => Ok(()),
         false => Err(refused(name, "is not on the list of functions that are allowed")),
     }
@@ -152,7 +193,7 @@ fn check_scalar(call: &ScalarFunction) -> Result<()> {
     match () {
         () if is_of(UNBOUNDED) => Err(refused(name, "may be of any size")),
         () if is_of(CLOCK) => Ok(()),
-        () => listed(name, SCALAR),
+        () => listed(name, &SCALAR),
     }
 }
 
@@ -210,7 +251,10 @@ mod tests {
         let state = SessionContext::new().state();
         let scalars: BTreeSet<String> = state.scalar_functions().values().map(|f| f.name().to_string()).collect();
         let sized = SIZED_FUNCTIONS.join(" ");
-        assert_eq!(scalars, set([SCALAR, CLOCK, TYPED, METADATA, VOLATILE, UNBOUNDED, sized.as_str()]));
+        assert_eq!(
+            scalars,
+            set(SCALAR.into_iter().chain([CLOCK, TYPED, METADATA, VOLATILE, UNBOUNDED, sized.as_str()]))
+        );
         let of = |names: Vec<&str>| names.into_iter().map(str::to_string).collect::<BTreeSet<_>>();
         assert_eq!(of(state.aggregate_functions().values().map(|f| f.name()).collect()), set([AGGREGATE]));
         assert_eq!(of(state.window_functions().values().map(|f| f.name()).collect()), set([WINDOW]));
@@ -222,7 +266,7 @@ mod tests {
     fn what_a_coordinator_sends_a_site_allows() {
         let accepts = Accepts::default();
         let sized = SIZED_FUNCTIONS.join(" ");
-        assert!(accepts.scalar_functions.is_subset(&set([SCALAR, sized.as_str()])));
+        assert!(accepts.scalar_functions.is_subset(&set(SCALAR.into_iter().chain([sized.as_str()]))));
         assert!(accepts.aggregate_functions.is_subset(&set([AGGREGATE])));
         assert!(accepts.window_functions.is_subset(&set([WINDOW])));
     }

@@ -1,4 +1,4 @@
-//! What one statement runs in: its class, the pinned options, its purpose, its record, its threads.
+//! What one statement runs in: its class, the pinned options, its parameters, its purpose, its record, its threads.
 
 pub mod bounded;
 pub mod complexity;
@@ -6,6 +6,9 @@ pub mod declared;
 pub mod functions;
 pub mod memory;
 pub mod options;
+pub mod parameters;
+pub mod place;
+pub mod placeholders;
 pub mod queries;
 pub mod setting;
 pub mod spill;

@@ -6,14 +6,16 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use crate::catalog::listing::is_listing;
 use crate::error::{Code, EngineError, Result};
 use crate::sabotage::{Control, thrown};
 use crate::session::complexity::Budget;
+use crate::session::placeholders::tokens;
 
 /// A statement of a class that is answered here.
 #[derive(Debug, Clone)]
 pub enum Statement {
-    /// `SELECT`, `VALUES`, `WITH`, `TABLE`: rows.
+    /// `SELECT`, `VALUES`, `WITH`, `TABLE`, `SHOW TABLES` and its like, `DESCRIBE`: rows.
     Query(ParsedStatement),
     /// `EXPLAIN` of a query: how it would be answered, and what would be sent to whom.
     Explain(ParsedStatement),
@@ -50,7 +52,7 @@ pub enum ExplainedFor {
 /// `SYNTAX` for what is no SQL, `STATEMENT` for a class that is refused here, `COMPLEXITY` for what is beyond the budget.
 pub fn parse(sql: &str, budget: &Budget) -> Result<Statement> {
     budget.check_text(sql)?;
-    let mut parser = DFParserBuilder::new(sql).with_dialect(&GenericDialect {}).build()?;
+    let mut parser = DFParserBuilder::new(tokens(sql)?).with_dialect(&GenericDialect {}).build()?;
     if let Some(who) = explain_policy(&mut parser.parser)? {
         return match classify(only_statement(&mut parser, budget)?)? {
             Statement::Query(query) => Ok(Statement::ExplainPolicy { who, query }),
@@ -121,6 +123,7 @@ fn classify(statement: ParsedStatement) -> Result<Statement> {
             SqlStatement::Query(query) if reads_only(&query) => {
                 Ok(Statement::Query(ParsedStatement::Statement(Box::new(SqlStatement::Query(query)))))
             }
+            listing if is_listing(&listing) => Ok(Statement::Query(ParsedStatement::Statement(Box::new(listing)))),
             other if thrown(Control::Statements) => Ok(Statement::Query(ParsedStatement::Statement(Box::new(other)))),
             other => Err(refused(&class_name(&other))),
         },
@@ -165,8 +168,8 @@ fn refused(class: &str) -> EngineError {
     EngineError::new(
         Code::Statement,
         format!(
-            "{class} is refused here; this door answers SELECT, VALUES, WITH, EXPLAIN, EXPLAIN ANALYZE, EXPLAIN POLICY and \
-             SET purpose"
+            "{class} is refused here; this door answers SELECT, VALUES, WITH, SHOW, DESCRIBE, EXPLAIN, EXPLAIN ANALYZE, \
+             EXPLAIN POLICY, USE and SET purpose, catalog or schema"
         ),
     )
 }
@@ -195,6 +198,8 @@ mod tests {
         check("WITH a AS (SELECT 1) SELECT * FROM a UNION ALL SELECT 2", "query");
         check("EXPLAIN SELECT 1", "explain");
         check("EXPLAIN ANALYZE SELECT 1", "analyze");
+        check("SHOW TABLES FROM north LIKE 'p%'", "query");
+        check("DESCRIBE north.civil.people", "query");
     }
 
     #[test]
@@ -232,7 +237,7 @@ mod tests {
         check("COPY t TO '/tmp/x'", "STATEMENT: COPY");
         check("EXPLAIN COPY t TO '/tmp/x'", "STATEMENT: COPY");
         check("SET a = 1", "STATEMENT: SET");
-        check("SHOW TABLES", "STATEMENT: SHOW");
+        check("SHOW FUNCTIONS", "STATEMENT: SHOW FUNCTIONS");
         check("SELECT * INTO t2 FROM t", "STATEMENT: a query that writes");
         check("WITH a AS (SELECT * INTO x FROM t) SELECT * FROM a", "STATEMENT: a query that writes");
         check("SELECT 1; SELECT 2", "STATEMENT: one statement");

@@ -210,6 +210,10 @@ impl Door for Site {
         self.listed(asker).await
     }
 
+    fn own_place(&self) -> (String, String) {
+        (self.name.clone(), self.default_schema.clone())
+    }
+
     async fn catalogs(&self, asker: &Arc<Asker>) -> Result<Vec<String>> {
         let mut catalogs = vec![system::CATALOG.to_string()];
         if !self.listed_tables(asker).await?.is_empty() {

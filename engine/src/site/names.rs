@@ -26,14 +26,18 @@ use super::system_tables::system_table;
 use crate::catalog::binder::{Names, unknown_table};
 use crate::catalog::{information_schema, system};
 use crate::error::{Code, EngineError, Result, with_causes};
+use crate::flight::door::Door;
 use crate::identity::Asker;
 use crate::key_set::{self, KeySet};
 use crate::sabotage::{Control, thrown};
+use crate::session::place::Place;
 
 /// The names, for one statement of one asker.
 pub(super) struct SiteNames<'a> {
     pub(super) site: &'a Site,
     pub(super) asker: &'a Asker,
+    /// What the session has chosen.
+    pub(super) place: &'a Place,
     /// The versions that a coordinator planned with.
     pub(super) versions: &'a BTreeMap<String, String>,
     /// The key sets that came with it.
@@ -85,8 +89,15 @@ impl Names for SiteNames<'_> {
         self.governed_table(ruling, name, &found?)
     }
 
+    async fn known(&self, name: &ResolvedTableReference) -> Result<()> {
+        self.table(name).await?;
+        // Its rows are none of what is decided about.
+        self.governed.lock().clear();
+        Ok(())
+    }
+
     fn defaults(&self) -> (String, String) {
-        (self.site.name.clone(), self.site.default_schema.clone())
+        self.place.or(self.site.own_place())
     }
 }
 

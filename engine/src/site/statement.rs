@@ -134,6 +134,7 @@ impl Site {
         let names = SiteNames {
             site: self,
             asker,
+            place: &question.place,
             versions: &question.versions,
             key_sets: &question.key_sets,
             ruling: ruling.as_ref(),
@@ -141,7 +142,7 @@ impl Site {
             told: Mutex::default(),
             denials: Mutex::default(),
         };
-        let mut state = bind(&self.base, &names, &query).await.map_err(|error| match reasons {
+        let (mut state, query) = bind(&self.base, &names, &query).await.map_err(|error| match reasons {
             Reasons::Told => names.with_denials(error),
             Reasons::Kept => error,
         })?;

@@ -22,6 +22,7 @@ use engine::flight::headers;
 use engine::flight::server::FlightServer;
 use engine::flight::status::to_status;
 use engine::flight::stream::{Egress, Ending, encode};
+use engine::flight::wire_types::Reader;
 use engine::identity::{Asker, Authenticator, Came, DelegationVerifier, Issuers, PeerTrust, Users};
 use engine::session::queries::{Admitted, QueryId};
 use engine::session::threads;
@@ -250,7 +251,12 @@ impl Door {
             .map_err(refused)?;
         let (site, record, question) = (Arc::clone(&self.site), Arc::clone(running.record()), Question::new(sql));
         let batches = threads::run(async move { site.execute(record, question).await }).await.map_err(refused)?;
-        let egress = Egress { ending: Ending::Trailer(1), compression: None, limits: Arc::clone(&self.limits) };
+        let egress = Egress {
+            ending: Ending::Trailer(1),
+            reader: Reader::Arrow,
+            compression: None,
+            limits: Arc::clone(&self.limits),
+        };
         let mut frames = encode(batches, running, egress).map_err(refused)?;
         take(&mut frames, transcript).await
     }

@@ -101,7 +101,7 @@ fn gather(pieces: Vec<Piece>, field: &Field) -> Result<ArrayRef, ArrowError> {
     if let Some(other) = pieces.iter().find(|piece| !builds(piece.array.data_type(), field.data_type())) {
         // INVARIANT: a cast sees only what is shown.
         let own = Field::new(field.name(), built_type(other.array.data_type()), field.is_nullable());
-        return cast_with_options(&gather(pieces, &own)?, field.data_type(), &EXACT);
+        return cast(&gather(pieces, &own)?, field.data_type());
     }
     let hidden_above: usize = pieces.iter().map(Piece::hidden).sum();
     let pieces: Vec<Piece> = pieces.into_iter().map(Piece::without_nulls).collect();
@@ -109,6 +109,17 @@ fn gather(pieces: Vec<Piece>, field: &Field) -> Result<ArrayRef, ArrowError> {
     // Where only rows above are NULL, a field without NULLs keeps zeros, and needs no validity.
     let nulls = if hidden == 0 || (hidden == hidden_above && !field.is_nullable()) { None } else { validity(&pieces) };
     build(&pieces, field.data_type(), nulls)
+}
+
+/// A moment loses its zone as the moment that it is, in UTC, and not as what a clock showed there.
+fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
+    match (array.data_type(), to) {
+        (DataType::Timestamp(unit, Some(_)), DataType::Timestamp(_, None)) => {
+            let in_utc = cast_with_options(array, &DataType::Timestamp(*unit, Some("+00:00".into())), &EXACT)?;
+            cast_with_options(&in_utc, to, &EXACT)
+        }
+        _ => cast_with_options(array, to, &EXACT),
+    }
 }
 
 fn build(pieces: &[Piece], data_type: &DataType, nulls: Option<NullBuffer>) -> Result<ArrayRef, ArrowError> {

@@ -24,7 +24,7 @@ use rand::{Rng, SeedableRng};
 use super::rebuild;
 use crate::config::limits::Limits;
 use crate::flight::stream::{Egress, Ending, encode};
-use crate::flight::wire_types::wire_schema;
+use crate::flight::wire_types::{Reader, wire_schema};
 use crate::session::queries::{Admitted, Queries, QueryId};
 
 /// What one slot is to show. Shown numbers are small and shown texts are letters, so that no canary is among them.
@@ -77,7 +77,8 @@ fn what_leaves_depends_on_nothing_hidden() {
 /// Through the real way out, cut small.
 async fn frames(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Vec<FlightData> {
     let limits = Limits { first_batch_rows: 4, batch_rows: 16, flight_data_bytes_target: 300, ..Limits::default() };
-    let egress = Egress { ending: Ending::Trailer(1), compression: None, limits: Arc::new(limits) };
+    let egress =
+        Egress { ending: Ending::Trailer(1), reader: Reader::Arrow, compression: None, limits: Arc::new(limits) };
     let admitted = Admitted { handle: None, timeout: Duration::from_secs(60) };
     let running = Queries::new(1, 1)
         .begin(

@@ -1,37 +1,46 @@
 //! The actions at the door: prepared statements, cancelling, closing, and what coordinators ask of sites.
 
 use arrow_flight::sql::{
-    ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest,
-    ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, Command, ProstMessageExt,
+    ActionBeginTransactionRequest, ActionBeginTransactionResult, ActionCancelQueryRequest, ActionCancelQueryResult,
+    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult,
+    ActionEndTransactionRequest, Any, Command, ProstMessageExt, TicketStatementQuery,
 };
-use arrow_flight::{Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightInfo};
+use arrow_flight::{
+    Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightEndpoint, FlightInfo,
+    RenewFlightEndpointRequest,
+};
 use prost::Message;
 use tonic::metadata::MetadataMap;
 
-use super::{FlightServer, decode_command, encapsulated};
+use super::{FlightServer, decode_command, encapsulated, ticket_of};
 use crate::catalog::view::{DIRECTORY_ACTION, VIEW_ACTION};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
 use crate::flight::handle::Handle;
-use crate::flight::wire_types::wire_schema;
 use crate::session::queries::QueryId;
 
 const CREATE: &str = "CreatePreparedStatement";
 const CLOSE: &str = "ClosePreparedStatement";
 const CANCEL_QUERY: &str = "CancelQuery";
 const CANCEL_INFO: &str = "CancelFlightInfo";
+const RENEW: &str = "RenewFlightEndpoint";
+const BEGIN_TRANSACTION: &str = "BeginTransaction";
+const END_TRANSACTION: &str = "EndTransaction";
 const SET_OPTIONS: &str = "SetSessionOptions";
 const GET_OPTIONS: &str = "GetSessionOptions";
 const CLOSE_SESSION: &str = "CloseSession";
 
 /// The actions that are told to clients that ask.
-pub(super) const LISTED: [(&str, &str); 7] = [
+pub(super) const LISTED: [(&str, &str); 10] = [
     (CREATE, "prepares a statement"),
     (CLOSE, "forgets a prepared statement"),
     (CANCEL_QUERY, "cancels a running query by its FlightInfo (older form)"),
     (CANCEL_INFO, "cancels a running query by its FlightInfo"),
-    (SET_OPTIONS, "sets the purpose of the session: option `purpose`"),
-    (GET_OPTIONS, "tells the purpose in force: option `purpose`"),
+    (RENEW, "gives a ticket that has not expired a new time"),
+    (BEGIN_TRANSACTION, "begins a transaction that reads, and holds nothing"),
+    (END_TRANSACTION, "ends a transaction; there is nothing to commit or to roll back"),
+    (SET_OPTIONS, "sets the session's `purpose`, `catalog` and `schema`"),
+    (GET_OPTIONS, "tells the session's `purpose`, `catalog` and `schema`"),
     (CLOSE_SESSION, "ends the session of the bearer token"),
 ];
 
@@ -60,11 +69,12 @@ impl FlightServer {
         match action.r#type.as_str() {
             CREATE => {
                 let request = unpack::<ActionCreatePreparedStatementRequest>(&action.body)?;
+                self.check_transaction(&caller.asker.label(), request.transaction_id.as_deref())?;
                 self.prepare(caller, id, &request.query).await
             }
             CLOSE => {
-                unpack::<ActionClosePreparedStatementRequest>(&action.body)?;
-                Ok(Vec::new())
+                let request = unpack::<ActionClosePreparedStatementRequest>(&action.body)?;
+                self.close(caller, &request.prepared_statement_handle)
             }
             CANCEL_QUERY => {
                 let request = unpack::<ActionCancelQueryRequest>(&action.body)?;
@@ -83,22 +93,67 @@ impl FlightServer {
                 self.door.queries().stop_lapsed();
                 Ok(vec![body(SESSION_CLOSED.to_vec())])
             }
-            SET_OPTIONS => self.set_options(caller, &action.body).map(|bytes| vec![body(bytes)]),
-            GET_OPTIONS => Ok(vec![body(Self::options(caller))]),
+            RENEW => {
+                let request =
+                    RenewFlightEndpointRequest::decode(action.body.as_ref()).map_err(|_| unreadable(RENEW))?;
+                let endpoint = self.renew(caller, request.endpoint.unwrap_or_default())?;
+                Ok(vec![body(endpoint.encode_to_vec())])
+            }
+            BEGIN_TRANSACTION => {
+                unpack::<ActionBeginTransactionRequest>(&action.body)?;
+                let sealed = self.sealer.seal(&caller.asker.label(), &Handle::transaction())?;
+                let result = ActionBeginTransactionResult { transaction_id: sealed.into() };
+                Ok(vec![body(result.as_any().encode_to_vec())])
+            }
+            END_TRANSACTION => {
+                let request = unpack::<ActionEndTransactionRequest>(&action.body)?;
+                self.check_transaction(&caller.asker.label(), Some(&request.transaction_id))?;
+                Ok(Vec::new())
+            }
+            SET_OPTIONS => self.set_options(caller, &action.body).await.map(|bytes| vec![body(bytes)]),
+            GET_OPTIONS => Ok(vec![body(self.options(caller))]),
             other => Err(EngineError::new(Code::Unsupported, format!("the action `{other}` is not offered here"))),
         }
     }
 
     async fn prepare(&self, caller: &Caller, id: &QueryId, sql: &str) -> Result<Vec<arrow_flight::Result>> {
-        let handle = Handle::prepared(sql, None);
+        let handle = Handle::prepared(sql, caller.place.clone());
         let question = super::statements::question(&handle)?;
         let description = self.describe(caller, id, question).await?;
         let result = ActionCreatePreparedStatementResult {
             prepared_statement_handle: self.sealer.seal(&caller.asker.label(), &handle)?.into(),
-            dataset_schema: encapsulated(&wire_schema(&description.schema))?,
+            dataset_schema: encapsulated(&caller.reader.schema(&description.schema))?,
             parameter_schema: encapsulated(&description.parameters)?,
         };
         Ok(vec![body(result.as_any().encode_to_vec())])
+    }
+
+    /// A handle holds all of its statement, and nothing is kept for it: closing tells whose it is, and takes nothing away. One
+    /// that has expired is closed already.
+    fn close(&self, caller: &Caller, sealed: &[u8]) -> Result<Vec<arrow_flight::Result>> {
+        self.sealer.open_ever(&caller.asker.label(), sealed).map(|_| Vec::new())
+    }
+
+    /// The endpoint with its ticket sealed anew, from now until the lifetime's end.
+    fn renew(&self, caller: &Caller, mut endpoint: FlightEndpoint) -> Result<FlightEndpoint> {
+        let ticket = endpoint.ticket.take().unwrap_or_default();
+        let Command::TicketStatementQuery(statement) = decode_command(&ticket.ticket)? else {
+            return Err(EngineError::new(Code::Unsupported, "this ticket does not expire, and is not renewed"));
+        };
+        let handle = self.sealer.redeem(&caller.asker, &statement.statement_handle)?;
+        let sealed = self.sealer.seal(&caller.asker.label(), &handle)?;
+        endpoint.ticket = Some(ticket_of(&TicketStatementQuery { statement_handle: sealed.into() }));
+        let seconds = i64::try_from(self.sealer.expiry_s()).unwrap_or(i64::MAX);
+        endpoint.expiration_time.get_or_insert_default().seconds = seconds;
+        Ok(endpoint)
+    }
+
+    /// Whether the transaction is the subject's own; without one there is nothing to check.
+    pub(super) fn check_transaction(&self, subject: &str, transaction: Option<&[u8]>) -> Result<()> {
+        match transaction.filter(|id| !id.is_empty()) {
+            Some(id) => self.sealer.open_transaction(subject, id).map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     fn cancel(&self, caller: &Caller, info: &FlightInfo) -> Result<CancelStatus> {
@@ -109,6 +164,15 @@ impl FlightServer {
             found |= self.door.queries().cancel_handle(&caller.asker.label(), &handle.id);
         }
         Ok(if found { CancelStatus::Cancelled } else { CancelStatus::NotCancellable })
+    }
+}
+
+/// The transaction that a command names.
+pub(super) fn transaction_of(command: &Command) -> Option<&[u8]> {
+    match command {
+        Command::CommandStatementQuery(query) => query.transaction_id.as_deref(),
+        Command::CommandStatementUpdate(update) => update.transaction_id.as_deref(),
+        _ => None,
     }
 }
 

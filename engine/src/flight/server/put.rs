@@ -13,6 +13,7 @@ use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::{Response, Status, Streaming};
 
+use super::actions::transaction_of;
 use super::{Answers, FlightServer, decode_command, numbered, tell, with_query_id};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
@@ -44,6 +45,7 @@ impl FlightServer {
             .ok_or_else(|| tell(EngineError::new(Code::Unsupported, "a DoPut without a command means nothing here")))
             .and_then(|descriptor| decode_command(&descriptor.cmd).map_err(tell))?;
         let label = caller.asker.label();
+        self.check_transaction(&label, transaction_of(&command)).map_err(tell)?;
         match command {
             Command::CommandPreparedStatementQuery(prepared) => {
                 let handle = self.sealer.open_prepared(&label, &prepared.prepared_statement_handle).map_err(tell)?;
@@ -62,7 +64,7 @@ impl FlightServer {
                 self.bind_parameters(caller, handle, data).await.map_err(tell)
             }
             Command::CommandStatementUpdate(update) => {
-                self.update(caller, headers, Handle::prepared(update.query, None)).await
+                self.update(caller, headers, Handle::prepared(update.query, caller.place.clone())).await
             }
             Command::CommandPreparedStatementUpdate(prepared) => {
                 let handle = self.sealer.open_prepared(&label, &prepared.prepared_statement_handle).map_err(tell)?;
@@ -81,7 +83,7 @@ impl FlightServer {
     ) -> Result<Response<Answers<PutResult>>> {
         let row = threads::run(one_row(data)).await?;
         let parameters = row.map(|row| encode_parameters(&row, self.limits.parameter_bytes_max)).transpose()?;
-        let sealed = self.sealer.seal(&caller.asker.label(), &Handle::prepared(handle.sql, parameters))?;
+        let sealed = self.sealer.seal(&caller.asker.label(), &handle.bound(parameters))?;
         let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(sealed.into()) };
         Ok(numbered(put_result(&result)))
     }
@@ -95,7 +97,7 @@ impl FlightServer {
         handle: Handle,
     ) -> Result<Response<Answers<PutResult>>, Status> {
         if let Some(setting) = Setting::read(&handle.sql) {
-            self.settle(caller, setting).map_err(tell)?;
+            self.settle(caller, setting).await.map_err(tell)?;
             return Ok(numbered(put_result(&DoPutUpdateResult { record_count: 0 })));
         }
         let handle = handle.ticket(caller.asker.purpose.clone());

@@ -10,11 +10,12 @@ use arrow_ipc::CompressionType;
 use arrow_ipc::reader::StreamReader;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::common::ParamValues;
 use tonic::metadata::MetadataMap;
 use tonic::{Response, Status};
 
-use super::{Answers, FlightServer, flight_info, one_batch, purpose, tell, ticket_of, with_query_id};
+use super::actions::transaction_of;
+use super::{Answers, FlightServer, flight_info, one_batch, settings, tell, ticket_of, with_query_id};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
 use crate::flight::door::{Description, Question, Refused};
@@ -23,8 +24,9 @@ use crate::flight::headers;
 use crate::flight::metadata;
 use crate::flight::status::to_status;
 use crate::flight::stream::{Egress, Ending, encode};
-use crate::flight::wire_types::wire_schema;
+use crate::flight::wire_types::Reader;
 use crate::key_set::message::KeySetMessage;
+use crate::session::parameters;
 use crate::session::queries::QueryId;
 use crate::session::setting::Setting;
 use crate::session::threads;
@@ -55,7 +57,7 @@ impl FlightServer {
         let description = self.describe(caller, &execution.query_id(), question(&execution)?).await?;
         let sealed = self.sealer.seal(&caller.asker.label(), &execution)?;
         let ticket = ticket_of(&TicketStatementQuery { statement_handle: sealed.into() });
-        flight_info(&wire_schema(&description.schema), descriptor, ticket)
+        flight_info(&caller.reader.schema(&description.schema), descriptor, ticket)
     }
 
     /// The columns of a statement's answer.
@@ -65,13 +67,13 @@ impl FlightServer {
         let id = QueryId::random();
         let failed = |error: EngineError| to_status(&error, Some(&id));
         let description = self.describe(caller, &id, question(&handle).map_err(failed)?).await.map_err(failed)?;
-        Ok(wire_schema(&description.schema))
+        Ok(caller.reader.schema(&description.schema))
     }
 
     /// Plans a statement far enough to know its columns; a refusal is recorded, and told, under that identity.
     pub(super) async fn describe(&self, caller: &Caller, id: &QueryId, question: Question) -> Result<Description> {
-        if Setting::read(&question.sql).is_some() {
-            return Ok(Description { schema: purpose::schema(), parameters: Arc::new(Schema::empty()) });
+        if let Some(setting) = Setting::read(&question.sql) {
+            return Ok(Description { schema: settings::schema(&setting), parameters: Arc::new(Schema::empty()) });
         }
         let sql = question.sql.clone();
         match self.describe_within(caller, question).await {
@@ -99,8 +101,9 @@ impl FlightServer {
 
     /// The statement that a command carries in the open, or sealed in a handle.
     fn handle_of(&self, caller: &Caller, command: &Command) -> Result<Handle> {
+        self.check_transaction(&caller.asker.label(), transaction_of(command))?;
         match command {
-            Command::CommandStatementQuery(query) => Ok(Handle::prepared(query.query.clone(), None)),
+            Command::CommandStatementQuery(query) => Ok(Handle::prepared(query.query.clone(), caller.place.clone())),
             Command::CommandPreparedStatementQuery(prepared) => {
                 self.sealer.open_prepared(&caller.asker.label(), &prepared.prepared_statement_handle)
             }
@@ -122,7 +125,7 @@ impl FlightServer {
         let failed = |error: EngineError| to_status(&error, Some(&id));
         let caller = &self.admit(caller, headers, Some(&handle.sql), &id).await.map_err(failed)?;
         if let Some(setting) = Setting::read(&handle.sql).filter(|_| !caller.is_from_peer()) {
-            return one_batch(self.settle(caller, setting).map_err(tell)?);
+            return one_batch(self.settle(caller, setting).await.map_err(tell)?);
         }
         let (running, batches) = self.start((caller, headers), &handle, key_sets, &id).await.map_err(failed)?;
         let egress = Egress {
@@ -130,6 +133,7 @@ impl FlightServer {
                 true => Ending::Trailer(caller.fragment(headers)),
                 false => Ending::Plain,
             },
+            reader: caller.reader,
             compression: compression(caller, headers),
             limits: Arc::clone(&self.limits),
         };
@@ -144,8 +148,9 @@ impl FlightServer {
     }
 }
 
+/// As the call asks for, but for a reader that is known not to decode it.
 fn compression(caller: &Caller, headers: &MetadataMap) -> Option<CompressionType> {
-    if !caller.is_from_peer() {
+    if caller.reader == Reader::Jdbc {
         return None;
     }
     match headers.get(headers::COMPRESSION)?.to_str().ok()? {
@@ -158,7 +163,7 @@ fn compression(caller: &Caller, headers: &MetadataMap) -> Option<CompressionType
 /// The question that a handle holds.
 pub(super) fn question(handle: &Handle) -> Result<Question> {
     let parameters = handle.parameters.as_deref().map(decode_parameters).transpose()?;
-    Ok(Question { parameters, ..Question::new(handle.sql.clone()) })
+    Ok(Question { parameters, place: handle.place.clone(), ..Question::new(handle.sql.clone()) })
 }
 
 fn decode_parameters(text: &str) -> Result<ParamValues> {
@@ -168,10 +173,5 @@ fn decode_parameters(text: &str) -> Result<ParamValues> {
         .next()
         .ok_or_else(|| EngineError::defect("sealed parameters without a row"))?
         .map_err(EngineError::internal)?;
-    let values = batch
-        .columns()
-        .iter()
-        .map(|column| ScalarValue::try_from_array(column, 0))
-        .collect::<datafusion::error::Result<Vec<_>>>()?;
-    Ok(ParamValues::from(values))
+    parameters::values(batch.columns())
 }

@@ -1,0 +1,123 @@
+//! Values for placeholders, made to fit them: what drivers send is of the type that they know, or that they were told.
+
+use std::collections::HashMap;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
+use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::logical_expr::LogicalPlan;
+
+use crate::error::{Code, EngineError, Result};
+use crate::flight::wire_types::wire_type;
+
+/// The value of one parameter, plain: a driver may send a dictionary, a view, or a union of all types that it knows.
+///
+/// # Errors
+/// `TYPE` for a value that cannot be read.
+pub fn value(column: &ArrayRef) -> Result<ScalarValue> {
+    let read = ScalarValue::try_from_array(column, 0).and_then(plain);
+    read.map_err(|error| EngineError::new(Code::Type, "a parameter cannot be read").caused_by(error))
+}
+
+fn plain(value: ScalarValue) -> datafusion::error::Result<ScalarValue> {
+    match value {
+        ScalarValue::Union(Some((_, value)), ..) => plain(*value),
+        ScalarValue::Union(None, ..) => Ok(ScalarValue::Null),
+        ScalarValue::Dictionary(_, value) => plain(*value),
+        other => {
+            let (written, plain) = (other.data_type(), wire_type(&other.data_type()));
+            if plain == written { Ok(other) } else { other.cast_to(&plain) }
+        }
+    }
+}
+
+/// The values for the placeholders of a plan: a text where another type stands is read as that type, and a NULL has the
+/// type that stands there. Other values stay as they came, and compare like literals of their type.
+///
+/// # Errors
+/// `TYPE` for another number of values than of placeholders, and for a text that is none of its type.
+pub fn fit(plan: &LogicalPlan, values: &ParamValues) -> Result<ParamValues> {
+    let types = plan.get_parameter_types()?;
+    let ParamValues::List(given) = values else {
+        return Err(EngineError::new(Code::Type, "parameters are bound by position"));
+    };
+    if given.len() != types.len() {
+        let sentence =
+            format!("the statement has {} parameters, and {} values are bound to them", types.len(), given.len());
+        return Err(EngineError::new(Code::Type, sentence));
+    }
+    let fitted = given.iter().enumerate().map(|(index, given)| fit_one(&types, index + 1, given.value()));
+    Ok(ParamValues::from(fitted.collect::<Result<Vec<_>>>()?))
+}
+
+fn fit_one(types: &HashMap<String, Option<DataType>>, number: usize, value: &ScalarValue) -> Result<ScalarValue> {
+    let wanted = types.get(&format!("${number}")).and_then(Option::as_ref).filter(|wanted| !wanted.is_null());
+    let given = value.data_type();
+    let is_text = matches!(given, DataType::Utf8 | DataType::LargeUtf8);
+    match wanted {
+        None if given.is_null() => Ok(ScalarValue::Utf8(None)),
+        Some(wanted) if value.is_null() || (is_text && *wanted != given) => value.cast_to(wanted).map_err(|error| {
+            let sentence = format!("the value of parameter {number} is no {wanted}");
+            EngineError::new(Code::Type, sentence).caused_by(error)
+        }),
+        _ => Ok(value.clone()),
+    }
+}
+
+/// The one row of parameters as values.
+///
+/// # Errors
+/// `TYPE` for a value that cannot be read.
+pub fn values(columns: &[ArrayRef]) -> Result<ParamValues> {
+    debug_assert!(columns.iter().all(|column| column.len() == 1));
+    let values = columns.iter().map(value).collect::<Result<Vec<_>>>()?;
+    Ok(ParamValues::from(values))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int32Array, StringArray, UnionArray};
+    use arrow::datatypes::{Field, UnionFields};
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+
+    #[test]
+    fn a_value_in_a_union_is_that_value() {
+        let fields: UnionFields = [
+            (0, Arc::new(Field::new("s", DataType::Utf8, true))),
+            (1, Arc::new(Field::new("i", DataType::Int32, true))),
+        ]
+        .into_iter()
+        .collect();
+        let children: Vec<ArrayRef> =
+            vec![Arc::new(StringArray::from(Vec::<&str>::new())), Arc::new(Int32Array::from(vec![7]))];
+        let union = UnionArray::try_new(fields, vec![1].into(), Some(vec![0].into()), children).unwrap();
+        let union: ArrayRef = Arc::new(union);
+        assert_eq!(value(&union).unwrap(), ScalarValue::Int32(Some(7)));
+    }
+
+    async fn fitted(sql: &str, given: Vec<ScalarValue>) -> Result<Vec<ScalarValue>> {
+        let plan = SessionContext::new().state().create_logical_plan(sql).await.unwrap();
+        match fit(&plan, &ParamValues::from(given))? {
+            ParamValues::List(values) => Ok(values.into_iter().map(|value| value.value().clone()).collect()),
+            ParamValues::Map(_) => unreachable!("they are bound by position"),
+        }
+    }
+
+    #[tokio::test]
+    async fn texts_and_nulls_become_what_stands_there_and_numbers_stay() {
+        let sql = "SELECT * FROM (VALUES (1, DATE '2020-01-01')) AS t(i, d) WHERE i > $1 AND d = $2";
+        let text = |text: &str| ScalarValue::Utf8(Some(text.to_string()));
+        let day = ScalarValue::Date32(Some(18_262));
+        assert_eq!(fitted(sql, vec![text("7"), text("2020-01-01")]).await.unwrap(), [ScalarValue::Int64(Some(7)), day]);
+        let kept = vec![ScalarValue::Float64(Some(1.5)), ScalarValue::Date64(Some(0))];
+        assert_eq!(fitted(sql, kept.clone()).await.unwrap(), kept);
+        let nulls = [ScalarValue::Int64(None), ScalarValue::Date32(None)];
+        assert_eq!(fitted(sql, vec![ScalarValue::Null, ScalarValue::Utf8(None)]).await.unwrap(), nulls);
+        assert_eq!(fitted(sql, vec![text("x"), text("2020-01-01")]).await.unwrap_err().code(), Code::Type);
+        assert_eq!(fitted(sql, vec![text("7")]).await.unwrap_err().code(), Code::Type);
+    }
+}

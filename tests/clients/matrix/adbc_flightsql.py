@@ -1,0 +1,271 @@
+"""The ADBC driver, and pandas and polars over it, against a running federation.
+
+usage: adbc_flightsql.py HOST:PORT AUTHORITY.crt OUT      OUT.adbc, OUT.pandas, OUT.polars: what each type is shown as
+"""
+
+import datetime
+import decimal
+import sys
+import threading
+import time
+import warnings
+
+import adbc_driver_flightsql.dbapi as flight_sql
+import pandas
+import polars
+import pyarrow as pa
+from told import check, equal, finish, refusal, write_types
+
+ADDRESS, AUTHORITY, OUT = sys.argv[1:]
+with open(AUTHORITY, encoding="ascii") as file:
+    ROOTS = file.read()
+TYPES = "SELECT * FROM north.lab.types ORDER BY id"
+ENDLESS = (
+    "SELECT count(*) FROM north.lab.numbers a JOIN north.lab.numbers b ON a.n % 7 = b.n % 7 AND a.label <> b.label"
+)
+CALL_HEADER = "adbc.flight.sql.rpc.call_header."
+
+
+def connect(user="analyst", password=None, autocommit=True, conn=None, **more):
+    options = {"username": user, "password": password or user, "adbc.flight.sql.client_option.tls_root_certs": ROOTS}
+    options |= more
+    uri = f"grpc+tls://{ADDRESS}"
+    return flight_sql.connect(uri, db_kwargs=options, conn_kwargs=conn or {}, autocommit=autocommit)
+
+
+CONNECTION = connect()
+
+
+def ask(sql, parameters=None, connection=CONNECTION):
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall()
+
+
+def objects(**how):
+    return CONNECTION.adbc_get_objects(**how).read_all().to_pylist()
+
+
+@check("adbc", "every type")
+def _():
+    with CONNECTION.cursor() as cursor:
+        cursor.execute(TYPES)
+        table = cursor.fetch_arrow_table()
+    equal(3, table.num_rows)
+    write_types(f"{OUT}.adbc", [(field.name, field.type, table[field.name].to_pylist()) for field in table.schema])
+
+
+@check("adbc", "GetObjects at all depths")
+def _():
+    equal(["north", "south", "system"], sorted(row["catalog_name"] for row in objects(depth="catalogs")))
+    north = objects(depth="db_schemas", catalog_filter="north")
+    equal(["civil", "lab"], sorted(schema["db_schema_name"] for schema in north[0]["catalog_db_schemas"]))
+    found = [
+        (catalog["catalog_name"], table["table_name"], table["table_type"])
+        for catalog in objects(depth="tables", table_name_filter="peo%")
+        for schema in catalog["catalog_db_schemas"]
+        for table in schema["db_schema_tables"]
+    ]
+    equal([("north", "people", "BASE TABLE"), ("south", "people", "BASE TABLE")], sorted(found))
+    whole = objects(depth="all", catalog_filter="north", db_schema_filter="civil", table_name_filter="people")
+    (table,) = whole[0]["catalog_db_schemas"][0]["db_schema_tables"]
+    equal(["id_no", "phone", "region", "born"], [column["column_name"] for column in table["table_columns"]])
+    equal(["BASE TABLE", "VIEW"], sorted(CONNECTION.adbc_get_table_types()))
+    schema = CONNECTION.adbc_get_table_schema("people", catalog_filter="south", db_schema_filter="civil")
+    equal([pa.int64(), pa.string(), pa.string(), pa.date32()], schema.types)
+    masked = CONNECTION.adbc_get_table_schema("people", catalog_filter="north", db_schema_filter="civil").field("phone")
+    equal(b"seen as show_last(2)", masked.metadata[b"ARROW:FLIGHT:SQL:REMARKS"])
+
+
+@check("adbc", "what the server says of itself")
+def _():
+    info = CONNECTION.adbc_get_info()
+    equal("Chancery", info["vendor_name"])
+
+
+@check("adbc", "parameters of every type")
+def _():
+    utc = datetime.timezone.utc
+    for column, value in [
+        ("boolean", True),
+        ("int8", 127),
+        ("int64", 2**63 - 1),
+        ("uint32", 2**32 - 1),
+        ("decimal_9_2", decimal.Decimal("9999999.99")),
+        ("decimal_38_10", decimal.Decimal("0.0000000001")),
+        ("large_utf8", "x" * 40),
+        ("dictionary", "green"),
+        ("binary", b"\x00\xff\x10"),
+        ("date32", datetime.date(9999, 12, 31)),
+        ("time64_us", datetime.time(23, 59, 59, 999999)),
+        ("timestamp_us", datetime.datetime(9999, 12, 31, 23, 59, 59, 999000)),
+        ("timestamp_us_utc", datetime.datetime(2100, 6, 1, tzinfo=utc)),
+        ("date32", "9999-12-31"),
+        ("int32", "2147483647"),
+    ]:
+        found = ask(f"SELECT id FROM north.lab.types WHERE {column} = ?", (value,))
+        assert (2,) in found, f"{column} = {value!r} finds {found}"
+        equal([], ask(f"SELECT id FROM north.lab.types WHERE {column} = $1", (None,)))
+    equal([(1,)], ask("SELECT id FROM north.lab.types WHERE float64 < ? AND int16 < ?", (0.0, 0)))
+    equal([(3,)], ask("SELECT id FROM north.lab.types ORDER BY id LIMIT ? OFFSET ?", (1, 2)))
+    equal([("x", None)], ask("SELECT ?, ?", ("x", None)))
+    told = refusal(lambda: ask("SELECT id FROM north.lab.types WHERE date32 = ?", ("no day",)))
+    assert "TYPE: the value of parameter 1" in told, told
+    told = refusal(lambda: ask("SELECT id FROM north.lab.types WHERE id = ? OR id = $1", (1,)))
+    assert "SYNTAX: parameters are written" in told, told
+
+
+@check("adbc", "partitions, and the schema without the rows")
+def _():
+    with CONNECTION.cursor() as cursor:
+        partitions, schema = cursor.adbc_execute_partitions("SELECT n FROM north.lab.numbers WHERE n < 10")
+        equal((1, ["n"]), (len(partitions), schema.names))
+        cursor.adbc_read_partition(partitions[0])
+        equal(10, cursor.fetch_arrow_table().num_rows)
+        equal(["n", "label"], cursor.adbc_execute_schema("SELECT * FROM north.lab.numbers").names)
+
+
+@check("adbc", "PollFlightInfo")
+def _():
+    with CONNECTION.cursor() as cursor:
+        cursor.adbc_statement.set_options(**{"adbc.statement.exec.incremental": "true"})
+        partitions, _ = cursor.adbc_execute_partitions("SELECT 1 AS one")
+        equal(1, len(partitions))
+
+
+@check("adbc", "a million rows")
+def _():
+    with CONNECTION.cursor() as cursor:
+        cursor.execute("SELECT n, label FROM north.lab.numbers")
+        count = sum(batch.num_rows for batch in cursor.fetch_record_batch())
+    equal(1_000_000, count)
+
+
+@check("adbc", "compressed as asked for")
+def _():
+    for codec in ("lz4", "zstd"):
+        with connect(**{CALL_HEADER + "x-chancery-compression": codec}) as connection:
+            equal([(499999500000,)], ask("SELECT sum(n) FROM north.lab.numbers", connection=connection))
+            equal([(1_000_000,)], ask("SELECT count(label) FROM north.lab.numbers", connection=connection))
+
+
+@check("adbc", "cancelling")
+def _():
+    with CONNECTION.cursor() as cursor:
+        threading.Timer(2, cursor.adbc_cancel).start()
+        began = time.monotonic()
+        refusal(lambda: (cursor.execute(ENDLESS), cursor.fetchall()))
+        assert time.monotonic() - began < 20, "it went on"
+    deadline = time.monotonic() + 30
+    running = "SELECT count(*) FROM system.queries.running WHERE statement LIKE 'SELECT count(*) FROM north.lab.numbers a%'"
+    while ask(running) != [(0,)]:
+        assert time.monotonic() < deadline, "it still runs"
+        time.sleep(0.5)
+
+
+@check("adbc", "a deadline")
+def _():
+    with connect(**{"adbc.flight.sql.rpc.timeout_seconds.fetch": "2"}) as connection:
+        began = time.monotonic()
+        refusal(lambda: ask(ENDLESS, connection=connection))
+        assert time.monotonic() - began < 20, "it went on"
+
+
+@check("adbc", "errors")
+def _():
+    for sql, told in [
+        ("SELECT * FROM north.civil.persons", "NOT_FOUND: there is no table `north.civil.persons`"),
+        ("SELEC 1", "SYNTAX"),
+        ("DELETE FROM north.civil.people", "STATEMENT: DELETE"),
+        ("SELECT 1 / (id - id) FROM north.lab.types", "EVAL"),
+    ]:
+        words = refusal(lambda sql=sql: ask(sql))
+        assert told in words, words
+    with CONNECTION.cursor() as cursor:
+        words = refusal(lambda: cursor.adbc_ingest("t", pa.table({"a": [1]})))
+        assert "UNSUPPORTED" in words, words
+    assert "UNAUTHENTICATED" in refusal(lambda: connect(password="wrong"))
+
+
+@check("adbc", "a transaction that reads")
+def _():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with connect(autocommit=False) as connection:
+            equal([(1,)], ask("SELECT 1", connection=connection))
+            connection.commit()
+            equal([(2,)], ask("SELECT 2", connection=connection))
+            connection.rollback()
+
+
+@check("adbc", "catalog, schema and session options")
+def _():
+    with connect(conn={"adbc.connection.catalog": "south", "adbc.connection.db_schema": "civil"}) as connection:
+        equal([(100,)], ask("SELECT count(*) FROM people", connection=connection))
+        equal([("north", "lab")], ask("USE north.lab", connection=connection))
+        equal([(3,)], ask("SELECT count(*) FROM types", connection=connection))
+        equal("north", connection.adbc_current_catalog)
+        assert "NOT_FOUND" in refusal(lambda: ask("USE nowhere", connection=connection))
+    with connect(conn={"adbc.flight.sql.session.option.purpose": "research"}) as connection:
+        equal([("research",)], ask("SHOW purpose", connection=connection))
+    refusal(lambda: ask("SELECT 1", connection=connect(conn={"adbc.flight.sql.session.option.purpose": "sale"})))
+
+
+@check("adbc", "a purpose in a header")
+def _():
+    with connect(**{CALL_HEADER + "purpose": "research"}) as connection:
+        equal([("research",)], ask("SHOW purpose", connection=connection))
+    told = refusal(lambda: ask("SELECT 1", connection=connect(**{CALL_HEADER + "x-chancery-purpose": "sale"})))
+    assert "PURPOSE" in told, told
+
+
+@check("adbc", "SHOW, DESCRIBE and information_schema")
+def _():
+    equal([("north",), ("south",), ("system",)], ask("SHOW CATALOGS"))
+    equal([("north", "civil"), ("north", "lab")], ask("SHOW SCHEMAS FROM north"))
+    equal([("types",)], [row[2:3] for row in ask("SHOW TABLES FROM north.lab LIKE 't%'")])
+    equal("Residents by the end of last year", ask("SHOW TABLES FROM north.civil")[0][4])
+    phone = ("phone", "VARCHAR", "YES", "show_last(2)")
+    assert phone in ask("DESCRIBE north.civil.people") and phone in ask("SHOW COLUMNS FROM north.civil.people")
+    assert "NOT_FOUND" in refusal(lambda: ask("DESCRIBE north.civil.persons"))
+    precise = "SELECT data_type, numeric_precision, numeric_scale FROM north.information_schema.columns WHERE column_name = ?"
+    equal([("DECIMAL", 38, 10)], ask(precise, ("decimal_38_10",)))
+    equal([(0,)], ask("SELECT count(*) FROM north.information_schema.key_column_usage"))
+
+
+@check("adbc", "a stranger sees nothing")
+def _():
+    with connect("stranger") as connection:
+        found = connection.adbc_get_objects(depth="tables").read_all().to_pylist()
+        equal(["system"], [row["catalog_name"] for row in found])
+        equal([("system",)], ask("SHOW CATALOGS", connection=connection))
+        told = refusal(lambda: ask("SELECT * FROM north.civil.people", connection=connection))
+        missing = refusal(lambda: ask("SELECT * FROM north.civil.peopel", connection=connection))
+        equal(told.replace("people", "T").split("\n")[0], missing.replace("peopel", "T").split("\n")[0])
+        assert "NOT_FOUND" in refusal(lambda: ask("USE north", connection=connection))
+
+
+@check("pandas", "every type")
+def _():
+    frame = pandas.read_sql(TYPES, CONNECTION)
+    write_types(f"{OUT}.pandas", [(name, frame[name].dtype, list(frame[name])) for name in frame])
+
+
+@check("pandas", "a query under policy")
+def _():
+    frame = pandas.read_sql("SELECT region, phone FROM north.civil.people WHERE id_no = 1", CONNECTION)
+    equal([["north", "01"]], frame.values.tolist())
+
+
+# Polars panics at a decimal of 256 bits.
+POLARS = [f'"{name}"' for name in CONNECTION.adbc_get_table_schema("types").names if name != "decimal_76_20"]
+
+
+@check("polars", "every type")
+def _():
+    frame = polars.read_database(f"SELECT {', '.join(POLARS)} FROM north.lab.types ORDER BY id", CONNECTION)
+    write_types(f"{OUT}.polars", [(name, frame.schema[name], frame[name].to_list()) for name in frame.columns])
+
+
+CONNECTION.close()
+finish()

@@ -1,0 +1,47 @@
+"""What the programs here share: checks that are told one by one, and an exit status that says whether all held."""
+
+import sys
+import traceback
+
+FAILED = []
+
+
+def check(client, name):
+    """Runs the function that it decorates, at once, as one check."""
+
+    def run(body):
+        try:
+            body()
+            print(f"{client}: {name}: ok")
+        except Exception as error:  # a check that fails must not hide the others
+            FAILED.append(name)
+            print(f"{client}: {name}: FAILED: {error}")
+            if not isinstance(error, AssertionError):
+                traceback.print_exc(file=sys.stdout)
+
+    return run
+
+
+def equal(expected, actual):
+    assert expected == actual, f"expected {expected!r}, and it is {actual!r}"
+
+
+def refusal(ask):
+    """The words of the refusal."""
+    try:
+        ask()
+    except Exception as error:
+        return str(error)
+    raise AssertionError("it was answered")
+
+
+def write_types(path, columns):
+    """`columns`: name, type, the values of the three rows."""
+    with open(path, "w", encoding="utf-8") as out:
+        for name, of, values in columns:
+            cells = [name, str(of)] + ["NULL" if value is None else str(value) for value in values]
+            out.write("\t".join(cell.replace("\n", "\\n") for cell in cells) + "\n")
+
+
+def finish():
+    sys.exit(1 if FAILED else 0)

@@ -1,0 +1,235 @@
+//! Handles, tickets and headers in wrong hands, and what is not offered: A80 to A82, A85, A94.
+
+use std::time::Duration;
+
+use arrow_flight::sql::{
+    ActionBeginTransactionRequest, ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
+    ActionCreatePreparedStatementResult, Any, CommandPreparedStatementQuery, CommandStatementQuery, ProstMessageExt,
+    TicketStatementQuery,
+};
+use arrow_flight::{
+    Action, CancelFlightInfoRequest, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo,
+    RenewFlightEndpointRequest, Ticket,
+};
+use futures::{StreamExt, stream};
+use harness::cluster::{Client, Cluster, Options, Written};
+use harness::policy::record::{of_kind, records};
+use prost::Message;
+use tonic::metadata::{AsciiMetadataKey, MetadataValue};
+use tonic::{Request, Status};
+
+use super::federation::{COUNT_ORDERS, NORTH, data, governed};
+
+/// With handles that live for this long.
+async fn cluster(lifetime_s: u64) -> Cluster {
+    let options = Options {
+        governance: Some(governed(&[("north", NORTH)], Written::AsFiles)),
+        coordinator_limits: format!("handle_lifetime_s = {lifetime_s}"),
+        ..Options::default()
+    };
+    let data = Box::leak(Box::new(data().await));
+    Cluster::start_with(data, options).await
+}
+
+/// A call in the client's session.
+fn call<T>(client: &Client, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let token = format!("Bearer {}", client.flight().token().expect("a session"));
+    request.metadata_mut().insert("authorization", token.parse().unwrap());
+    request
+}
+
+async fn redeem(client: &Client, ticket: Ticket) -> Result<usize, Status> {
+    let mut answer = client.flight().inner_mut().do_get(call(client, ticket)).await?.into_inner();
+    let mut messages = 0;
+    while let Some(message) = answer.next().await {
+        message?;
+        messages += 1;
+    }
+    Ok(messages)
+}
+
+async fn act(client: &Client, name: &str, body: Vec<u8>) -> Result<Vec<u8>, Status> {
+    let action = Action { r#type: name.to_string(), body: body.into() };
+    let mut results = client.flight().inner_mut().do_action(call(client, action)).await?.into_inner();
+    Ok(results.next().await.transpose()?.map(|result| result.body.to_vec()).unwrap_or_default())
+}
+
+fn ticket_of(info: &FlightInfo) -> Ticket {
+    info.endpoint[0].ticket.clone().unwrap()
+}
+
+/// One code and one sentence, whatever was wrong.
+#[track_caller]
+fn assert_unknown<T: std::fmt::Debug>(what: &str, answer: Result<T, Status>) {
+    let status = answer.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::NotFound, "{what}: {status:?}");
+    assert!(status.message().starts_with("NOT_FOUND: "), "{what}: {status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a80_a_forged_ticket_is_no_ticket() {
+    let cluster = cluster(600).await;
+    let ana = cluster.user("ana").await;
+    let ticket = ticket_of(&ana.info(COUNT_ORDERS).await.unwrap());
+    assert!(redeem(&ana, ticket.clone()).await.unwrap() > 1, "the true one is redeemed");
+    let sealed = |bytes: Vec<u8>| {
+        let ticket = TicketStatementQuery { statement_handle: bytes.into() };
+        Ticket { ticket: ticket.as_any().encode_to_vec().into() }
+    };
+    let any = Any::decode(ticket.ticket.as_ref()).unwrap();
+    let own = any.unpack::<TicketStatementQuery>().unwrap().unwrap().statement_handle;
+    for bit in (0..own.len() * 8).step_by(own.len() / 8) {
+        let mut flipped = own.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert_unknown("a flipped bit", redeem(&ana, sealed(flipped)).await);
+    }
+    for (what, bytes) in [
+        ("its own SQL", COUNT_ORDERS.as_bytes().to_vec()),
+        ("its own SQL as JSON", format!("{{\"sql\":\"{COUNT_ORDERS}\"}}").into_bytes()),
+        ("nothing", Vec::new()),
+        ("zeros", vec![0; own.len()]),
+        ("the half", own[..own.len() / 2].to_vec()),
+    ] {
+        assert_unknown(what, redeem(&ana, sealed(bytes)).await);
+    }
+    for bytes in [b"".as_slice(), b"random", &[0xff; 64], COUNT_ORDERS.as_bytes()] {
+        assert_unknown("no message", redeem(&ana, Ticket { ticket: bytes.to_vec().into() }).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a81_a_ticket_is_redeemed_by_its_subject_and_until_it_expires() {
+    let cluster = cluster(12).await;
+    let (ana, kim) = (cluster.user("ana").await, cluster.user("visitor").await);
+    let info = ana.info(COUNT_ORDERS).await.unwrap();
+    let intents = || of_kind(&records(&cluster.state_of("north")), "intent").len();
+    let before = intents();
+    assert!(redeem(&ana, ticket_of(&info)).await.unwrap() > 1);
+    assert!(redeem(&ana, ticket_of(&info)).await.unwrap() > 1);
+    assert_eq!(intents(), before + 2, "each time it is a new execution with a record of its own");
+    assert_unknown("somebody else's ticket", redeem(&kim, ticket_of(&info)).await);
+    let renew = |info: &FlightInfo| RenewFlightEndpointRequest { endpoint: Some(info.endpoint[0].clone()) };
+    assert_unknown(
+        "somebody else's ticket, to be renewed",
+        act(&kim, "RenewFlightEndpoint", renew(&info).encode_to_vec()).await,
+    );
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let body = act(&ana, "RenewFlightEndpoint", renew(&info).encode_to_vec()).await.unwrap();
+    let renewed = arrow_flight::FlightEndpoint::decode(body.as_slice()).unwrap();
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert_unknown("an expired ticket", redeem(&ana, ticket_of(&info)).await);
+    assert!(redeem(&ana, renewed.ticket.clone().unwrap()).await.unwrap() > 1, "the renewed one has not expired");
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    assert_unknown("a renewed ticket that has expired", redeem(&ana, renewed.ticket.unwrap()).await);
+    assert_unknown(
+        "an expired ticket, to be renewed",
+        act(&ana, "RenewFlightEndpoint", renew(&info).encode_to_vec()).await,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a82_a_handle_of_somebody_else_is_no_handle() {
+    let cluster = cluster(600).await;
+    let (ana, visitor) = (cluster.user("ana").await, cluster.user("visitor").await);
+    let request = ActionCreatePreparedStatementRequest { query: COUNT_ORDERS.to_string(), transaction_id: None };
+    let body = act(&ana, "CreatePreparedStatement", request.as_any().encode_to_vec()).await.unwrap();
+    let any = Any::decode(body.as_slice()).unwrap();
+    let prepared = any.unpack::<ActionCreatePreparedStatementResult>().unwrap().unwrap().prepared_statement_handle;
+    let command = CommandPreparedStatementQuery { prepared_statement_handle: prepared.clone() }.as_any();
+    let descriptor = FlightDescriptor::new_cmd(command.encode_to_vec());
+
+    let used = visitor.flight().inner_mut().get_flight_info(call(&visitor, descriptor.clone())).await;
+    assert_unknown("used", used);
+    let polled = visitor.flight().inner_mut().poll_flight_info(call(&visitor, descriptor.clone())).await;
+    assert_unknown("polled", polled);
+    let data = FlightData { flight_descriptor: Some(descriptor.clone()), ..FlightData::default() };
+    let bound = visitor.flight().inner_mut().do_put(call(&visitor, stream::iter([data]))).await;
+    assert_unknown("bound", bound.map(|_| ()));
+    let close = ActionClosePreparedStatementRequest { prepared_statement_handle: prepared }.as_any().encode_to_vec();
+    assert_unknown("closed", act(&visitor, "ClosePreparedStatement", close.clone()).await);
+    let info = ana.info(COUNT_ORDERS).await.unwrap();
+    let cancel = CancelFlightInfoRequest::new(info).encode_to_vec();
+    assert_unknown("cancelled", act(&visitor, "CancelFlightInfo", cancel).await);
+
+    let begin = ActionBeginTransactionRequest {}.as_any().encode_to_vec();
+    let body = act(&ana, "BeginTransaction", begin).await.unwrap();
+    let any = Any::decode(body.as_slice()).unwrap();
+    let begun = any.unpack::<arrow_flight::sql::ActionBeginTransactionResult>().unwrap().unwrap().transaction_id;
+    let within = |transaction: Vec<u8>| {
+        let query = CommandStatementQuery { query: COUNT_ORDERS.to_string(), transaction_id: Some(transaction.into()) };
+        FlightDescriptor::new_cmd(query.as_any().encode_to_vec())
+    };
+    let own = ana.flight().inner_mut().get_flight_info(call(&ana, within(begun.to_vec()))).await;
+    own.unwrap();
+    let other = visitor.flight().inner_mut().get_flight_info(call(&visitor, within(begun.to_vec()))).await;
+    assert_unknown("a transaction", other);
+    let made_up = ana.flight().inner_mut().get_flight_info(call(&ana, within(vec![7; 64]))).await;
+    assert_unknown("a made-up transaction", made_up);
+
+    let used = ana.flight().inner_mut().get_flight_info(call(&ana, descriptor)).await.unwrap();
+    assert!(redeem(&ana, ticket_of(&used.into_inner())).await.unwrap() > 1, "its own subject still has it");
+    act(&ana, "ClosePreparedStatement", close).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a85_headers_make_nobody_somebody_else() {
+    let cluster = cluster(600).await;
+    let visitor = cluster.user("visitor").await;
+    let sql = FlightDescriptor::new_cmd(
+        CommandStatementQuery { query: COUNT_ORDERS.to_string(), transaction_id: None }.as_any().encode_to_vec(),
+    );
+    let ask = async |headers: &[(&str, &str)]| {
+        let mut request = call(&visitor, sql.clone());
+        for (name, value) in headers {
+            let name: AsciiMetadataKey = name.to_lowercase().parse().unwrap();
+            request.metadata_mut().append(name, MetadataValue::try_from(*value).unwrap());
+        }
+        visitor.flight().inner_mut().get_flight_info(request).await.unwrap_err()
+    };
+    let plain = ask(&[]).await;
+    for name in ["x-user", "X-Forwarded-User", "x-chancery-subject", "x-chancery-roles", "user", "role", "cookie"] {
+        let told = ask(&[(name, "ana")]).await;
+        assert_eq!((told.code(), told.message()), (plain.code(), plain.message()), "{name} is ignored");
+    }
+    let bearer = format!("Bearer {}", cluster.user("ana").await.flight().token().unwrap());
+    let twice = ask(&[("Authorization", &bearer)]).await;
+    assert_eq!(twice.code(), tonic::Code::Unauthenticated, "{twice:?}");
+    let delegated = {
+        let mut request = call(&visitor, sql.clone());
+        request
+            .metadata_mut()
+            .insert_bin("x-chancery-delegation-bin", MetadataValue::from_bytes(b"{\"subject\":\"ana\"}"));
+        visitor.flight().inner_mut().get_flight_info(request).await.unwrap_err()
+    };
+    assert_eq!((delegated.code(), delegated.message()), (plain.code(), plain.message()), "nobody's word is ignored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a94_what_is_not_offered_is_refused_at_every_door() {
+    let cluster = cluster(600).await;
+    for client in [cluster.user("ana").await, cluster.user_of_site("ana", "north").await] {
+        assert_eq!(client.query("DESCRIBE north.trade.orders").await.unwrap().schema.fields().len(), 4);
+        for action in ["nonsuch", "BeginSavepoint", "EndSavepoint", "CreatePreparedSubstraitPlan", "chancery.view", ""]
+        {
+            let status = act(&client, action, Vec::new()).await.unwrap_err();
+            assert_eq!(status.code(), tonic::Code::Unimplemented, "{action}: {status:?}");
+        }
+        let listed = client.flight().inner_mut().list_flights(call(&client, Criteria::default())).await;
+        assert_eq!(listed.map(|_| ()).unwrap_err().code(), tonic::Code::Unimplemented);
+        let empty = stream::iter([FlightData::default()]);
+        let put = client.flight().inner_mut().do_put(call(&client, empty.clone())).await;
+        assert_eq!(put.map(|_| ()).unwrap_err().code(), tonic::Code::Unimplemented);
+        let exchanged = client.flight().inner_mut().do_exchange(call(&client, empty)).await;
+        assert_eq!(exchanged.map(|_| ()).unwrap_err().code(), tonic::Code::Unimplemented);
+        let path = FlightDescriptor::new_path(vec!["north".to_string()]);
+        client.flight().inner_mut().get_flight_info(call(&client, path)).await.unwrap_err();
+        let mut actions = client.flight().inner_mut().list_actions(call(&client, Empty {})).await.unwrap().into_inner();
+        while let Some(action) = actions.next().await {
+            assert!(!action.unwrap().r#type.starts_with("chancery."), "what coordinators ask is told to nobody");
+        }
+        // Whoever is nobody is told nothing, whatever they call.
+        let nobody = client.flight().inner_mut().list_actions(Request::new(Empty {})).await;
+        assert_eq!(nobody.map(|_| ()).unwrap_err().code(), tonic::Code::Unauthenticated);
+    }
+}
