@@ -68,7 +68,7 @@ impl Dataset {
     }
 
     /// The data set whose files already stand below `root`.
-    pub(crate) fn existing(root: &Path, names: &[(&str, &str, &str)]) -> Self {
+    pub fn existing(root: &Path, names: &[(&str, &str, &str)]) -> Self {
         let tables = names.iter().map(|(site, source, name)| Table::below(root, site, source, name));
         Self { root: root.to_path_buf(), tables: tables.collect(), regional: vec![], _keep: None }
     }
@@ -160,16 +160,22 @@ impl RegionalTable {
 /// One DataFusion process over all the tables, under the names a federation has: the counterpart of every federated test.
 pub async fn local_context(dataset: &Dataset) -> Result<SessionContext> {
     let ctx = SessionContext::new_with_state(local_state());
+    register(&ctx, dataset).await?;
+    Ok(ctx)
+}
+
+/// Gives a context all the tables, under the names a federation has.
+pub async fn register(ctx: &SessionContext, dataset: &Dataset) -> Result<()> {
     for table in &dataset.tables {
-        add_schema(&ctx, &table.site, &table.source)?;
+        add_schema(ctx, &table.site, &table.source)?;
         let name = TableReference::full(table.site.as_str(), table.source.as_str(), table.name.as_str());
         ctx.register_parquet(name, table.path.to_string_lossy(), ParquetReadOptions::default()).await?;
     }
     for table in &dataset.regional {
-        add_schema(&ctx, &table.catalog, &table.schema)?;
+        add_schema(ctx, &table.catalog, &table.schema)?;
         ctx.sql(&format!("CREATE VIEW {} AS {}", table.sql_name(), table.union_all())).await?.collect().await?;
     }
-    Ok(ctx)
+    Ok(())
 }
 
 /// Plain string types and no views: the types that are promised to clients.

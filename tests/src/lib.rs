@@ -9,6 +9,7 @@
 //!   └─ value      one value of an answer, free of how Arrow lays it out
 //! environment how much of it: what CI takes, unless a longer run asks for more
 //! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
+//! namespace   servers beyond a link, in a network namespace of their own
 //! postgres    a server of a test's own, with TLS and a log of every statement; it may hold a data set's tables
 //! roapi       a foreign Flight SQL server of a test's own; flight_proxy: what may stand before one
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
@@ -24,6 +25,7 @@ pub mod dataset;
 pub mod edge;
 pub mod environment;
 pub mod flight_proxy;
+pub mod namespace;
 pub mod oracle;
 pub mod policy;
 pub mod postgres;

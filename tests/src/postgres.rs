@@ -21,6 +21,8 @@ use engine::identity::certs;
 use tempfile::TempDir;
 use tokio_postgres::{Client, Config, NoTls};
 
+use crate::namespace::{BESIDE, Namespace};
+
 pub use load::{copied, server_name, sql_type, values};
 
 /// Names the directory of `initdb` and `postgres`.
@@ -47,6 +49,7 @@ pub const AT_WORK: &str =
 pub struct Postgres {
     directory: TempDir,
     port: u16,
+    namespace: Option<Namespace>,
     process: Child,
 }
 
@@ -65,12 +68,19 @@ impl Postgres {
 
     /// The same, with more lines for `postgresql.conf`.
     pub async fn start_with(lines: &str) -> Self {
+        Self::start_in(None, lines).await
+    }
+
+    /// The same in a network namespace.
+    pub async fn start_in(namespace: Option<&Namespace>, lines: &str) -> Self {
         let directory = TempDir::with_prefix("chancery-postgres-").expect("a temporary directory");
         let port = free_port();
         initialize(directory.path());
-        configure(directory.path(), port, lines);
-        let process = spawn(directory.path());
-        let server = Self { directory, port, process };
+        let listen = Namespace::address_of(namespace);
+        configure(directory.path(), port, &format!("listen_addresses = '{listen}'\n{lines}"));
+        let namespace = namespace.cloned();
+        let process = spawn(directory.path(), namespace.as_ref());
+        let server = Self { directory, port, namespace, process };
         server.wait_until_up().await;
         let reader = format!("CREATE ROLE {READER} LOGIN PASSWORD '{READER}'; GRANT pg_read_all_data TO {READER}");
         server.admin().await.run(&reader).await;
@@ -98,13 +108,31 @@ impl Postgres {
     /// The options of a source over `schema`.
     pub fn options_over_tls(&self, schema: &str) -> toml::Table {
         let text = format!(
-            "host = 'localhost'\nport = {}\ndatabase = '{DATABASE}'\nschema = '{schema}'\nuser = '{READER}'\n\
+            "host = '{}'\nport = {}\ndatabase = '{DATABASE}'\nschema = '{schema}'\nuser = '{READER}'\n\
              password_file = '{}'\ntls_ca = '{}'",
+            self.host(),
             self.port,
             self.path("reader.password").display(),
             self.authority().display(),
         );
         text.parse().expect("options")
+    }
+
+    /// Its first process, the parent of all others.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The port on which it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The host that its clients name.
+    pub fn host(&self) -> String {
+        // Its certificate is of this name.
+        let address = Namespace::address_of(self.namespace.as_ref());
+        if address == BESIDE { "localhost".to_string() } else { address.to_string() }
     }
 
     /// Who signed the server's certificate.
@@ -126,7 +154,7 @@ impl Postgres {
 
     /// Starts a stopped server again, where it was.
     pub async fn restart(&mut self) {
-        self.process = spawn(self.directory.path());
+        self.process = spawn(self.directory.path(), self.namespace.as_ref());
         self.wait_until_up().await;
     }
 
@@ -144,7 +172,12 @@ impl Postgres {
 
     async fn connect(&self, database: &str) -> Result<Admin, tokio_postgres::Error> {
         let mut config = Config::new();
-        config.host("127.0.0.1").port(self.port).user(SUPERUSER).password(SUPERUSER).dbname(database);
+        config
+            .host(Namespace::address_of(self.namespace.as_ref()).to_string())
+            .port(self.port)
+            .user(SUPERUSER)
+            .password(SUPERUSER)
+            .dbname(database);
         let (client, connection) = config.connect(NoTls).await?;
         let connection = SpawnedTask::spawn(async move {
             // How it ends, whoever uses it learns from its statement.
@@ -188,7 +221,7 @@ fn initialize(directory: &Path) {
     // Text sorts by a language, as it does in most databases, and not byte by byte.
     let locale = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"];
     let password = format!("--pwfile={}", directory.join("super.password").display());
-    let mut initdb = program("initdb");
+    let mut initdb = program("initdb", None);
     initdb.arg("-D").arg(directory.join("data")).args(arguments).args(locale).arg(password);
     let made = initdb.current_dir(directory).output().expect("initdb runs");
     assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
@@ -196,7 +229,7 @@ fn initialize(directory: &Path) {
 
 fn configure(directory: &Path, port: u16, lines: &str) {
     let text = format!(
-        "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\nfsync = off\n\
+        "port = {port}\nunix_socket_directories = ''\nfsync = off\n\
          log_statement = all\nlog_line_prefix = '%p %u %a '\nautovacuum = off\nmax_connections = 60\n\
          ssl = on\nssl_cert_file = '{0}/certs/database.crt'\nssl_key_file = '{0}/certs/database.key'\n{lines}\n",
         directory.display()
@@ -206,20 +239,20 @@ fn configure(directory: &Path, port: u16, lines: &str) {
     fs::write(&path, format!("{defaults}\n{text}")).expect("a writable directory");
 }
 
-fn spawn(directory: &Path) -> Child {
+fn spawn(directory: &Path, namespace: Option<&Namespace>) -> Child {
     let log = || File::options().append(true).open(directory.join("server.log")).expect("the server's log");
-    let mut server = program("postgres");
+    let mut server = program("postgres", namespace);
     server.arg("-D").arg(directory.join("data")).current_dir(directory);
     server.stdin(Stdio::null()).stdout(log()).stderr(log()).spawn().expect("postgres runs")
 }
 
 /// One of PostgreSQL's programs, as an account that it accepts.
-fn program(name: &str) -> Command {
+fn program(name: &str, namespace: Option<&Namespace>) -> Command {
     let path = binaries().join(name);
     if !is_root() {
-        return Command::new(path);
+        return Namespace::command_in(namespace, path);
     }
-    let mut command = Command::new("setpriv");
+    let mut command = Namespace::command_in(namespace, "setpriv");
     command.args(["--reuid", ACCOUNT, "--regid", ACCOUNT, "--clear-groups"]).arg(path);
     command
 }

@@ -47,10 +47,15 @@ pub fn corpus() -> Vec<Statement> {
 
 /// The 22 queries of TPC-H, with full names as in layout V3. Each sorts by a key that is unique at the scales tested, or has one row.
 pub fn tpch_queries() -> Vec<Statement> {
+    tpch_queries_over(&LAYOUT_V3)
+}
+
+/// The same over tables of other full names: catalog, schema and TPC-H's own.
+pub fn tpch_queries_over(names: &[(&str, &str, &str)]) -> Vec<Statement> {
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
-        Statement { name, sql: with_full_names(&text), promise: Promise::Ordered, duckdb: DuckDb::Same }
+        Statement { name, sql: with_full_names(&text, names), promise: Promise::Ordered, duckdb: DuckDb::Same }
     };
     sql_files("queries/tpch").into_iter().map(read).collect()
 }
@@ -65,11 +70,11 @@ fn sql_files(directory: &str) -> Vec<PathBuf> {
 }
 
 /// `customer` becomes `sales.tpch.customer`, where it names a relation and nowhere else.
-fn with_full_names(sql: &str) -> String {
+fn with_full_names(sql: &str, names: &[(&str, &str, &str)]) -> String {
     let mut statements = Parser::parse_sql(&GenericDialect {}, sql).unwrap_or_else(|e| panic!("{e} in {sql}"));
     assert_eq!(statements.len(), 1, "one statement a file: {sql}");
     let _: ControlFlow<()> = visit_relations_mut(&mut statements, |name| {
-        if let Some((site, source, table)) = LAYOUT_V3.iter().find(|(_, _, table)| name.to_string() == *table) {
+        if let Some((site, source, table)) = names.iter().find(|(_, _, table)| name.to_string() == *table) {
             *name =
                 ObjectName([site, source, table].map(|part| ObjectNamePart::Identifier(Ident::new(*part))).to_vec());
         }
@@ -145,8 +150,10 @@ mod tests {
 
     #[test]
     fn only_relations_get_full_names() {
-        let sql =
-            with_full_names("SELECT n_name AS nation FROM nation AS n, part WHERE nation = 'part' ORDER BY nation");
+        let sql = with_full_names(
+            "SELECT n_name AS nation FROM nation AS n, part WHERE nation = 'part' ORDER BY nation",
+            &LAYOUT_V3,
+        );
         assert_eq!(
             sql,
             "SELECT n_name AS nation FROM supply.tpch.nation AS n, supply.tpch.part WHERE nation = 'part' ORDER BY nation"

@@ -49,7 +49,8 @@ pub fn tpch_in(directory: &Path, scale: f64) -> Result<Dataset> {
     }
 }
 
-fn kept_below() -> PathBuf {
+/// Where generated data is kept: beside the build.
+pub fn kept_below() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     target.unwrap_or_else(std::env::temp_dir).join("chancery-testdata")
 }

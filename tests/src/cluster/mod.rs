@@ -20,8 +20,9 @@ pub use client::Client;
 pub use governance::{Governance, Person, Written};
 pub use machine::{Machine, Step};
 
-use crate::cluster::process::Process;
+use crate::cluster::process::{Place, Process};
 use crate::dataset::Dataset;
+use crate::namespace::Namespace;
 use crate::policy::canary::Sweep;
 use crate::policy::capture::RawClient;
 use crate::postgres::Postgres;
@@ -49,6 +50,8 @@ pub struct Options {
     pub sources: Vec<(String, toml::Table)>,
     /// Where the sites keep the data set's tables.
     pub kept: Kept,
+    /// Where the sites run, when not beside the coordinator.
+    pub namespace: Option<Namespace>,
 }
 
 /// Where the sites of a cluster keep the tables of its data set.
@@ -71,6 +74,7 @@ pub struct Cluster {
     coordinator: Process,
     canaries: Arc<Sweep>,
     level: &'static str,
+    namespace: Option<Namespace>,
     /// Outlives the sites that ask it.
     server: Option<Postgres>,
 }
@@ -101,9 +105,11 @@ impl Cluster {
         let machines: BTreeMap<_, _> = machines.collect();
         let mut borders = BTreeMap::new();
         let mut addresses = BTreeMap::new();
+        let listen = format!("{}:0", Namespace::address_of(options.namespace.as_ref()));
         for site in dataset.sites() {
-            let config = configuration::write_site(root, dataset, &site, "127.0.0.1:0", &options);
-            let process = Process::start_on(machines.get(&site), "site", &config, level);
+            let config = configuration::write_site(root, dataset, &site, &listen, &options);
+            let place = Place { machine: machines.get(&site), namespace: options.namespace.as_ref() };
+            let process = Process::start_at(place, "site", &config, level);
             // From now on the site has this port, so that it can be killed and come back.
             configuration::write_site(root, dataset, &site, process.address(), &options);
             let mut address = process.address().to_string();
@@ -119,7 +125,8 @@ impl Cluster {
         let coordinator = Process::start("coordinator", &config, level);
         let canaries = options.governance.as_ref().map(|governance| Sweep::new(&governance.canaries));
         let canaries = Arc::new(canaries.unwrap_or_default());
-        let cluster = Self { directory, sites, machines, borders, coordinator, canaries, level, server };
+        let namespace = options.namespace.clone();
+        let cluster = Self { directory, sites, machines, borders, coordinator, canaries, level, namespace, server };
         if let Some(governance) = options.governance.filter(|governance| governance.written == Written::AtTheDoor) {
             for (site, text) in &governance.policies {
                 cluster.write_policy(site, text).await;
@@ -256,7 +263,8 @@ impl Cluster {
     /// Starts a killed site again, where it was.
     pub fn restart_site(&mut self, site: &str) {
         let config = self.root().join(format!("{site}.toml"));
-        let process = Process::start_on(self.machines.get(site), "site", &config, self.level);
+        let place = Place { machine: self.machines.get(site), namespace: self.namespace.as_ref() };
+        let process = Process::start_at(place, "site", &config, self.level);
         self.sites.insert(site.to_string(), process);
     }
 }

@@ -3,14 +3,22 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use super::binary::chancery;
 use super::machine::Machine;
+use crate::namespace::Namespace;
 
 /// Where a node puts what does not fit into its memory.
 pub(super) fn scratch(config: &Path) -> PathBuf {
     config.with_extension("spill")
+}
+
+/// Where a node runs, when that is not simply here.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place<'a> {
+    pub(super) machine: Option<&'a Machine>,
+    pub(super) namespace: Option<&'a Namespace>,
 }
 
 /// A running `chancery site` or `chancery coordinator`; killed when dropped.
@@ -24,17 +32,17 @@ pub struct Process {
 impl Process {
     /// Starts `chancery <role> --config <config>`, logging from `level` on, and waits until it says where it serves.
     pub fn start(role: &str, config: &Path, level: &str) -> Self {
-        Self::start_on(None, role, config, level)
+        Self::start_at(Place::default(), role, config, level)
     }
 
-    /// The same on a machine of the test's.
-    pub(super) fn start_on(machine: Option<&Machine>, role: &str, config: &Path, level: &str) -> Self {
+    /// The same at a place of the test's.
+    pub(super) fn start_at(place: Place<'_>, role: &str, config: &Path, level: &str) -> Self {
         let log = config.with_extension("log");
         let file = File::options().create(true).append(true).open(&log).expect("a log file beside the configuration");
         let scratch = scratch(config);
         std::fs::create_dir_all(&scratch).expect("a directory beside the configuration");
-        let mut command = Command::new(chancery());
-        if let Some(machine) = machine {
+        let mut command = Namespace::command_in(place.namespace, chancery());
+        if let Some(machine) = place.machine {
             machine.run(&mut command);
         }
         let mut child = command

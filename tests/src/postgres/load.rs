@@ -13,6 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{Admin, Postgres};
 use crate::dataset::{Dataset, Table, quote};
+use crate::namespace::Namespace;
 
 /// Tests ask much at one time; the server bears it from two sources of different sites.
 const CONNECTIONS_MAX: i64 = 24;
@@ -27,7 +28,12 @@ impl Postgres {
 
     /// The same, with more lines for `postgresql.conf`.
     pub async fn holding_with(dataset: &Dataset, lines: &str) -> Self {
-        let server = Self::start_with(lines).await;
+        Self::holding_in(None, dataset, lines).await
+    }
+
+    /// The same in a network namespace.
+    pub async fn holding_in(namespace: Option<&Namespace>, dataset: &Dataset, lines: &str) -> Self {
+        let server = Self::start_in(namespace, lines).await;
         let admin = server.admin().await;
         for table in &dataset.tables {
             admin.load_file(table).await;
