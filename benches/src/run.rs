@@ -8,14 +8,13 @@ use std::process::Command;
 /// What the kernel counts CPU time in.
 pub const TICK_MS: u64 = 10;
 
-/// Writes `report` and, beside it, every single measurement; returns the report's file. The first line is the command.
+/// Writes `report` and, beside it, every single measurement, below `out` or `runs/<date>-<host>`; returns the report's file.
+/// The first line is the command.
 ///
 /// # Errors
 /// When the directory of the runs cannot be written.
-pub fn keep(name: &str, report: &str, csv: &str) -> io::Result<PathBuf> {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let runs = Path::new(env!("CARGO_MANIFEST_DIR")).join("runs");
-    let directory = runs.join(format!("{}-{}", told("date", &["-u", "+%F"]), host.trim()));
+pub fn keep(name: &str, out: Option<&Path>, report: &str, csv: &str) -> io::Result<PathBuf> {
+    let directory = out.map_or_else(kept_below, Path::to_path_buf);
     fs::create_dir_all(&directory)?;
     let program = std::env::args().next().unwrap_or_default();
     let program = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -24,6 +23,12 @@ pub fn keep(name: &str, report: &str, csv: &str) -> io::Result<PathBuf> {
     fs::write(&file, format!("{command}\n\n{report}"))?;
     fs::write(file.with_extension("csv"), csv)?;
     Ok(file)
+}
+
+fn kept_below() -> PathBuf {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let runs = Path::new(env!("CARGO_MANIFEST_DIR")).join("runs");
+    runs.join(format!("{}-{}", told("date", &["-u", "+%F"]), host.trim()))
 }
 
 /// Commit and machine.

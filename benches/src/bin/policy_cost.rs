@@ -18,9 +18,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use benches::run::{self, TICK_MS, median};
+use benches::servers::{server_with, source_of, sql_of_server};
 use datafusion::arrow::record_batch::RecordBatch;
 use harness::cluster::{Client, Cluster, Governance, Options, Person};
-use harness::dataset::Dataset;
 use harness::oracle::{Answer, Promise, compare, compare_values};
 use harness::postgres::Postgres;
 use harness::statements::{Statement, tpch_queries};
@@ -169,7 +169,7 @@ impl Variant {
 
     /// The statement over this variant's tables.
     fn sql(&self, statement: &Statement) -> String {
-        let of_server = |sql: String, site: &&str| sql.replace(&format!("{site}.tpch."), &format!("{site}.server."));
+        let of_server = |sql: String, site: &&str| sql_of_server(&sql, site);
         match self.source {
             Source::Files => statement.sql.clone(),
             Source::Server => SITES.iter().fold(statement.sql.clone(), of_server),
@@ -184,37 +184,6 @@ impl Variant {
     fn is_base(&self) -> bool {
         self.base().name == self.name
     }
-}
-
-/// The schema of a site's tables in the server, as a source.
-fn source_of(server: &Postgres, site: &str) -> toml::Table {
-    let mut source = server.options(&format!("{site}_tpch"));
-    source.insert("name".into(), "server".into());
-    source.insert("kind".into(), "postgres".into());
-    source
-}
-
-/// The keys that an owner's tables have; without any, the server joins `lineitem` to itself for minutes.
-const KEYS: [(&str, &str); 8] = [
-    ("sales_tpch.customer", "c_custkey"),
-    ("sales_tpch.orders", "o_orderkey"),
-    ("logistics_tpch.lineitem", "l_orderkey, l_linenumber"),
-    ("supply_tpch.part", "p_partkey"),
-    ("supply_tpch.partsupp", "ps_partkey, ps_suppkey"),
-    ("supply_tpch.supplier", "s_suppkey"),
-    ("supply_tpch.nation", "n_nationkey"),
-    ("supply_tpch.region", "r_regionkey"),
-];
-
-/// A server that has every table, each site's in a schema of its own, with keys and what a planner asks of them.
-async fn server_with(dataset: &Dataset) -> Postgres {
-    let server = Postgres::holding_with(dataset, "shared_buffers = 1GB\nlog_statement = none").await;
-    let admin = server.admin().await;
-    for (table, key) in KEYS {
-        admin.run(&format!("ALTER TABLE {table} ADD PRIMARY KEY ({key})")).await;
-    }
-    admin.run("VACUUM ANALYZE").await;
-    server
 }
 
 /// A variant at work.
@@ -310,7 +279,7 @@ async fn measured() -> Result<String, String> {
     let dataset = tpch(arguments.scale).map_err(|error| error.to_string())?;
     let mut server = None;
     if arguments.variants.iter().any(|variant| variant.source == Source::Server) {
-        server = Some(server_with(&dataset).await);
+        server = Some(server_with(&dataset, None).await);
     }
     let mut running = Vec::new();
     for variant in &arguments.variants {
@@ -504,5 +473,5 @@ fn keep(arguments: &Arguments, report: &str, samples: &Samples) -> std::io::Resu
         if is_measured { format!("-{name}") } else { String::new() }
     };
     let sources = of(Source::Files, "files") + &of(Source::Server, "server");
-    run::keep(&format!("policy-cost-sf{}{sources}", arguments.scale), report, &csv)
+    run::keep(&format!("policy-cost-sf{}{sources}", arguments.scale), None, report, &csv)
 }

@@ -138,7 +138,7 @@ async fn compare(words: &[String]) -> Result<String, String> {
             let _ = writeln!(csv, "\"{name}\",{repetition},{rows},{wall_ms:.1},{cpu_ms:.0},{peak_mb:.0}");
         }
     }
-    let file = run::keep("postgres-scan", &report, &csv).map_err(|error| error.to_string())?;
+    let file = run::keep("postgres-scan", None, &report, &csv).map_err(|error| error.to_string())?;
     Ok(format!("{report}\nwritten to {} and .csv beside it", file.display()))
 }
 
