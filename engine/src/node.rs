@@ -11,8 +11,8 @@ use chrono::Utc;
 use datafusion::common::runtime::SpawnedTask;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
 use crate::audit::AuditLog;
@@ -82,7 +82,6 @@ impl RunningNode {
         health_reporter.set_service_status("", ServingStatus::Serving).await;
         health_reporter.set_serving::<FlightServiceServer<FlightServer>>().await;
         let mut server = Server::builder()
-            .tcp_nodelay(true)
             .max_concurrent_streams(limits.calls_per_connection_max)
             .http2_keepalive_interval(Some(Duration::from_secs(limits.keepalive_interval_s)))
             .http2_max_header_list_size(limits.metadata_bytes_max);
@@ -98,7 +97,9 @@ impl RunningNode {
         let address = listener.local_addr().map_err(EngineError::internal)?;
         let (stop, mut stopped) = watch::channel(false);
         let served = server.add_service(health).add_service(flight).serve_with_incoming_shutdown(
-            TcpListenerStream::new(listener),
+            // Of the server's own setting nothing reaches a listener that it did not open. Without this the end of an answer
+            // waits for the client's acknowledgement of what came before, which takes the client 40 ms.
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
             async move {
                 // The sender lives in the node; when it is gone, so is the wish to serve.
                 let _ = stopped.wait_for(|stop| *stop).await;
