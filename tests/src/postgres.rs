@@ -10,6 +10,7 @@ mod asked;
 mod load;
 
 use std::fs::{self, File, Permissions};
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -237,6 +238,10 @@ fn configure(directory: &Path, port: u16, lines: &str) {
     let path = directory.join("data/postgresql.conf");
     let defaults = fs::read_to_string(&path).expect("initdb has written it");
     fs::write(&path, format!("{defaults}\n{text}")).expect("a writable directory");
+    // Those beyond a link are let in by their passwords too.
+    let mut doors =
+        File::options().append(true).open(directory.join("data/pg_hba.conf")).expect("initdb has written it");
+    writeln!(doors, "host all all samenet scram-sha-256").expect("a writable directory");
 }
 
 fn spawn(directory: &Path, namespace: Option<&Namespace>) -> Child {
