@@ -7,11 +7,11 @@
 //! mixed        v3, but sales and supply have their tables in PostgreSQL, and logistics in Parquet
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use datafusion::dataframe::DataFrameWriteOptions;
+use datafusion::dataframe::{DataFrame, DataFrameWriteOptions};
 use datafusion::error::Result;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{Expr, SessionContext, col};
 use harness::dataset::{Dataset, local_context};
 use harness::oracle::Promise;
 use harness::statements::{DuckDb, Statement, tpch_queries, tpch_queries_over};
@@ -91,90 +91,90 @@ impl Layout {
     /// When a file cannot be read or written.
     pub async fn dataset(self, scale: f64) -> Result<Dataset> {
         let v3 = tpch(scale)?;
-        match self {
-            Self::V3 | Self::Mixed => Ok(v3),
-            Self::StringKeys => made(&v3, self, scale, &string_keyed(&v3).await?).await,
-            Self::H => {
-                let mut dataset = made(&v3, self, scale, &by_region()).await?;
-                for table in REGIONAL {
-                    dataset.add_regional([NATIONAL, "tpch", table], &REGIONS);
-                }
-                Ok(dataset)
-            }
+        if matches!(self, Self::V3 | Self::Mixed) {
+            return Ok(v3);
         }
+        let ctx = local_context(&v3).await?;
+        let root = kept_below().join(format!("tpch-{}-v{VERSION}-sf{scale}", self.name()));
+        if self == Self::StringKeys {
+            return made(&ctx, &root, string_keyed(&ctx).await?).await;
+        }
+        let mut dataset = made(&ctx, &root, by_region(&ctx).await?).await?;
+        for table in REGIONAL {
+            dataset.add_regional([NATIONAL, "tpch", table], &REGIONS);
+        }
+        Ok(dataset)
     }
 }
 
-/// A table of a layout: site, name, and the query over layout V3 that makes it.
+/// A table of a layout: site, name, and the rows out of layout V3.
 struct Made {
     site: &'static str,
     table: &'static str,
-    sql: String,
+    rows: DataFrame,
 }
 
-async fn made(v3: &Dataset, layout: Layout, scale: f64, tables: &[Made]) -> Result<Dataset> {
-    let root = kept_below().join(format!("tpch-{}-v{VERSION}-sf{scale}", layout.name()));
+/// The files appear at once, so that a directory of the name is complete.
+async fn made(ctx: &SessionContext, root: &Path, tables: Vec<Made>) -> Result<Dataset> {
+    let names: Vec<_> = tables.iter().map(|table| (table.site, "tpch", table.table)).collect();
     if !root.exists() {
-        let ctx = local_context(v3).await?;
         ctx.sql("SET datafusion.execution.parquet.max_row_group_size = 65536").await?;
         let partial = TempDir::with_prefix_in("partial-", kept_below())?;
         for table in tables {
-            write(&ctx, table, partial.path()).await?;
+            table.write(partial.path()).await?;
         }
-        std::fs::rename(partial.path(), &root)?;
+        std::fs::rename(partial.path(), root)?;
     }
-    let names: Vec<_> = tables.iter().map(|table| (table.site, "tpch", table.table)).collect();
-    Ok(Dataset::existing(&root, &names))
+    Ok(Dataset::existing(root, &names))
 }
 
-async fn write(ctx: &SessionContext, Made { site, table, sql }: &Made, root: &Path) -> Result<()> {
-    let directory: PathBuf = root.join(site).join("tpch");
-    std::fs::create_dir_all(&directory)?;
-    let path = directory.join(format!("{table}.parquet"));
-    let options = DataFrameWriteOptions::new().with_single_file_output(true);
-    ctx.sql(sql).await?.write_parquet(&path.to_string_lossy(), options, None).await?;
-    Ok(())
+impl Made {
+    async fn write(self, root: &Path) -> Result<()> {
+        let directory = root.join(self.site).join("tpch");
+        std::fs::create_dir_all(&directory)?;
+        let path = directory.join(format!("{}.parquet", self.table));
+        let options = DataFrameWriteOptions::new().with_single_file_output(true);
+        self.rows.write_parquet(&path.to_string_lossy(), options, None).await?;
+        Ok(())
+    }
 }
 
 /// Customers by the region of their nation, orders by their customer's, and so on.
-fn by_region() -> Vec<Made> {
+async fn by_region(ctx: &SessionContext) -> Result<Vec<Made>> {
     let mut tables = Vec::new();
     for (key, site) in REGIONS.into_iter().enumerate() {
         let nations = format!("SELECT n_nationkey FROM supply.tpch.nation WHERE n_regionkey = {key}");
         let customers = format!("SELECT c_custkey FROM sales.tpch.customer WHERE c_nationkey IN ({nations})");
         let orders = format!("SELECT o_orderkey FROM sales.tpch.orders WHERE o_custkey IN ({customers})");
         let suppliers = format!("SELECT s_suppkey FROM supply.tpch.supplier WHERE s_nationkey IN ({nations})");
-        let mut add = |of: &str, table, column: &str, keys: &str, order: &str| {
+        for (of, table, column, keys, order) in [
+            ("sales", "customer", "c_nationkey", &nations, "c_custkey"),
+            ("sales", "orders", "o_custkey", &customers, "o_orderkey"),
+            ("logistics", "lineitem", "l_orderkey", &orders, "l_orderkey, l_linenumber"),
+            ("supply", "supplier", "s_nationkey", &nations, "s_suppkey"),
+            ("supply", "partsupp", "ps_suppkey", &suppliers, "ps_partkey, ps_suppkey"),
+        ] {
             let sql = format!("SELECT * FROM {of}.tpch.{table} WHERE {column} IN ({keys}) ORDER BY {order}");
-            tables.push(Made { site, table, sql });
-        };
-        add("sales", "customer", "c_nationkey", &nations, "c_custkey");
-        add("sales", "orders", "o_custkey", &customers, "o_orderkey");
-        add("logistics", "lineitem", "l_orderkey", &orders, "l_orderkey, l_linenumber");
-        add("supply", "supplier", "s_nationkey", &nations, "s_suppkey");
-        add("supply", "partsupp", "ps_suppkey", &suppliers, "ps_partkey, ps_suppkey");
+            tables.push(Made { site, table, rows: ctx.sql(&sql).await? });
+        }
     }
     for (table, order) in [("part", "p_partkey"), ("nation", "n_nationkey"), ("region", "r_regionkey")] {
         let sql = format!("SELECT * FROM supply.tpch.{table} ORDER BY {order}");
-        tables.push(Made { site: CENTRE, table, sql });
+        tables.push(Made { site: CENTRE, table, rows: ctx.sql(&sql).await? });
     }
-    tables
+    Ok(tables)
 }
 
 /// Every table of V3 in its order, with other keys of the same meaning.
-async fn string_keyed(v3: &Dataset) -> Result<Vec<Made>> {
-    let ctx = local_context(v3).await?;
+async fn string_keyed(ctx: &SessionContext) -> Result<Vec<Made>> {
     let mut tables = Vec::new();
     for (site, source, table) in LAYOUT_V3 {
-        let name = format!("{site}.{source}.{table}");
-        let frame = ctx.table(name.as_str()).await?;
-        let columns: Vec<&str> = frame.schema().fields().iter().map(|field| field.name().as_str()).collect();
-        let keys: Vec<&str> = columns.iter().filter(|column| is_key(column)).copied().collect();
-        let selected: Vec<String> = columns.iter().map(|column| as_text(column)).collect();
-        let more = if table == "lineitem" { ", t.l_linenumber" } else { "" };
-        let order: Vec<String> = keys.iter().map(|key| format!("t.{key}")).collect();
-        let sql = format!("SELECT {} FROM {name} AS t ORDER BY {}{more}", selected.join(", "), order.join(", "));
-        tables.push(Made { site, table, sql });
+        let rows = ctx.table(format!("{site}.{source}.{table}").as_str()).await?;
+        let columns: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let is_in_order = |column: &&String| is_key(column) || *column == "l_linenumber";
+        let rows = rows.sort_by(columns.iter().filter(is_in_order).map(col).collect())?;
+        let selected: Result<Vec<Expr>> = columns.iter().map(|column| as_text(&rows, column)).collect();
+        tables.push(Made { site, table, rows: rows.clone().select(selected?)? });
     }
     Ok(tables)
 }
@@ -184,15 +184,15 @@ fn is_key(column: &str) -> bool {
 }
 
 /// The column, or the text that stands for its key.
-fn as_text(column: &str) -> String {
+fn as_text(rows: &DataFrame, column: &str) -> Result<Expr> {
     if !is_key(column) {
-        return format!("t.{column}");
+        return Ok(col(column));
     }
     let (_, kind) = column.split_once('_').unwrap_or_default();
-    let digits = |width: u32| format!("lpad(CAST(t.{column} AS VARCHAR), {width}, '0')");
+    let digits = |width: u32| format!("lpad(CAST({column} AS VARCHAR), {width}, '0')");
     let text = match kind {
         "orderkey" | "custkey" => {
-            let hash = format!("md5(concat('{kind}', CAST(t.{column} AS VARCHAR)))");
+            let hash = format!("md5(concat('{kind}', CAST({column} AS VARCHAR)))");
             let part = |from: u32, length: u32| format!("substr({hash}, {from}, {length})");
             let parts = [part(1, 8), part(9, 4), part(13, 4), part(17, 4), part(21, 12)];
             format!("concat({})", parts.join(", '-', "))
@@ -201,5 +201,5 @@ fn as_text(column: &str) -> String {
         "partkey" => format!("concat('P-', {})", digits(9)),
         _ => format!("concat('{}-', {})", kind.trim_end_matches("key").to_uppercase(), digits(2)),
     };
-    format!("arrow_cast({text}, 'Utf8') AS {column}")
+    Ok(rows.parse_sql_expr(&format!("arrow_cast({text}, 'Utf8')"))?.alias(column))
 }

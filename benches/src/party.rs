@@ -97,7 +97,7 @@ pub struct Party {
 
 #[derive(Debug)]
 enum Works {
-    Federation { cluster: Box<Cluster>, client: Client, in_server: Vec<String> },
+    Federation { cluster: Box<Cluster>, client: Client, in_server: Vec<(String, u32)> },
     Floor(Worker),
     DuckDb { worker: Worker, servers: Vec<(String, u32)>, borders: BTreeMap<String, Border>, _manifest: NamedTempFile },
 }
@@ -156,7 +156,7 @@ impl Party {
     fn sql(&self, sql: &str) -> String {
         match &self.works {
             Works::Federation { in_server, .. } => {
-                in_server.iter().fold(sql.to_string(), |sql, site| sql_of_server(&sql, site))
+                in_server.iter().fold(sql.to_string(), |sql, (site, _)| sql_of_server(&sql, site))
             }
             Works::Floor(_) => sql.to_string(),
             Works::DuckDb { servers, .. } => {
@@ -168,9 +168,10 @@ impl Party {
     /// The one that is asked, the sites, and all whose CPU time counts.
     fn processes(&self) -> (Tree, Vec<Tree>, Vec<Tree>) {
         let (asked, sites, more) = match &self.works {
-            Works::Federation { cluster, .. } => {
+            Works::Federation { cluster, in_server, .. } => {
                 let sites = cluster.nodes().filter(|(name, _)| *name != "coordinator");
-                (Tree(cluster.coordinator().id()), sites.map(|(_, node)| Tree(node.id())).collect(), vec![])
+                let servers = in_server.iter().map(|(_, id)| Tree(*id)).collect();
+                (Tree(cluster.coordinator().id()), sites.map(|(_, node)| Tree(node.id())).collect(), servers)
             }
             Works::Floor(worker) => (Tree(worker.id()), vec![], vec![]),
             Works::DuckDb { worker, servers, .. } => {
@@ -237,12 +238,13 @@ async fn ledger(client: &Client, sql: &str) -> Result<Crossed, String> {
 }
 
 async fn federation(kind: Kind, ground: &Ground) -> Works {
-    let in_server: Vec<String> = if kind == Kind::ChanceryPostgres {
-        ground.servers.keys().cloned().collect()
-    } else {
-        ground.layout.sites_in_server().iter().map(ToString::to_string).collect()
-    };
-    let sources = in_server.iter().map(|site| (site.clone(), source_of(&ground.servers[site], site))).collect();
+    let is_in_server = |site: &str| kind == Kind::ChanceryPostgres || ground.layout.sites_in_server().contains(&site);
+    let servers = ground.servers.iter().filter(|(site, _)| is_in_server(site));
+    let (mut in_server, mut sources) = (Vec::new(), Vec::new());
+    for (site, server) in servers {
+        in_server.push((site.clone(), server.id()));
+        sources.push((site.clone(), source_of(server, site)));
+    }
     let options = Options {
         compression: (kind != Kind::Chancery).then_some("zstd"),
         sources,
