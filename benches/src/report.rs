@@ -56,6 +56,7 @@ impl Run {
     pub fn report(&self) -> String {
         let mut text = String::new();
         self.write_bytes(&mut text);
+        self.write_interface(&mut text);
         self.write_sites(&mut text);
         self.write_ladder(&mut text);
         self.write_compared(&mut text, "wall", |sample| sample.wall_ms);
@@ -103,7 +104,24 @@ impl Run {
         }
     }
 
-    /// Each site's part, of the party that compresses.
+    /// What the link's interface has seen, beside what the ledger tells of it.
+    fn write_interface(&self, text: &mut String) {
+        for party in &self.parties {
+            let both = |sample: &Sample| sample.interface.filter(|_| !sample.crossed.is_empty()).is_some();
+            let samples = self.statements.iter().flat_map(|statement| self.of(statement, *party));
+            let (mut interface, mut ledger) = (0.0, 0.0);
+            for sample in samples.filter(|sample| both(sample)) {
+                interface += border_bytes(sample);
+                ledger += by_site(sample);
+            }
+            if ledger > 0.0 {
+                let (name, ratio) = (party.name(), interface / ledger);
+                let _ = writeln!(text, "{name}: the interface has seen {ratio:.4} times what the ledger tells");
+            }
+        }
+    }
+
+    /// Each site's part.
     fn write_sites(&self, text: &mut String) {
         for party in self.parties.iter().copied().filter(|party| !matches!(party, Kind::Floor)) {
             let mut sites: Vec<&str> = Vec::new();
@@ -255,8 +273,11 @@ impl Run {
 
 /// By the interface where there is one: it sees everybody alike.
 fn border_bytes(sample: &Sample) -> f64 {
-    let by_site = sample.crossed.values().map(|(to, from)| to + from).sum::<u64>();
-    sample.interface.map_or(by_site, |(to, from)| to + from) as f64
+    sample.interface.map_or_else(|| by_site(sample), |(to, from)| (to + from) as f64)
+}
+
+fn by_site(sample: &Sample) -> f64 {
+    sample.crossed.values().map(|(to, from)| to + from).sum::<u64>() as f64
 }
 
 fn geometric_mean(values: &[f64]) -> f64 {

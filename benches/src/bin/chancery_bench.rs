@@ -162,6 +162,7 @@ async fn work(data: &Data, answer: PathBuf) -> Result<(), String> {
 
 async fn measured(arguments: &Arguments) -> Result<(String, bool), String> {
     let (kinds, statements) = (arguments.parties()?, arguments.statements()?);
+    let mut head = head(arguments);
     let Data { layout, scale } = arguments.data;
     let link = if arguments.wan { Some(Link::open()?) } else { None };
     let namespace = link.as_ref().map(|link| link.namespace().clone());
@@ -179,7 +180,6 @@ async fn measured(arguments: &Arguments) -> Result<(String, bool), String> {
     }
     let mut run = Run { parties: kinds, ..Run::default() };
     let measured = compare_answers(&ground, &mut parties, statements, &mut run).await?;
-    let mut head = head(arguments);
     if let Some(link) = &link {
         link.shape(Duration::from_millis(arguments.delay_ms), arguments.rate_mbit);
         head.push_str(&described(link, &ground)?);
