@@ -16,9 +16,12 @@ pub const TICK_MS: u64 = 10;
 pub fn keep(name: &str, out: Option<&Path>, report: &str, csv: &str) -> io::Result<PathBuf> {
     let directory = out.map_or_else(kept_below, Path::to_path_buf);
     fs::create_dir_all(&directory)?;
-    let program = std::env::args().next().unwrap_or_default();
-    let program = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let command = std::iter::once(program).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ");
+    // Where things lie on the machine is nobody's business.
+    let without_directory = |word: String| match Path::new(&word).file_name() {
+        Some(name) if word.contains('/') => name.to_string_lossy().into_owned(),
+        _ => word,
+    };
+    let command = std::env::args().map(without_directory).collect::<Vec<_>>().join(" ");
     let file = directory.join(format!("{name}.txt"));
     fs::write(&file, format!("{command}\n\n{report}"))?;
     fs::write(file.with_extension("csv"), csv)?;

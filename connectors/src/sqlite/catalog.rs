@@ -62,8 +62,7 @@ pub(super) fn relation(connection: &Connection, name: &str) -> Result<Option<Rel
 /// All tables and views, in the order of their names.
 pub(super) fn relations(connection: &Connection) -> Result<Vec<Relation>> {
     let mut statement = connection.prepare(TABLES)?;
-    let relations = statement.query_map([], of_row)?.collect();
-    relations
+    statement.query_map([], of_row)?.collect::<Result<Vec<_>>>()
 }
 
 fn of_row(row: &Row<'_>) -> Result<Relation> {

@@ -166,21 +166,21 @@ fn install_plain(connection: &Connection) -> Result<()> {
         Ok(f64::from_bits(ctx.get::<i64>(0)?.cast_unsigned()))
     })?;
     connection.create_scalar_function(names::LENGTH, 1, FLAGS, |ctx| {
-        let words: Option<&str> = ctx.get_raw(0).as_str_or_null()?;
+        let words: Option<&str> = ctx.get_raw(0).str_or_null()?;
         Ok(words.map(|words| i64::try_from(words.chars().count()).unwrap_or(i64::MAX)))
     })?;
     connection.create_scalar_function(names::SUBSTR, -1, FLAGS, |ctx| {
-        let Some(words) = ctx.get_raw(0).as_str_or_null()? else { return Ok(None) };
+        let Some(words) = ctx.get_raw(0).str_or_null()? else { return Ok(None) };
         let start = usize::try_from(ctx.get::<i64>(1)?).unwrap_or(1).saturating_sub(1);
         let count = if ctx.len() > 2 { usize::try_from(ctx.get::<i64>(2)?).unwrap_or(0) } else { usize::MAX };
         Ok(Some(words.chars().skip(start).take(count).collect::<String>()))
     })?;
     connection.create_scalar_function(names::STARTS_WITH, 2, FLAGS, |ctx| {
-        let (words, start) = (ctx.get_raw(0).as_str_or_null()?, ctx.get_raw(1).as_str_or_null()?);
+        let (words, start) = (ctx.get_raw(0).str_or_null()?, ctx.get_raw(1).str_or_null()?);
         Ok(words.zip(start).map(|(words, start)| words.starts_with(start)))
     })?;
     connection.create_scalar_function(names::LIKE, 2, FLAGS, |ctx| {
-        let Some(words) = ctx.get_raw(0).as_str_or_null()? else { return Ok(None) };
+        let Some(words) = ctx.get_raw(0).str_or_null()? else { return Ok(None) };
         let pattern = ctx.get_or_create_aux(1, |pattern| match pattern.as_str() {
             Ok(pattern) => like(pattern).map_err(|error| Error::UserFunctionError(error.into())),
             Err(error) => Err(error.into()),
@@ -221,11 +221,11 @@ fn part_of(name: &str) -> DatePart {
 
 /// Text, NULL, or an error.
 trait Words<'a> {
-    fn as_str_or_null(self) -> Result<Option<&'a str>>;
+    fn str_or_null(self) -> Result<Option<&'a str>>;
 }
 
 impl<'a> Words<'a> for ValueRef<'a> {
-    fn as_str_or_null(self) -> Result<Option<&'a str>> {
+    fn str_or_null(self) -> Result<Option<&'a str>> {
         match self {
             ValueRef::Null => Ok(None),
             value => Ok(Some(value.as_str()?)),

@@ -72,7 +72,6 @@ struct Walk {
 }
 
 impl Walk {
-    #[expect(clippy::type_complexity, reason = "what a stream of streams is unfolded from")]
     async fn next(
         mut self,
     ) -> Result<Option<(BoxStream<'static, Result<ObjectMeta, ConnectorError>>, Self)>, ConnectorError> {
