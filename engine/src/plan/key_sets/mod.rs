@@ -4,7 +4,7 @@
 //! before   HashJoin(Fragment sales: orders of a day, Fragment logistics: lineitem)
 //! after    HashJoin(KeySource(Fragment sales: …), Fragment logistics: … LEFT SEMI JOIN system.key_sets."1" ON l_orderkey = k)
 //! never    for the side of an outer or anti join whose rows stay in any case; below a LIMIT or a window; between fragments
-//!          of one site; without the leave of whose values they are ([`leave`])
+//!          of one site; without the leave of whose values they are (`leave.rs`)
 //! ```
 //!
 //! Keys go from the fragment with fewer expected rows to the one with more, so that they never go in a circle; a chain forms
