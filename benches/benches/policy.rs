@@ -23,6 +23,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use engine::config::Limits;
 use engine::exec::physical_rules;
 use engine::plan::at_site::plan_at_site;
 use engine::plan::verify_barriers::{RegisteredBarriers, verify_barriers};
@@ -153,7 +154,7 @@ fn statement() -> String {
 
 fn session() -> SessionContext {
     let state = SessionStateBuilder::new().with_config(SessionConfig::new().with_target_partitions(2));
-    let state = state.with_default_features().with_physical_optimizer_rules(physical_rules()).build();
+    let state = state.with_default_features().with_physical_optimizer_rules(physical_rules(&Limits::default())).build();
     SessionContext::new_with_state(state)
 }
 

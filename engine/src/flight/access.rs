@@ -258,7 +258,7 @@ impl Caller {
     /// # Errors
     /// `UNSUPPORTED` when they cannot be read.
     pub fn versions(&self, headers: &MetadataMap) -> Result<BTreeMap<String, String>> {
-        self.from_peer(headers, headers::VERSIONS, "the table versions of the call cannot be read")
+        self.peer_header(headers, headers::VERSIONS, "the table versions of the call cannot be read")
     }
 
     /// Where a peer will send values of the answer.
@@ -266,11 +266,11 @@ impl Caller {
     /// # Errors
     /// `UNSUPPORTED` when it cannot be read.
     pub fn keys_to(&self, headers: &MetadataMap) -> Result<Vec<KeysTo>> {
-        self.from_peer(headers, headers::KEYS_TO, "where keys of the answer go cannot be read")
+        self.peer_header(headers, headers::KEYS_TO, "where keys of the answer go cannot be read")
     }
 
     /// What a peer's header says in JSON; nothing without it.
-    fn from_peer<T: Default + DeserializeOwned>(
+    fn peer_header<T: Default + DeserializeOwned>(
         &self,
         headers: &MetadataMap,
         name: &str,

@@ -103,7 +103,7 @@ mod tests {
         let plan = SessionContext::new().state().create_logical_plan(sql).await.unwrap();
         match fit(&plan, &ParamValues::from(given))? {
             ParamValues::List(values) => Ok(values.into_iter().map(|value| value.value().clone()).collect()),
-            ParamValues::Map(_) => unreachable!("they are bound by position"),
+            ParamValues::Map(_) => panic!("they are bound by position"),
         }
     }
 

@@ -13,13 +13,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
 
+/// The turns of each subject, of either kind.
+type Subjects = HashMap<(Arc<str>, Kind), Arc<Semaphore>>;
+
 /// The turns of a node.
 #[derive(Debug)]
 pub struct Turns {
     of_all: Arc<Semaphore>,
     each_max: usize,
     fragments_max: usize,
-    subjects: Mutex<HashMap<(Arc<str>, Kind), Arc<Semaphore>>>,
+    subjects: Mutex<Subjects>,
     waiting: AtomicUsize,
     waiting_max: usize,
     patience: Duration,
