@@ -61,6 +61,7 @@ users() {
 
 # start NAME KIND: starts a node and waits for its address, which it leaves in ADDRESS.
 start() {
+    : >"$1.out"
     chancery "$2" --config "$1.toml" >"$1.out" 2>"$1.log" &
     NODES+=($!)
     for _ in $(seq 240); do

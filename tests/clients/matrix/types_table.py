@@ -14,9 +14,9 @@ Written by `tests/clients/matrix/run --write` and compared by each run of it: a 
 can hold, of which each client reads three rows: the least value, the greatest or an odd one, and NULL.
 
 On the wire layouts are plain: large and view types, dictionaries and run-ends leave as what they hold, half floats as `Float32`.
-To the JDBC driver, and to all that comes as gRPC for Java as it does, which shows unsigned numbers as negative ones and gives no object for a time with a zone, unsigned numbers
-leave as the next larger signed type (`UInt64` as `DECIMAL(20, 0)`), and times with a zone without it, in UTC. `pandas` turns
-whole numbers with NULLs into floats (`read_sql(…, dtype_backend="pyarrow")` does not). `polars` panics at a decimal of more than
+To the JDBC driver, and to all that comes as gRPC for Java as it does, unsigned numbers leave as the next larger signed type
+(`UInt64` as `DECIMAL(20, 0)`), and times with a zone without it, in UTC: it shows the former as negative numbers, and gives no
+object for the latter. `pandas` turns whole numbers with NULLs into floats (`read_sql(…, dtype_backend="pyarrow")` does not). `polars` panics at a decimal of more than
 38 digits, and is not asked for one.
 """
 
