@@ -98,9 +98,10 @@ impl BitReader<'_> {
         Some(bit)
     }
 
-    /// Nothing is left but the padding of the last byte.
+    /// Nothing is left but the last byte's padding, of zeros.
     fn is_at_end(&self) -> bool {
-        self.at.div_ceil(8) == self.bytes.len()
+        let padding = self.bytes.get(self.at / 8).map_or(0, |last| last >> (self.at % 8));
+        self.at.div_ceil(8) == self.bytes.len() && padding == 0
     }
 }
 
