@@ -1,17 +1,18 @@
 //! Rows on their way from who reads them to who asked for them: a batch at a time, or by way of the disk.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion_common::DataFusionError;
-use datafusion_physical_plan::SendableRecordBatchStream;
 use datafusion_physical_plan::metrics::{ExecutionPlanMetricsSet, SpillMetrics};
 use datafusion_physical_plan::spill::SpillManager;
 use datafusion_physical_plan::spill::spill_pool::{SpillPoolSink, spsc_channel};
+use datafusion_physical_plan::{EmptyRecordBatchStream, SendableRecordBatchStream};
 use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
-use super::moment::Moment;
 use crate::database::Reading;
 use crate::error::ConnectorError;
 
@@ -34,7 +35,9 @@ pub(super) struct Inlet {
 pub(super) struct Outlet {
     batches: mpsc::Receiver<RecordBatch>,
     spilled: oneshot::Receiver<SendableRecordBatchStream>,
+    /// What goes to disk, or nothing, once it is known which: `spilled` is not asked again.
     rest: Option<SendableRecordBatchStream>,
+    schema: SchemaRef,
     verdict: oneshot::Receiver<Verdict>,
     location: Arc<str>,
 }
@@ -55,6 +58,7 @@ pub(super) fn outlet(reading: &Reading) -> (Inlet, Outlet) {
         batches: from_batches,
         spilled: from_spilled,
         rest: None,
+        schema: Arc::clone(&reading.schema),
         verdict: from_verdict,
         location: Arc::clone(&reading.location),
     };
@@ -62,12 +66,16 @@ pub(super) fn outlet(reading: &Reading) -> (Inlet, Outlet) {
 }
 
 impl Inlet {
-    /// Hands a batch on once there is room, or at once, to disk, if another one waits for the session. From then on all goes
-    /// to disk. A batch that nobody wants any more is dropped.
+    /// Hands a batch on once there is room, or at once, to disk, if another one waits for the session, which `wanted` tells.
+    /// From then on all goes to disk. A batch that nobody wants any more is dropped.
     ///
     /// # Errors
     /// If the disk does not take it.
-    pub(super) async fn give(&mut self, batch: RecordBatch, moment: &Moment) -> Result<(), DataFusionError> {
+    pub(super) async fn give(
+        &mut self,
+        batch: RecordBatch,
+        wanted: impl Future<Output = ()>,
+    ) -> Result<(), DataFusionError> {
         if let Some(sink) = &self.sink {
             return sink.push_batch(&batch);
         }
@@ -79,7 +87,7 @@ impl Inlet {
                 }
                 Ok(())
             }
-            () = moment.is_wanted() => self.begin_spilling().push_batch(&batch),
+            () = wanted => self.begin_spilling().push_batch(&batch),
         }
     }
 
@@ -110,15 +118,15 @@ impl Outlet {
     /// What the reader met.
     pub(super) async fn next_batch(mut self) -> Result<Option<(RecordBatch, Self)>, ConnectorError> {
         if self.rest.is_none() {
-            // What goes to disk follows what was handed on.
-            self.rest = tokio::select! {
+            tokio::select! {
                 biased;
-                batch = self.batches.recv() => match batch {
-                    Some(batch) => return Ok(Some((batch, self))),
-                    None => (&mut self.spilled).await.ok(),
-                },
-                rest = &mut self.spilled => rest.ok(),
-            };
+                rest = &mut self.spilled => self.rest = Some(rest.unwrap_or_else(|_| nothing(&self.schema))),
+                Some(batch) = self.batches.recv() => return Ok(Some((batch, self))),
+            }
+        }
+        // What was handed on before the rest began is here, and comes first.
+        if let Ok(batch) = self.batches.try_recv() {
+            return Ok(Some((batch, self)));
         }
         if let Some(rest) = &mut self.rest
             && let Some(batch) = rest.next().await
@@ -134,5 +142,85 @@ impl Outlet {
 
     fn unavailable(&self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ConnectorError {
         ConnectorError::unavailable(self.location.to_string(), cause)
+    }
+}
+
+/// What follows if nothing went to disk.
+fn nothing(schema: &SchemaRef) -> SendableRecordBatchStream {
+    Box::pin(EmptyRecordBatchStream::new(Arc::clone(schema)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use arrow::array::{ArrayRef, AsArray, Int64Array};
+    use arrow::datatypes::Int64Type;
+
+    use super::*;
+
+    fn batch(number: i64) -> RecordBatch {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![number]));
+        RecordBatch::try_from_iter([("n", numbers)]).unwrap()
+    }
+
+    fn ends() -> (Inlet, Outlet) {
+        outlet(&Reading {
+            text: "".into(),
+            schema: batch(0).schema(),
+            location: "table `t`".into(),
+            tables: Arc::default(),
+            batch_rows: 1,
+            scope: None,
+            runtime: Arc::default(),
+        })
+    }
+
+    async fn rest_of(mut outlet: Outlet) -> (Vec<i64>, Result<(), ConnectorError>) {
+        let mut came = Vec::new();
+        loop {
+            match outlet.next_batch().await {
+                Ok(Some((batch, next))) => {
+                    came.push(batch.column(0).as_primitive::<Int64Type>().value(0));
+                    outlet = next;
+                }
+                Ok(None) => return (came, Ok(())),
+                Err(error) => return (came, Err(error)),
+            }
+        }
+    }
+
+    /// The end is there before the last batch was asked for.
+    #[tokio::test]
+    async fn what_was_handed_on_before_the_end_is_not_lost() {
+        let (mut inlet, outlet) = ends();
+        inlet.give(batch(1), pending()).await.unwrap();
+        inlet.end(Ok(()));
+        let (came, ended) = rest_of(outlet).await;
+        assert_eq!(came, [1]);
+        ended.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_goes_to_disk_follows_what_was_handed_on() {
+        let (mut inlet, outlet) = ends();
+        for number in 1..=3 {
+            inlet.give(batch(number), ready(())).await.unwrap();
+        }
+        assert!(inlet.sink.is_some());
+        inlet.end(Ok(()));
+        let (came, ended) = rest_of(outlet).await;
+        assert_eq!(came, [1, 2, 3]);
+        ended.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_gone_is_no_end() {
+        let (mut inlet, outlet) = ends();
+        inlet.give(batch(1), pending()).await.unwrap();
+        drop(inlet);
+        let (came, ended) = rest_of(outlet).await;
+        assert_eq!(came, [1]);
+        assert!(matches!(ended, Err(ConnectorError::Unavailable { .. })), "{ended:?}");
     }
 }

@@ -113,7 +113,7 @@ impl Statement {
         }
         warnings::check(lease, &self.reading.location, asking).await?;
         if !batch.is_empty() {
-            inlet.give(batch.finish()?, moment).await.map_err(|error| self.disk_fault(error))?;
+            inlet.give(batch.finish()?, moment.is_wanted()).await.map_err(|error| self.disk_fault(error))?;
         }
         Ok(())
     }
@@ -142,7 +142,7 @@ impl Statement {
         while let Some(row) = rows.try_next().await? {
             batch.append(size(&row), |position, values| append(values, row.as_ref(position)))?;
             if batch.is_full() {
-                inlet.give(batch.finish()?, moment).await.map_err(|error| self.disk_fault(error))?;
+                inlet.give(batch.finish()?, moment.is_wanted()).await.map_err(|error| self.disk_fault(error))?;
             }
         }
         Ok(())
