@@ -30,6 +30,14 @@ const PUSHED: &[&str] = &[
     "label IN ('é', 'e', '')",
     "label NOT IN ('x', 'ab')",
     "label = 'it''s \\ %'",
+    "label = 'a:b\\'",
+    "label IN ('it''s \\ %', 'a:b\\', ':n')",
+    "label <> 'a:b\\' AND label <> '?:n'",
+    "label = 'a\0b'",
+    "label LIKE 'a\0%'",
+    "label || ':x\\' = 'a:x\\'",
+    "coalesce(label, '\\:n') = '\\:n'",
+    "CASE WHEN n = 1 THEN '\\' ELSE label END = '\\'",
     "label < 'b'",
     "label >= 'é'",
     "label LIKE 'a%'",
@@ -108,7 +116,8 @@ const TABLE: &str = "
       (2, 2, 4, 4, 2024, b'101', b'1', false, 'a ', 'ab', 'e ', 'a ', 'ok', 'x ', '3', '2000-01-01', '2000-01-01',
        '2000-01-01', '02:00', 0.01, X'00FF00', 3, 3),
       (8, 2, 4, 4, 0, b'101', b'1', false, 'a\u{1F600}b', 'ab', 'e', 'a', 'ok', 'x', '3', '2000-01-01', '2000-01-01',
-       '2000-01-01', '02:00', 0.01, X'00FF00', 3, 3)";
+       '2000-01-01', '02:00', 0.01, X'00FF00', 3, 3);
+    INSERT INTO t (n, label) VALUES (9, 'a:b\\'), (10, CONCAT('a', X'00', 'b'))";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pushed_filter_gives_the_same_rows() {

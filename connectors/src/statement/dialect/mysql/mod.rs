@@ -48,8 +48,8 @@ impl Dialect for Mysql<'_> {
         match value {
             value if value.is_null() => self.cast("NULL", &value.data_type()),
             ScalarValue::Boolean(Some(truth)) => Ok(if *truth { "TRUE" } else { "FALSE" }.to_owned()),
-            ScalarValue::Utf8(Some(text)) if text.contains('\0') => {
-                Err(Refusal::new("literal", "holds a character that ends a statement to some"))
+            ScalarValue::Utf8(Some(text)) if !is_read_alike(text) => {
+                Ok(self.by_bytes(&format!("_utf8mb4 {}", self.bytes(text.as_bytes()))))
             }
             ScalarValue::Utf8(Some(text)) => Ok(self.text(text)),
             ScalarValue::Binary(Some(bytes)) => Ok(self.bytes(bytes)),
@@ -259,9 +259,10 @@ impl Mysql<'_> {
         Some(format!("{}.{}", self.identifier(relation.table()), self.identifier(&column.name)))
     }
 
+    /// A literal of text that has no collation of its own.
     fn text_literal(&self, expr: &Expr) -> Option<String> {
         match expr {
-            Expr::Literal(value @ ScalarValue::Utf8(Some(_)), _) => self.literal(value).ok(),
+            Expr::Literal(ScalarValue::Utf8(Some(text)), _) if is_read_alike(text) => Some(self.text(text)),
             _ => None,
         }
     }
@@ -286,6 +287,12 @@ impl Mysql<'_> {
             None => Err(Refusal::new("sum", "is not a whole number")),
         }
     }
+}
+
+/// Whether whoever reads a statement, the driver too, takes the same of it for `text` between quotes. To some a backslash hides
+/// the quote that follows it, and a zero ends the statement.
+fn is_read_alike(text: &str) -> bool {
+    !text.contains(['\\', '\0'])
 }
 
 /// The sum divided by the count and cut off after the digits that the type has, as DataFusion does; there a division rounds,
