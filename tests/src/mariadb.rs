@@ -64,9 +64,9 @@ impl MariaDb {
         Self::start_with(&[]).await
     }
 
-    /// The same with a binary log, by which sessions can tell that they see the same moment.
+    /// The same with a binary log of all writes, by which sessions can tell that they see the same moment.
     pub async fn start_with_log() -> Self {
-        Self::start_with(&["--log-bin=log", "--server-id=1"]).await
+        Self::start_with(&["--log-bin=log", "--server-id=1", "--log-slave-updates"]).await
     }
 
     /// The same, with more options.

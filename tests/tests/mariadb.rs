@@ -46,6 +46,9 @@ async fn source(server: &MariaDb, more: &str) -> Arc<dyn Source> {
     open(options).await
 }
 
+/// Says that every write of the server is in its binary log.
+const SHARED: &str = "share_snapshots = true";
+
 /// Waits until the answer of the server is `expect`.
 async fn wait_until(admin: &Admin, sql: &str, expect: &str) {
     let began = Instant::now();

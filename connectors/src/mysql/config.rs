@@ -17,6 +17,8 @@ pub(super) struct MysqlConfig {
     pub(super) tables: Option<Vec<String>>,
     /// Whether a `tinyint(1)` is true or false, and not a number.
     pub(super) tinyint1_is_boolean: bool,
+    /// Whether every write of the server is in its own binary log, so that snapshots at one place of the log are one.
+    pub(super) share_snapshots: bool,
 }
 
 impl MysqlConfig {
@@ -29,9 +31,10 @@ impl MysqlConfig {
             reader.fault("tables", "names no table; leave it out to serve all that the account may read");
         }
         let tinyint1_is_boolean = reader.flag("tinyint1_is_boolean").unwrap_or(true);
+        let share_snapshots = reader.flag("share_snapshots").unwrap_or(false);
         match (reader.finish(), server) {
             (faults, Some((database, access))) if faults.is_empty() => {
-                Ok(Self { access, database, tables, tinyint1_is_boolean })
+                Ok(Self { access, database, tables, tinyint1_is_boolean, share_snapshots })
             }
             (faults, _) => Err(faults),
         }
@@ -52,6 +55,7 @@ mod tests {
         let config = parsed("host = 'db'\ndatabase = 'd'\nuser = 'u'\ntls = 'disable'").unwrap();
         assert_eq!((config.access.port, config.access.connections_max), (3306, 8));
         assert_eq!((config.database.as_str(), config.tables, config.tinyint1_is_boolean), ("d", None, true));
+        assert!(!config.share_snapshots);
     }
 
     #[test]

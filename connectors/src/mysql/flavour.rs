@@ -39,11 +39,12 @@ impl Flavour {
         }
     }
 
-    /// The question where in the server's binary log a snapshot stands, if it tells that. MySQL does not.
-    pub(super) fn place_of_snapshot(self) -> Option<&'static str> {
+    /// The questions whether what a replica is sent is in its own binary log too, and where in the log a snapshot stands, if
+    /// the server tells that. MySQL does not.
+    pub(super) fn place_of_snapshot(self) -> Option<[&'static str; 2]> {
         match self {
             Self::MySql => None,
-            Self::MariaDb => Some("SHOW STATUS LIKE 'binlog\\_snapshot\\_%'"),
+            Self::MariaDb => Some(["SELECT @@global.log_slave_updates", "SHOW STATUS LIKE 'binlog\\_snapshot\\_%'"]),
         }
     }
 }

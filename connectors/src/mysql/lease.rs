@@ -71,13 +71,21 @@ impl Lease {
         self.command(BEGIN).await
     }
 
-    /// Where in the server's binary log the transaction's moment is; `None` if the server does not tell.
+    /// Where in the server's binary log the transaction's moment is; `None` if the server does not tell, or if the log may
+    /// lack writes, so that different moments may have one place in it.
     pub(super) async fn place(&mut self) -> Result<Option<Vec<String>>, ConnectorError> {
-        let Some(question) = self.flavour()?.place_of_snapshot() else {
+        let questions = if self.server.shares_snapshots() { self.flavour()?.place_of_snapshot() } else { None };
+        let Some([logs_all, place]) = questions else {
             return Ok(None);
         };
         let asking = self.server.asking();
-        let rows: Vec<Row> = self.run()?.query(question).await.map_err(|error| asking.fault(error))?;
+        let conn = self.run()?;
+        let logs_all: Option<Row> = conn.query_first(logs_all).await.map_err(|error| asking.fault(error))?;
+        let logs_all = logs_all.and_then(|row| row.get_opt::<u8, _>(0)).and_then(Result::ok) == Some(1);
+        let rows: Vec<Row> = match logs_all {
+            true => conn.query(place).await.map_err(|error| asking.fault(error))?,
+            false => Vec::new(),
+        };
         self.rest();
         let values: Option<Vec<String>> = rows.iter().map(|row| row.get_opt(1)?.ok()).collect();
         // Without a log both are empty.

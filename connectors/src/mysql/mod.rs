@@ -62,6 +62,7 @@ impl Connector for MysqlConnector {
         let config = MysqlConfig::parse(&options, base).map_err(refused)?;
         let scans_max = Some(config.access.connections_max);
         let capability = Capability { concurrent_scans_max: scans_max, ..self.capability() };
-        Ok(Arc::new(MysqlSource::new(Server::shared(&config.access), config, capability)))
+        let server = Server::shared(&config.access, config.share_snapshots);
+        Ok(Arc::new(MysqlSource::new(server, config, capability)))
     }
 }

@@ -1,8 +1,8 @@
 //! One moment of the server that all scans of a statement see, in turns: a session reads one statement at a time.
 //!
 //! A moment is a transaction's, and so one session's. Where the server tells the place of a transaction's moment in its
-//! binary log, sessions that began at the same place see the same moment, and the statement has as many as it can get;
-//! where it does not, or others have written meanwhile, there is the one. Whoever reads makes way for whoever waits: see
+//! binary log, and every write is in the log (`share_snapshots`), sessions that began at the same place see the same moment,
+//! and the statement has as many as it can get; where not, or others have written meanwhile, there is the one. Whoever reads makes way for whoever waits: see
 //! `read`.
 
 use std::sync::{Arc, Mutex, PoisonError};

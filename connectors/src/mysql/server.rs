@@ -25,6 +25,8 @@ use crate::statement::{Accepts, Refusal, Statement, StoredTables, write_for_mysq
 /// A server that is asked.
 pub(super) struct Server {
     access: Access,
+    /// Whether snapshots at one place of its binary log are one: every write is in it.
+    shares_snapshots: bool,
     /// Known since the first session.
     flavour: OnceLock<Flavour>,
     permits: Arc<Semaphore>,
@@ -36,11 +38,12 @@ pub(super) struct Server {
 
 impl Server {
     /// The server that sources with this configuration share; nothing is asked of it yet.
-    pub(super) fn shared(access: &Access) -> Arc<Self> {
+    pub(super) fn shared(access: &Access, shares_snapshots: bool) -> Arc<Self> {
         static SERVERS: Mutex<Vec<Weak<Server>>> = Mutex::new(Vec::new());
         let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
         servers.retain(|server| server.strong_count() > 0);
-        if let Some(server) = servers.iter().filter_map(Weak::upgrade).find(|server| server.access == *access) {
+        let is_it = |server: &Arc<Self>| server.access == *access && server.shares_snapshots == shares_snapshots;
+        if let Some(server) = servers.iter().filter_map(Weak::upgrade).find(is_it) {
             return server;
         }
         let server = Arc::new(Self {
@@ -49,6 +52,7 @@ impl Server {
             idle: Mutex::default(),
             tasks: Mutex::default(),
             access: access.clone(),
+            shares_snapshots,
         });
         servers.push(Arc::downgrade(&server));
         server
@@ -57,6 +61,11 @@ impl Server {
     /// How it is reached.
     pub(super) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Whether snapshots at one place of its binary log are one.
+    pub(super) fn shares_snapshots(&self) -> bool {
+        self.shares_snapshots
     }
 
     /// What is asked of the server as a whole, from now on.

@@ -12,7 +12,7 @@ use harness::source::{ours, plan, rows, session, within};
 use tokio::time::timeout;
 
 use super::reading::{ENDLESS, SLOW, count};
-use super::{AT_WORK, SOON, source, wait_until};
+use super::{AT_WORK, SHARED, SOON, source, wait_until};
 
 /// More than what is read ahead, less than a second's reading.
 const MANY: usize = 100_000;
@@ -119,7 +119,7 @@ async fn parallel_sessions_see_one_moment_while_others_write() {
              ANALYZE TABLE t",
         )
         .await;
-    let source = source(&server, "").await;
+    let source = source(&server, SHARED).await;
     let ctx = session(&source, &["t"]).await;
     let scan = plan(&ctx, "t").await;
     assert!(scan.properties().partitioning.partition_count() > 1);
@@ -152,7 +152,8 @@ async fn many_statements_at_once_all_end() {
     for log in [false, true] {
         let server = if log { MariaDb::start_with_log().await } else { MariaDb::start().await };
         server.admin().await.run("CREATE TABLE t AS SELECT seq AS n FROM seq_1_to_1000").await;
-        let source: Arc<dyn Source> = source(&server, "connections_max = 4\nconnect_timeout_ms = 20000").await;
+        let options = format!("connections_max = 4\nconnect_timeout_ms = 20000\nshare_snapshots = {log}");
+        let source: Arc<dyn Source> = source(&server, &options).await;
         let ctx = session(&source, &["t"]).await;
         let scan = plan(&ctx, "t").await;
         let one = async || {

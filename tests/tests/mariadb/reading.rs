@@ -13,7 +13,7 @@ use harness::mariadb::MariaDb;
 use harness::source::{ours, plan, rows, session};
 use tokio::time::timeout;
 
-use super::{AT_WORK, SOON, open, source, wait_until};
+use super::{AT_WORK, SHARED, SOON, open, source, wait_until};
 
 /// Rows without end, made as they are sent.
 pub(super) const ENDLESS: &str =
@@ -39,7 +39,7 @@ async fn a_large_table_is_read_in_ranges_and_whole() {
              DELETE FROM t WHERE n % 1000 = 0; ANALYZE TABLE t",
         )
         .await;
-    let source = source(&server, "").await;
+    let source = source(&server, SHARED).await;
     let ctx = session(&source, &["t"]).await;
     let partitions = plan(&ctx, "t").await.properties().partitioning.partition_count();
     assert!((2..=4).contains(&partitions), "{partitions}");
@@ -56,16 +56,23 @@ async fn a_large_table_is_read_in_ranges_and_whole() {
     assert!(server.log().contains("FROM \"registry\".\"t\" AS \"t0\" LIMIT 7"));
 }
 
+/// Without a log of all writes, or if nobody says that it is one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_a_log_reads_by_one_session() {
-    let server = MariaDb::start().await;
-    let admin = server.admin().await;
-    admin
-        .run("CREATE TABLE t (n bigint PRIMARY KEY); INSERT INTO t SELECT seq FROM seq_1_to_400000; ANALYZE TABLE t")
-        .await;
-    let ctx = session(&source(&server, "").await, &["t"]).await;
-    assert_eq!(plan(&ctx, "t").await.properties().partitioning.partition_count(), 1);
-    assert_eq!(rows(&ctx, "SELECT count(*), sum(n) FROM t").await.unwrap(), "400000|80000200000");
+    let no_updates = ["--log-bin=log", "--server-id=1", "--skip-log-slave-updates"];
+    let all = ["--log-bin=log", "--server-id=1", "--log-slave-updates"];
+    for (server, options) in [(&[][..], SHARED), (&no_updates, SHARED), (&all, "")] {
+        let server = MariaDb::start_with(server).await;
+        let admin = server.admin().await;
+        admin
+            .run(
+                "CREATE TABLE t (n bigint PRIMARY KEY); INSERT INTO t SELECT seq FROM seq_1_to_400000; ANALYZE TABLE t",
+            )
+            .await;
+        let ctx = session(&source(&server, options).await, &["t"]).await;
+        assert_eq!(plan(&ctx, "t").await.properties().partitioning.partition_count(), 1);
+        assert_eq!(rows(&ctx, "SELECT count(*), sum(n) FROM t").await.unwrap(), "400000|80000200000");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
