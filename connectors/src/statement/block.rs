@@ -44,8 +44,8 @@ pub(super) struct Item {
 /// Where rows come from.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// A table, under an alias that is unique in the statement.
-    Table { name: TableReference, alias: String },
+    /// A table, under an alias that is unique in the statement, with the columns that were described.
+    Table { name: TableReference, alias: String, columns: Vec<String> },
     /// An earlier step, whose columns are unique in the statement.
     Step(String),
     /// Rows of literals.
@@ -281,12 +281,17 @@ impl Source {
     fn print(&self, printer: &Printer<'_>) -> Result<String, Refusal> {
         let quoted = |name: &str| printer.dialect.identifier(name);
         Ok(match self {
-            Self::Table { name, alias } => {
+            Self::Table { name, alias, columns } => {
                 let table = printer.table(name);
                 match printer.dialect.part(name) {
                     None => format!("{table} AS {}", quoted(alias)),
-                    // In a SELECT of its own, where the condition can mean no other table's columns.
-                    Some(part) => format!("(SELECT * FROM {table} WHERE {part}) AS {}", quoted(alias)),
+                    // In a SELECT of its own, where the condition can mean no other table's columns. `*` would be refused
+                    // to an account that may not read them all.
+                    Some(part) => {
+                        let columns: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
+                        let columns = if columns.is_empty() { "1".to_owned() } else { columns.join(", ") };
+                        format!("(SELECT {columns} FROM {table} WHERE {part}) AS {}", quoted(alias))
+                    }
                 }
             }
             Self::Step(name) => quoted(name),

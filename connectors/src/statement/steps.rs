@@ -161,7 +161,8 @@ impl<'a> Writer<'a> {
             None => every,
             Some(kept) => kept.iter().filter_map(|index| every.get(*index).cloned()).collect(),
         };
-        let source = Source::Table { name: scan.table_name.clone(), alias };
+        let columns = source.fields().iter().map(|field| field.name().clone()).collect();
+        let source = Source::Table { name: scan.table_name.clone(), alias, columns };
         Ok(Block { filter: filter.concat(), fetch: scan.fetch, ..Block::over(source, outputs) })
     }
 

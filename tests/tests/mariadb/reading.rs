@@ -56,6 +56,23 @@ async fn a_large_table_is_read_in_ranges_and_whole() {
     assert!(server.log().contains("FROM \"registry\".\"t\" AS \"t0\" LIMIT 7"));
 }
 
+/// Whoever may not read all columns may read the others, of a part as of the whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_some_columns_is_read() {
+    let server = MariaDb::start_with_log().await;
+    server
+        .admin()
+        .await
+        .run(
+            "CREATE TABLE t (n bigint PRIMARY KEY, pad varchar(200)); INSERT INTO t SELECT seq, 'x' FROM seq_1_to_400000;
+             ANALYZE TABLE t; REVOKE SELECT ON registry.* FROM reader; GRANT SELECT (n) ON registry.t TO reader",
+        )
+        .await;
+    let ctx = session(&source(&server, SHARED).await, &["t"]).await;
+    assert!(plan(&ctx, "t").await.properties().partitioning.partition_count() > 1);
+    assert_eq!(rows(&ctx, "SELECT count(*), sum(n) FROM t").await.unwrap(), "400000|80000200000");
+}
+
 /// Without a log of all writes, or if nobody says that it is one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_a_log_reads_by_one_session() {

@@ -106,6 +106,20 @@ fn no_backslash_is_sent() {
     assert!(written(named("b")).is_ok());
 }
 
+/// An account that may not read every column is refused `*`.
+#[test]
+fn of_a_part_the_columns_are_named() {
+    let schema = Schema::new(vec![Field::new("id", DataType::Int64, true), Field::new("a\"b", DataType::Utf8, true)]);
+    let plan = table_scan(Some("x"), &schema, Some(vec![0])).unwrap().build().unwrap();
+    let mut stored = StoredTables::default();
+    stored.tell_part(TableReference::bare("x"), "\"id\" < 7");
+    let statement = write_for_mysql(&plan, &Accepts::mysql(), &stored, "by_bytes").unwrap();
+    assert_eq!(
+        statement.text,
+        "SELECT \"t0\".\"id\" AS \"c0_0\" FROM (SELECT \"id\", \"a\"\"b\" FROM \"x\" WHERE \"id\" < 7) AS \"t0\""
+    );
+}
+
 #[test]
 fn what_is_long_is_no_key() {
     let sorted = |key: Expr| scan("x").project([col("id")]).unwrap().sort([key.sort(true, true)]);
