@@ -1,10 +1,12 @@
 //! What MySQL is sent for small plans, and what is kept from it.
 
+use std::sync::Arc;
+
 use arrow::datatypes::{Field, Schema, TimeUnit};
 use datafusion_common::NullEquality;
 use datafusion_expr::logical_plan::table_scan;
 use datafusion_expr::test::function_stub::{avg, max, sum};
-use datafusion_expr::{LogicalPlanBuilder, cast, col, lit, when};
+use datafusion_expr::{ColumnarValue, LogicalPlanBuilder, Volatility, cast, col, create_udf, lit, when};
 
 use super::*;
 use crate::statement::{Accepts, write_for_mysql};
@@ -209,6 +211,14 @@ fn decimals_keep_their_scale() {
     refuse(cast(col("price"), DataType::Decimal128(15, 1)));
     refuse(cast(col("price"), DataType::Float64));
     refuse(col("vague") + decimal(2, 15, 2));
+    let of_two = |data_type: &DataType| {
+        let nothing = Arc::new(|_: &[ColumnarValue]| datafusion_common::exec_err!("is not called"));
+        let types = vec![data_type.clone(), data_type.clone()];
+        create_udf("coalesce", types, data_type.clone(), Volatility::Immutable, nothing)
+    };
+    let prices = of_two(&DataType::Decimal128(15, 2)).call(vec![col("price"), decimal(0, 15, 2)]);
+    check_expression(prices, "COALESCE(\"t0\".\"price\", 0.00)");
+    refuse(of_two(&DataType::Decimal128(38, 10)).call(vec![col("vague"), col("vague")]));
 }
 
 #[test]
