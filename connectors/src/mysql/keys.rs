@@ -1,5 +1,7 @@
 //! A large table in parts: ranges of the key that its rows lie in the order of.
 
+use std::time::Duration;
+
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Row};
 
@@ -12,16 +14,28 @@ const RANGE_ROWS_MIN: u64 = 100_000;
 /// Types of whole numbers.
 const WHOLE: &[&str] = &["tinyint", "smallint", "mediumint", "int", "bigint"];
 
-/// The places of a table that is large, and whose primary key begins with a whole number.
-pub(super) async fn places(conn: &mut Conn, database: &str, relation: &Relation) -> Result<Option<Places>, Error> {
+/// The places of a table that is large, and whose primary key begins with a whole number. A table that cannot be asked now
+/// has none: others are listed all the same, and who reads it is told. For one that is locked, `patience` is waited.
+pub(super) async fn places(
+    conn: &mut Conn,
+    database: &str,
+    relation: &Relation,
+    patience: Duration,
+) -> Result<Option<Places>, Error> {
     let rows = relation.rows.unwrap_or(0);
     let is_key = |column: &&Column| column.leads_primary_key && WHOLE.contains(&column.data_type.as_str());
     let key = match relation.columns.iter().find(is_key) {
         Some(key) if relation.is_transactional && rows >= 2 * RANGE_ROWS_MIN => quoted(&key.name),
         _ => return Ok(None),
     };
-    let sql = format!("SELECT MIN({key}), MAX({key}) FROM {}.{}", quoted(database), quoted(&relation.name));
-    let answer: Option<Row> = conn.query_first(sql).await?;
+    let (table, seconds) = (format!("{}.{}", quoted(database), quoted(&relation.name)), patience.as_secs().max(1));
+    // Only MariaDB is asked: MySQL has no snapshots that several share.
+    let pin = format!("SET STATEMENT lock_wait_timeout = {seconds} FOR");
+    let answer = conn.query_first(format!("{pin} SELECT MIN({key}), MAX({key}) FROM {table}")).await;
+    let answer: Option<Row> = match answer {
+        Err(Error::Server(_)) => return Ok(None),
+        answer => answer?,
+    };
     // What is no number of 64 bits, with a sign, is read by one session.
     let ends = answer.and_then(|row| Some((cell::<i64>(&row, 0).ok()?, cell::<i64>(&row, 1).ok()?)));
     Ok(ends.and_then(|(first, last)| ranges_of(key, first, last, rows)))

@@ -45,7 +45,9 @@ impl MysqlSource {
         for relation in relations.iter().filter(|relation| relation.is_view || !relation.columns.is_empty()) {
             let places = match can_share {
                 true => {
-                    places(lease.run()?, &self.config.database, relation).await.map_err(|error| asking.fault(error))?
+                    let patience = self.config.access.connect_timeout;
+                    let places = places(lease.run()?, &self.config.database, relation, patience).await;
+                    places.map_err(|error| asking.fault(error))?
                 }
                 false => None,
             };

@@ -7,7 +7,7 @@ use datafusion::common::stats::Precision;
 use harness::mariadb::{Admin, MariaDb};
 use harness::source::{ours, rows, session};
 
-use super::{open, source};
+use super::{SHARED, open, source};
 
 async fn names(source: &Arc<dyn Source>) -> Vec<String> {
     source.tables().await.unwrap().into_iter().map(|(name, _)| name).collect()
@@ -125,6 +125,24 @@ async fn a_table_is_never_read_under_the_columns_of_another() {
         too_large.starts_with("table `t`, column `a` of type int: holds a value that is not exactly"),
         "{too_large}"
     );
+}
+
+/// A table that cannot be looked into is one that is not read in parts; the others are listed beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_table_is_listed_with_the_others() {
+    let server = MariaDb::start_with_log().await;
+    let admin = server.admin().await;
+    admin
+        .run(
+            "CREATE TABLE large (n bigint PRIMARY KEY); INSERT INTO large SELECT seq FROM seq_1_to_400000;
+             ANALYZE TABLE large; CREATE TABLE small (n bigint); LOCK TABLES large WRITE",
+        )
+        .await;
+    let source = source(&server, &format!("connect_timeout_ms = 1000\n{SHARED}")).await;
+    let listed: Vec<(String, bool)> =
+        source.tables().await.unwrap().into_iter().map(|(name, table)| (name, table.is_ok())).collect();
+    assert_eq!(listed, [("large".to_string(), true), ("small".to_string(), true)]);
+    assert!(server.log().contains("lock_wait_timeout"), "the table was not looked into");
 }
 
 /// What the account or the server says otherwise does not reach an answer.
