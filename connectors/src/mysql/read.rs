@@ -76,9 +76,13 @@ impl Statement {
                 () = sleep(access.statement_timeout + GRACE) => Err(()),
             };
             end_statement(access, id).await?;
-            match timeout(access.connect_timeout, reading).await {
-                Ok(_) => ended,
-                Err(elapsed) => return Err(ConnectorError::unavailable(self.reading.location.as_ref(), elapsed)),
+            match (timeout(access.connect_timeout, reading).await, ended) {
+                (Ok(_), ended) => ended,
+                // Who takes the rows may be slower than the time allows: the server has ended, and what it sent waits.
+                (Err(_), Err(())) => return Err(self.time_is_over()),
+                (Err(elapsed), Ok(())) => {
+                    return Err(ConnectorError::unavailable(self.reading.location.as_ref(), elapsed));
+                }
             }
         };
         let lease = turn.lease()?;
@@ -86,10 +90,14 @@ impl Statement {
         if lease.is_resting() && lease.command(NOTHING).await.is_err() {
             lease.command(NOTHING).await?;
         }
-        ended.map_err(|()| ConnectorError::DeadlineExceeded {
+        ended.map_err(|()| self.time_is_over())
+    }
+
+    fn time_is_over(&self) -> ConnectorError {
+        ConnectorError::DeadlineExceeded {
             location: self.reading.location.to_string(),
             cause: "the server does not end it by itself".into(),
-        })
+        }
     }
 
     async fn read_rows(
