@@ -38,7 +38,7 @@ fn built() -> PathBuf {
 
 /// Whether cargo sets the variable for the crate whose test runs.
 fn is_of_the_test(name: &str) -> bool {
-    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_", "OUT_DIR"]
         .iter()
         .any(|of| name.starts_with(of))
 }
