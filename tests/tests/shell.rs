@@ -144,7 +144,7 @@ fn listings(url: &str) {
     assert_eq!(
         listed("\\d east.store.\"Case\""),
         "table,column,type,nullable,comment\n\
-         east.store.Case,id,Int64,no,\neast.store.Case,ID,Int64,no,\neast.store.Case,Id,Int64,no,\n"
+         east.store.Case,id,BIGINT,no,\neast.store.Case,ID,BIGINT,no,\neast.store.Case,Id,BIGINT,no,\n"
     );
     let error = failure(shell(url, &["-c", "\\d nowhere"]), 1, "");
     assert_eq!(error, "no table nowhere that you may see; \\dt lists them\n");

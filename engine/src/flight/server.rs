@@ -129,8 +129,9 @@ fn encapsulated(schema: &SchemaRef) -> Result<Bytes> {
 
 fn decode_any(bytes: &[u8]) -> Result<Any> {
     let unreadable =
-        |_| EngineError::new(Code::NotFound, "this is no ticket or command of Flight SQL that this server knows");
-    Any::decode(bytes).map_err(unreadable)
+        || EngineError::new(Code::NotFound, "this is no ticket or command of Flight SQL that this server knows");
+    // Many bytes that are no message are one of fields that it does not have, and names nothing.
+    Any::decode(bytes).ok().filter(|any| !any.type_url.is_empty()).ok_or_else(unreadable)
 }
 
 fn decode_command(bytes: &[u8]) -> Result<Command> {

@@ -76,6 +76,7 @@ pub fn encode(
     let mut messages = Messages::new(options, egress.limits.flight_data_bytes_target);
     let first = (0, messages.schema(&schema));
     let (ending, rows_max) = (egress.ending, egress.limits.answer_rows_max);
+    let message_bytes_max = egress.limits.message_bytes_max;
     let outlet = Outlet::new(batches, running, Arc::clone(&schema), egress);
     let following = outlet.into_stream().flat_map(move |batch| {
         let encoded = batch.and_then(|batch| messages.batch(&batch).map_err(EngineError::internal));
@@ -87,6 +88,9 @@ pub fn encode(
         let handed_over = message.and_then(|(rows, data)| {
             if record.rows().saturating_add(rows as u64) > rows_max {
                 return Err(too_many_rows(rows_max));
+            }
+            if data.encoded_len() > message_bytes_max {
+                return Err(too_large_a_row(message_bytes_max));
             }
             record.hand_over(rows, data.encoded_len())?;
             let mut digest = hashed.lock();
@@ -116,6 +120,17 @@ fn too_many_rows(most: u64) -> EngineError {
         Code::Cap,
         format!(
             "the answer has more than {most} rows, which is all that is given (`answer_rows_max`); aggregate or filter it"
+        ),
+    )
+}
+
+/// Rows are never cut, and who reads takes no larger message.
+fn too_large_a_row(most: usize) -> EngineError {
+    EngineError::new(
+        Code::Cap,
+        format!(
+            "a row of the answer has more than {most} bytes, which is all that one message holds (`message_bytes_max`); ask for \
+             less of it"
         ),
     )
 }

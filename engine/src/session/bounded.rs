@@ -1,12 +1,14 @@
 //! Functions whose answer may be much larger than what they are given, under a bound: they allocate outside the memory pool, and
 //! are asked for the size before they do.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef, Int64Type, IntervalMonthDayNanoType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
@@ -95,6 +97,21 @@ struct Bounded {
 }
 
 impl Bounded {
+    /// What a function is simplified to calls the growing functions as DataFusion has them; they are under the bound again.
+    fn bounded(&self, expr: Expr) -> Result<Expr> {
+        let bounded = expr.transform_up(|expr| match expr {
+            Expr::ScalarFunction(mut call) if !is_bounded(&call.func) => {
+                let growth = GROWING.iter().find(|(name, _)| *name == call.func.name()).map(|(_, growth)| *growth);
+                let Some(growth) = growth else { return Ok(Transformed::no(Expr::ScalarFunction(call))) };
+                let function = Self { function: Arc::clone(&call.func), growth, ..*self };
+                call.func = Arc::new(ScalarUDF::from(function));
+                Ok(Transformed::yes(Expr::ScalarFunction(call)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(bounded.data)
+    }
+
     fn check(&self, args: &ScalarFunctionArgs) -> Result<()> {
         let is_one_value = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let (most, of_what) = match is_one_value {
@@ -109,6 +126,12 @@ impl Bounded {
             format!("the function `{name}` would make more than {most} bytes of {of_what}; ask for less at once");
         Err(EngineError::new(Code::Memory, sentence).into())
     }
+}
+
+/// Whether a function is asked for the size of its answer.
+fn is_bounded(function: &ScalarUDF) -> bool {
+    let function: &dyn Any = function.inner().as_ref();
+    function.is::<Bounded>()
 }
 
 /// A bound on the bytes of an answer.
@@ -285,7 +308,10 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        self.function.inner().simplify(args, info)
+        match self.function.inner().simplify(args, info)? {
+            ExprSimplifyResult::Simplified(expr) => Ok(ExprSimplifyResult::Simplified(self.bounded(expr)?)),
+            original => Ok(original),
+        }
     }
 
     fn preimage(&self, args: &[Expr], value: &Expr, info: &SimplifyContext) -> Result<PreimageResult> {

@@ -51,8 +51,10 @@ async fn no_error_tells_a_value() {
             let is_told = (0..10).any(|digit| error.contains(&format!("shown-{digit}")));
             attacks.check(!is_told && error.len() < 400, format!("{what}\n  a value is told: {error:.300}"));
             let code = error.split(':').next().unwrap_or_default();
-            attacks
-                .check(["EVAL", "TYPE", "FUNCTION", "UNSUPPORTED"].contains(&code), format!("{what}\n  {error:.300}"));
+            attacks.check(
+                ["EVAL", "TYPE", "FUNCTION", "UNSUPPORTED", "MEMORY"].contains(&code),
+                format!("{what}\n  {error:.300}"),
+            );
         }
     }
     attacks.check(errors > OPTIONS.len() * 2, format!("only {errors} statements failed"));

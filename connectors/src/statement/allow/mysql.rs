@@ -149,9 +149,7 @@ fn call_means_the_same(expr: &Expr, function: &ScalarFunction, types: &Types) ->
         ("character_length" | "octet_length", [_]) | ("concat", [_, ..]) => all(Class::Text),
         ("coalesce", [first, rest @ ..]) => {
             let first = class(first, types);
-            first.is_some()
-                && keeps_type(types.of(expr).as_ref())
-                && rest.iter().all(|arg| class(arg, types) == first)
+            first.is_some() && keeps_type(types.of(expr).as_ref()) && rest.iter().all(|arg| class(arg, types) == first)
         }
         ("nullif", [left, right]) => {
             keeps_type(types.of(expr).as_ref())
