@@ -138,7 +138,7 @@ async fn a_locked_table_is_listed_with_the_others() {
              ANALYZE TABLE large; CREATE TABLE small (n bigint); LOCK TABLES large WRITE",
         )
         .await;
-    let source = source(&server, &format!("connect_timeout_ms = 1000\n{SHARED}")).await;
+    let source = source(&server, &format!("connect_timeout_ms = 3000\n{SHARED}")).await;
     let listed: Vec<(String, bool)> =
         source.tables().await.unwrap().into_iter().map(|(name, table)| (name, table.is_ok())).collect();
     assert_eq!(listed, [("large".to_string(), true), ("small".to_string(), true)]);
