@@ -10,6 +10,7 @@ use datafusion_expr::TableType;
 use rusqlite::{Connection, Result};
 
 use super::catalog::{self, Column, Relation, RowNumbers};
+use super::config::Epoch;
 use super::types::{Served, served};
 use crate::connector::TableDescription;
 use crate::database::places::{Places, Range};
@@ -28,8 +29,8 @@ pub(super) struct Described {
     pub(super) stored: StoredTable,
 }
 
-/// Describes a table.
-pub(super) fn describe(connection: &Connection, relation: &Relation) -> Result<Described> {
+/// Describes a table of a file whose numbers count `epoch` where they are dates.
+pub(super) fn describe(connection: &Connection, relation: &Relation, epoch: Option<Epoch>) -> Result<Described> {
     let columns = catalog::columns(connection, relation)?;
     let is_utf8 = catalog::is_utf8(connection)?;
     let numbers = catalog::row_numbers(connection, relation, &columns)?;
@@ -37,7 +38,7 @@ pub(super) fn describe(connection: &Connection, relation: &Relation) -> Result<D
         Some(rows) => Some(rows),
         None => numbers.as_ref().and_then(|numbers| estimate(numbers, catalog::file_bytes(connection).ok()?)),
     };
-    let all: Vec<Served> = columns.iter().map(|column| served(&column.declared)).collect();
+    let all: Vec<Served> = columns.iter().map(|column| served(&column.declared, epoch)).collect();
     let fields = columns
         .iter()
         .zip(&all)

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 
 use super::catalog::{self, Relation};
+use super::config::Epoch;
 use super::fault::fault;
 use super::file::DatabaseFile;
 use super::schema::{Described as DescribedTable, describe};
@@ -43,12 +44,12 @@ impl Source for SqliteSource {
     }
 
     async fn tables(&self) -> Result<Vec<Described>, ConnectorError> {
-        let shown = self.file.config().shown();
+        let (shown, epoch) = (self.file.config().shown(), self.file.config().epoch);
         let described = self.file.ask_schema(move |connection| {
             let relations = catalog::relations(connection).map_err(|error| fault(&shown, error))?;
             Ok(relations
                 .into_iter()
-                .map(|relation| (relation.name.clone(), described(connection, &relation)))
+                .map(|relation| (relation.name.clone(), described(connection, &relation, epoch)))
                 .collect())
         });
         let described: Vec<(String, Result<DescribedTable, ConnectorError>)> = described.await?;
@@ -71,10 +72,10 @@ impl Source for SqliteSource {
         if !self.is_served(name) {
             return Err(not_found());
         }
-        let asked = name.to_owned();
+        let (asked, epoch) = (name.to_owned(), self.file.config().epoch);
         let table = self.file.ask_schema(move |connection| {
             let relation = catalog::relation(connection, &asked).map_err(|error| at_table(&asked, error))?;
-            relation.map(|relation| described(connection, &relation)).transpose()
+            relation.map(|relation| described(connection, &relation, epoch)).transpose()
         });
         let DescribedTable { description, stored } = table.await?.ok_or_else(not_found)?;
         let database: Arc<dyn Database> = Arc::clone(&self.file) as _;
@@ -85,8 +86,12 @@ impl Source for SqliteSource {
     }
 }
 
-fn described(connection: &Connection, relation: &Relation) -> Result<DescribedTable, ConnectorError> {
-    describe(connection, relation).map_err(|error| at_table(&relation.name, error))
+fn described(
+    connection: &Connection,
+    relation: &Relation,
+    epoch: Option<Epoch>,
+) -> Result<DescribedTable, ConnectorError> {
+    describe(connection, relation, epoch).map_err(|error| at_table(&relation.name, error))
 }
 
 fn at_table(name: &str, error: rusqlite::Error) -> ConnectorError {

@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit};
 
+use super::config::Epoch;
 use crate::statement::Form;
 use crate::statement::sqlite_functions as functions;
 
@@ -18,9 +19,9 @@ pub(super) struct Served {
     pub(super) form: Form,
 }
 
-/// How a column is served that was declared with the words `declared`, which may be none. Names are tried first, then the
-/// rules by which SQLite itself reads them ("Datatypes In SQLite", 3.1).
-pub(super) fn served(declared: &str) -> Served {
+/// How a column is served that was declared with the words `declared`, which may be none, in a file whose dates may be numbers
+/// that count `epoch`. Names are tried first, then the rules by which SQLite itself reads them ("Datatypes In SQLite", 3.1).
+pub(super) fn served(declared: &str, epoch: Option<Epoch>) -> Served {
     let upper = declared.to_ascii_uppercase();
     let (name, sizes) = upper.split_once('(').unwrap_or((&upper, ""));
     // What comes after the sizes belongs to the name: TIMESTAMP(6) WITH TIME ZONE.
@@ -31,6 +32,8 @@ pub(super) fn served(declared: &str) -> Served {
     match words.as_slice() {
         [] | ["ANY"] => other(DataType::Utf8, functions::SHOWN),
         ["BOOLEAN" | "BOOL"] => other(DataType::Boolean, functions::BOOLEAN),
+        // To SQLite every number is less than any text.
+        ["DATE"] if epoch.is_some() => other(DataType::Date32, functions::DATE),
         ["DATE"] => Served { data_type: DataType::Date32, function: functions::DATE, form: Form::OrderedText },
         ["TIME"] => other(DataType::Time64(TimeUnit::Microsecond), functions::TIME),
         ["DATETIME" | "TIMESTAMP"] | ["TIMESTAMP", "WITHOUT", "TIME", "ZONE"] => {
@@ -115,7 +118,7 @@ mod tests {
     use super::*;
 
     fn check(declared: &str, expect: &str) {
-        let Served { data_type, function, form } = served(declared);
+        let Served { data_type, function, form } = served(declared, None);
         let function = function.strip_prefix("chancery_").unwrap();
         assert_eq!(format!("{data_type} {function} {form:?}"), expect, "{declared}");
     }
@@ -141,6 +144,14 @@ mod tests {
         check("TIMESTAMP(6)", "Timestamp(µs) timestamp Other");
         check("TIMESTAMP(6) WITH TIME ZONE", "Timestamp(µs, \"UTC\") timestamp Other");
         check("timestamptz", "Timestamp(µs, \"UTC\") timestamp Other");
+    }
+
+    #[test]
+    fn dates_that_may_be_numbers_are_not_ordered_as_text() {
+        for epoch in [Epoch::Seconds, Epoch::Milliseconds] {
+            let Served { data_type, form, .. } = served("date", Some(epoch));
+            assert_eq!((data_type, form), (DataType::Date32, Form::Other));
+        }
     }
 
     #[test]

@@ -62,6 +62,29 @@ async fn a_coordinator_asks_a_site_over_sqlite() {
     assert_eq!(client.value("SELECT count(name) FROM north.registry.people").await, "5000");
 }
 
+/// Dates that one table keeps as numbers and the other as text are equal, and so are they in a subtree that the file itself
+/// could answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_in_two_forms_are_joined() {
+    let file = SqliteFile::with(
+        "CREATE TABLE born (id INTEGER PRIMARY KEY, day DATE); CREATE TABLE days (day DATE, name TEXT);
+         INSERT INTO born VALUES (1, 1709164800), (2, '2024-02-29'), (3, '2024-03-01');
+         INSERT INTO days VALUES ('2024-02-29', 'leap'), (1709251200, 'first')",
+    );
+    let mut source = file.source("registry");
+    source.insert("epoch".into(), "seconds".into());
+    let options = Options { sources: vec![("north".to_string(), source)], ..Options::default() };
+    let dataset = dataset();
+    let cluster = Cluster::start_with(&dataset, options).await;
+    let client = cluster.client().await;
+    let joined = "FROM north.registry.born b JOIN north.registry.days d ON d.day = b.day";
+    assert_eq!(client.value(&format!("SELECT count(*) {joined}")).await, "3");
+    assert_eq!(client.value(&format!("SELECT count(*) {joined} WHERE d.name = 'leap'")).await, "2");
+    let since = "FROM north.registry.born WHERE day >= DATE '2024-01-01'";
+    assert_eq!(client.value(&format!("SELECT count(*) {since}")).await, "3");
+    assert_eq!(client.value(&format!("SELECT max(id) {since} AND day < DATE '2024-03-01'")).await, "2");
+}
+
 /// A writer always adds to both tables at once; no statement sees one without the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_sees_one_moment_of_the_file() {

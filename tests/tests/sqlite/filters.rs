@@ -113,6 +113,47 @@ async fn a_pushed_filter_gives_the_same_rows() {
     }
 }
 
+/// Where numbers may be dates, each row counts in whichever form it has its own: SQLite's order of numbers and text, by which
+/// every number comes first, decides nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_are_compared_in_whichever_form_they_are_stored() {
+    for (epoch, factor) in [("seconds", 1_i64), ("milliseconds", 1_000)] {
+        let [may, june] = [19_844, 19_875].map(|days: i64| days * 86_400 * factor);
+        let file = SqliteFile::with(&format!(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, day DATE, at DATETIME);
+             CREATE TABLE u (id INTEGER PRIMARY KEY, day DATE, at DATETIME);
+             CREATE INDEX of_t ON t (day); CREATE INDEX of_u ON u (day);
+             INSERT INTO t VALUES (1, {may}, {may}), (2, '2024-05-01', '2024-05-01'), (3, {june}, {june}),
+                                  (4, '2024-06-01', '2024-06-01 00:00:00'), (5, '1969-12-31', '1969-12-31'), (6, NULL, NULL);
+             INSERT INTO u VALUES (1, '2024-05-01', {may}), (2, {june}, '2024-06-01'), (3, NULL, NULL)"
+        ));
+        let tables = ["t", "u"];
+        let ctx = session(&source(&file, &format!("epoch = '{epoch}'")).await, &tables).await;
+        let memory = in_memory(&ctx, "t").await;
+        let of_u = in_memory(&ctx, "u").await.table_provider("u").await.unwrap();
+        memory.register_table("u", of_u).unwrap();
+        for (filter, expect) in [
+            ("day = DATE '2024-05-01'", "1\n2"),
+            ("day >= DATE '2024-01-01'", "1\n2\n3\n4"),
+            ("day < DATE '2024-05-02'", "1\n2\n5"),
+            ("day IN (DATE '2024-06-01', DATE '1969-12-31')", "3\n4\n5"),
+            ("day BETWEEN DATE '2024-05-01' AND DATE '2024-05-31'", "1\n2"),
+            ("day = DATE '2024-05-01' OR day = DATE '2024-06-01'", "1\n2\n3\n4"),
+            ("day IS NOT DISTINCT FROM DATE '2024-06-01'", "3\n4"),
+            ("at >= TIMESTAMP '2024-05-01 00:00:00'", "1\n2\n3\n4"),
+        ] {
+            let sql = format!("SELECT id FROM t WHERE {filter} ORDER BY id");
+            assert_eq!(rows(&memory, &sql).await.unwrap(), expect, "{filter}");
+            assert_eq!(rows(&ctx, &sql).await.unwrap(), expect, "{epoch}: {filter}");
+        }
+        for key in ["day", "at"] {
+            let sql = format!("SELECT t.id, u.id FROM t JOIN u ON t.{key} = u.{key} ORDER BY t.id");
+            assert_eq!(rows(&memory, &sql).await.unwrap(), "1|1\n2|1\n3|2\n4|2", "{key}");
+            assert_eq!(rows(&ctx, &sql).await.unwrap(), "1|1\n2|1\n3|2\n4|2", "{epoch}: {key}");
+        }
+    }
+}
+
 /// A condition over stored values stands beside the one over checked ones, so that an index answers it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_answers() {

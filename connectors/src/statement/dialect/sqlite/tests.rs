@@ -233,3 +233,4 @@ fn limits_and_rows_of_literals() {
          FROM (VALUES (1, 'a'), (2, 'b'))) AS \"t0\"",
     );
 }
+    assert!(written(join(JoinType::Inner, "at", "at")).is_err());
