@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion_common_runtime::SpawnedTask;
 use futures::stream::{self, BoxStream};
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
@@ -19,6 +19,9 @@ use object_store::{
 use super::root::fault;
 use super::version::Version;
 use crate::error::ConnectorError;
+
+/// No more room is made for what a server only says that it will send.
+const BYTES_AHEAD: usize = 8 << 20;
 
 /// A store through which only certain versions of certain files can be read, and nothing written or listed.
 #[derive(Debug)]
@@ -125,16 +128,26 @@ impl File {
         let whole = async move {
             let answer = self.answer(options).await?;
             let (meta, range, attributes) = (answer.meta.clone(), answer.range.clone(), answer.attributes.clone());
-            let length = range.end - range.start;
-            let bytes = match answer.bytes().await {
-                Ok(bytes) if u64::try_from(bytes.len()) == Ok(length) => bytes,
-                Ok(_) => return Err(self.changed()),
-                Err(error) => return Err(self.fault(error).await),
-            };
+            let bytes = self.part(answer).await?;
             let payload = GetResultPayload::Stream(stream::once(async { Ok(bytes) }).boxed());
             Ok(GetResult { payload, meta, range, attributes })
         };
         SpawnedTask::spawn(whole).await.unwrap_or_else(ended)
+    }
+
+    /// All of a part of the file, and no more of what is sent: a server may send without an end.
+    async fn part(&self, answer: GetResult) -> Result<Bytes, ConnectorError> {
+        let length = usize::try_from(answer.range.end - answer.range.start).map_err(|_| self.changed())?;
+        let read = match answer.payload {
+            GetResultPayload::Stream(sent) => at_most(sent, length).await,
+            // Of a local file no more is read than the range.
+            local => GetResult { payload: local, ..answer }.bytes().await.map(Some),
+        };
+        match read {
+            Ok(Some(bytes)) if bytes.len() == length => Ok(bytes),
+            Ok(_) => Err(self.changed()),
+            Err(error) => Err(self.fault(error).await),
+        }
     }
 
     async fn range(self, range: Range<u64>) -> Result<Bytes, ConnectorError> {
@@ -173,6 +186,18 @@ impl File {
     fn shown(&self) -> String {
         self.location.to_string()
     }
+}
+
+/// What is sent, or `None` as soon as it is more than `length`.
+async fn at_most(mut sent: BoxStream<'static, Result<Bytes>>, length: usize) -> Result<Option<Bytes>> {
+    let mut bytes = Vec::with_capacity(length.min(BYTES_AHEAD));
+    while let Some(next) = sent.try_next().await? {
+        if next.len() > length - bytes.len() {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&next);
+    }
+    Ok(Some(bytes.into()))
 }
 
 fn refused(feature: &str) -> Error {

@@ -197,6 +197,20 @@ async fn what_a_server_cannot_do_is_told_with_what_helps() {
     }
 }
 
+/// What is sent beyond the range is not waited for, let alone kept.
+#[tokio::test]
+async fn a_server_that_sends_more_than_it_said_is_not_heard_out() {
+    const MORE: usize = 256 << 20;
+    for manner in [Manner { sends_more: MORE, ..Manner::default() }, Manner { sends_more: 1, ..Manner::default() }] {
+        let sends_more = manner.sends_more;
+        let store = web(manner).await;
+        let (error, told) = refusal(with(store.options(), "retries_max", 0), FILE).await;
+        assert!(matches!(error, ConnectorError::Changed { .. }), "{sends_more}: {told}");
+        let sent: u64 = store.take_notes().iter().map(harness::store::Note::bytes).sum();
+        assert!(sent < (MORE / 4) as u64, "{sends_more}: {sent} bytes were sent");
+    }
+}
+
 #[tokio::test]
 async fn a_server_of_another_authority_is_not_believed() {
     let over_tls = || Manner { over_tls: true, ..Manner::default() };
