@@ -12,7 +12,7 @@ use datafusion_common::{Column, JoinType, ScalarValue, TableReference};
 use datafusion_expr::expr::{AggregateFunction, Between, BinaryExpr, InList, ScalarFunction, Sort};
 use datafusion_expr::{Expr, Operator};
 
-use self::words::{date_words, literal, text, type_name};
+use self::words::{date_words, is_words_of_a_float, literal, text, type_name};
 use super::{AggregateCall, DataFusion, Dialect, Place};
 use crate::statement::allow::classes::{Class, class};
 use crate::statement::allow::sqlite::{admit, admit_key};
@@ -273,6 +273,7 @@ fn side_as_stored(side: &Expr, form: Form, types: &Types) -> Option<String> {
     match side {
         Expr::Literal(value, _) if value.is_null() => None,
         Expr::Literal(value, _) if form == Form::OrderedText => date_words(value),
+        Expr::Literal(value, _) if form == Form::EqualShown && is_words_of_a_float(value) => None,
         Expr::Literal(value, _) => literal(value).ok(),
         Expr::Column(column) if stored_form(side, types) == Some(form) => {
             let name = DataFusion.identifier(&column.name);

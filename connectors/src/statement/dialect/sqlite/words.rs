@@ -53,6 +53,15 @@ pub(super) fn date_words(value: &ScalarValue) -> Option<String> {
     }
 }
 
+/// Whether `value` is text that is a number, and no whole one of 64 bits: SQLite compares a stored float with what it makes of
+/// the words itself, which need not be the float that is shown by them.
+pub(super) fn is_words_of_a_float(value: &ScalarValue) -> bool {
+    match value {
+        ScalarValue::Utf8(Some(words)) => words.parse::<i64>().is_err() && words.parse::<f64>().is_ok(),
+        _ => false,
+    }
+}
+
 /// In parentheses, lest two signs become a comment.
 fn signed(words: String) -> String {
     if words.starts_with('-') { format!("({words})") } else { words }
