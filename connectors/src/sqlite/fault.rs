@@ -6,14 +6,15 @@ use crate::error::ConnectorError;
 
 /// What `error`, met while `location` was read, means here.
 pub(super) fn fault(location: &str, error: Error) -> ConnectorError {
-    let location = location.to_owned();
+    let (location, meaning) = (location.to_owned(), meaning(&error));
+    let error = without_statement(error);
     let invalid = |detail: &str, advice: &str, error: Error| ConnectorError::InvalidData {
         location: location.clone(),
         detail: detail.to_owned(),
         advice: advice.to_owned(),
         cause: Some(error.into()),
     };
-    match meaning(&error) {
+    match meaning {
         Meaning::NoDatabase => invalid(
             "is not a SQLite database, or is encrypted",
             "name the database's own file, and none that encrypts it",
@@ -81,6 +82,17 @@ fn meaning(error: &Error) -> Meaning {
     }
 }
 
+/// `error` without the statement that it quotes, which holds what somebody has asked for.
+fn without_statement(error: Error) -> Error {
+    match error {
+        Error::SqlInputError { error, msg, .. } => {
+            let told = format!("{msg} (code {})", error.extended_code);
+            Error::SqliteFailure(error, Some(told))
+        }
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +120,16 @@ mod tests {
         check(ffi::SQLITE_SCHEMA, Meaning::Changed);
         check(ffi::SQLITE_ERROR, Meaning::BadValue);
         check(ffi::SQLITE_INTERNAL, Meaning::Unavailable);
+    }
+
+    #[test]
+    fn no_statement_is_in_the_log() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        let error = connection.prepare("SELECT nothing FROM (SELECT 'hush' AS name)").unwrap_err();
+        assert!(error.to_string().contains("hush"), "{error}");
+        let told = fault("table `t`", error);
+        let cause = std::error::Error::source(&told).unwrap();
+        assert_eq!(cause.to_string(), "no such column: nothing (code 1)");
+        assert!(!format!("{told:?}").contains("hush"), "{told:?}");
     }
 }
