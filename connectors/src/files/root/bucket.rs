@@ -8,7 +8,8 @@ use datafusion_common_runtime::SpawnedTask;
 use futures::StreamExt;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
-use object_store::aws::{AmazonS3Builder, AwsCredential};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
+use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path as ObjectPath;
 use object_store::prefix::PrefixStore;
 use object_store::{CredentialProvider, ObjectMeta, ObjectStore};
@@ -23,6 +24,8 @@ use crate::options::OptionReader;
 use crate::options::secret::{SecretPlace, read_secret};
 
 const REGION: &str = "us-east-1";
+/// The most names that stand directly below a root; a page of a listing counts as one at least.
+const NAMES_MAX: usize = 100_000;
 
 /// The objects of one bucket whose keys begin with a prefix.
 #[derive(Debug, Clone)]
@@ -37,6 +40,13 @@ pub(in crate::files) struct Bucket {
     /// `None` to ask as nobody.
     keys: Option<Keys>,
     reach: Reach,
+}
+
+/// A bucket that can be asked.
+#[derive(Debug)]
+pub(super) struct OpenBucket {
+    s3: AmazonS3,
+    prefix: ObjectPath,
 }
 
 /// Where the keys of an account stand.
@@ -71,7 +81,7 @@ impl Bucket {
         Some(Self { name: name?, prefix: prefix?, region, endpoint: endpoint?, is_in_path, keys: keys?, reach: reach? })
     }
 
-    pub(super) fn open(&self) -> object_store::Result<Arc<dyn ObjectStore>> {
+    pub(super) fn open(&self) -> object_store::Result<OpenBucket> {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&self.name)
             .with_region(&self.region)
@@ -85,7 +95,7 @@ impl Bucket {
         if let Some(keys) = &self.keys {
             builder = builder.with_credentials(Arc::new(keys.clone()));
         }
-        Ok(Arc::new(PrefixStore::new(builder.build()?, self.prefix.clone())))
+        Ok(OpenBucket { s3: builder.build()?, prefix: self.prefix.clone() })
     }
 
     /// As the builder wants it: with the bucket in the host's name, if that is where it stands.
@@ -96,6 +106,18 @@ impl Bucket {
             endpoint.set_host(Some(&host)).ok()?;
         }
         Some(endpoint.as_str().trim_end_matches('/').to_owned())
+    }
+}
+
+impl OpenBucket {
+    /// Its files, with paths from the prefix.
+    pub(super) fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(PrefixStore::new(self.s3.clone(), self.prefix.clone()))
+    }
+
+    /// The files and directories directly below the prefix, of those whose names begin with `start`.
+    pub(super) async fn names(&self, start: &str) -> Result<[Vec<String>; 2], ConnectorError> {
+        names(&self.s3, &self.prefix, start).await
     }
 }
 
@@ -116,6 +138,41 @@ impl CredentialProvider for Keys {
         let credential: Result<_, String> =
             SpawnedTask::spawn_blocking(read).await.unwrap_or_else(|error| Err(error.to_string()));
         credential.map(Arc::new).map_err(fault::no_secret)
+    }
+}
+
+/// Listed by the page, so that no more is kept than may be there.
+async fn names(
+    bucket: &dyn PaginatedListStore,
+    prefix: &ObjectPath,
+    start: &str,
+) -> Result<[Vec<String>; 2], ConnectorError> {
+    let above = if prefix.is_root() { String::new() } else { format!("{prefix}/") };
+    let begins = format!("{above}{start}");
+    let (mut files, mut directories) = (Vec::new(), Vec::new());
+    let (mut count, mut page_token) = (0, None);
+    loop {
+        let options = PaginatedListOptions { delimiter: Some("/".into()), page_token, ..Default::default() };
+        let page =
+            bucket.list_paginated(Some(&begins).filter(|begins| !begins.is_empty()).map(String::as_str), options);
+        let page = page.await.map_err(|error| fault::of_store("root", error))?;
+        let name = |path: &ObjectPath| {
+            path.as_ref().strip_prefix(&above).filter(|name| !name.contains('/')).map(str::to_owned)
+        };
+        count += (page.result.objects.len() + page.result.common_prefixes.len()).max(1);
+        files.extend(page.result.objects.iter().filter_map(|file| name(&file.location)));
+        directories.extend(page.result.common_prefixes.iter().filter_map(name));
+        if count > NAMES_MAX {
+            return Err(ConnectorError::invalid_data(
+                "root",
+                format!("holds more than {NAMES_MAX} files and directories"),
+                "declare the tables: `[[source.table]]`",
+            ));
+        }
+        page_token = page.page_token;
+        if page_token.is_none() {
+            return Ok([files, directories]);
+        }
     }
 }
 
@@ -183,4 +240,52 @@ fn parse_keys(reader: &mut OptionReader<'_>, base: &Path) -> Option<Option<Keys>
         return None;
     }
     Some(Some(Keys { id: id?, secret: secret?, session_token }))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use object_store::ListResult;
+    use object_store::list::PaginatedListResult;
+
+    use super::*;
+
+    /// Pages of two files and a directory each, as many as there are; without a number for ever.
+    struct Pages(Option<usize>);
+
+    #[async_trait]
+    impl PaginatedListStore for Pages {
+        async fn list_paginated(
+            &self,
+            prefix: Option<&str>,
+            options: PaginatedListOptions,
+        ) -> object_store::Result<PaginatedListResult> {
+            assert_eq!((prefix, options.delimiter.as_deref()), (Some("a/b/t"), Some("/")));
+            let page: usize = options.page_token.map_or(0, |token| token.parse().unwrap());
+            let file = |name: &str| ObjectMeta {
+                location: ObjectPath::from(format!("a/b/t{page}{name}")),
+                last_modified: DateTime::UNIX_EPOCH,
+                size: 1,
+                e_tag: None,
+                version: None,
+            };
+            let result = ListResult {
+                objects: vec![file(".csv"), file(".parquet")],
+                common_prefixes: vec![ObjectPath::from(format!("a/b/t{page}"))],
+            };
+            let is_last = self.0.is_some_and(|pages| page + 1 >= pages);
+            Ok(PaginatedListResult { result, page_token: (!is_last).then(|| (page + 1).to_string()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_root_is_listed_by_the_page_and_not_for_ever() {
+        let prefix = ObjectPath::from("a/b");
+        let [files, directories] = names(&Pages(Some(2)), &prefix, "t").await.unwrap();
+        assert_eq!(files, ["t0.csv", "t0.parquet", "t1.csv", "t1.parquet"]);
+        assert_eq!(directories, ["t0", "t1"]);
+        let error = names(&Pages(None), &prefix, "t").await.unwrap_err();
+        let told = "root: holds more than 100000 files and directories; declare the tables: `[[source.table]]`";
+        assert_eq!(error.to_string(), told);
+    }
 }

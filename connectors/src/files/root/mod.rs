@@ -25,7 +25,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use self::bucket::Bucket;
+use self::bucket::{Bucket, OpenBucket};
 pub(super) use self::directory::Directory;
 use self::server::Server;
 use super::config::Format;
@@ -67,13 +67,13 @@ impl Root {
     /// # Errors
     /// A fault of the source's options.
     pub(super) fn open(&self) -> Result<OpenRoot, OptionFault> {
-        let store = match self {
-            Self::Directory(directory) => directory.open(),
-            Self::Bucket(bucket) => bucket.open(),
-            Self::Server(server) => server.open(),
+        let opened = match self {
+            Self::Directory(directory) => directory.open().map(|store| (store, None)),
+            Self::Bucket(bucket) => bucket.open().map(|bucket| (bucket.store(), Some(bucket))),
+            Self::Server(server) => server.open().map(|store| (store, None)),
         };
-        let store = store.map_err(|error| OptionFault::new("root", format!("cannot be opened: {error}")))?;
-        Ok(OpenRoot { root: self.clone(), store })
+        let (store, bucket) = opened.map_err(|error| OptionFault::new("root", format!("cannot be opened: {error}")))?;
+        Ok(OpenRoot { root: self.clone(), store, bucket })
     }
 }
 
@@ -82,6 +82,8 @@ impl Root {
 pub(super) struct OpenRoot {
     root: Root,
     store: Arc<dyn ObjectStore>,
+    /// Of a bucket what lists its names by the page.
+    bucket: Option<OpenBucket>,
 }
 
 impl OpenRoot {
@@ -116,19 +118,29 @@ impl OpenRoot {
         if let Root::Directory(directory) = &self.root {
             return directory.entries().map_err(|error| ConnectorError::unavailable("root", error));
         }
-        let listed = self.store.list_with_delimiter(None).await.map_err(|error| match self.root {
-            Root::Server(_) => fault::of_listing("root", error),
-            Root::Directory(_) | Root::Bucket(_) => fault::of_store("root", error),
-        })?;
+        let [files, directories] = self.names(wanted.unwrap_or_default()).await?;
         let of_wanted = |name: &str| wanted.is_none_or(|wanted| name == wanted);
-        let files = listed.objects.iter().filter_map(|file| Entry::file(file.location.filename()?));
+        let files = files.iter().filter_map(|name| Entry::file(name));
         let mut entries: Vec<_> = files.filter(|entry| of_wanted(entry.table_name())).collect();
-        let directories = listed.common_prefixes.iter().filter_map(ObjectPath::filename);
-        let asked = directories.filter(|name| !is_hidden(name) && of_wanted(name)).map(|name| self.directory(name));
+        let directories = directories.iter().filter(|name| !is_hidden(name) && of_wanted(name));
+        let asked = directories.map(|name| self.directory(name));
         let asked: Vec<_> = asked.collect();
         let directories: Vec<Option<Entry>> = stream::iter(asked).buffered(DIRECTORIES_AT_ONCE).try_collect().await?;
         entries.extend(directories.into_iter().flatten());
         Ok(entries)
+    }
+
+    /// The files and directories directly below the root; of those alone whose names begin with `start`, where a store can be
+    /// asked so.
+    async fn names(&self, start: &str) -> Result<[Vec<String>; 2], ConnectorError> {
+        if let Some(bucket) = &self.bucket {
+            return bucket.names(start).await;
+        }
+        let listed = self.store.list_with_delimiter(None).await;
+        let listed = listed.map_err(|error| fault::of_listing("root", error))?;
+        let name = |path: &ObjectPath| path.filename().map(str::to_owned);
+        let files = listed.objects.iter().filter_map(|file| name(&file.location)).collect();
+        Ok([files, listed.common_prefixes.iter().filter_map(name).collect()])
     }
 
     /// The fence: what was listed lies within the root.
