@@ -54,6 +54,13 @@ fn print_cast(value: &ScalarValue, dialect: &dyn Dialect) -> Result<String, Refu
     Err(Refusal::new("literal", format!("a value of type {to} does not survive printing")))
 }
 
+/// A date of the years 1 to 9999: four digits, and no sign.
+pub(super) fn has_usual_year(text: &str) -> bool {
+    let mut parts = text.splitn(2, '-');
+    let year = parts.next().unwrap_or_default();
+    year.len() == 4 && year != "0000" && year.bytes().all(|byte| byte.is_ascii_digit()) && parts.next().is_some()
+}
+
 /// `value` in bare words that read back to it, without its type.
 pub(super) fn words(value: &ScalarValue) -> Option<String> {
     let text = match interval_text(value) {

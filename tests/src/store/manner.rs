@@ -92,8 +92,9 @@ impl Manner {
     /// The range that it names stays what it was; the length that frames the body is that of all that is sent.
     fn with_more(&self, mut answer: Response<Body>) -> Response<Body> {
         const PIECE: usize = 64 << 10;
-        let said = answer.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
-        let said: usize = said.expect("a length");
+        let said =
+            answer.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        let said = said.expect("a length");
         answer.headers_mut().insert("content-length", (said + self.sends_more).into());
         let pieces = std::iter::repeat_n(PIECE, self.sends_more / PIECE).chain([self.sends_more % PIECE]);
         let more = stream::iter(pieces.map(|length| Ok(Frame::data(Bytes::from(vec![b'\n'; length])))));

@@ -4,6 +4,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::ScalarValue;
 
 use crate::statement::allow::classes::{Class, class_of};
+use crate::statement::literal::has_usual_year;
 use crate::statement::refusal::Refusal;
 
 /// The name of the type that holds the same values, among others: whole numbers are of one size there.
@@ -60,11 +61,4 @@ fn is_of_other_fractions(data_type: &DataType) -> bool {
 /// With an exponent, or it would be a decimal.
 fn float_words(number: f64) -> Option<String> {
     number.is_finite().then(|| format!("{number:e}"))
-}
-
-/// A date of the years 1 to 9999: four digits, and no sign.
-fn has_usual_year(text: &str) -> bool {
-    let mut parts = text.splitn(2, '-');
-    let year = parts.next().unwrap_or_default();
-    year.len() == 4 && year != "0000" && year.bytes().all(|byte| byte.is_ascii_digit()) && parts.next().is_some()
 }

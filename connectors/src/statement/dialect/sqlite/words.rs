@@ -6,6 +6,7 @@ use datafusion_common::ScalarValue;
 use super::functions;
 use crate::statement::allow::classes::{Class, class_of};
 use crate::statement::dialect::{DataFusion, Dialect};
+use crate::statement::literal::has_usual_year;
 use crate::statement::refusal::Refusal;
 
 /// Decimal words of so many digits, times a power of ten up to the other number, become the nearest float in one rounding.
@@ -108,11 +109,4 @@ pub(super) fn type_name(data_type: &DataType) -> Result<&'static str, Refusal> {
         DataType::Binary => Ok("BLOB"),
         _ => Err(Refusal::new(data_type.to_string(), "is a type that nothing is computed in there")),
     }
-}
-
-/// A date of the years 1 to 9999: four digits, and no sign.
-fn has_usual_year(text: &str) -> bool {
-    let mut parts = text.splitn(2, '-');
-    let year = parts.next().unwrap_or_default();
-    year.len() == 4 && year != "0000" && year.bytes().all(|byte| byte.is_ascii_digit()) && parts.next().is_some()
 }
