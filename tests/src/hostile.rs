@@ -283,8 +283,13 @@ fn large(random: &mut StdRng) -> String {
 fn cast(random: &mut StdRng) -> String {
     let (table, number, text) = table(random);
     let value = pick(random, &[number, text, "NULL", "'1e400'", "9223372036854775807", "-1", "now()", "[1, NULL]"]);
-    match random.random_range(0..3) {
+    match random.random_range(0..4) {
         0 => format!("SELECT CAST({value} AS {}) FROM {table}", pick(random, &TYPES)),
+        2 => {
+            let levels = length(random, 5);
+            let (opened, closed) = ("List(".repeat(levels), ")".repeat(levels));
+            format!("SELECT arrow_try_cast({value}, '{opened}Utf8{closed}') FROM {table}")
+        }
         1 => format!("SELECT arrow_cast({value}, '{}') FROM {table}", pick(random, &ARROW_TYPES)),
         _ => format!(
             "SELECT date_trunc({text}, now()), substr({text}, {number}, -{number}), decode({text}, 'hex') FROM {table}"

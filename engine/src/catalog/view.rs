@@ -249,8 +249,9 @@ fn bounds_array(field: &Field, statistics: Option<&ColumnStatistics>) -> ArrayRe
     }
 }
 
-/// So many times as large a description may become when it is decompressed.
+/// So many times as large a description may become when it is decompressed, and so many bytes at most.
 const DECOMPRESSED: usize = 64;
+const DESCRIPTION_BYTES_MAX: usize = 64 << 20;
 
 fn decode(text: &str) -> Result<(SchemaRef, Option<RecordBatch>)> {
     let malformed = |detail: String| {
@@ -258,8 +259,8 @@ fn decode(text: &str) -> Result<(SchemaRef, Option<RecordBatch>)> {
     };
     let bytes = STANDARD.decode(text).map_err(|error| malformed(error.to_string()))?;
     // A site sends it: the reader takes what it is told for true.
-    let guard =
-        Guard { columns: usize::MAX, dictionaries: true, batch_bytes_max: bytes.len().saturating_mul(DECOMPRESSED) };
+    let batch_bytes_max = bytes.len().saturating_mul(DECOMPRESSED).min(DESCRIPTION_BYTES_MAX);
+    let guard = Guard { columns: usize::MAX, dictionaries: true, batch_bytes_max };
     guard.check_stream(&bytes).map_err(|wrong| malformed(format!("it holds {wrong}")))?;
     let mut reader =
         StreamReader::try_new(std::io::Cursor::new(bytes), None).map_err(|error| malformed(error.to_string()))?;

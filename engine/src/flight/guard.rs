@@ -38,7 +38,7 @@ impl Guard {
         if data.app_metadata.len() > METADATA_BYTES_MAX {
             return Err("metadata that is longer than any trailer");
         }
-        self.check_message(&data.data_header, &data.data_body).map(|_| ())
+        self.check_message(&data.data_header, &data.data_body)
     }
 
     /// Checks the messages of an IPC stream, one behind the other.
@@ -58,13 +58,14 @@ impl Guard {
                 return Ok(());
             }
             let (header, rest) = rest.split_at_checked(length).ok_or("a header that ends after its stream")?;
-            let body_bytes = self.check_message(header, rest)?;
-            bytes = rest.get(body_bytes..).ok_or("a body that ends after its stream")?;
+            let body_bytes = body_bytes(header)?;
+            let (body, after) = rest.split_at_checked(body_bytes).ok_or("a body that ends after its stream")?;
+            self.check_message(header, body)?;
+            bytes = after;
         }
     }
 
-    /// The length that the message says its body has.
-    fn check_message(&self, header: &[u8], body: &[u8]) -> Result<usize, &'static str> {
+    fn check_message(&self, header: &[u8], body: &[u8]) -> Checked {
         let message = root_as_message(header).map_err(|_| "a header that is none")?;
         match message.header_type() {
             MessageHeader::NONE => {}
@@ -79,7 +80,7 @@ impl Guard {
             MessageHeader::DictionaryBatch => return Err("a dictionary, which sites resolve"),
             _ => return Err("a message of another kind"),
         }
-        usize::try_from(message.bodyLength()).map_err(|_| "a body of a negative length")
+        Ok(())
     }
 
     fn check_schema(&self, schema: Schema<'_>) -> Checked {
@@ -191,6 +192,12 @@ impl Guard {
         }
         children.iter().try_for_each(|child| self.check_field(child))
     }
+}
+
+/// The length that a message says its body has.
+fn body_bytes(header: &[u8]) -> Result<usize, &'static str> {
+    let message = root_as_message(header).map_err(|_| "a header that is none")?;
+    usize::try_from(message.bodyLength()).map_err(|_| "a body of a negative length")
 }
 
 /// How much a compressed buffer becomes, as it says and as it cannot exceed.
@@ -306,6 +313,23 @@ mod tests {
         assert_eq!(check_lz4(&whole, 1 << 20), None);
         assert_eq!(check_lz4(&whole[..100], 8 << 20), None);
         assert_eq!(check_lz4(&[], 0), None);
+    }
+
+    #[test]
+    fn a_buffer_ends_within_its_own_body() {
+        let [_, batch] = sent(1_000, None);
+        let message = |header: &[u8]| {
+            let length = i32::try_from(header.len()).unwrap().to_le_bytes();
+            [&[0xFF; 4][..], &length[..], header, &batch.data_body[..]].concat()
+        };
+        let guard = Guard { columns: 2, dictionaries: false, batch_bytes_max: 64 << 20 };
+        assert_eq!(guard.check_stream(&message(&batch.data_header)), Ok(()));
+        // The same body, said to be shorter: what its buffers name is then behind it.
+        let mut header = batch.data_header.to_vec();
+        let length = i64::try_from(batch.data_body.len()).unwrap().to_le_bytes();
+        let place = header.windows(8).position(|window| window == length).unwrap();
+        header[place..place + 8].copy_from_slice(&8_i64.to_le_bytes());
+        assert_eq!(guard.check_stream(&message(&header)), Err("a buffer that ends after its batch"));
     }
 
     #[test]

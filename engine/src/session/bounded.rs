@@ -167,6 +167,31 @@ fn bytes_made(growth: Growth, args: &ScalarFunctionArgs, is_one_value: bool) -> 
     Ok((0..made_rows).map(each_row).fold(0, u64::saturating_add))
 }
 
+/// The name of a type, which its parser reads with a call for each level, on a stack that ends.
+const TYPE_NAME_BYTES_MAX: usize = 1_024;
+const TYPE_NAME_LEVELS_MAX: usize = 16;
+
+fn check_type_name(name: &str) -> Result<()> {
+    let mut levels = 0_usize;
+    let is_deep = name.bytes().any(|byte| {
+        match byte {
+            b'(' => levels += 1,
+            b')' => levels = levels.saturating_sub(1),
+            _ => {}
+        }
+        levels > TYPE_NAME_LEVELS_MAX
+    });
+    if name.len() <= TYPE_NAME_BYTES_MAX && !is_deep {
+        return Ok(());
+    }
+    let sentence = format!(
+        "the name of a type has {} bytes, or nests deeper than may be read; at most {TYPE_NAME_BYTES_MAX} bytes and \
+         {TYPE_NAME_LEVELS_MAX} levels are read here",
+        name.len()
+    );
+    Err(EngineError::new(Code::Complexity, sentence).into())
+}
+
 /// An element of a list has some bytes, whatever it holds.
 const PER_ELEMENT: u64 = 8;
 const CHARACTER_BYTES_MAX: u64 = 4;
@@ -295,6 +320,10 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        if self.growth == Growth::Casts {
+            let named = args.scalar_arguments.get(1).copied().flatten();
+            named.and_then(|name| name.try_as_str().flatten()).map_or(Ok(()), check_type_name)?;
+        }
         self.function.inner().return_field_from_args(args)
     }
 
@@ -391,6 +420,19 @@ mod tests {
         ] {
             assert_eq!(told(sql).await, "MEMORY", "{sql}");
         }
+    }
+
+    #[tokio::test]
+    async fn a96_a_type_is_no_deeper_than_its_parser_may_go() {
+        let nested = |levels: usize| format!("{}Int8{}", "List(".repeat(levels), ")".repeat(levels));
+        for name in [nested(17), nested(200_000), "List(".repeat(200_000), format!("Utf8{}", " ".repeat(1_100))] {
+            for function in ["arrow_cast", "arrow_try_cast"] {
+                assert_eq!(told(&format!("SELECT {function}(NULL, '{name}')")).await, "COMPLEXITY", "{function}");
+            }
+        }
+        let hidden = (0..10_000).fold("Int8".to_string(), |inner, _| format!("Struct(\"))\": {inner})"));
+        assert_eq!(told(&format!("SELECT arrow_cast(NULL, '{hidden}')")).await, "COMPLEXITY");
+        assert_eq!(told(&format!("SELECT arrow_cast(NULL, '{}')", nested(16))).await, "1 rows");
     }
 
     #[tokio::test]

@@ -58,6 +58,10 @@ fn chains() -> Vec<String> {
             format!("SELECT {}1", "- ".repeat(count)),
             format!("SELECT 1{}", "::BIGINT".repeat(count)),
             format!("SELECT * FROM {}", many(ORDERS, " CROSS JOIN ")),
+            format!("SELECT arrow_cast(1, '{}Utf8{}')", "List(".repeat(count), ")".repeat(count)),
+            format!("SELECT 1 FROM (SELECT 1 AS \"on\") t WHERE {}", many("on=0", " OR ")),
+            format!("SELECT {} FROM (SELECT 1 AS \"on\") t", many("t.on+1+1+1+1+1+1", "+")),
+            format!("SELECT {} FROM (SELECT 1 AS \"limit\") t", many("limit+1+1+1+1+1+1", "+")),
         ]);
     }
     chains.push(format!("SELECT * FROM {ORDERS} WHERE o_orderkey IN ({})", vec!["1"; 200_000].join(",")));
