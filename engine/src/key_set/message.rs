@@ -279,7 +279,7 @@ mod tests {
         let (query, sets) = FragmentTicket::decode_ticket(&any).unwrap().unwrap().into_parts();
         assert_eq!((query.as_str(), sets), ("SELECT 1", vec![set(1), set(2), set(3)]));
         assert!(FragmentTicket::new(String::new(), (1..=4).map(set).collect()).is_err());
-        let many = Any { type_url: TYPE_URL.to_string(), value: [0x12, 0].repeat(1 << 20).into() };
+        let many = Any { type_url: TYPE_URL.to_string(), value: [0x12_u8, 0].repeat(1 << 20).into() };
         assert_eq!(FragmentTicket::decode_ticket(&many).unwrap().unwrap().into_parts().1.len(), 1);
     }
 

@@ -297,7 +297,7 @@ fn disclosures(bound: &Bound, tables: &[TableUse], destination: &str) -> Vec<Dis
 /// That values of a column go on to another site, when there are enough of them; and of the other tables, what chooses them.
 fn sent_on(bound: &Bound, tables: &[TableUse], keys: &KeysTo) -> Vec<Disclosure> {
     let others = tables.iter().filter(|table| table.table != keys.table);
-    let chosen_by = others.flat_map(|table| table.used.iter().map(|column| (&table.table, column)));
+    let chosen_by = others.flat_map(|table| table.used.iter().map(move |column| (&table.table, column)));
     let sent = std::iter::once((&keys.table, &keys.column)).chain(chosen_by);
     let disclosed = |(table, column): (&String, &String)| {
         let governed = bound.governed.iter().find(|governed| governed.table.to_string() == *table)?;
