@@ -37,6 +37,11 @@ impl Decision {
         }
         self.keys.iter().find(|leave| leave.column == column && leave.site == site).map(|leave| leave.min_set)
     }
+
+    /// Whether sets of some column's values may go to a site.
+    pub fn lets_keys_go_to(&self, site: &str) -> bool {
+        self.keys.iter().any(|leave| leave.site == site && self.keys_min(&leave.column, site).is_some())
+    }
 }
 
 /// That sets of a column's values may go to a site.

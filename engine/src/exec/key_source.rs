@@ -1,7 +1,8 @@
 //! Rows that are read before others are asked for: a fragment of which the keys go to other sites.
 //!
 //! Whoever comes first, the join that reads the rows or a remote scan that waits for their keys, has them read; the rows
-//! are held until the join takes them. With more rows than may be held the keys are given up and the rest streams.
+//! are held until the join takes them. With more rows than may be held the keys are given up and the rest streams, once:
+//! whoever asks again has the input run again.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -35,7 +36,7 @@ pub struct KeySource {
     reading: Mutex<Option<Reading>>,
 }
 
-/// What was read.
+/// What was read. The last batch of what is not whole is held too, though the memory was not there for it.
 struct Held {
     batches: Vec<RecordBatch>,
     /// What was not: there were too many.
@@ -201,12 +202,17 @@ impl ExecutionPlan for KeySourceExec {
         if partition != 0 {
             return Err(EngineError::defect(format!("a key source has no partition {partition}")).into());
         }
-        let (source, bounds) = (Arc::clone(&self.source), self.bounds);
+        let (source, input, bounds) = (Arc::clone(&self.source), Arc::clone(&self.input), self.bounds);
         let rows = stream::once(async move {
             let held = source.held(bounds, &context)?.await.map_err(|error| DataFusionError::from(&error))?;
-            let rest = held.rest.lock().take().map(|rest| rest.boxed()).unwrap_or_else(|| stream::empty().boxed());
-            let batches = held.batches.clone().into_iter().map(Ok);
-            Ok::<_, DataFusionError>(stream::iter(batches).chain(rest))
+            let batches = stream::iter(held.batches.clone().into_iter().map(Ok));
+            let rest = held.rest.lock().take();
+            Ok::<_, DataFusionError>(match (held.whole, rest) {
+                (true, _) => batches.boxed(),
+                (false, Some(rest)) => batches.chain(rest).boxed(),
+                // A nested loop join that runs out of memory reads its left side again.
+                (false, None) => input.execute(0, context)?.boxed(),
+            })
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows.try_flatten())))
     }
@@ -217,5 +223,36 @@ impl ExecutionPlan for KeySourceExec {
         _args: &StatisticsArgs,
     ) -> DataFusionResult<Arc<Statistics>> {
         inputs.first().cloned().ok_or_else(|| EngineError::defect("a key source has one input").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+    use datafusion::datasource::memory::MemorySourceConfig;
+    use datafusion::physical_plan::collect;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn rows_are_the_same_each_time_they_are_read() {
+        let batch = |first: i64| {
+            let numbers = Int64Array::from_iter_values(first..first + 1_000);
+            RecordBatch::try_from_iter([("n", Arc::new(numbers) as ArrayRef)]).unwrap()
+        };
+        let batches: Vec<_> = (0..5).map(|number| batch(number * 1_000)).collect();
+        for (bytes_max, is_whole) in [(1 << 20, true), (10_000, false)] {
+            let schema = batches[0].schema();
+            let input: Arc<dyn ExecutionPlan> =
+                MemorySourceConfig::try_new_exec(&[batches.clone()], schema, None).unwrap();
+            let (source, bounds) = (Arc::<KeySource>::default(), Bounds { bytes_max, keys_max: 10_000 });
+            let plan: Arc<dyn ExecutionPlan> = Arc::new(KeySourceExec::new(Arc::clone(&source), input, bounds));
+            connect_key_sources(&plan).unwrap();
+            let context = Arc::new(TaskContext::default());
+            assert_eq!(source.keys(0, bounds, &context).await.unwrap().is_some(), is_whole);
+            for _ in 0..3 {
+                assert_eq!(collect(Arc::clone(&plan), Arc::clone(&context)).await.unwrap(), batches, "{bytes_max}");
+            }
+        }
     }
 }

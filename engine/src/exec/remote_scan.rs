@@ -247,7 +247,7 @@ async fn reduce(
         let saved = set.saving.bytes * set.saving.part_of(values.len() as f64);
         let id = u32::try_from(index + 1).map_err(EngineError::internal)?;
         let message = KeySetMessage::of(&KeySet::new(id, set.name.as_str(), values))?;
-        if message.payload_bytes() > access.limits.key_set_bytes_max || message.payload_bytes() as f64 > saved {
+        if !message.is_within(&access.limits) || message.payload_bytes() as f64 > saved {
             continue;
         }
         chosen |= 1 << index;

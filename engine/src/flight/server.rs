@@ -145,9 +145,10 @@ fn command_in(any: Any) -> Result<Command> {
 /// The command of a ticket; of a coordinator's, with the key sets that it brings. They are read once the call is let in.
 fn decode_ticket(bytes: &[u8], caller: &Caller) -> Result<(Command, Vec<KeySetMessage>)> {
     let any = decode_any(bytes)?;
-    match FragmentTicket::decode_ticket(&any).transpose().filter(|_| caller.is_from_peer()).transpose()? {
+    let fragment = if caller.is_from_peer() { FragmentTicket::decode_ticket(&any)? } else { None };
+    match fragment.map(FragmentTicket::into_parts) {
         None => Ok((command_in(any)?, Vec::new())),
-        Some(FragmentTicket { query, key_sets }) => {
+        Some((query, key_sets)) => {
             let query = CommandStatementQuery { query, transaction_id: None };
             Ok((Command::CommandStatementQuery(query), key_sets))
         }

@@ -1,7 +1,7 @@
 //! A key set on the wire: one opaque message beside the statement, in the ticket by which a coordinator asks a site.
 //!
 //! ```text
-//! Any { type_url: "type.chancery/fragment", value: FragmentTicket { query, key_sets: [KeySetMessage, …] } }
+//! Any { type_url: "type.chancery/fragment", value: FragmentTicket { query, first: KeySetMessage, second: …, third: … } }
 //! ```
 
 use std::sync::Arc;
@@ -17,19 +17,26 @@ use prost::Message;
 use super::{KeySet, can_be_key, is_set, rice, schema};
 use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
+use crate::flight::guard::Guard;
 
 /// The type of a ticket with key sets.
 const TYPE_URL: &str = "type.chancery/fragment";
+/// The longest name of a column, and of a type: its parser recurses.
+const COLUMN_BYTES_MAX: usize = 1 << 10;
+const TYPE_BYTES_MAX: usize = 64;
 
-/// A statement and the key sets that it names.
+/// A statement and the key sets that it names: [`super::KEY_SETS_MAX`] places, so that no message makes more of them.
 #[derive(Clone, PartialEq, Message)]
 pub struct FragmentTicket {
     /// The statement.
     #[prost(string, tag = "1")]
     pub query: String,
-    /// What is bound beside it.
-    #[prost(message, repeated, tag = "2")]
-    pub key_sets: Vec<KeySetMessage>,
+    #[prost(message, optional, tag = "2")]
+    first: Option<KeySetMessage>,
+    #[prost(message, optional, tag = "3")]
+    second: Option<KeySetMessage>,
+    #[prost(message, optional, tag = "4")]
+    third: Option<KeySetMessage>,
 }
 
 /// One key set. Further fields are kept free for the signature of the site that the keys come from (6) and for
@@ -73,6 +80,24 @@ impl Payload {
 }
 
 impl FragmentTicket {
+    /// Of a statement and the sets bound beside it.
+    ///
+    /// # Errors
+    /// For more sets than there are places: a defect.
+    pub fn new(query: String, key_sets: Vec<KeySetMessage>) -> Result<Self> {
+        let mut sets = key_sets.into_iter();
+        let ticket = Self { query, first: sets.next(), second: sets.next(), third: sets.next() };
+        match sets.next() {
+            None => Ok(ticket),
+            Some(set) => Err(EngineError::defect(format!("no place in a ticket for key set {}", set.id))),
+        }
+    }
+
+    /// The statement and the sets.
+    pub fn into_parts(self) -> (String, Vec<KeySetMessage>) {
+        (self.query, [self.first, self.second, self.third].into_iter().flatten().collect())
+    }
+
     /// The bytes of a ticket.
     pub fn encode_ticket(&self) -> Vec<u8> {
         Any { type_url: TYPE_URL.to_string(), value: self.encode_to_vec().into() }.encode_to_vec()
@@ -116,13 +141,21 @@ impl KeySetMessage {
         self.payload.as_ref().map_or(0, Payload::len)
     }
 
+    /// Whether a node of such limits takes it.
+    pub fn is_within(&self, limits: &Limits) -> bool {
+        self.count <= limits.key_set_keys_max as u64
+            && self.payload_bytes() <= limits.key_set_bytes_max
+            && self.column.len() <= COLUMN_BYTES_MAX
+            && self.data_type.len() <= TYPE_BYTES_MAX
+    }
+
     /// The set of a message. Whoever sent it, it is a set afterwards: as many keys as it says, each once, no NULL.
     ///
     /// # Errors
     /// `UNSUPPORTED` for a message that is no set, `COMPLEXITY` for one beyond a limit.
     pub fn read(self, limits: &Limits) -> Result<KeySet> {
         let id = self.id;
-        if self.count > limits.key_set_keys_max as u64 || self.payload_bytes() > limits.key_set_bytes_max {
+        if !self.is_within(limits) {
             return Err(EngineError::new(
                 Code::Complexity,
                 format!(
@@ -187,16 +220,19 @@ fn list(values: &ArrayRef) -> Result<Vec<u8>> {
 }
 
 fn read_list(bytes: &[u8]) -> Option<ArrayRef> {
+    // A compressed buffer could say that it is much longer than the limit of bytes.
+    Guard { columns: 1, dictionaries: false, batch_bytes_max: bytes.len() }.check_stream(bytes).ok()?;
     let mut reader = StreamReader::try_new(std::io::Cursor::new(bytes), None).ok()?;
     let batch = reader.next()?.ok()?;
     let [column] = batch.columns() else { return None };
-    // A compressed buffer could say that it is much longer than the limit of bytes: what was read is no longer than it is.
-    (column.get_buffer_memory_size() <= bytes.len() && reader.next().is_none()).then(|| Arc::clone(column))
+    reader.next().is_none().then(|| Arc::clone(column))
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Date32Array, Decimal128Array, Int32Array, StringArray, UInt64Array};
+    use arrow::array::{Date32Array, Decimal128Array, Int32Array, StringArray, TimestampMicrosecondArray, UInt64Array};
+    use arrow_ipc::CompressionType;
+    use arrow_ipc::writer::IpcWriteOptions;
 
     use super::*;
 
@@ -213,13 +249,38 @@ mod tests {
             Arc::new(UInt64Array::from(vec![1, u64::MAX])),
             Arc::new(Date32Array::from(vec![-4, 9_000])),
             Arc::new(Decimal128Array::from(vec![150, 275]).with_precision_and_scale(15, 2).unwrap()),
+            Arc::new(TimestampMicrosecondArray::from(vec![-5, 1 << 50])),
+            Arc::new(
+                TimestampMicrosecondArray::from(vec![-5, 1 << 50]).with_timezone("America/Argentina/Buenos_Aires"),
+            ),
             Arc::new(StringArray::from(vec!["", "a", "é"])),
+            Arc::new((0..10_000).map(|n| Some(format!("key {n:05}"))).collect::<StringArray>()),
         ];
         for values in sets {
             let data_type = values.data_type().clone();
             let read = back(Arc::clone(&values)).unwrap_or_else(|error| panic!("{data_type}: {error}"));
             assert_eq!(read.values(), &values);
         }
+    }
+
+    fn compressed(values: &ArrayRef) -> Vec<u8> {
+        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).unwrap();
+        let schema = schema(values.data_type());
+        let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options).unwrap();
+        writer.write(&RecordBatch::try_new(schema, vec![Arc::clone(values)]).unwrap()).unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    #[test]
+    fn a_ticket_has_places_for_the_sets_and_no_more() {
+        let set = |id| KeySetMessage::of(&KeySet::new(id, "c", Arc::new(Int64Array::from(vec![1, 5])))).unwrap();
+        let ticket = FragmentTicket::new("SELECT 1".to_string(), vec![set(1), set(2), set(3)]).unwrap();
+        let any = Any::decode(ticket.encode_ticket().as_slice()).unwrap();
+        let (query, sets) = FragmentTicket::decode_ticket(&any).unwrap().unwrap().into_parts();
+        assert_eq!((query.as_str(), sets), ("SELECT 1", vec![set(1), set(2), set(3)]));
+        assert!(FragmentTicket::new(String::new(), (1..=4).map(set).collect()).is_err());
+        let many = Any { type_url: TYPE_URL.to_string(), value: [0x12_u8, 0].repeat(1 << 20).into() };
+        assert_eq!(FragmentTicket::decode_ticket(&many).unwrap().unwrap().into_parts().1.len(), 1);
     }
 
     fn refused(change: impl FnOnce(&mut KeySetMessage)) -> Code {
@@ -237,9 +298,15 @@ mod tests {
         assert_eq!(refused(|message| message.payload = Some(Payload::Rice(vec![255; 40]))), Code::Unsupported);
         assert_eq!(refused(|message| message.payload = Some(Payload::Arrow(vec![255; 40]))), Code::Unsupported);
         assert_eq!(refused(|message| message.payload = Some(Payload::Rice(vec![0; 17 << 20]))), Code::Complexity);
+        let nested = format!("{}Int64{}", "List(".repeat(100_000), ")".repeat(100_000));
+        assert_eq!(refused(|message| message.data_type = nested), Code::Complexity);
+        assert_eq!(refused(|message| message.column = "c".repeat(1025)), Code::Complexity);
         for data_type in ["Utf8", "Float64", "List(Int64)", "Dictionary(Int32, Utf8)", "nonsense", ""] {
             assert_eq!(refused(|message| message.data_type = data_type.into()), Code::Unsupported, "{data_type}");
         }
+        let compressed =
+            Some(Payload::Arrow(compressed(&(Arc::new(Int64Array::from_iter_values(0..10_000)) as ArrayRef))));
+        assert_eq!(refused(|message| (message.count, message.payload) = (10_000, compressed)), Code::Unsupported);
         let unordered = arrow(Arc::new(Int64Array::from(vec![5, 1, 9])));
         assert_eq!(refused(|message| message.payload = unordered), Code::Unsupported);
         let twice = arrow(Arc::new(Int64Array::from(vec![1, 1, 9])));

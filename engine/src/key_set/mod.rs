@@ -25,6 +25,8 @@ use crate::error::{EngineError, Result};
 
 /// The schema of the relations that key sets are, in the catalog `system`.
 pub const SCHEMA: &str = "key_sets";
+/// Key sets of one statement: a coordinator's statements double with each.
+pub const KEY_SETS_MAX: usize = 3;
 /// Their one column.
 pub const COLUMN: &str = "k";
 

@@ -224,7 +224,7 @@ impl SitePeer {
     }
 
     fn call(&self, request: FragmentRequest) -> Result<tonic::Request<Ticket>> {
-        let mut call = tonic::Request::new(Ticket { ticket: ticket(&request.statement, request.key_sets).into() });
+        let mut call = tonic::Request::new(Ticket { ticket: ticket(&request.statement, request.key_sets)?.into() });
         if let Some(timeout) = request.timeout {
             call.set_timeout(timeout);
         }
@@ -258,12 +258,12 @@ impl SitePeer {
 }
 
 /// The command as any Flight SQL server takes it; with key sets, a ticket of ours.
-fn ticket(statement: &str, key_sets: Vec<KeySetMessage>) -> Vec<u8> {
+fn ticket(statement: &str, key_sets: Vec<KeySetMessage>) -> Result<Vec<u8>> {
     let query = statement.to_string();
     if key_sets.is_empty() {
-        return CommandStatementQuery { query, transaction_id: None }.as_any().encode_to_vec();
+        return Ok(CommandStatementQuery { query, transaction_id: None }.as_any().encode_to_vec());
     }
-    FragmentTicket { query, key_sets }.encode_ticket()
+    Ok(FragmentTicket::new(query, key_sets)?.encode_ticket())
 }
 
 fn action(name: &str) -> tonic::Request<Action> {

@@ -215,7 +215,7 @@ pub(super) fn intent(
             let tables = tables(bound)?;
             let level = bound.ruling.as_ref().and_then(|ruling| level(&ruling.set, &tables));
             let mut disclosures = disclosures(bound, &tables, &destination(&record.asker));
-            disclosures.extend(question.keys_to.iter().filter_map(|keys| sent_on(bound, keys)));
+            disclosures.extend(question.keys_to.iter().flat_map(|keys| sent_on(bound, &tables, keys)));
             let grants = grants(bound).into_iter().map(|grant| grant.id).collect();
             Intent { grants, policy_version: version(bound), tables, disclosures, level, ..intent }
         }
@@ -294,15 +294,21 @@ fn disclosures(bound: &Bound, tables: &[TableUse], destination: &str) -> Vec<Dis
     disclosures
 }
 
-/// That values of a column go on to another site, when there are enough of them.
-fn sent_on(bound: &Bound, keys: &KeysTo) -> Option<Disclosure> {
-    let governed = bound.governed.iter().find(|governed| governed.table.to_string() == keys.table)?;
-    Some(Disclosure {
-        table: keys.table.clone(),
-        column: keys.column.clone(),
-        form: form(&governed.decision, &keys.column),
-        destination: format!("site {}", keys.site),
-    })
+/// That values of a column go on to another site, when there are enough of them; and of the other tables, what chooses them.
+fn sent_on(bound: &Bound, tables: &[TableUse], keys: &KeysTo) -> Vec<Disclosure> {
+    let others = tables.iter().filter(|table| table.table != keys.table);
+    let chosen_by = others.flat_map(|table| table.used.iter().map(move |column| (&table.table, column)));
+    let sent = std::iter::once((&keys.table, &keys.column)).chain(chosen_by);
+    let disclosed = |(table, column): (&String, &String)| {
+        let governed = bound.governed.iter().find(|governed| governed.table.to_string() == *table)?;
+        Some(Disclosure {
+            table: table.clone(),
+            column: column.clone(),
+            form: form(&governed.decision, column),
+            destination: format!("site {}", keys.site),
+        })
+    };
+    sent.filter_map(disclosed).collect()
 }
 
 /// The highest level of the columns that are read; a column's own value stands before its table's.

@@ -249,21 +249,28 @@ impl Site {
     }
 }
 
-/// Values go on to another site by a `GRANT JOIN` only, whatever the coordinator thinks.
+/// Values go on to another site by a `GRANT JOIN` only, whatever the coordinator thinks: by one of the column that they are
+/// of, and by one of each other table, by which they are chosen.
 fn check_keys(keys: &[KeysTo], governed: &[Arc<Governed>]) -> Result<()> {
-    let has_leave = |keys: &&KeysTo| {
+    let has_leave = |keys: &KeysTo| {
         let mut decisions = governed.iter().map(|governed| &governed.decision);
         decisions.any(|decision| {
             decision.table.to_string() == keys.table && decision.keys_min(&keys.column, &keys.site).is_some()
         })
     };
-    match keys.iter().find(|keys| !has_leave(keys)) {
-        None => Ok(()),
-        Some(KeysTo { table, column, site }) => Err(EngineError::new(
-            Code::Disclosure,
-            format!("no GRANT JOIN lets keys of `{table}.{column}` go to site {site} for this purpose"),
-        )),
+    let refused = |what: String, site: &str| {
+        let sentence = format!("no GRANT JOIN lets keys of `{what}` go to site {site} for this purpose");
+        Err(EngineError::new(Code::Disclosure, sentence))
+    };
+    for keys in keys {
+        if !has_leave(keys) {
+            return refused(format!("{}.{}", keys.table, keys.column), &keys.site);
+        }
+        if let Some(other) = governed.iter().find(|governed| !governed.decision.lets_keys_go_to(&keys.site)) {
+            return refused(other.decision.table.to_string(), &keys.site);
+        }
     }
+    Ok(())
 }
 
 async fn planned(bound: Bound, limits: &Limits) -> Result<Planned> {

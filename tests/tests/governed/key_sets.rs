@@ -113,7 +113,7 @@ async fn keys_go_by_a_grant_join_and_not_without_it() {
 }
 
 fn ticket(sql: &str, key_sets: Vec<KeySetMessage>) -> Vec<u8> {
-    FragmentTicket { query: sql.to_string(), key_sets }.encode_ticket()
+    FragmentTicket::new(sql.to_string(), key_sets).unwrap().encode_ticket()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,6 +138,8 @@ async fn what_is_no_key_set_is_refused_at_the_door() {
         ("texts", changed(&|set| set.data_type = "Utf8".into()), "UNSUPPORTED"),
         ("floats", changed(&|set| set.data_type = "Float64".into()), "UNSUPPORTED"),
         ("no type", changed(&|set| set.data_type = "List(".into()), "UNSUPPORTED"),
+        ("a nested type", changed(&|set| set.data_type = "List(".repeat(1 << 20)), "COMPLEXITY"),
+        ("a long name", changed(&|set| set.column = "c".repeat(1 << 20)), "COMPLEXITY"),
     ];
     let impostor = Impostor::connect(&cluster).await;
     let ask = async |sql: &str, key_sets: Vec<KeySetMessage>| {

@@ -8,14 +8,16 @@ use tonic::metadata::MetadataMap;
 
 use super::FlightServer;
 use super::statements::question;
+use crate::config::Limits;
 use crate::error::{EngineError, Result};
 use crate::flight::access::Caller;
 use crate::flight::door::{Door, Question, Refused};
 use crate::flight::handle::Handle;
+use crate::key_set::KeySet;
 use crate::key_set::message::KeySetMessage;
 use crate::session::queries::{Admitted, QueryId, QueryRecord, RunningQuery, Stop};
 use crate::session::threads;
-use crate::session::turns::Kind;
+use crate::session::turns::{Kind, Turn};
 
 impl FlightServer {
     /// Begins a statement: its record, and its rows as they come. It comes to a record of it whether or not its asker waits
@@ -30,14 +32,13 @@ impl FlightServer {
         let (asker, fragment) = (Some(caller.asker.as_ref()), caller.fragment(headers));
         let refused = Refused { asker, query: id, fragment, statement: &handle.sql };
         let kind = if fragment > 0 { Kind::Fragment } else { Kind::Asked };
-        let begun = match self.turns.take(&caller.asker.label(), kind).await {
-            Ok(turn) => {
-                let begun = self.begin((caller, headers), handle, key_sets, id);
-                begun.map(|(running, asked)| (running.in_turn(turn), asked))
-            }
-            Err(busy) => Err(busy),
+        let begun = async {
+            let turn = self.turns.take(&caller.asker.label(), kind).await?;
+            let (turn, key_sets) = read(key_sets, &self.limits, turn).await?;
+            let (running, asked) = self.begin((caller, headers), handle, key_sets, id)?;
+            Ok::<_, EngineError>((running.in_turn(turn), asked))
         };
-        let (running, question) = match begun {
+        let (running, question) = match begun.await {
             Ok(begun) => begun,
             Err(error) => return Err(self.door.refuse(refused, error).await),
         };
@@ -51,14 +52,14 @@ impl FlightServer {
         &self,
         (caller, headers): (&Caller, &MetadataMap),
         handle: &Handle,
-        key_sets: Vec<KeySetMessage>,
+        key_sets: Vec<KeySet>,
         id: &QueryId,
     ) -> Result<(RunningQuery, Question)> {
         let mut question = question(handle)?;
         question.versions = caller.versions(headers)?;
         question.fragment = caller.fragment(headers);
         question.keys_to = caller.keys_to(headers)?;
-        question.key_sets = key_sets.into_iter().map(|set| set.read(&self.limits)).collect::<Result<_>>()?;
+        question.key_sets = key_sets;
         let admitted = Admitted { handle: Some(&handle.id), timeout: self.statement_timeout(headers) };
         let running = self.door.queries().begin(id.clone(), &caller.asker, &handle.sql, admitted)?;
         if let Some(standing) = self.access.standing(caller) {
@@ -73,6 +74,20 @@ impl FlightServer {
         let asked = headers.get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
         asked.map_or(own, |asked| asked.min(own))
     }
+}
+
+/// The sets of messages, read on the query threads: some millions of keys take their time. The turn is taken until they are
+/// read, whether or not somebody waits.
+async fn read(messages: Vec<KeySetMessage>, limits: &Arc<Limits>, turn: Arc<Turn>) -> Result<(Arc<Turn>, Vec<KeySet>)> {
+    if messages.is_empty() {
+        return Ok((turn, Vec::new()));
+    }
+    let limits = Arc::clone(limits);
+    threads::run(async move {
+        let sets = messages.into_iter().map(|set| set.read(&limits)).collect::<Result<_>>()?;
+        Ok((turn, sets))
+    })
+    .await
 }
 
 /// Whoever waits for the beginning of an answer. Dropped before that, they have left.

@@ -3,7 +3,8 @@
 //!
 //! Where the site that they come from enforces no policy they may. Else its `GRANT JOIN` has to name the column, the
 //! destination and the purpose (the site decides that, and publishes it to the asker's coordinator), and the set needs the
-//! grant's MIN SET of keys, which is counted before it is sent.
+//! grant's MIN SET of keys, which is counted before it is sent. Of every other table of the fragment, by which the keys are
+//! chosen, some column needs such a grant too: an equality makes the keys of one table those of another.
 
 use std::sync::Arc;
 
@@ -54,10 +55,29 @@ pub(super) fn leave(plan: &LogicalPlan, column: usize, destination: &str) -> Lea
     };
     let treatment = table.treatment().columns.get(index);
     let granted = treatment.into_iter().flat_map(|column| &column.keys).find(|keys| keys.site == destination);
-    match granted {
+    let own = match granted {
         Some(keys) => Leave::AtLeast(keys.keys_min),
         None => Leave::Denied(format!("no GRANT JOIN of {} with site {destination}", column_name(&table, index))),
+    };
+    let others = tables.iter().filter(|other| !is_same(other, &table));
+    others.fold(own, |leave, other| leave.and(leave_of_any(other, destination)))
+}
+
+/// The leave of a table by which keys are chosen: that of one of its columns, the strictest.
+fn leave_of_any(table: &SiteTable, destination: &str) -> Leave {
+    if !table.treatment().governed {
+        return Leave::Free;
     }
+    let keys = table.treatment().columns.iter().flat_map(|column| &column.keys);
+    match keys.filter(|keys| keys.site == destination).map(|keys| keys.keys_min).max() {
+        Some(keys_min) => Leave::AtLeast(keys_min),
+        None => Leave::Denied(format!("no GRANT JOIN of {} with site {destination}", table_name(table))),
+    }
+}
+
+fn is_same(one: &SiteTable, other: &SiteTable) -> bool {
+    (one.site(), &one.origin().source, &one.origin().table)
+        == (other.site(), &other.origin().source, &other.origin().table)
 }
 
 /// What a site is told of the values of its column; nothing of a column that is none of its tables'.
@@ -80,11 +100,14 @@ pub(super) fn name(node: &FragmentNode, column: usize) -> String {
     }
 }
 
+fn table_name(table: &SiteTable) -> String {
+    format!("{}.{}.{}", table.site(), table.origin().source, table.origin().table)
+}
+
 fn column_name(table: &SiteTable, index: usize) -> String {
-    let origin = table.origin();
     let schema = TableProvider::schema(table);
     let column = schema.fields().get(index).map_or("", |field| field.name().as_str());
-    format!("{}.{}.{}.{column}", table.site(), origin.source, origin.table)
+    format!("{}.{column}", table_name(table))
 }
 
 fn tables(plan: &LogicalPlan) -> DataFusionResult<Vec<Arc<SiteTable>>> {

@@ -33,13 +33,11 @@ use crate::catalog::site_table::SiteId;
 use crate::error::Result;
 use crate::exec::key_source::KeySource;
 use crate::exec::remote_scan::{Fragment, KeySetUse, Reduction, Saving};
-use crate::key_set::{COLUMN, KeysTo, relation, schema};
+use crate::key_set::{COLUMN, KEY_SETS_MAX, KeysTo, relation, schema};
 use crate::plan::cut_fragments::{CutPlan, written};
 use crate::plan::estimate::{Profile, width_bytes};
 use crate::plan::fragment_node::{FragmentNode, KeySourceNode};
 
-/// Key sets of one fragment: the statements double with each.
-const KEY_SETS_MAX: usize = 3;
 /// Rows of a fragment whose site publishes no count.
 const ROWS_UNKNOWN: f64 = 1_000_000.0;
 /// Bytes in which a key of a fixed width is sent, roughly.
