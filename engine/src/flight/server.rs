@@ -30,6 +30,7 @@ use crate::flight::access::{Access, Caller};
 use crate::flight::door::{Door, Refused};
 use crate::flight::handle::Sealer;
 use crate::flight::headers;
+use crate::flight::messages::Messages;
 use crate::flight::metadata;
 use crate::flight::status::to_status;
 use crate::key_set::message::{FragmentTicket, KeySetMessage};
@@ -216,7 +217,7 @@ impl FlightService for FlightServer {
         if metadata::schema(&command).map_err(tell)?.is_some() {
             let caller = caller.user().map_err(tell)?;
             let batch = metadata::answer(self.door.as_ref(), &caller, &self.limits, command).await.map_err(tell)?;
-            return one_batch(batch);
+            return one_batch(&batch, &self.limits);
         }
         self.run_statement(&caller, &headers, command, key_sets).await
     }
@@ -279,11 +280,13 @@ fn numbered<T>(message: T) -> Response<T> {
     with_query_id(message, &QueryId::random())
 }
 
-/// A small answer of one batch.
-fn one_batch(batch: RecordBatch) -> Result<Response<Answers<FlightData>>, Status> {
-    let messages = arrow_flight::utils::batches_to_flight_data(&batch.schema(), vec![batch])
-        .map_err(|error| tell(EngineError::internal(error)))?;
-    Ok(numbered(stream::iter(messages.into_iter().map(Ok)).boxed()))
+/// An answer of one batch, in messages that every client takes.
+fn one_batch(batch: &RecordBatch, limits: &Limits) -> Result<Response<Answers<FlightData>>, Status> {
+    let mut messages = Messages::new(IpcWriteOptions::default(), limits.flight_data_bytes_target);
+    let schema = messages.schema(&batch.schema());
+    let rows = messages.batch(batch).map_err(|error| tell(EngineError::internal(error)))?;
+    let all = std::iter::once(schema).chain(rows.into_iter().map(|(_, message)| message));
+    Ok(numbered(stream::iter(all.map(Ok).collect::<Vec<_>>()).boxed()))
 }
 
 /// A message of Flight SQL wrapped as a ticket.

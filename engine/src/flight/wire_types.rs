@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 
 use crate::sabotage::{Control, thrown};
 
@@ -38,19 +38,54 @@ impl Reader {
             Self::Jdbc => Arc::new(Schema::new(plain.fields().iter().map(jdbc_field).collect::<Fields>())),
         }
     }
+
+    /// The parameters of a statement, as this reader is told them. What it binds says of which type it is.
+    pub fn parameters(self, parameters: &Schema) -> SchemaRef {
+        let plain = wire_schema(parameters);
+        match self {
+            Self::Arrow => plain,
+            Self::Jdbc => Arc::new(Schema::new(plain.fields().iter().map(jdbc_parameter).collect::<Fields>())),
+        }
+    }
 }
 
-/// Unsigned numbers widened until they fit, and moments without their zone, as UTC.
+/// Unsigned numbers widened until they fit, and moments without their zone, as UTC; at every depth.
 fn jdbc_field(field: &FieldRef) -> FieldRef {
-    let known = match field.data_type() {
+    Arc::new(field.as_ref().clone().with_data_type(jdbc_type(field.data_type())))
+}
+
+fn jdbc_type(data_type: &DataType) -> DataType {
+    match data_type {
         DataType::UInt8 => DataType::Int16,
         DataType::UInt16 => DataType::Int32,
         DataType::UInt32 => DataType::Int64,
         DataType::UInt64 => DataType::Decimal128(20, 0),
         DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, None),
+        DataType::List(item) => DataType::List(jdbc_field(item)),
+        DataType::LargeList(item) => DataType::LargeList(jdbc_field(item)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(jdbc_field(item), *size),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(jdbc_field).collect::<Fields>()),
+        DataType::Union(fields, mode) => {
+            DataType::Union(fields.iter().map(|(id, field)| (id, jdbc_field(field))).collect(), *mode)
+        }
+        DataType::Map(entries, sorted) => DataType::Map(jdbc_field(entries), *sorted),
+        known => known.clone(),
+    }
+}
+
+/// The driver writes milliseconds into a moment and a time of any unit, days into a date of any kind, and cuts whole numbers
+/// to the width that it is told, without a word.
+fn jdbc_parameter(field: &FieldRef) -> FieldRef {
+    let told = match field.data_type() {
+        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
+        DataType::Time32(_) | DataType::Time64(_) => DataType::Time32(TimeUnit::Millisecond),
+        DataType::Date64 => DataType::Date32,
+        DataType::Int8 | DataType::Int16 | DataType::Int32 => DataType::Int64,
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => DataType::Int64,
+        DataType::Float16 | DataType::Float32 => DataType::Float64,
         _ => return Arc::clone(field),
     };
-    Arc::new(field.as_ref().clone().with_data_type(known))
+    Arc::new(field.as_ref().clone().with_data_type(told))
 }
 
 /// The type on the wire: views, dictionaries and run-ends made plain, small decimals and half floats widened, nested
@@ -84,7 +119,7 @@ fn wire_field(field: &FieldRef) -> FieldRef {
 
 #[cfg(test)]
 mod tests {
-    use arrow::datatypes::{TimeUnit, UnionFields, UnionMode};
+    use arrow::datatypes::{UnionFields, UnionMode};
 
     use super::*;
 
@@ -111,6 +146,49 @@ mod tests {
         let adbc = Reader::of("ADBC Flight SQL Driver (unknown or development build) grpc-go/1.84.0");
         assert_eq!(told(adbc, DataType::UInt64), DataType::UInt64);
         assert_eq!(told(adbc, moment(Some("UTC"))), moment(Some("UTC")));
+    }
+
+    #[test]
+    fn the_jdbc_driver_gets_nested_types_that_it_shows_right() {
+        let of = |number: DataType| {
+            let item = Arc::new(Field::new("item", number, true));
+            let key = Arc::new(Field::new("key", DataType::Utf8, false));
+            let entries = Arc::new(Field::new("entries", DataType::Struct(vec![key, Arc::clone(&item)].into()), false));
+            let union = UnionFields::try_new([1], [Arc::clone(&item)]).unwrap();
+            let types = [
+                DataType::List(Arc::clone(&item)),
+                DataType::LargeList(Arc::clone(&item)),
+                DataType::FixedSizeList(Arc::clone(&item), 2),
+                DataType::Struct(vec![item].into()),
+                DataType::Map(entries, false),
+                DataType::Union(union, UnionMode::Sparse),
+            ];
+            Schema::new(types.map(|data_type| Field::new("a", data_type, true)).to_vec())
+        };
+        assert_eq!(*Reader::Jdbc.schema(&of(DataType::UInt64)), of(DataType::Decimal128(20, 0)));
+        assert_eq!(*Reader::Arrow.schema(&of(DataType::UInt64)), of(DataType::UInt64));
+    }
+
+    #[test]
+    fn the_jdbc_driver_is_told_parameters_that_it_writes_right() {
+        let told = |reader: Reader, data_type| {
+            reader.parameters(&Schema::new(vec![Field::new("$1", data_type, true)])).field(0).data_type().clone()
+        };
+        let moment = |unit, zone: Option<&str>| DataType::Timestamp(unit, zone.map(Into::into));
+        for (stands, expected) in [
+            (moment(TimeUnit::Nanosecond, None), moment(TimeUnit::Millisecond, None)),
+            (moment(TimeUnit::Second, Some("UTC")), moment(TimeUnit::Millisecond, Some("UTC"))),
+            (DataType::Time64(TimeUnit::Microsecond), DataType::Time32(TimeUnit::Millisecond)),
+            (DataType::Date64, DataType::Date32),
+            (DataType::Int8, DataType::Int64),
+            (DataType::UInt32, DataType::Int64),
+            (DataType::Float32, DataType::Float64),
+            (DataType::Utf8View, DataType::Utf8),
+        ] {
+            assert_eq!(told(Reader::Jdbc, stands), expected);
+        }
+        let micros = moment(TimeUnit::Microsecond, None);
+        assert_eq!(told(Reader::Arrow, micros.clone()), micros);
     }
 
     #[test]

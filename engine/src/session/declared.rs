@@ -1,6 +1,5 @@
 //! What a statement declares before it runs, and streams that keep to it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -76,18 +75,12 @@ pub fn declared_schema(analyzed: &LogicalPlan, optimized: &LogicalPlan) -> Schem
 /// The columns that an analyzed plan declares, and its placeholders, each with a type that clients can bind.
 ///
 /// # Errors
-/// When the placeholders' types contradict each other.
+/// When the plan does not bear them.
 pub fn describe_plan(state: &SessionState, plan: &LogicalPlan) -> Result<Description> {
-    let types: BTreeMap<usize, (String, DataType)> = plan
-        .get_parameter_types()?
-        .into_iter()
-        .map(|(name, data_type)| {
-            let position = name.trim_start_matches('$').parse().unwrap_or(usize::MAX);
-            let data_type = data_type.filter(|data_type| !data_type.is_null()).unwrap_or(DataType::Utf8);
-            (position, (name, wire_type(&data_type)))
-        })
-        .collect();
-    let fields: Vec<Field> = types.into_values().map(|(name, data_type)| Field::new(name, data_type, true)).collect();
+    let field = |(number, data_type): (usize, Option<DataType>)| {
+        Field::new(format!("${number}"), wire_type(&data_type.unwrap_or(DataType::Utf8)), true)
+    };
+    let fields: Vec<Field> = parameters::types(plan)?.into_iter().map(field).collect();
     let schema = if fields.is_empty() {
         declared_schema(plan, &state.optimize(plan)?)
     } else {

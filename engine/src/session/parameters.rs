@@ -1,11 +1,13 @@
 //! Values for placeholders, made to fit them: what drivers send is of the type that they know, or that they were told.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::error::{Code, EngineError, Result};
 use crate::flight::wire_types::wire_type;
@@ -31,13 +33,49 @@ fn plain(value: ScalarValue) -> datafusion::error::Result<ScalarValue> {
     }
 }
 
+/// The type that stands where each parameter stands, by its number: a whole number in LIMIT and OFFSET, and where several stand,
+/// the one that they are compared in. `None` where nothing tells one.
+///
+/// # Errors
+/// When the plan cannot be walked: a defect.
+pub fn types(plan: &LogicalPlan) -> Result<BTreeMap<usize, Option<DataType>>> {
+    let mut standing: BTreeMap<usize, Vec<DataType>> = BTreeMap::new();
+    let mut note = |id: &str, data_type: Option<&DataType>| {
+        let number = id.trim_start_matches('$').parse().unwrap_or(usize::MAX);
+        standing.entry(number).or_default().extend(data_type.filter(|data_type| !data_type.is_null()).cloned());
+    };
+    plan.apply_with_subqueries(|plan| {
+        if let LogicalPlan::Limit(limit) = plan {
+            for rows in limit.skip.iter().chain(&limit.fetch) {
+                if let Expr::Placeholder(placeholder) = rows.as_ref() {
+                    note(&placeholder.id, Some(&DataType::Int64));
+                }
+            }
+        }
+        plan.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::Placeholder(placeholder) = expr {
+                    note(&placeholder.id, placeholder.field.as_ref().map(|field| field.data_type()));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(standing.into_iter().map(|(number, types)| (number, common(&types))).collect())
+}
+
+fn common(types: &[DataType]) -> Option<DataType> {
+    let (first, others) = types.split_first()?;
+    others.iter().try_fold(first.clone(), |common, other| comparison_coercion(&common, other))
+}
+
 /// The values for the placeholders of a plan: a text where another type stands is read as that type, and a NULL has the
-/// type that stands there. Other values stay as they came, and compare like literals of their type.
+/// type that stands there. A time of day has the width of the one beside it. Other values stay as they came, and compare like literals of their type.
 ///
 /// # Errors
 /// `TYPE` for another number of values than of placeholders, and for a text that is none of its type.
 pub fn fit(plan: &LogicalPlan, values: &ParamValues) -> Result<ParamValues> {
-    let types = plan.get_parameter_types()?;
+    let types = types(plan)?;
     let ParamValues::List(given) = values else {
         return Err(EngineError::new(Code::Type, "parameters are bound by position"));
     };
@@ -50,16 +88,20 @@ pub fn fit(plan: &LogicalPlan, values: &ParamValues) -> Result<ParamValues> {
     Ok(ParamValues::from(fitted.collect::<Result<Vec<_>>>()?))
 }
 
-fn fit_one(types: &HashMap<String, Option<DataType>>, number: usize, value: &ScalarValue) -> Result<ScalarValue> {
-    let wanted = types.get(&format!("${number}")).and_then(Option::as_ref).filter(|wanted| !wanted.is_null());
+fn fit_one(types: &BTreeMap<usize, Option<DataType>>, number: usize, value: &ScalarValue) -> Result<ScalarValue> {
+    let wanted = types.get(&number).and_then(Option::as_ref);
     let given = value.data_type();
     let is_text = matches!(given, DataType::Utf8 | DataType::LargeUtf8);
+    // Times of day of both widths are not compared.
+    let widens = |wanted: &DataType| matches!((&given, wanted), (DataType::Time32(_), DataType::Time64(_)));
     match wanted {
         None if given.is_null() => Ok(ScalarValue::Utf8(None)),
-        Some(wanted) if value.is_null() || (is_text && *wanted != given) => value.cast_to(wanted).map_err(|error| {
-            let sentence = format!("the value of parameter {number} is no {wanted}");
-            EngineError::new(Code::Type, sentence).caused_by(error)
-        }),
+        Some(wanted) if value.is_null() || (is_text && *wanted != given) || widens(wanted) => {
+            value.cast_to(wanted).map_err(|error| {
+                let sentence = format!("the value of parameter {number} is no {wanted}");
+                EngineError::new(Code::Type, sentence).caused_by(error)
+            })
+        }
         _ => Ok(value.clone()),
     }
 }
@@ -105,6 +147,22 @@ mod tests {
             ParamValues::List(values) => Ok(values.into_iter().map(|value| value.value().clone()).collect()),
             ParamValues::Map(_) => panic!("they are bound by position"),
         }
+    }
+
+    #[tokio::test]
+    async fn a_parameter_has_one_type_wherever_it_stands() {
+        let told = async |sql: &str| {
+            let plan = SessionContext::new().state().create_logical_plan(sql).await.unwrap();
+            types(&plan).unwrap().into_values().collect::<Vec<_>>()
+        };
+        let t = "SELECT $1 FROM (VALUES (1, 1.5, DATE '2020-01-01')) AS t(i, f, d)";
+        assert_eq!(
+            told(&format!("{t} LIMIT $2 OFFSET $3")).await,
+            [None, Some(DataType::Int64), Some(DataType::Int64)]
+        );
+        assert_eq!(told(&format!("{t} WHERE i = $1 LIMIT $1")).await, [Some(DataType::Int64)]);
+        assert_eq!(told(&format!("{t} WHERE i = $1 AND f > $1")).await, [Some(DataType::Float64)]);
+        assert_eq!(told(&format!("{t} WHERE f = $1 AND d > $1")).await, [None]);
     }
 
     #[tokio::test]

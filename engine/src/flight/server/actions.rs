@@ -123,7 +123,7 @@ impl FlightServer {
         let result = ActionCreatePreparedStatementResult {
             prepared_statement_handle: self.sealer.seal(&caller.asker.label(), &handle)?.into(),
             dataset_schema: encapsulated(&caller.reader.schema(&description.schema))?,
-            parameter_schema: encapsulated(&description.parameters)?,
+            parameter_schema: encapsulated(&caller.reader.parameters(&description.parameters))?,
         };
         Ok(vec![body(result.as_any().encode_to_vec())])
     }
@@ -156,11 +156,12 @@ impl FlightServer {
         }
     }
 
+    /// A query may run for longer than its ticket can be redeemed.
     fn cancel(&self, caller: &Caller, info: &FlightInfo) -> Result<CancelStatus> {
         let mut found = false;
         for ticket in info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref()) {
             let Command::TicketStatementQuery(ticket) = decode_command(&ticket.ticket)? else { continue };
-            let handle = self.sealer.open(&caller.asker.label(), &ticket.statement_handle)?;
+            let handle = self.sealer.open_ever(&caller.asker.label(), &ticket.statement_handle)?;
             found |= self.door.queries().cancel_handle(&caller.asker.label(), &handle.id);
         }
         Ok(if found { CancelStatus::Cancelled } else { CancelStatus::NotCancellable })

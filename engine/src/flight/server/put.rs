@@ -146,7 +146,10 @@ fn put_result(message: &impl Message) -> Answers<PutResult> {
 async fn one_row(mut batches: FlightRecordBatchStream) -> Result<Option<RecordBatch>> {
     let mut row: Option<RecordBatch> = None;
     let unreadable = |error| EngineError::new(Code::Type, "the parameters cannot be read").caused_by(error);
-    while let Some(batch) = batches.try_next().await.map_err(unreadable)?.filter(|batch| batch.num_rows() > 0) {
+    while let Some(batch) = batches.try_next().await.map_err(unreadable)? {
+        if batch.num_rows() == 0 {
+            continue;
+        }
         if row.is_some() || batch.num_rows() > 1 {
             return Err(EngineError::new(Code::Unsupported, "a query takes one row of parameters at a time"));
         }

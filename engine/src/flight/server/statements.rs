@@ -125,7 +125,7 @@ impl FlightServer {
         let failed = |error: EngineError| to_status(&error, Some(&id));
         let caller = &self.admit(caller, headers, Some(&handle.sql), &id).await.map_err(failed)?;
         if let Some(setting) = Setting::read(&handle.sql).filter(|_| !caller.is_from_peer()) {
-            return one_batch(self.settle(caller, setting).await.map_err(tell)?);
+            return one_batch(&self.settle(caller, setting).await.map_err(tell)?, &self.limits);
         }
         let (running, batches) = self.start((caller, headers), &handle, key_sets, &id).await.map_err(failed)?;
         let egress = Egress {
