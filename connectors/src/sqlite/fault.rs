@@ -125,11 +125,11 @@ mod tests {
     #[test]
     fn no_statement_is_in_the_log() {
         let connection = rusqlite::Connection::open_in_memory().unwrap();
-        let error = connection.prepare("SELECT nothing FROM (SELECT 'hush' AS name)").unwrap_err();
+        let error = connection.prepare("SELECT absent FROM (SELECT 'hush' AS name)").unwrap_err();
         assert!(error.to_string().contains("hush"), "{error}");
         let told = fault("table `t`", error);
         let cause = std::error::Error::source(&told).unwrap();
-        assert_eq!(cause.to_string(), "no such column: nothing (code 1)");
+        assert_eq!(cause.to_string(), "no such column: absent (code 1)");
         assert!(!format!("{told:?}").contains("hush"), "{told:?}");
     }
 }

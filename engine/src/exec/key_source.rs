@@ -244,7 +244,7 @@ mod tests {
         for (bytes_max, is_whole) in [(1 << 20, true), (10_000, false)] {
             let schema = batches[0].schema();
             let input: Arc<dyn ExecutionPlan> =
-                MemorySourceConfig::try_new_exec(&[batches.clone()], schema, None).unwrap();
+                MemorySourceConfig::try_new_exec(std::slice::from_ref(&batches), schema, None).unwrap();
             let (source, bounds) = (Arc::<KeySource>::default(), Bounds { bytes_max, keys_max: 10_000 });
             let plan: Arc<dyn ExecutionPlan> = Arc::new(KeySourceExec::new(Arc::clone(&source), input, bounds));
             connect_key_sources(&plan).unwrap();
