@@ -18,9 +18,13 @@ const PATIENTS: i64 = 20_000;
 const WATCHED: i64 = 40;
 const JOINED: &str =
     "SELECT w.flag, p.note FROM police.registry.watch w JOIN health.registry.patient p ON p.pid = w.pid";
+/// Its keys are of a column that may go, and are chosen by a table of which none may.
+const CHOSEN: &str = "SELECT w.flag, p.note FROM police.registry.watch w JOIN health.registry.patient p ON p.pid = w.pid \
+                      WHERE w.pid IN (SELECT pid FROM police.registry.banned)";
 /// What police grants in any case: neither of the two JOINs is for health and for this purpose.
 const POLICE: &str = "CREATE PURPOSE care; CREATE PURPOSE audit_work;
     GRANT SELECT ON TABLE registry.watch TO ROLE analyst FOR PURPOSE care WITH (id = 'watch');
+    GRANT SELECT ON TABLE registry.banned TO ROLE analyst FOR PURPOSE care WITH (id = 'banned');
     GRANT JOIN ON TABLE registry.watch (pid) WITH SITE revenue FOR PURPOSE care MIN SET 1 WITH (id = 'elsewhere');
     GRANT JOIN ON TABLE registry.watch (pid) WITH SITE health FOR PURPOSE audit_work MIN SET 1 WITH (id = 'not-for-care');
     GRANT JOIN ON TABLE registry.watch (flag) WITH SITE health FOR PURPOSE care MIN SET 1 WITH (id = 'flags');";
@@ -42,7 +46,13 @@ fn data() -> Dataset {
         ("pid", numbers((0..PATIENTS).collect())),
         ("note", texts((0..PATIENTS).map(|n| format!("seen on ward {}", n % 7)).collect())),
     ]);
-    for (site, name, rows) in [("police", "watch", watch.unwrap()), ("health", "patient", patient.unwrap())] {
+    let banned = RecordBatch::try_from_iter([("pid", numbers((0..WATCHED / 2).map(|n| n * 101).collect()))]);
+    let tables = [
+        ("police", "watch", watch.unwrap()),
+        ("police", "banned", banned.unwrap()),
+        ("health", "patient", patient.unwrap()),
+    ];
+    for (site, name, rows) in tables {
         data.add([site, "registry", name], &rows.schema(), &[rows]).unwrap();
     }
     data
@@ -90,6 +100,13 @@ async fn keys_go_by_a_grant_join_and_not_without_it() {
     })
     .await;
     assert_eq!(ana.value(&count).await, "40");
+
+    // Chosen by another table of the same site, of which no column may go: nothing goes.
+    assert_eq!(sent_to_health(&ana, CHOSEN).await, all);
+    let explained = ana.query(&format!("EXPLAIN {CHOSEN}")).await.unwrap();
+    let explained = arrow::util::pretty::pretty_format_batches(&explained.batches).unwrap().to_string();
+    assert!(explained.contains("no GRANT JOIN of police.registry.banned"), "{explained}");
+    assert_eq!(ana.value(&format!("SELECT count(*) FROM ({CHOSEN})")).await, "20");
 
     // Too few: nothing goes, and the answer is the same.
     let theft = format!("{JOINED} WHERE w.flag = 'theft'");

@@ -144,9 +144,18 @@ fn put_result(message: &impl Message) -> Answers<PutResult> {
 
 /// The one row of parameters that a client sends; `None` when it sends none.
 async fn one_row(mut batches: FlightRecordBatchStream) -> Result<Option<RecordBatch>> {
-    let mut row: Option<RecordBatch> = None;
+    /// Of which all but one are empty.
+    const BATCHES_MAX: usize = 64;
+    let (mut row, mut read): (Option<RecordBatch>, usize) = (None, 0);
     let unreadable = |error| EngineError::new(Code::Type, "the parameters cannot be read").caused_by(error);
     while let Some(batch) = batches.try_next().await.map_err(unreadable)? {
+        read += 1;
+        if read > BATCHES_MAX {
+            return Err(EngineError::new(
+                Code::Complexity,
+                format!("parameters come in at most {BATCHES_MAX} batches"),
+            ));
+        }
         if batch.num_rows() == 0 {
             continue;
         }

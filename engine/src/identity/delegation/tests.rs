@@ -279,7 +279,7 @@ fn no_altered_header_is_believed() {
     let header = world.delegator("hub").sign(&world.by_token(), &world.about()).unwrap();
     let peer = world.peer("hub");
     world.verifier.check(&header, &peer, &world.about()).unwrap();
-    // JSON has several words for one thing, such as `\\/` for `/`.
+    // JSON has several words for one thing, such as `\/` for `/`.
     let said = |header: &[u8]| serde_json::from_slice::<serde_json::Value>(header).ok();
     for _ in 0..3_000 {
         let mut altered = header.clone();
