@@ -161,7 +161,10 @@ fn ledger(url: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_have_a_status_and_a_sentence() {
-    let (cluster, _data) = federation(Options::default()).await;
+    // One of its queries is to run until it is cancelled.
+    let limits = "join_pairs_max = 1000000000000000000\n".to_string();
+    let options = Options { site_limits: limits.clone(), coordinator_limits: limits, ..Options::default() };
+    let (cluster, _data) = federation(options).await;
     let url = cluster.address();
     let error =
         failure(shell(url, &["--format", "csv", "-c", "SELECT 1 AS a; SELECT nope; SELECT 2 AS b"]), 1, "a\n1\n");
