@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod secret;
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use crate::error::OptionFault;
 
@@ -74,6 +75,11 @@ impl<'a> OptionReader<'a> {
         };
         let tables = value.as_array().and_then(|items| items.iter().map(toml::Value::as_table).collect());
         self.typed(key, tables, "one or more `[[source.table]]`").unwrap_or_default()
+    }
+
+    /// A time in milliseconds, from one to `ms_max`; the default when it is not written or wrong.
+    pub fn timeout(&mut self, key: &'static str, ms_max: i64, default_ms: i64) -> Duration {
+        Duration::from_millis(self.number(key, 1..=ms_max).unwrap_or(default_ms).unsigned_abs())
     }
 
     /// Whether `key` is written as a list, where a table would do as well.

@@ -100,9 +100,9 @@ fn read_server(reader: &mut OptionReader<'_>, base: &Path) -> Option<ServerConfi
     let account = read_account(reader, base);
     let headers = read_headers(reader);
     let engine = read_engine(reader);
-    let connect_timeout = read_timeout(reader, "connect_timeout_ms", CONNECT_TIMEOUT_MS);
-    let request_timeout = read_timeout(reader, "request_timeout_ms", REQUEST_TIMEOUT_MS);
-    let statement_timeout = read_timeout(reader, "statement_timeout_ms", STATEMENT_TIMEOUT_MS);
+    let connect_timeout = reader.timeout("connect_timeout_ms", TIMEOUT_MS_MAX, CONNECT_TIMEOUT_MS);
+    let request_timeout = reader.timeout("request_timeout_ms", TIMEOUT_MS_MAX, REQUEST_TIMEOUT_MS);
+    let statement_timeout = reader.timeout("statement_timeout_ms", TIMEOUT_MS_MAX, STATEMENT_TIMEOUT_MS);
     Some(ServerConfig {
         address: address?,
         tls: tls?,
@@ -222,11 +222,6 @@ fn read_engine(reader: &mut OptionReader<'_>) -> Option<ForeignEngine> {
             None
         }
     }
-}
-
-fn read_timeout(reader: &mut OptionReader<'_>, key: &'static str, default_ms: i64) -> Duration {
-    let timeout_ms = reader.number(key, 1..=TIMEOUT_MS_MAX).unwrap_or(default_ms);
-    Duration::from_millis(timeout_ms.unsigned_abs())
 }
 
 #[cfg(test)]

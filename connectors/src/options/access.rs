@@ -56,8 +56,8 @@ impl Access {
         let password = read_secret(reader, ["password_file", "password_env"], base).map(|(_, secret)| secret);
         let tls = read_tls(reader, base);
         let connections_max = reader.number("connections_max", kind.connections_min..=1_000).unwrap_or(CONNECTIONS_MAX);
-        let connect_timeout = read_timeout(reader, "connect_timeout_ms", CONNECT_TIMEOUT_MS);
-        let statement_timeout = read_timeout(reader, "statement_timeout_ms", STATEMENT_TIMEOUT_MS);
+        let connect_timeout = reader.timeout("connect_timeout_ms", TIMEOUT_MS_MAX, CONNECT_TIMEOUT_MS);
+        let statement_timeout = reader.timeout("statement_timeout_ms", TIMEOUT_MS_MAX, STATEMENT_TIMEOUT_MS);
         let access = Self {
             host: host?.to_owned(),
             port: u16::try_from(port).ok()?,
@@ -75,11 +75,6 @@ impl Access {
     pub(crate) fn shown(&self) -> String {
         format!("server at {}:{}", self.host, self.port)
     }
-}
-
-fn read_timeout(reader: &mut OptionReader<'_>, key: &'static str, default_ms: i64) -> Duration {
-    let timeout_ms = reader.number(key, 1..=TIMEOUT_MS_MAX).unwrap_or(default_ms);
-    Duration::from_millis(timeout_ms.unsigned_abs())
 }
 
 fn read_tls(reader: &mut OptionReader<'_>, base: &Path) -> Option<Tls> {
@@ -110,7 +105,8 @@ fn read_tls(reader: &mut OptionReader<'_>, base: &Path) -> Option<Tls> {
     }
 }
 
-fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates of the authorities in a file (PEM); else what is wrong with it, to stand after its name.
+pub(crate) fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let pem = fs::read(path).map_err(|error| format!("cannot be read: {}", error.kind()))?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {

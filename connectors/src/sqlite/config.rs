@@ -82,8 +82,8 @@ fn read_file(reader: &mut OptionReader<'_>, base: &Path) -> Option<FileConfig> {
     let is_immutable = reader.flag("immutable").unwrap_or(false);
     let epoch = read_epoch(reader);
     let connections_max = reader.number("connections_max", 1..=100).unwrap_or(CONNECTIONS_MAX);
-    let busy_timeout = read_timeout(reader, "busy_timeout_ms", BUSY_TIMEOUT_MS);
-    let statement_timeout = read_timeout(reader, "statement_timeout_ms", STATEMENT_TIMEOUT_MS);
+    let busy_timeout = reader.timeout("busy_timeout_ms", TIMEOUT_MS_MAX, BUSY_TIMEOUT_MS);
+    let statement_timeout = reader.timeout("statement_timeout_ms", TIMEOUT_MS_MAX, STATEMENT_TIMEOUT_MS);
     Some(FileConfig {
         path: path?,
         is_immutable,
@@ -92,11 +92,6 @@ fn read_file(reader: &mut OptionReader<'_>, base: &Path) -> Option<FileConfig> {
         busy_timeout,
         statement_timeout,
     })
-}
-
-fn read_timeout(reader: &mut OptionReader<'_>, key: &'static str, default_ms: i64) -> Duration {
-    let timeout_ms = reader.number(key, 1..=TIMEOUT_MS_MAX).unwrap_or(default_ms);
-    Duration::from_millis(timeout_ms.unsigned_abs())
 }
 
 /// What is looked at is the file's entry and not the file: a process that opens a database beside SQLite and closes it again

@@ -1,6 +1,5 @@
 //! How a server of files is reached: who is believed to be it, how long it may take, how often it is asked again.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,9 +7,9 @@ use object_store::{BackoffConfig, RetryConfig};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client};
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::options::OptionReader;
+use crate::options::access::read_authorities;
 
 const CONNECT_TIMEOUT_MS: i64 = 10_000;
 const REQUEST_TIMEOUT_MS: i64 = 30_000;
@@ -53,8 +52,8 @@ impl Reach {
         if !is_encrypted && authority.is_some() {
             reader.fault("tls_ca", format!("contradicts `{address}`, which is `http://`"));
         }
-        let connect_timeout = parse_timeout(reader, "connect_timeout_ms", CONNECT_TIMEOUT_MS);
-        let request_timeout = parse_timeout(reader, "request_timeout_ms", REQUEST_TIMEOUT_MS);
+        let connect_timeout = reader.timeout("connect_timeout_ms", TIMEOUT_MS_MAX, CONNECT_TIMEOUT_MS);
+        let request_timeout = reader.timeout("request_timeout_ms", TIMEOUT_MS_MAX, REQUEST_TIMEOUT_MS);
         let retries_max = reader.number("retries_max", 0..=100).unwrap_or(RETRIES_MAX);
         Some(Self {
             is_encrypted,
@@ -95,19 +94,9 @@ impl Reach {
     }
 }
 
-fn parse_timeout(reader: &mut OptionReader<'_>, key: &'static str, default_ms: i64) -> Duration {
-    let timeout_ms = reader.number(key, 1..=TIMEOUT_MS_MAX).unwrap_or(default_ms);
-    Duration::from_millis(timeout_ms.unsigned_abs())
-}
-
 fn parse_authority(reader: &mut OptionReader<'_>, base: &Path) -> Option<Vec<CertificateDer<'static>>> {
     let file = reader.text("tls_ca")?;
-    let read = fs::read(base.join(file)).map_err(|error| format!("cannot be read: {}", error.kind()));
-    let certificates = read.and_then(|pem| {
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        certificates.ok().filter(|found| !found.is_empty()).ok_or_else(|| "holds no certificate in PEM form".to_owned())
-    });
-    match certificates {
+    match read_authorities(&base.join(file)) {
         Ok(certificates) => Some(certificates),
         Err(fault) => {
             reader.fault("tls_ca", format!("`{file}` {fault}"));
