@@ -204,6 +204,24 @@ public class Jdbc {
         parameter(connection, "timestamp_us", "timestamp_us > ?", Types.TIMESTAMP, Timestamp.valueOf("2024-01-01 00:00:00"));
         for (String column : List.of("boolean", "int32", "int64", "float64", "decimal_38_10", "utf8", "date32", "timestamp_us"))
             parameter(connection, column, null, Types.NULL, null);
+        // To the moment, and not around to another number.
+        String moments = "SELECT count(*) FROM (VALUES (TIMESTAMP '2024-01-01 00:00:00'), (TIMESTAMP '2024-01-01 00:00:01')) AS t(at) WHERE at = ?";
+        try (PreparedStatement statement = connection.prepareStatement(moments)) {
+            statement.setTimestamp(1, Timestamp.valueOf("2024-01-01 00:00:01"));
+            equal(List.of("1"), rows(statement.executeQuery()));
+            statement.setTimestamp(1, Timestamp.valueOf("2024-01-01 00:00:02"));
+            equal(List.of("0"), rows(statement.executeQuery()));
+        }
+        try (PreparedStatement statement = connection.prepareStatement("SELECT count(*) FROM (VALUES (CAST(1 AS TINYINT))) AS t(n) WHERE n = ?")) {
+            statement.setInt(1, 1);
+            equal(List.of("1"), rows(statement.executeQuery()));
+            statement.setInt(1, 257);
+            equal(List.of("0"), rows(statement.executeQuery()));
+        }
+        try (PreparedStatement statement = connection.prepareStatement("SELECT n FROM (VALUES (1), (2), (3)) AS t(n) ORDER BY n LIMIT ?")) {
+            statement.setInt(1, 2);
+            equal(List.of("1", "2"), rows(statement.executeQuery()));
+        }
         try (PreparedStatement statement = connection.prepareStatement("SELECT ? AS shown, upper(?) FROM north.lab.types LIMIT 1")) {
             statement.setString(1, "as it is");
             statement.setString(2, "loud");
