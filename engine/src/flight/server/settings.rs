@@ -126,7 +126,8 @@ impl FlightServer {
         Ok(Place { catalog: Some(catalog), schema: Some(schema) })
     }
 
-    /// SetSessionOptions: what is wrong with an option is told beside its name. The catalog is set before its schema.
+    /// SetSessionOptions: what is wrong with an option is told beside its name. In the order of their
+    /// names: a catalog is set before its schema.
     pub(super) async fn set_options(&self, caller: &Caller, request: &[u8]) -> Result<Vec<u8>> {
         let request = SetSessionOptionsRequest::decode(request).map_err(|_| unreadable("SetSessionOptions"))?;
         let options: BTreeMap<String, SessionOptionValue> = request.session_options.into_iter().collect();
