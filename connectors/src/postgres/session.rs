@@ -5,6 +5,7 @@ use std::time::Duration;
 use datafusion_common_runtime::SpawnedTask;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, Client, Config, NoTls, Socket};
 
@@ -119,7 +120,22 @@ where
             tracing::debug!("a connection has ended: {error}");
         }
     });
-    let pins = format!("{PINS}; SET statement_timeout = {}", server.access.statement_timeout.as_millis());
-    client.batch_execute(&pins).await.map_err(|error| asking.fault(error))?;
+    pin(&client, server.access.statement_timeout).await.map_err(|error| asking.fault(error))?;
     Ok(Session { client, _connection: connection })
+}
+
+/// Our own time limit first: a shorter one of the account may end what is to lift it, and then it is asked for again, for as
+/// long as connecting may take.
+async fn pin(client: &Client, statement_timeout: Duration) -> Result<(), tokio_postgres::Error> {
+    let limit = format!("SET statement_timeout = {}", statement_timeout.as_millis());
+    loop {
+        let pinned = match client.batch_execute(&limit).await {
+            Ok(()) => client.batch_execute(PINS).await,
+            Err(error) => Err(error),
+        };
+        match pinned {
+            Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {}
+            other => return other,
+        }
+    }
 }
