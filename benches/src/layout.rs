@@ -15,7 +15,7 @@ use datafusion::prelude::{Expr, SessionContext, col};
 use harness::dataset::{Dataset, local_context};
 use harness::oracle::Promise;
 use harness::statements::{DuckDb, Statement, tpch_queries, tpch_queries_over};
-use harness::tpch::{LAYOUT_V3, kept_below, tpch};
+use harness::tpch::{LAYOUT_V3, kept_below, primary_key, tpch};
 use tempfile::TempDir;
 
 /// The regions of TPC-H, by their keys, and the sites that they are.
@@ -125,7 +125,7 @@ async fn made(ctx: &SessionContext, root: &Path, tables: Vec<Made>) -> Result<Da
         }
         std::fs::rename(partial.path(), root)?;
     }
-    Ok(Dataset::existing(root, &names))
+    Ok(Dataset::existing(root, &names).with_keys(primary_key))
 }
 
 impl Made {

@@ -78,6 +78,9 @@ pub struct TableDescription {
     /// Columns in order. Types are plain: no views, no dictionaries, no large offsets; no metadata, neither the
     /// schema's nor a field's. A column that is not nullable holds no NULL.
     pub schema: SchemaRef,
+    /// The columns of its primary key, in the key's order; empty where it has none, or none is known. A database holds its
+    /// rows to it; for files it is its owner's word.
+    pub primary_key: Vec<String>,
     /// What the owner says about the table.
     pub comment: Option<String>,
     /// Row count, and per column NULLs, bounds and distinct values, as far as they are known; columns in the schema's
@@ -86,6 +89,13 @@ pub struct TableDescription {
     /// Opaque; differs whenever the schema differs and, with [`Capability::pinned_versions`], whenever the content does;
     /// equal as long as both are the same.
     pub version: String,
+}
+
+/// The names of a primary key's columns in the key's order, of all columns with their places in it.
+pub(crate) fn in_key_order<'a>(columns: impl Iterator<Item = (&'a str, Option<i64>)>) -> Vec<String> {
+    let mut key: Vec<(i64, &str)> = columns.filter_map(|(name, place)| Some((place?, name))).collect();
+    key.sort_unstable();
+    key.into_iter().map(|(_, name)| name.to_owned()).collect()
 }
 
 /// A table ready to be scanned.

@@ -44,6 +44,8 @@ pub struct Table {
     pub name: String,
     /// The one Parquet file.
     pub path: PathBuf,
+    /// The columns of its primary key, as its site's configuration declares it; none of most.
+    pub primary_key: Vec<String>,
 }
 
 /// A table of a coordinator: the union of like tables, with a last column that names the region.
@@ -72,6 +74,15 @@ impl Dataset {
     pub fn existing(root: &Path, names: &[(&str, &str, &str)]) -> Self {
         let tables = names.iter().map(|(site, source, name)| Table::below(root, site, source, name));
         Self { root: root.to_path_buf(), tables: tables.collect(), regional: vec![], _keep: None }
+    }
+
+    /// The same tables with the primary keys that `of` tells by their names.
+    #[must_use]
+    pub fn with_keys(mut self, of: impl Fn(&str) -> &'static [&'static str]) -> Self {
+        for table in &mut self.tables {
+            table.primary_key = of(&table.name).iter().map(ToString::to_string).collect();
+        }
+        self
     }
 
     /// The tables of one site, and nothing else.
@@ -157,7 +168,8 @@ impl Table {
 
     fn below(root: &Path, site: &str, source: &str, name: &str) -> Self {
         let path = root.join(site).join(source).join(format!("{name}.parquet"));
-        Self { site: site.to_string(), source: source.to_string(), name: name.to_string(), path }
+        let (site, source, name) = (site.to_string(), source.to_string(), name.to_string());
+        Self { site, source, name, path, primary_key: Vec::new() }
     }
 
     /// The name as it is written in SQL, quoted.

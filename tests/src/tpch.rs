@@ -9,6 +9,8 @@ use tempfile::TempDir;
 
 use crate::dataset::Dataset;
 
+pub use engine::command::demo::tpch::primary_key;
+
 /// Which site holds which table; at every site the source is `tpch`.
 pub const LAYOUT_V3: [(&str, &str, &str); 8] = [
     ("sales", "tpch", "customer"),
@@ -39,7 +41,7 @@ pub fn tpch_in(directory: &Path, scale: f64) -> Result<Dataset> {
     if !root.exists() {
         generate(directory, &root, scale)?;
     }
-    let dataset = Dataset::existing(&root, &LAYOUT_V3);
+    let dataset = Dataset::existing(&root, &LAYOUT_V3).with_keys(primary_key);
     match dataset.tables.iter().find(|table| !table.path.is_file()) {
         None => Ok(dataset),
         Some(table) => {

@@ -29,6 +29,8 @@ pub(super) struct TableConfig {
     pub(super) path: TablePath,
     pub(super) format: Format,
     pub(super) comment: Option<String>,
+    /// The columns that tell each row from all others, by the owner's word; empty if nothing is said.
+    pub(super) primary_key: Vec<String>,
     /// Columns whose types are declared; only for text formats.
     pub(super) declared: DeclaredColumns,
     /// Columns whose values are in directory names, with their types; `None` if the names tell and the types are text.

@@ -203,6 +203,17 @@ fn refuse_partition_in_file(
     }
 }
 
+fn primary_key(config: &TableConfig, schema: &SchemaRef) -> Result<Vec<String>, ConnectorError> {
+    match config.primary_key.iter().find(|column| schema.field_with_name(column).is_err()) {
+        None => Ok(config.primary_key.clone()),
+        Some(column) => Err(ConnectorError::invalid_data(
+            format!("table `{}`", config.name),
+            format!("has no column `{column}`, which its primary key names"),
+            "correct `primary_key`",
+        )),
+    }
+}
+
 fn description(config: &TableConfig, provider: &FilesTable, content: &str) -> Result<TableDescription, ConnectorError> {
     let schema = Arc::clone(provider.table_schema.table_schema());
     let statistics = provider
@@ -210,7 +221,14 @@ fn description(config: &TableConfig, provider: &FilesTable, content: &str) -> Re
         .map_err(|cause| ConnectorError::Internal { step: "merging the statistics of files", cause })?;
     let shape = blake3::hash(format!("{schema:?}").as_bytes());
     let version = format!("{content}-{}", short(&shape));
-    Ok(TableDescription { name: config.name.clone(), schema, comment: config.comment.clone(), statistics, version })
+    Ok(TableDescription {
+        name: config.name.clone(),
+        primary_key: primary_key(config, &schema)?,
+        comment: config.comment.clone(),
+        schema,
+        statistics,
+        version,
+    })
 }
 
 /// Which versions of which files a table is made of.

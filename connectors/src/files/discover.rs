@@ -51,5 +51,13 @@ fn table_of(entry: Entry) -> TableConfig {
         Entry::File { name, format, .. } => (TablePath::File(name), format),
         Entry::Directory(name, format) => (TablePath::Directory(name), format),
     };
-    TableConfig { name, path, format, comment: None, declared: DeclaredColumns::default(), partitions: None }
+    TableConfig {
+        name,
+        path,
+        format,
+        comment: None,
+        primary_key: Vec::new(),
+        declared: DeclaredColumns::default(),
+        partitions: None,
+    }
 }

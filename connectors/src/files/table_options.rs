@@ -24,15 +24,31 @@ pub(super) fn parse_table(
     }
     let format = parse_format(&mut reader, path.as_ref(), root);
     let comment = reader.text("comment").map(str::to_owned);
+    let primary_key = parse_primary_key(&mut reader);
     let declared = parse_declared(&mut reader, format.as_ref());
     let partitions = parse_partitions(&mut reader);
     let table = match (name, path, format) {
         (Some(name), Some(path), Some(format)) => {
-            Some(TableConfig { name: name.to_owned(), path, format, comment, declared, partitions })
+            Some(TableConfig { name: name.to_owned(), path, format, comment, primary_key, declared, partitions })
         }
         _ => None,
     };
     (table, reader.finish())
+}
+
+fn parse_primary_key(reader: &mut OptionReader<'_>) -> Vec<String> {
+    let mut key: Vec<String> = Vec::new();
+    let Some(written) = reader.texts("primary_key") else { return key };
+    if written.is_empty() {
+        reader.fault("primary_key", "names no column");
+    }
+    for column in written {
+        if key.iter().any(|known| known == column) {
+            reader.fault("primary_key", format!("names `{column}` twice"));
+        }
+        key.push(column.to_owned());
+    }
+    key
 }
 
 fn parse_path(reader: &mut OptionReader<'_>, root: Option<&Root>) -> Option<TablePath> {

@@ -34,6 +34,7 @@ pub(super) fn describe(relation: &Relation, columns: &Schema) -> Result<TableDes
     let schema = Arc::new(plain(columns));
     Ok(TableDescription {
         name: relation.name.clone(),
+        primary_key: Vec::new(),
         comment: None,
         statistics: Statistics::new_unknown(&schema),
         version: version(relation, columns),

@@ -18,10 +18,14 @@ const COLUMNS: &str = "\
            CHARACTER_SET_NAME, CHARACTER_MAXIMUM_LENGTH, IS_NULLABLE, PRIVILEGES, EXTRA FROM information_schema.COLUMNS WHERE TRUE";
 const COLUMNS_ORDER: &str = " ORDER BY TABLE_NAME, ORDINAL_POSITION";
 
-/// The first column of every index: how many values it has, and whether the rows lie in its order.
+/// The first column of every index, which tells how many values it has, and all of a primary key, in whose order the rows lie.
 const INDEXES: &str = "\
-    SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, CARDINALITY, INDEX_NAME = 'PRIMARY' FROM information_schema.STATISTICS \
-    WHERE SEQ_IN_INDEX = 1";
+    SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, IF(SEQ_IN_INDEX = 1, CARDINALITY, NULL), \
+           IF(INDEX_NAME = 'PRIMARY', SEQ_IN_INDEX, NULL) \
+    FROM information_schema.STATISTICS WHERE (SEQ_IN_INDEX = 1 OR INDEX_NAME = 'PRIMARY')";
+
+/// Tables on which the account has rights by column, so that it may see a part of a key only.
+const BY_COLUMN: &str = "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM information_schema.COLUMN_PRIVILEGES WHERE TRUE";
 
 /// One table.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +33,8 @@ pub(super) struct Relation {
     pub(super) name: String,
     pub(super) is_view: bool,
     pub(super) comment: Option<String>,
+    /// Whether all that there is of it may be seen.
+    pub(super) is_seen_whole: bool,
     /// Whether it is read as of a transaction's moment.
     pub(super) is_transactional: bool,
     /// An estimate, if the server has one.
@@ -55,8 +61,8 @@ pub(super) struct Column {
     pub(super) is_nullable: bool,
     /// How many values there are by an index, an estimate.
     pub(super) distinct: Option<u64>,
-    /// Whether the table's rows lie in its order.
-    pub(super) leads_primary_key: bool,
+    /// Its place in the primary key, from 1; the table's rows lie in the order of the first.
+    pub(super) key_place: Option<i64>,
 }
 
 /// Which tables are asked for.
@@ -97,12 +103,17 @@ pub(super) async fn read(conn: &mut Conn, asked: &Asked<'_>) -> Result<Vec<Relat
             relations.push(relation);
         }
     }
+    for row in asked.rows(conn, BY_COLUMN, "").await? {
+        let (database, table): (String, String) = (cell(&row, 0)?, cell(&row, 1)?);
+        let of_it = relations.iter_mut().filter(|relation| asked.holds(&database, &table) && relation.name == table);
+        of_it.for_each(|relation| relation.is_seen_whole = false);
+    }
     let mut indexes = HashMap::new();
     for row in asked.rows(conn, INDEXES, "").await? {
         let key: (String, String, String) = (cell(&row, 0)?, cell(&row, 1)?, cell(&row, 2)?);
-        let (distinct, is_primary): (Option<u64>, bool) = (cell(&row, 3)?, cell(&row, 4)?);
-        let known: &mut (Option<u64>, bool) = indexes.entry(key).or_default();
-        *known = (known.0.max(distinct), known.1 || is_primary);
+        let (distinct, place): (Option<u64>, Option<i64>) = (cell(&row, 3)?, cell(&row, 4)?);
+        let known: &mut (Option<u64>, Option<i64>) = indexes.entry(key).or_default();
+        *known = (known.0.max(distinct), known.1.or(place));
     }
     for row in asked.rows(conn, COLUMNS, COLUMNS_ORDER).await? {
         let (database, table): (String, String) = (cell(&row, 0)?, cell(&row, 1)?);
@@ -112,7 +123,7 @@ pub(super) async fn read(conn: &mut Conn, asked: &Asked<'_>) -> Result<Vec<Relat
         }
         let mut column = column(&row)?;
         let index = indexes.get(&(database, table.clone(), column.name.clone()));
-        (column.distinct, column.leads_primary_key) = index.copied().unwrap_or_default();
+        (column.distinct, column.key_place) = index.copied().unwrap_or_default();
         let relation = relations.iter_mut().find(|relation| relation.name == table);
         relation.into_iter().for_each(|relation| relation.columns.push(column.clone()));
     }
@@ -125,6 +136,7 @@ fn relation(row: &Row) -> Result<(String, Relation), Error> {
     let relation = Relation {
         name: cell(row, 1)?,
         is_view,
+        is_seen_whole: true,
         // What stands there for a view is the server's own word.
         comment: Some(comment).filter(|comment| !is_view && !comment.is_empty()),
         is_transactional: cell::<Option<String>>(row, 6)?.as_deref() == Some("InnoDB"),
@@ -146,7 +158,7 @@ fn column(row: &Row) -> Result<Column, Error> {
         length_max: cell(row, 8)?,
         is_nullable: cell::<String>(row, 9)? == "YES",
         distinct: None,
-        leads_primary_key: false,
+        key_place: None,
     })
 }
 

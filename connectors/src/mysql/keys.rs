@@ -23,7 +23,7 @@ pub(super) async fn places(
     patience: Duration,
 ) -> Result<Option<Places>, Error> {
     let rows = relation.rows.unwrap_or(0);
-    let is_key = |column: &&Column| column.leads_primary_key && WHOLE.contains(&column.data_type.as_str());
+    let is_key = |column: &&Column| column.key_place == Some(1) && WHOLE.contains(&column.data_type.as_str());
     let key = match relation.columns.iter().find(is_key) {
         Some(key) if relation.is_transactional && rows >= 2 * RANGE_ROWS_MIN => quoted(&key.name),
         _ => return Ok(None),

@@ -9,7 +9,7 @@ use datafusion_expr::TableType;
 use super::catalog::{Column, Relation};
 use super::statistics::statistics;
 use super::types::{Served, served};
-use crate::connector::TableDescription;
+use crate::connector::{TableDescription, in_key_order};
 use crate::database::places::Places;
 use crate::database::table::StoredTable;
 use crate::error::ConnectorError;
@@ -55,8 +55,11 @@ pub(super) fn describe(
         places,
         table_type: if relation.is_view { TableType::View } else { TableType::Base },
     };
+    let places_in_key = relation.columns.iter().filter(|_| relation.is_seen_whole);
+    let places_in_key = places_in_key.map(|column| (column.name.as_str(), column.key_place));
     let description = TableDescription {
         name: relation.name.clone(),
+        primary_key: in_key_order(places_in_key),
         comment: relation.comment.clone(),
         statistics: statistics(relation, &schema),
         version: version(relation),

@@ -22,11 +22,14 @@ const RELATIONS: &str = "\
       AND CASE WHEN $2::text[] IS NULL THEN NOT c.relispartition ELSE c.relname::text = ANY ($2) END \
       AND ($3::text IS NULL OR c.relname::text = $3)";
 
-/// NOT NULL is a promise only where every row is checked by the table itself.
+/// NOT NULL, like a key, is a promise only where every row is checked by the table itself.
 const COLUMNS: &str = "\
     SELECT a.attrelid, a.attname::text, a.atttypid, a.atttypmod, \
            a.attnotnull AND (c.relkind = 'p' OR c.relkind = 'r' AND NOT c.relhassubclass), \
-           coalesce(l.collisdeterministic, true) \
+           coalesce(l.collisdeterministic, true), \
+           (SELECT k.place FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k (number, place) \
+            WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indisvalid AND k.place <= i.indnkeyatts \
+                  AND k.number = a.attnum AND (c.relkind = 'p' OR NOT c.relhassubclass)) \
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_collation l ON l.oid = a.attcollation \
     WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
 
@@ -79,6 +82,8 @@ pub(super) struct Column {
     pub(super) is_not_null: bool,
     /// Whether equal text is text of the same bytes, as under every deterministic collation.
     pub(super) compares_by_bytes: bool,
+    /// Its place in the primary key, from 1.
+    pub(super) key_place: Option<i64>,
     pub(super) statistics: Option<ColumnNumbers>,
 }
 
@@ -158,6 +163,7 @@ fn column(row: &Row) -> Result<(u32, Column), Error> {
         modifier: row.try_get(3)?,
         is_not_null: row.try_get(4)?,
         compares_by_bytes: row.try_get(5)?,
+        key_place: row.try_get(6)?,
         statistics: None,
     };
     Ok((row.try_get(0)?, column))

@@ -10,7 +10,7 @@ use datafusion_expr::TableType;
 use super::catalog::{Column, Relation};
 use super::statistics::statistics;
 use super::types::{Served, TypeCatalog};
-use crate::connector::TableDescription;
+use crate::connector::{TableDescription, in_key_order};
 use crate::database::places::{Places, Range};
 use crate::database::table::StoredTable;
 use crate::statement::Stored;
@@ -41,6 +41,7 @@ pub(super) fn describe(schema: &str, relation: &Relation, types: &TypeCatalog) -
     };
     let description = TableDescription {
         name: relation.name.clone(),
+        primary_key: in_key_order(relation.columns.iter().map(|column| (column.name.as_str(), column.key_place))),
         comment: relation.comment.clone(),
         statistics: statistics(relation, &fields),
         version: version(relation),
@@ -107,6 +108,7 @@ mod tests {
             modifier: -1,
             is_not_null: *is_not_null,
             compares_by_bytes: true,
+            key_place: None,
             statistics: None,
         });
         Relation {

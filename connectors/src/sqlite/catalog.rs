@@ -40,6 +40,8 @@ pub(super) struct Column {
     /// The words it was declared with; of a view's, what SQLite makes of them.
     pub(super) declared: String,
     pub(super) is_not_null: bool,
+    /// Its place in the primary key, from 1.
+    pub(super) key_place: Option<i64>,
     /// It is the row's number.
     pub(super) is_row_number: bool,
     /// Whether it is computed, and whether that is stored.
@@ -80,6 +82,7 @@ pub(super) fn columns(connection: &Connection, relation: &Relation) -> Result<Ve
                 name: row.get(0)?,
                 declared: row.get(1)?,
                 is_not_null: row.get::<_, bool>(2)? || relation.is_keyed && key > 0,
+                key_place: (key > 0).then_some(key),
                 is_row_number: false,
                 hidden: row.get(4)?,
             },

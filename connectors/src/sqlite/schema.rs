@@ -12,7 +12,7 @@ use rusqlite::{Connection, Result};
 use super::catalog::{self, Column, Relation, RowNumbers};
 use super::config::Epoch;
 use super::types::{Served, served};
-use crate::connector::TableDescription;
+use crate::connector::{TableDescription, in_key_order};
 use crate::database::places::{Places, Range};
 use crate::database::table::StoredTable;
 use crate::statement::{Call, Form, Stored};
@@ -57,6 +57,7 @@ pub(super) fn describe(connection: &Connection, relation: &Relation, epoch: Opti
     };
     let description = TableDescription {
         name: relation.name.clone(),
+        primary_key: in_key_order(columns.iter().map(|column| (column.name.as_str(), column.key_place))),
         comment: None,
         statistics,
         version: version(relation, &columns),

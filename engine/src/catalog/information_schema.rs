@@ -45,9 +45,9 @@ pub fn table(name: &ResolvedTableReference, listed: &[ListedTable]) -> Result<Op
         "tables" => tables(&seen),
         "views" => views(&seen),
         "columns" => columns(&seen),
-        "table_constraints" => none(&TABLE_CONSTRAINTS, &[]),
-        "referential_constraints" => none(&REFERENTIAL_CONSTRAINTS, &[]),
-        "key_column_usage" => none(&KEY_COLUMN_USAGE, &["ordinal_position", "position_in_unique_constraint"]),
+        "table_constraints" => table_constraints(&seen),
+        "referential_constraints" => none(&REFERENTIAL_CONSTRAINTS),
+        "key_column_usage" => key_column_usage(&seen),
         _ => return Ok(None),
     };
     let batch = batch?;
@@ -147,17 +147,43 @@ fn form(field: &Field) -> Option<&str> {
     field.metadata().get(FORM_KEY).map(String::as_str)
 }
 
-const TABLE_CONSTRAINTS: [&str; 9] = [
-    "constraint_catalog",
-    "constraint_schema",
-    "constraint_name",
-    "table_catalog",
-    "table_schema",
-    "table_name",
-    "constraint_type",
-    "is_deferrable",
-    "initially_deferred",
-];
+/// The columns that name a primary key.
+fn constraints<'a>(tables: impl Iterator<Item = &'a ListedTable> + Clone) -> Columns {
+    vec![
+        ("constraint_catalog", texts(tables.clone().map(|table| Some(table.catalog.as_str())))),
+        ("constraint_schema", texts(tables.clone().map(|table| Some(table.schema.as_str())))),
+        ("constraint_name", Arc::new(tables.map(|table| Some(table.key_name())).collect::<StringArray>())),
+    ]
+}
+
+fn table_constraints(seen: &[&ListedTable]) -> Result<RecordBatch> {
+    let keyed: Vec<&ListedTable> = seen.iter().copied().filter(|table| !table.primary_key.is_empty()).collect();
+    let all_are = |value: &'static str| texts(keyed.iter().map(move |_| Some(value)));
+    let mut all = constraints(keyed.iter().copied());
+    all.extend(named(keyed.iter().copied()));
+    all.extend([
+        ("constraint_type", all_are("PRIMARY KEY")),
+        ("is_deferrable", all_are("NO")),
+        ("initially_deferred", all_are("NO")),
+    ]);
+    batch(all)
+}
+
+fn key_column_usage(seen: &[&ListedTable]) -> Result<RecordBatch> {
+    let columns: Vec<(&ListedTable, i64, &str)> = seen
+        .iter()
+        .flat_map(|table| (1..).zip(&table.primary_key).map(|(place, column)| (*table, place, column.as_str())))
+        .collect();
+    let tables = columns.iter().map(|(table, _, _)| *table);
+    let mut all = constraints(tables.clone());
+    all.extend(named(tables));
+    all.extend([
+        ("column_name", texts(columns.iter().map(|(_, _, column)| Some(*column)))),
+        ("ordinal_position", Arc::new(Int64Array::from_iter_values(columns.iter().map(|(_, place, _)| *place))) as _),
+        ("position_in_unique_constraint", Arc::new(Int64Array::from(vec![None; columns.len()])) as _),
+    ]);
+    batch(all)
+}
 
 const REFERENTIAL_CONSTRAINTS: [&str; 9] = [
     "constraint_catalog",
@@ -171,27 +197,9 @@ const REFERENTIAL_CONSTRAINTS: [&str; 9] = [
     "delete_rule",
 ];
 
-const KEY_COLUMN_USAGE: [&str; 9] = [
-    "constraint_catalog",
-    "constraint_schema",
-    "constraint_name",
-    "table_catalog",
-    "table_schema",
-    "table_name",
-    "column_name",
-    "ordinal_position",
-    "position_in_unique_constraint",
-];
-
-/// A table without rows, its columns texts but for the `numbers`: no source tells its constraints.
-fn none(names: &[&'static str], numbers: &[&str]) -> Result<RecordBatch> {
-    let empty = |name: &&'static str| -> (&'static str, ArrayRef) {
-        match numbers.contains(name) {
-            true => (*name, Arc::new(Int64Array::from(Vec::<i64>::new()))),
-            false => (*name, texts(std::iter::empty())),
-        }
-    };
-    batch(names.iter().map(empty).collect())
+/// A table without rows: no source tells which keys of other tables its columns hold.
+fn none(names: &[&'static str]) -> Result<RecordBatch> {
+    batch(names.iter().map(|name| (*name, texts(std::iter::empty()))).collect())
 }
 
 fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::treatment::TableTreatment;
 use crate::error::EngineError;
+use crate::key_set::can_be_key;
 
 /// The name of a site, unique in a federation; it is the catalog of the site's tables.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,6 +49,7 @@ pub struct SiteTable {
     statistics: Statistics,
     origin: Origin,
     treatment: Arc<TableTreatment>,
+    key: Vec<String>,
 }
 
 /// The table's name at its site, and the version of it that was planned with.
@@ -66,7 +68,7 @@ pub struct Origin {
 impl SiteTable {
     /// A table of `site` with the schema and statistics of the site's view (statistics in the schema's column order).
     pub fn new(site: SiteId, schema: SchemaRef, statistics: Statistics) -> Self {
-        Self { site, schema, statistics, origin: Origin::default(), treatment: Arc::default() }
+        Self { site, schema, statistics, origin: Origin::default(), treatment: Arc::default(), key: Vec::new() }
     }
 
     /// The same table with the name and version that its site knows.
@@ -79,6 +81,20 @@ impl SiteTable {
     #[must_use]
     pub fn with_treatment(self, treatment: Arc<TableTreatment>) -> Self {
         Self { treatment, ..self }
+    }
+
+    /// The same table, of whose rows at its version no two are alike in all these columns.
+    #[must_use]
+    pub fn with_key(self, key: Vec<String>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// The place of the one column in which no two rows of its version are alike; `None` where none is known, or where it takes
+    /// several, or it cannot be sent as a key.
+    pub fn single_key(&self) -> Option<usize> {
+        let [key] = self.key.as_slice() else { return None };
+        let place = self.schema.index_of(key).ok()?;
+        can_be_key(self.schema.field(place).data_type()).then_some(place)
     }
 
     /// The form in which the asker sees it.

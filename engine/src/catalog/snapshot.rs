@@ -96,6 +96,9 @@ pub struct KnownTable {
     pub comment: Option<String>,
     /// In which form this viewer sees it.
     pub treatment: Arc<TableTreatment>,
+    /// The columns of its primary key, in the key's order; empty where none is known.
+    pub primary_key: Vec<String>,
+    has_pinned_rows: bool,
     statistics: Statistics,
     version: String,
 }
@@ -108,6 +111,11 @@ impl KnownView {
 }
 
 impl KnownTable {
+    /// What tells a row of this version from all its others.
+    fn key(&self) -> Vec<String> {
+        if self.has_pinned_rows { self.primary_key.clone() } else { Vec::new() }
+    }
+
     fn decode(table: &ViewTable) -> Result<((String, String), Self)> {
         let (schema, statistics) = table.decode()?;
         let known = Self {
@@ -115,6 +123,8 @@ impl KnownTable {
             statistics,
             treatment: Arc::new(table.treatment.clone()),
             comment: table.comment.clone(),
+            primary_key: table.primary_key.clone(),
+            has_pinned_rows: table.has_pinned_rows,
             version: table.version.clone(),
         };
         Ok(((table.source.clone(), table.name.clone()), known))
@@ -200,6 +210,7 @@ impl Snapshots {
             SiteTable::new(id, Arc::clone(&known.schema), known.statistics.clone())
                 .with_origin(origin)
                 .with_treatment(Arc::clone(&known.treatment))
+                .with_key(known.key())
         }))
     }
 

@@ -34,6 +34,7 @@ pub fn listed() -> Vec<ListedTable> {
             table: (*name).to_string(),
             table_type: "VIEW",
             columns: if *name == "ledger" { ledger_schema() } else { queries_schema() },
+            primary_key: Vec::new(),
             comment: Some((*comment).to_string()),
         })
         .collect()

@@ -76,6 +76,10 @@ pub struct ViewTable {
     pub version: String,
     /// What the department says about the table.
     pub comment: Option<String>,
+    /// The columns of its primary key, in the key's order, if it has one that the asker sees in the clear.
+    pub primary_key: Vec<String>,
+    /// Whether a version is of the rows, too: two statements at one version read the same.
+    pub has_pinned_rows: bool,
     /// Rows, when the site knows or estimates them.
     pub rows: Option<Count>,
     /// Bytes of the whole table, when known.
@@ -130,13 +134,20 @@ fn decimal_digits(rows: usize) -> u8 {
 
 impl ViewTable {
     /// The entry of one table of `source`, described as the asker may know it.
-    pub fn new(source: &str, table: &TableDescription, treatment: TableTreatment) -> Result<Self> {
+    pub fn new(
+        source: &str,
+        table: &TableDescription,
+        treatment: TableTreatment,
+        has_pinned_rows: bool,
+    ) -> Result<Self> {
         let statistics = &table.statistics;
         Ok(Self {
             source: source.to_string(),
             name: table.name.clone(),
             version: table.version.clone(),
             comment: table.comment.clone(),
+            primary_key: table.primary_key.clone(),
+            has_pinned_rows,
             rows: count(&statistics.num_rows),
             bytes: count(&statistics.total_byte_size),
             columns: statistics.column_statistics.iter().map(column_counts).collect(),

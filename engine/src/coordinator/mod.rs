@@ -293,6 +293,7 @@ impl Core {
                 table: table.clone(),
                 table_type: "BASE TABLE",
                 columns: known.treatment.mark(&known.schema),
+                primary_key: known.primary_key.clone(),
                 comment: known.comment.clone(),
             })
         });
@@ -312,6 +313,7 @@ impl Core {
                     table: regional.name.table.clone(),
                     table_type: "VIEW",
                     columns: view.listed,
+                    primary_key: Vec::new(),
                     comment: None,
                 }),
                 Err(error) => tracing::warn!("{error}"),

@@ -35,6 +35,7 @@ pub(super) fn listed() -> Vec<ListedTable> {
         table: (*table).to_string(),
         table_type: "VIEW",
         columns: schema_of(table),
+        primary_key: Vec::new(),
         comment: Some((*comment).to_string()),
     };
     TABLES.iter().map(table).collect()

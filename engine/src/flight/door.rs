@@ -71,8 +71,17 @@ pub struct ListedTable {
     pub table_type: &'static str,
     /// Its columns.
     pub columns: SchemaRef,
+    /// The columns of its primary key, in the key's order; empty where none is known.
+    pub primary_key: Vec<String>,
     /// What its owner says about it.
     pub comment: Option<String>,
+}
+
+impl ListedTable {
+    /// What its primary key is called. A source's own name for it is not told, and may be no name here.
+    pub fn key_name(&self) -> String {
+        format!("{}_pkey", self.table)
+    }
 }
 
 /// What was not let in, and in whose name it came.

@@ -64,7 +64,9 @@ pub async fn answer(door: &dyn Door, caller: &Caller, limits: &Limits, command: 
         }
         Command::CommandGetSqlInfo(request) => request.into_builder(&sql_info::facts(limits)?).build(),
         Command::CommandGetXdbcTypeInfo(request) => request.into_builder(&types::all()?).build(),
-        Command::CommandGetPrimaryKeys(_) => Ok(keys::none(&keys::primary())),
+        Command::CommandGetPrimaryKeys(request) => {
+            return keys::primary_of(&door.tables(asker).await?, &request).map_err(EngineError::internal);
+        }
         Command::CommandGetExportedKeys(_)
         | Command::CommandGetImportedKeys(_)
         | Command::CommandGetCrossReference(_) => Ok(keys::none(&keys::foreign())),

@@ -137,6 +137,11 @@ impl Site {
         listed.into_iter().flatten().collect()
     }
 
+    /// Whether two statements at one version of a table of this source read the same rows.
+    fn has_pinned_rows(&self, source: &str) -> bool {
+        self.sources.get(source).is_some_and(|source| source.capability().pinned_versions)
+    }
+
     async fn listed(&self, asker: &Asker) -> Result<Vec<ListedTable>> {
         let mut listed = self.listed_tables(asker).await?;
         listed.extend(system::listed());

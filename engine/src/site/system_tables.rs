@@ -59,6 +59,7 @@ pub(super) fn listed(site: &Site) -> Vec<ListedTable> {
         table: table.to_string(),
         table_type: "VIEW",
         columns,
+        primary_key: Vec::new(),
         comment: Some(comment.to_string()),
     };
     vec![

@@ -38,7 +38,10 @@ impl Site {
             Ok(Admitted::ToWhatIsOpen(refusal)) | Err(refusal) => Some(refusal),
         });
         let tables = self.seen(asker, ruling.as_ref()).await;
-        let tables = tables.into_iter().map(|seen| ViewTable::new(&seen.source, &seen.table, seen.treatment));
+        let tables = tables.into_iter().map(|seen| {
+            let is_pinned = self.has_pinned_rows(&seen.source);
+            ViewTable::new(&seen.source, &seen.table, seen.treatment, is_pinned)
+        });
         Ok(View {
             site: self.name.clone(),
             tables: tables.collect::<Result<_>>()?,
@@ -59,6 +62,7 @@ impl Site {
             table: seen.table.name,
             table_type: "BASE TABLE",
             columns: seen.treatment.mark(&seen.table.schema),
+            primary_key: seen.table.primary_key,
             comment: seen.table.comment,
         });
         Ok(tables.collect())
@@ -87,10 +91,19 @@ fn governed(ruling: &Ruling, asker: &Asker, source: String, table: &Arc<TableDes
         name: table.name.clone(),
         statistics: told_statistics(&decision, table, &schema),
         version: ruling.version(&table.version, &decision),
+        primary_key: told_key(&decision, table),
         comment: table.comment.clone(),
         schema,
     };
     Some(Seen { source, table: told, treatment: published(&decision) })
+}
+
+/// A key of clear columns; one of others could be other than unique.
+fn told_key(decision: &Decision, table: &TableDescription) -> Vec<String> {
+    let is_clear = |name: &String| {
+        decision.columns.iter().any(|column| column.name == *name && column.treatment == Treatment::Clear)
+    };
+    if table.primary_key.iter().all(is_clear) { table.primary_key.clone() } else { Vec::new() }
 }
 
 /// Whether the subject is told of the column.

@@ -147,7 +147,8 @@ public class Jdbc {
             columns.add(described.getString("COLUMN_NAME") + " " + described.getInt("DATA_TYPE") + " " + described.getString("REMARKS") + " " + described.getInt("ORDINAL_POSITION"));
         described.close();
         equal(List.of("id_no -5 null 1", "phone 12 seen as show_last(2) 2", "region 12 null 3", "born 91 null 4"), columns);
-        equal(List.of(), rows(meta.getPrimaryKeys("north", "civil", "people")));
+        equal(List.of("north|civil|people|id_no|1|people_pkey"), rows(meta.getPrimaryKeys("north", "civil", "people")));
+        equal(List.of(), rows(meta.getPrimaryKeys("south", "civil", "people")));
         equal(List.of(), rows(meta.getImportedKeys("north", "civil", "people")));
         equal(List.of(), rows(meta.getExportedKeys("north", "civil", "people")));
         equal(List.of(), rows(meta.getCrossReference("north", "civil", "people", "south", "civil", "people")));

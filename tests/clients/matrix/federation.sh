@@ -26,7 +26,7 @@ configurations() {
 name = "north"
 source = [
     { name = "civil", kind = "files", root = "data/north/civil", table = [
-        { name = "people", path = "people.parquet", comment = "Residents by the end of last year" }] },
+        { name = "people", path = "people.parquet", comment = "Residents by the end of last year", primary_key = ["id_no"] }] },
     { name = "lab", kind = "files", root = "data/north/lab" },
 ]
 END

@@ -55,6 +55,9 @@ fn file_sources(dataset: &Dataset, site: &str) -> Vec<Table> {
         let mut entry = Table::new();
         entry.insert("name".into(), table.name.as_str().into());
         entry.insert("path".into(), path.to_str().expect("a printable path").into());
+        if !table.primary_key.is_empty() {
+            entry.insert("primary_key".into(), table.primary_key.clone().into());
+        }
         sources.entry(&table.source).or_default().push(entry.into());
     }
     let source = |(name, tables): (&str, Vec<Value>)| {

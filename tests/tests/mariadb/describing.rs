@@ -64,6 +64,36 @@ async fn every_kind_of_table_that_may_be_read_is_listed() {
     assert_eq!(some.table("seen").await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
+/// In the key's order; none of which only a part may be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn primary_keys_are_told() {
+    let server = MariaDb::start().await;
+    let admin = server.admin().await;
+    admin
+        .run(
+            "CREATE TABLE two (a int, b int, n int UNIQUE, PRIMARY KEY (b, a)); CREATE TABLE none (a int UNIQUE);
+             CREATE TABLE half (open int, secret int, PRIMARY KEY (open, secret));
+             CREATE TABLE other_half (secret int, open int, PRIMARY KEY (secret, open));
+             CREATE TABLE whole (open int PRIMARY KEY, secret int); CREATE VIEW seen AS SELECT * FROM two;
+             REVOKE ALL ON registry.* FROM reader; GRANT SELECT ON registry.two TO reader;
+             GRANT SELECT ON registry.none TO reader; GRANT SELECT ON registry.seen TO reader;
+             GRANT SELECT (open) ON registry.half TO reader; GRANT SELECT (open) ON registry.other_half TO reader;
+             GRANT SELECT (open) ON registry.whole TO reader",
+        )
+        .await;
+    let source = source(&server, "").await;
+    for (table, key) in [
+        ("two", ["b", "a"].as_slice()),
+        ("none", &[]),
+        ("half", &[]),
+        ("other_half", &[]),
+        ("whole", &[]),
+        ("seen", &[]),
+    ] {
+        assert_eq!(source.table(table).await.unwrap().description.primary_key, key, "{table}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn statistics_are_estimates() {
     let server = MariaDb::start().await;

@@ -52,6 +52,32 @@ async fn every_kind_of_table_that_may_be_read_is_listed() {
     assert_eq!(some.table("seen").await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
+/// In the key's order, without what an index only carries along, and only where the table itself holds every row to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn primary_keys_are_told() {
+    let server = Postgres::start().await;
+    server
+        .admin()
+        .await
+        .run(
+            "CREATE TABLE two (n int4, b text, a int4, PRIMARY KEY (b, a) INCLUDE (n)); CREATE TABLE none (a int4 UNIQUE);
+             CREATE TABLE parent (a int4 PRIMARY KEY); CREATE TABLE child () INHERITS (parent);
+             CREATE TABLE parted (a int4 PRIMARY KEY) PARTITION BY RANGE (a); CREATE VIEW seen AS SELECT * FROM two",
+        )
+        .await;
+    let source = source(&server, "").await;
+    for (table, key) in [
+        ("two", ["b", "a"].as_slice()),
+        ("none", &[]),
+        ("parent", &[]),
+        ("child", &[]),
+        ("parted", &["a"]),
+        ("seen", &[]),
+    ] {
+        assert_eq!(source.table(table).await.unwrap().description.primary_key, key, "{table}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn statistics_are_estimates() {
     let server = Postgres::start().await;
@@ -131,6 +157,11 @@ async fn a_session_is_pinned() {
                  current_setting('application_name') AS name, current_setting('statement_timeout') AS timeout",
         )
         .await;
+    // The account's limit may end the very statement that lifts it; then it is asked for again.
+    for _ in 0..50 {
+        let alone = source(&server, "connections_max = 2").await;
+        alone.table("t").await.unwrap();
+    }
     let ctx = session(&source(&server, "statement_timeout_ms = 7000").await, &["t"]).await;
     let expected = "UTC|on|pg_catalog|repeatable read|{2024-02-29}|0.30000000000000004|chancery|7s";
     assert_eq!(rows(&ctx, "SELECT * FROM t").await.unwrap(), expected);

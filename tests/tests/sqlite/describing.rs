@@ -49,6 +49,21 @@ async fn every_table_and_view_is_listed() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn primary_keys_are_told() {
+    let file = SqliteFile::with(&tables());
+    let source = source(&file, "").await;
+    for (table, key) in [
+        ("plain", ["id"].as_slice()),
+        ("keyed", &["code", "part"]),
+        ("backwards", &["id"]),
+        ("strict", &[]),
+        ("seen", &[]),
+    ] {
+        assert_eq!(source.table(table).await.unwrap().description.primary_key, key, "{table}");
+    }
+}
+
 async fn columns(file: &SqliteFile, table: &str) -> String {
     let description = source(file, "").await.table(table).await.unwrap().description;
     let column = |field: &arrow::datatypes::FieldRef| {

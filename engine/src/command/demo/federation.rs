@@ -113,12 +113,23 @@ impl Files {
     }
 }
 
-/// A table of a site: source, name, file relative to the site's directory, comment.
+/// A table of a site: source, name, file relative to the site's directory, primary key, comment.
 struct TableEntry {
     source: &'static str,
     name: &'static str,
     file: String,
+    primary_key: &'static [&'static str],
     comment: &'static str,
+}
+
+/// The primary keys of the agencies' tables.
+fn primary_key(table: &str) -> &'static [&'static str] {
+    match table {
+        "airlines" => &["carrier"],
+        "airports" => &["faa"],
+        "planes" => &["tailnum"],
+        _ => &[],
+    }
 }
 
 /// Writes the federation; the coordinator will listen at `listen`.
@@ -131,13 +142,15 @@ pub(super) fn write(listen: SocketAddr, tpch_scale: Option<f64>) -> Result<Files
     let mut sites: Vec<(&str, Vec<TableEntry>)> = Vec::new();
     for (site, source, name, file, content, comment) in AGENCIES {
         write_file(&root.join(site).join(file), content)?;
-        add_table(&mut sites, site, TableEntry { source, name, file: file.to_string(), comment });
+        let table = TableEntry { source, name, file: file.to_string(), primary_key: primary_key(name), comment };
+        add_table(&mut sites, site, table);
     }
     if let Some(scale) = tpch_scale {
         for (site, name) in tpch::LAYOUT {
             let file = format!("{name}.parquet");
             tpch::write(name, scale, &root.join(site).join(&file))?;
-            add_table(&mut sites, site, TableEntry { source: "tpch", name, file, comment: "TPC-H, generated" });
+            let (primary_key, comment) = (tpch::primary_key(name), "TPC-H, generated");
+            add_table(&mut sites, site, TableEntry { source: "tpch", name, file, primary_key, comment });
         }
     }
     write_identities(root, sites.iter().map(|(site, _)| *site))?;
@@ -223,6 +236,9 @@ fn site_config(site: &str, door: SocketAddr, tables: &[TableEntry]) -> String {
                 "\n[[source.table]]\nname = \"{}\"\npath = \"{}\"\ncomment = \"{}\"",
                 table.name, table.file, table.comment
             );
+            if !table.primary_key.is_empty() {
+                let _ = writeln!(text, "primary_key = {:?}", table.primary_key);
+            }
         }
     }
     text

@@ -28,6 +28,21 @@ pub const LAYOUT: [(&str, &str); 8] = [
     ("supply", "region"),
 ];
 
+/// The columns that tell each row of a table from all others; of what is no table of TPC-H, none.
+pub fn primary_key(table: &str) -> &'static [&'static str] {
+    match table {
+        "customer" => &["c_custkey"],
+        "orders" => &["o_orderkey"],
+        "lineitem" => &["l_orderkey", "l_linenumber"],
+        "part" => &["p_partkey"],
+        "partsupp" => &["ps_partkey", "ps_suppkey"],
+        "supplier" => &["s_suppkey"],
+        "nation" => &["n_nationkey"],
+        "region" => &["r_regionkey"],
+        _ => &[],
+    }
+}
+
 /// Small enough that a small scale has several row groups too, so that pruning and streaming are at work.
 const ROW_GROUP_ROWS: usize = 64 * 1024;
 

@@ -1,10 +1,14 @@
-//! The keys of tables, as the protocol asks for them. No source tells its keys yet, so there are none; the columns of the
-//! answers are those that drivers look for by name.
+//! The keys of tables, as the protocol asks for them: primary keys where a source tells them, and none of other tables' keys.
+//! The columns of the answers are those that drivers look for by name.
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow_flight::sql::CommandGetPrimaryKeys;
+
+use crate::flight::door::ListedTable;
 
 /// The columns of the answer to GetPrimaryKeys.
 pub(super) fn primary() -> SchemaRef {
@@ -35,6 +39,35 @@ pub(super) fn foreign() -> SchemaRef {
         Field::new("update_rule", DataType::UInt8, false),
         Field::new("delete_rule", DataType::UInt8, false),
     ]))
+}
+
+/// The columns of the primary keys of the tables of that name, in the order of a driver's listing.
+///
+/// # Errors
+/// When the columns do not fit together: a defect.
+pub(super) fn primary_of(tables: &[ListedTable], request: &CommandGetPrimaryKeys) -> Result<RecordBatch, ArrowError> {
+    let is_asked = |table: &&ListedTable| {
+        table.table == request.table
+            && request.catalog.as_ref().is_none_or(|catalog| *catalog == table.catalog)
+            && request.db_schema.as_ref().is_none_or(|schema| *schema == table.schema)
+    };
+    let keys: Vec<(&ListedTable, i32, &str)> = tables
+        .iter()
+        .filter(is_asked)
+        .flat_map(|table| (1..).zip(&table.primary_key).map(move |(place, column)| (table, place, column.as_str())))
+        .collect();
+    let texts = |of: &dyn Fn(&ListedTable) -> &str| -> ArrayRef {
+        Arc::new(keys.iter().map(|(table, _, _)| Some(of(table))).collect::<StringArray>())
+    };
+    let columns: Vec<ArrayRef> = vec![
+        texts(&|table| &table.catalog),
+        texts(&|table| &table.schema),
+        texts(&|table| &table.table),
+        Arc::new(keys.iter().map(|(_, _, column)| Some(*column)).collect::<StringArray>()),
+        Arc::new(Int32Array::from_iter_values(keys.iter().map(|(_, place, _)| *place))),
+        Arc::new(keys.iter().map(|(table, _, _)| Some(table.key_name())).collect::<StringArray>()),
+    ];
+    RecordBatch::try_new(primary(), columns)
 }
 
 /// No key.

@@ -72,7 +72,7 @@ fn data() -> Dataset {
         let lines: String = (0..ROWS).map(|n| format!("{n},\"told, {n}\",1970-01-01\n")).collect();
         fs::write(&path, format!("n,told,day\n{lines}")).unwrap();
         let [site, source, name] = ["north", "trade", name].map(str::to_string);
-        data.tables.push(Table { site, source, name, path });
+        data.tables.push(Table { site, source, name, path, primary_key: Vec::new() });
     }
     data
 }
