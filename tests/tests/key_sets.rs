@@ -11,6 +11,9 @@ use harness::tpch::tpch;
 /// Bytes over all borders at scale 1 and zstd, a fifth above what was measured.
 const MOST_BYTES: [(&str, f64); 4] = [("q03", 0.86e6), ("q05", 0.53e6), ("q10", 4.5e6), ("q12", 0.40e6)];
 
+/// From scale 1 on the wide columns of Q10 come after its LIMIT.
+const MOST_BYTES_LATE: (&str, f64) = ("q10", 1.1e6);
+
 /// Of the last query: bytes both ways, statements with key sets, what was told of them.
 const LEDGER: &str = "SELECT sum(bytes_sent) + sum(bytes_received) AS bytes, count(key_sets) AS reduced, \
                       coalesce(string_agg(key_sets, '; '), '') AS told FROM system.queries.ledger WHERE query_id = \
@@ -50,7 +53,8 @@ async fn joins_across_sites_are_reduced_by_keys() {
     for statement in queries(&MOST_BYTES.map(|(name, _)| name)) {
         let crossed = asked(&client, &local, &statement).await;
         println!("{}: {} bytes, {}", statement.name, crossed.bytes, crossed.told);
-        let most = MOST_BYTES.iter().find(|(name, _)| *name == statement.name).unwrap().1 * scale;
+        let bounds = MOST_BYTES.into_iter().chain([MOST_BYTES_LATE].into_iter().filter(|_| scale >= 1.0));
+        let most = bounds.filter(|(name, _)| *name == statement.name).last().unwrap().1 * scale;
         if crossed.reduced == 0 || crossed.bytes > most {
             wrong.push(format!("{}: {} bytes of {most}, key sets: {}", statement.name, crossed.bytes, crossed.told));
         }

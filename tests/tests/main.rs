@@ -13,6 +13,7 @@ mod federation;
 mod governed;
 mod holding;
 mod key_sets;
+mod late_columns;
 mod node_as_source;
 mod policy_matrix;
 mod purpose;

@@ -116,6 +116,19 @@ impl KeySourceNode {
     pub fn new(source: Arc<KeySource>, input: LogicalPlan) -> Self {
         Self { source, input }
     }
+
+    /// The source of keys at `plan`, if it is one.
+    pub fn of(plan: &LogicalPlan) -> Option<&Self> {
+        match plan {
+            LogicalPlan::Extension(extension) => extension.node.as_any().downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// What holds its rows.
+    pub fn source(&self) -> &Arc<KeySource> {
+        &self.source
+    }
 }
 
 impl PartialEq for KeySourceNode {

@@ -14,6 +14,7 @@ use crate::plan::cut_fragments::{self, CutPlan, cut_fragments};
 use crate::plan::fragment_node::FragmentPlanner;
 use crate::plan::group_joins::{group_joins, optimizer_after};
 use crate::plan::key_sets::send_key_sets;
+use crate::plan::late_columns::late_columns;
 use crate::plan::sites::{Location, Sites};
 use crate::plan::split_unions::split_unions;
 
@@ -41,7 +42,7 @@ pub async fn plan(state: &SessionState, logical: LogicalPlan) -> Result<Planned>
     // 1. DataFusion's own rules: subqueries become joins, filters sink, names are all resolved and typed.
     let optimized = state.optimize(&logical)?;
     // 2. Ours, over several sites only: what can run together at one site stands together; work sinks into the arms of
-    //    unions over sites.
+    //    unions over sites; what only the answer needs waits until few rows are left.
     let arranged = match Sites::default().locate(&optimized)? {
         Location::Mixed => arrange(state, optimized)?,
         _ => optimized,
@@ -61,9 +62,10 @@ pub async fn plan(state: &SessionState, logical: LogicalPlan) -> Result<Planned>
 fn arrange(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
     let grouped = group_joins(plan)?;
     let split = split_unions(grouped.data)?;
-    if !(grouped.transformed || split.transformed) {
-        return Ok(split.data);
+    let late = late_columns(split.data)?;
+    if !(grouped.transformed || split.transformed || late.transformed) {
+        return Ok(late.data);
     }
     // The new shape carries columns that nothing above it needs. All of DataFusion's rules would take groups apart again.
-    Ok(optimizer_after().optimize(split.data, state, |_, _| {})?)
+    Ok(optimizer_after().optimize(late.data, state, |_, _| {})?)
 }

@@ -1,12 +1,15 @@
 //! The joins of a plan as edges between fragments: by which column one could reduce the other without changing the answer.
 
+use std::sync::Arc;
+
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, JoinType, NullEquality};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, Join, LogicalPlan};
 
+use crate::exec::key_source::KeySource;
 use crate::key_set::can_be_key;
-use crate::plan::fragment_node::FragmentNode;
+use crate::plan::fragment_node::{FragmentNode, KeySourceNode};
 
 /// That every row of `to` that can matter has in its column a value of the other column.
 pub(super) struct Edge {
@@ -20,6 +23,13 @@ pub(super) struct End {
     pub(super) column: usize,
 }
 
+/// That the rows of `to` that can matter have in their column a value of a column of the rows that `source` holds.
+pub(super) struct LateEdge {
+    pub(super) source: Arc<KeySource>,
+    pub(super) column: usize,
+    pub(super) to: End,
+}
+
 /// What is asked of the operators between a join and a fragment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Path {
@@ -27,6 +37,30 @@ enum Path {
     Values,
     /// A condition on the column above them means the same on the fragment itself.
     Rows,
+}
+
+/// The joins of what comes late to the rows that it comes for.
+///
+/// # Errors
+/// Those of walking the plan.
+pub(super) fn late_edges(plan: &LogicalPlan) -> DataFusionResult<Vec<LateEdge>> {
+    let mut edges = Vec::new();
+    plan.apply(|node| {
+        if let LogicalPlan::Join(join) = node {
+            edges.extend(late_edge(join));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(edges)
+}
+
+fn late_edge(join: &Join) -> Option<LateEdge> {
+    let (source, [(Expr::Column(own), Expr::Column(other))]) = (KeySourceNode::of(&join.left)?, join.on.as_slice())
+    else {
+        return None;
+    };
+    let to = end(&join.right, other, Path::Rows)?;
+    Some(LateEdge { source: Arc::clone(source.source()), column: only(join.left.schema(), own)?, to })
 }
 
 /// The edges of `plan`; none where a part of it runs more than once.

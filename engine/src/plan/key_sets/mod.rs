@@ -27,7 +27,7 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Extension, LogicalPlan, LogicalPlanBuilder};
 
-use self::edges::{Edge, edges};
+use self::edges::{Edge, LateEdge, edges, late_edges};
 use self::leave::{Leave, leave};
 use crate::catalog::site_table::SiteId;
 use crate::error::Result;
@@ -50,11 +50,16 @@ const COUNTED: f64 = 0.4;
 /// # Errors
 /// When the plan cannot be walked.
 pub fn send_key_sets(state: &SessionState, cut: CutPlan) -> Result<CutPlan> {
-    let edges = edges(&cut.plan)?;
-    if edges.is_empty() {
+    let late = late_edges(&cut.plan)?;
+    let mut edges = edges(&cut.plan)?;
+    edges.retain(|edge| late.iter().all(|late| late.to.node != edge.to.node && late.to.node != edge.from.node));
+    if edges.is_empty() && late.is_empty() {
         return Ok(cut);
     }
     let mut planner = Planner { state, sides: Vec::new(), withheld: Vec::new() };
+    for edge in &late {
+        planner.reduce_late(edge);
+    }
     for edge in &edges {
         planner.add(&edge.from.node);
         planner.add(&edge.to.node);
@@ -118,6 +123,22 @@ impl Planner<'_> {
         });
     }
 
+    /// The rows of what comes late are those of the keys that are left.
+    fn reduce_late(&mut self, edge: &LateEdge) {
+        self.add(&edge.to.node);
+        let Some(position) = self.sides.iter().position(|side| side.node == edge.to.node) else { return };
+        let Some(statements) = self.statements(position, &[edge.to.column]) else { return };
+        let Some(side) = self.sides.get_mut(position) else { return };
+        let key_set = KeySetUse {
+            source: Arc::clone(&edge.source),
+            column: edge.column,
+            name: leave::name(&side.node, edge.to.column),
+            keys_min: 0,
+            saving: Saving { bytes: side.rows * row_bytes(&side.node) * COUNTED, keys: side.rows },
+        };
+        side.reduction = Reduction { key_sets: vec![key_set], statements };
+    }
+
     /// The sets that are worth their bytes and have leave, the best first.
     fn reduce(&mut self, position: usize, edges: &[Edge]) {
         let Some(side) = self.sides.get(position) else { return };
@@ -136,7 +157,8 @@ impl Planner<'_> {
         self.withheld.extend(withheld);
         candidates.sort_by(|a, b| b.saved.total_cmp(&a.saved));
         candidates.truncate(KEY_SETS_MAX);
-        if let Some(statements) = self.statements(position, &candidates) {
+        let columns: Vec<usize> = candidates.iter().map(|candidate| candidate.to_column).collect();
+        if let Some(statements) = self.statements(position, &columns) {
             self.accept(position, candidates, statements);
         }
     }
@@ -174,13 +196,13 @@ impl Planner<'_> {
     }
 
     /// The statement for each choice of the sets; `None` when one of them cannot be said.
-    fn statements(&self, position: usize, candidates: &[Candidate]) -> Option<Vec<Arc<str>>> {
-        let side = self.sides.get(position).filter(|_| !candidates.is_empty())?;
-        let choices = 1..1_usize << candidates.len();
+    fn statements(&self, position: usize, columns: &[usize]) -> Option<Vec<Arc<str>>> {
+        let side = self.sides.get(position).filter(|_| !columns.is_empty())?;
+        let choices = 1..1_usize << columns.len();
         let reduced = choices.map(|choice| {
-            let mut chosen = candidates.iter().enumerate().filter(|(index, _)| choice >> index & 1 == 1);
-            let plan = chosen.try_fold(side.node.plan().clone(), |plan, (index, candidate)| {
-                semi_join(plan, candidate.to_column, u32::try_from(index + 1).unwrap_or(u32::MAX))
+            let mut chosen = columns.iter().enumerate().filter(|(index, _)| choice >> index & 1 == 1);
+            let plan = chosen.try_fold(side.node.plan().clone(), |plan, (index, column)| {
+                semi_join(plan, *column, u32::try_from(index + 1).unwrap_or(u32::MAX))
             });
             let statement = written(self.state, &plan.ok()?, &Accepts::default()).ok()?;
             Some(Arc::from(statement.text))
