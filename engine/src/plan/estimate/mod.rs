@@ -79,6 +79,8 @@ struct ColumnProfile {
     range: Option<(f64, f64)>,
     /// The part of the rows that is NULL.
     null_fraction: Option<f64>,
+    /// The mean, above zero, of what is summed or counted over groups.
+    group_mean: Option<f64>,
 }
 
 impl Profile {
@@ -173,7 +175,30 @@ impl Profile {
         if matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]) {
             return Some(Self::unknown(input.rows, aggregate.schema.fields().len()));
         }
-        Some(input.grouped(&aggregate.group_expr, aggregate.input.schema()).widened(aggregate.schema.fields().len()))
+        let mut grouped = input.grouped(&aggregate.group_expr, aggregate.input.schema());
+        let rows_per_group = input.rows / grouped.rows.max(1.0);
+        grouped.columns.extend(aggregate.aggr_expr.iter().map(|expr| ColumnProfile {
+            group_mean: input.mean_of(expr, aggregate.input.schema()).map(|mean| mean * rows_per_group),
+            ..ColumnProfile::default()
+        }));
+        Some(grouped.widened(aggregate.schema.fields().len()))
+    }
+
+    /// What one row adds to a sum or a count, on average, where that is never less than nothing.
+    fn mean_of(&self, aggregate: &Expr, schema: &DFSchema) -> Option<f64> {
+        let aggregate = match aggregate {
+            Expr::Alias(alias) => return self.mean_of(&alias.expr, schema),
+            Expr::AggregateFunction(function) if !function.params.distinct => function,
+            _ => return None,
+        };
+        match (aggregate.func.name(), aggregate.params.args.as_slice()) {
+            ("count", _) => Some(1.0),
+            ("sum", [summed]) => {
+                let (least, greatest) = self.column(summed, schema)?.range?;
+                (least >= 0.0 && greatest > 0.0).then_some((least + greatest) / 2.0)
+            }
+            _ => None,
+        }
     }
 
     fn of_union(union: &Union) -> Option<Profile> {
@@ -333,7 +358,7 @@ impl ColumnProfile {
             range.filter(|_| whole_numbers).map(|(least, greatest)| (greatest - least + 1.0).clamp(1.0, rows.max(1.0)));
         let domain = counted.or(spanned);
         let null_fraction = known.null_count.get_value().map(|nulls| *nulls as f64 / rows.max(1.0));
-        Self { distinct: domain, domain, table_rows: Some(rows), range, null_fraction }
+        Self { distinct: domain, domain, table_rows: Some(rows), range, null_fraction, group_mean: None }
     }
 }
 

@@ -80,7 +80,11 @@ impl Profile {
 
     /// The part of the column's range that a comparison with a literal keeps.
     fn in_range(&self, compared: &Comparison) -> Option<f64> {
-        let (least, greatest) = self.columns.get(compared.column)?.range?;
+        let column = self.columns.get(compared.column)?;
+        if let Some(mean) = column.group_mean {
+            return Some(compared.kept_of_groups(mean));
+        }
+        let (least, greatest) = column.range?;
         let (low, high) = compared.narrowed((least, greatest));
         let span = greatest - least;
         Some(if high < low {
@@ -128,6 +132,12 @@ impl Comparison {
             _ => return None,
         };
         Some(Self { column: column_index(column, schema)?, op, literal: position(literal)? })
+    }
+
+    /// The part of the groups whose sum compares so: many are small and few are large, as waiting times are.
+    fn kept_of_groups(&self, mean: f64) -> f64 {
+        let above = (-self.literal.max(0.0) / mean).exp();
+        if matches!(self.op, Operator::Gt | Operator::GtEq) { above } else { 1.0 - above }
     }
 
     fn narrowed(&self, (least, greatest): (f64, f64)) -> (f64, f64) {

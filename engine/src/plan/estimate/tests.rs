@@ -45,6 +45,23 @@ async fn groups_and_unions() {
     check("select distinct s_nationkey from supplier", 1.1).await;
 }
 
+/// That few groups are very large is enough to know; how few is not guessed well.
+#[tokio::test]
+async fn groups_by_their_sums() {
+    check("select o_custkey from orders group by 1 having count(*) > 5", 3.0).await;
+    check("select o_custkey from orders group by 1 having count(*) <= 20", 3.0).await;
+    let state = tpch_session().state();
+    for (sql, most) in [
+        ("select l_orderkey from lineitem group by 1 having sum(l_quantity) > 300", 0.1),
+        ("select l_orderkey from lineitem group by 1 having count(*) > 6", 0.2),
+    ] {
+        let all =
+            rows(&state, &optimized(&state, "select l_orderkey from lineitem group by 1").await).await.len() as f64;
+        let guess = estimate_rows(&optimized(&state, sql).await).unwrap();
+        assert!(guess <= all * most, "{sql}: {guess} of {all}");
+    }
+}
+
 #[tokio::test]
 async fn statistics_are_inexact() {
     let state = tpch_session().state();
