@@ -19,6 +19,7 @@ mod policy_matrix;
 mod purpose;
 mod random;
 mod shell;
+mod soak;
 mod sqlite;
 mod statement;
 mod stores;

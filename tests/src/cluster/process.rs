@@ -14,6 +14,19 @@ pub(super) fn scratch(config: &Path) -> PathBuf {
     config.with_extension("spill")
 }
 
+/// What a process has at a moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Memory that it has now.
+    pub memory_bytes: u64,
+    /// Its threads.
+    pub threads: u64,
+    /// Files, sockets and the like that it has open.
+    pub handles: u64,
+    /// CPU time that it has used so far, in clock ticks (100 a second).
+    pub cpu_ticks: u64,
+}
+
 /// Where a node runs, when that is not simply here.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place<'a> {
@@ -88,11 +101,24 @@ impl Process {
 
     /// The most memory that it ever had at one time; `None` when it runs no more.
     pub fn memory_peak_bytes(&self) -> Option<u64> {
+        Some(self.status("VmHWM:")? * 1024)
+    }
+
+    /// What it has now; `None` when it runs no more.
+    pub fn usage(&self) -> Option<Usage> {
+        Some(Usage {
+            memory_bytes: self.status("VmRSS:")? * 1024,
+            threads: self.status("Threads:")?,
+            handles: std::fs::read_dir(format!("/proc/{}/fd", self.id())).ok()?.count() as u64,
+            cpu_ticks: self.cpu_ticks(),
+        })
+    }
+
+    /// A number that the kernel tells, memory in KiB; a process that has ended and was not waited for has no memory.
+    fn status(&self, name: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
-        // A process that has ended and was not waited for has no memory.
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        let kib: u64 = peak.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-        Some(kib * 1024)
+        let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+        value.split_whitespace().next()?.parse().ok()
     }
 
     /// CPU time that it has used so far, in clock ticks (100 a second).
