@@ -7,8 +7,8 @@
 //!          of one site; without the leave of whose values they are (`leave.rs`)
 //! ```
 //!
-//! Keys go from the fragment with fewer expected rows to the one with more, so that they never go in a circle; a chain forms
-//! where a fragment that was reduced reduces another. A set holds all that the join could ask for, so that the answer is the
+//! Keys go from the fragment with fewer expected rows to the one with more, so that they never go in a circle. A fragment that
+//! was reduced has fewer, and may then reduce another: a chain. A set holds all that the join could ask for, so that the answer is the
 //! same with it and without it. Whether it is sent is decided last when it is there
 //! ([`crate::exec::remote_scan::KeySetUse`]); for each choice there is a statement, proven like every other.
 
@@ -64,16 +64,15 @@ pub fn send_key_sets(state: &SessionState, cut: CutPlan) -> Result<CutPlan> {
         planner.add(&edge.from.node);
         planner.add(&edge.to.node);
     }
-    planner.sides.sort_by(|a, b| a.rows.total_cmp(&b.rows));
-    for position in 0..planner.sides.len() {
+    while let Some(position) = planner.smallest(&edges) {
         planner.reduce(position, &edges);
+        planner.settle(position);
     }
     planner.into_plan(cut)
 }
 
 struct Planner<'a> {
     state: &'a SessionState,
-    /// From the one with the fewest rows; a fragment is reduced only by those before it.
     sides: Vec<Side>,
     withheld: Vec<(SiteId, String)>,
 }
@@ -87,6 +86,8 @@ struct Side {
     /// Whether its keys go anywhere.
     is_source: bool,
     reduction: Reduction,
+    /// Whether what reduces it is settled; a fragment is reduced only by those that are.
+    is_settled: bool,
     /// Whose values its rows depend on by the keys that it was sent: positions, and the columns of these keys.
     depends_on: Vec<(usize, usize)>,
     /// Where its keys go.
@@ -118,6 +119,7 @@ impl Planner<'_> {
             source: Arc::default(),
             is_source: false,
             reduction: Reduction::default(),
+            is_settled: false,
             depends_on: Vec::new(),
             keys_to: Vec::new(),
         });
@@ -137,6 +139,25 @@ impl Planner<'_> {
             saving: Saving { bytes: side.rows * row_bytes(&side.node) * COUNTED, keys: side.rows },
         };
         side.reduction = Reduction { key_sets: vec![key_set], statements };
+        side.is_settled = true;
+    }
+
+    fn settle(&mut self, position: usize) {
+        if let Some(side) = self.sides.get_mut(position) {
+            side.is_settled = true;
+        }
+    }
+
+    /// Of those that are not settled, the one of which the fewest rows are expected when those that are reduce it.
+    fn smallest(&self, edges: &[Edge]) -> Option<usize> {
+        let open = self.sides.iter().enumerate().filter(|(_, side)| !side.is_settled);
+        let expected = open.map(|(position, side)| {
+            let to_here = edges.iter().filter(|edge| edge.to.node == side.node);
+            let candidates = to_here.filter_map(|edge| self.candidate(position, edge)?.ok());
+            let kept = candidates.map(|candidate| 1.0 - candidate.saving.part_of(candidate.keys)).fold(1.0, f64::min);
+            (position, side.rows * kept)
+        });
+        expected.min_by(|(_, rows), (_, others)| rows.total_cmp(others)).map(|(position, _)| position)
     }
 
     /// The sets that are worth their bytes and have leave, the best first.
@@ -167,7 +188,7 @@ impl Planner<'_> {
     fn candidate(&self, position: usize, edge: &Edge) -> Option<Result<Candidate, String>> {
         let to = self.sides.get(position)?;
         let (from, source) = self.sides.iter().enumerate().find(|(_, side)| side.node == edge.from.node)?;
-        if from >= position || source.node.fragment().site == to.node.fragment().site {
+        if !source.is_settled || source.node.fragment().site == to.node.fragment().site {
             return None;
         }
         let data_type = source.node.plan().schema().field(edge.from.column).data_type();
