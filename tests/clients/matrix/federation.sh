@@ -1,9 +1,12 @@
-# A federation of two sites and a coordinator, over TLS and under policy: sourced by tests/clients/matrix/run.
+# A federation of two sites and a coordinator, over TLS and under policy: sourced by tests/clients/matrix/run and
+# tests/clients/sqlalchemy/run.
 #
 # start_federation ROOT: writes data, certificates, users, policies and configurations below ROOT and starts one node after
-# the other; sets COORDINATOR, NORTH and PLAIN to HOST:PORT.
+# the other; sets COORDINATOR, NORTH and PLAIN to HOST:PORT. A further site of SITES is one that the caller has begun:
+# SITE.toml with its name, sources and policy, below ROOT. COORDINATOR_MORE is of coordinator.toml.
 
 NODES=()
+: "${SITES:=north south}" "${COORDINATOR_MORE:=}"
 
 policies() {
     mkdir -p north-policy south-policy
@@ -35,25 +38,29 @@ name = "south"
 source = [{ name = "civil", kind = "files", root = "data/south/civil" }]
 END
     for site in north south; do
+        echo "policy = { administrators = [\"administrator\"], directory = \"$site-policy\" }" >>$site.toml
+    done
+    for site in $SITES; do
         cat >>$site.toml <<END
 listen = "127.0.0.1:0"
 state = "$site-state"
 peers = ["coordinator"]
 tls = { certificate = "certs/$site.crt", key = "certs/$site.key", authority = "certs/authority.crt" }
 users = { file = "users.toml" }
-policy = { administrators = ["administrator"], directory = "$site-policy" }
 issuer = [{ name = "coordinator", trust = "coordinator", roles = ["analyst", "auditor"] }]
 END
     done
-    cat >coordinator.toml <<'END'
+    cat >coordinator.toml <<END
 listen = "127.0.0.1:0"
 tls = { certificate = "certs/coordinator.crt", key = "certs/coordinator.key", authority = "certs/authority.crt" }
 users = { file = "users.toml" }
+$COORDINATOR_MORE
 END
 }
 
 users() {
-    chancery certs init --dir certs --node coordinator --node north --node south >/dev/null &&
+    # shellcheck disable=SC2046
+    chancery certs init --dir certs --node coordinator $(printf -- '--node %s ' $SITES) >/dev/null &&
         chancery user add --file users.toml analyst --role analyst --purpose research --default-purpose research \
             --attribute 'regions=["north","south"]' <<<analyst &&
         chancery user add --file users.toml stranger --role visitor <<<stranger
@@ -79,7 +86,7 @@ start_federation() {
     cd "$1" || return 1
     "$CHANCERY_TEST_PYTHON" "$MATRIX/tables.py" data && users && policies && configurations || return 1
     local site
-    for site in north south; do
+    for site in $SITES; do
         start $site site || return 1
         echo "[[site]]
 name = \"$site\"
