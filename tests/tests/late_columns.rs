@@ -52,7 +52,7 @@ fn statements() -> Vec<(String, bool)> {
         ("c_name, c_comment, l_linenumber", "WHERE l_quantity * 2 < 1 ORDER BY l_extendedprice LIMIT 7", true),
         // A name that means something else outside.
         (
-            "c_custkey, o_comment AS c_comment, c_address, l_linenumber",
+            "c_custkey, upper(o_comment) AS c_comment, c_address, l_linenumber",
             "ORDER BY l_extendedprice DESC, l_orderkey, 4 LIMIT 4",
             true,
         ),
@@ -68,6 +68,22 @@ fn statements() -> Vec<(String, bool)> {
         "SELECT l_orderkey, l_linenumber, c_custkey, c_name, c_comment FROM logistics.tpch.lineitem l LEFT JOIN \
          (SELECT * FROM sales.tpch.orders JOIN sales.tpch.customer ON c_custkey = o_custkey WHERE c_acctbal > 9000) \
          ON l_orderkey = o_orderkey ORDER BY l_extendedprice DESC, 1, 2 LIMIT 10"
+            .to_string(),
+        false,
+    ));
+    // A derived table that shows another column by the key's name, and names that would mean two columns.
+    statements.push((
+        "SELECT x.c_custkey, x.c_name, x.c_address, l_linenumber FROM (SELECT d.c_custkey, c.c_name, c.c_address \
+         FROM sales.tpch.customer c JOIN sales.tpch.customer d ON d.c_custkey = c.c_custkey + 1) x \
+         JOIN sales.tpch.orders o ON o.o_custkey = x.c_custkey JOIN logistics.tpch.lineitem l ON l.l_orderkey = o.o_orderkey \
+         ORDER BY l_extendedprice DESC, l_orderkey, l_linenumber LIMIT 6"
+            .to_string(),
+        false,
+    ));
+    statements.push((
+        "SELECT x.c_name, x.c_address, c_custkey FROM (SELECT c_name, c_address, c_nationkey FROM sales.tpch.customer) x \
+         JOIN (SELECT n_nationkey AS nk, n_regionkey AS c_custkey FROM supply.tpch.nation) ON nk = c_nationkey \
+         ORDER BY c_custkey, c_name LIMIT 5"
             .to_string(),
         false,
     ));

@@ -118,14 +118,18 @@ pub(super) async fn read(conn: &mut Conn, asked: &Asked<'_>) -> Result<Vec<Relat
     for row in asked.rows(conn, COLUMNS, COLUMNS_ORDER).await? {
         let (database, table): (String, String) = (cell(&row, 0)?, cell(&row, 1)?);
         let (privileges, extra): (String, String) = (cell(&row, 10)?, cell(&row, 11)?);
-        if !asked.holds(&database, &table) || !has(&privileges, ',', "select") || has(&extra, ' ', "invisible") {
+        if !asked.holds(&database, &table) {
             continue;
         }
         let mut column = column(&row)?;
         let index = indexes.get(&(database, table.clone(), column.name.clone()));
         (column.distinct, column.key_place) = index.copied().unwrap_or_default();
-        let relation = relations.iter_mut().find(|relation| relation.name == table);
-        relation.into_iter().for_each(|relation| relation.columns.push(column.clone()));
+        let Some(relation) = relations.iter_mut().find(|relation| relation.name == table) else { continue };
+        if has(&privileges, ',', "select") && !has(&extra, ' ', "invisible") {
+            relation.columns.push(column);
+        } else if column.key_place.is_some() {
+            relation.is_seen_whole = false;
+        }
     }
     Ok(relations)
 }

@@ -57,13 +57,19 @@ pub(super) fn describe(connection: &Connection, relation: &Relation, epoch: Opti
     };
     let description = TableDescription {
         name: relation.name.clone(),
-        primary_key: in_key_order(columns.iter().map(|column| (column.name.as_str(), column.key_place))),
+        primary_key: primary_key(&columns),
         comment: None,
         statistics,
         version: version(relation, &columns),
         schema,
     };
     Ok(Described { description, stored })
+}
+
+/// The key, where SQLite holds every row to it: most of its keys may be NULL, in any number of rows.
+fn primary_key(columns: &[Column]) -> Vec<String> {
+    let may_be_null = columns.iter().any(|column| column.key_place.is_some() && !column.is_not_null);
+    in_key_order(columns.iter().filter(|_| !may_be_null).map(|column| (column.name.as_str(), column.key_place)))
 }
 
 /// A version of a table: which columns it has, and how they are declared. Its rows are those of the moment.

@@ -94,7 +94,15 @@ impl SiteTable {
     pub fn single_key(&self) -> Option<usize> {
         let [key] = self.key.as_slice() else { return None };
         let place = self.schema.index_of(key).ok()?;
-        can_be_key(self.schema.field(place).data_type()).then_some(place)
+        // An owner's word that the statistics deny.
+        let nulls = self.statistics.column_statistics.get(place).and_then(|known| known.null_count.get_value());
+        let is_kept = nulls.is_none_or(|nulls| *nulls == 0);
+        (is_kept && can_be_key(self.schema.field(place).data_type())).then_some(place)
+    }
+
+    /// How many rows it has, as far as it is known: else more than any plan counts.
+    pub fn rows(&self) -> f64 {
+        self.statistics.num_rows.get_value().map_or(f64::MAX, |rows| *rows as f64)
     }
 
     /// The form in which the asker sees it.

@@ -58,7 +58,7 @@ pub struct Reduction {
 }
 
 /// A key set that may be sent with a fragment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct KeySetUse {
     /// The rows that it is made of.
     pub source: Arc<KeySource>,

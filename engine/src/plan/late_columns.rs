@@ -19,17 +19,18 @@ use std::sync::Arc;
 use arrow::datatypes::FieldRef;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::default_table_source::provider_as_source;
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, JoinType, TableReference};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{
-    Aggregate, Expr, Extension, LogicalPlan, LogicalPlanBuilder, Projection, Sort, TableScan, TableScanBuilder,
+    Aggregate, Expr, Extension, LogicalPlan, LogicalPlanBuilder, Projection, Sort, SortExpr, TableScan,
+    TableScanBuilder,
 };
 
 use crate::catalog::site_table::SiteTable;
 use crate::exec::key_source::KeySource;
 use crate::plan::estimate::{estimate_rows, width_bytes};
-use crate::plan::fragment_node::KeySourceNode;
+use crate::plan::fragment_node::{FragmentNode, KeySourceNode};
 use crate::plan::sites::{Location, Sites};
 
 /// How many rows may be left.
@@ -44,7 +45,7 @@ const RELATION: &str = "late columns";
 /// # Errors
 /// Those of rebuilding operators from their parts, which would be a defect.
 pub fn late_columns(plan: LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>> {
-    plan.transform_down_with_subqueries(|node| match &node {
+    plan.transform_down(|node| match &node {
         LogicalPlan::Sort(sort) => match late(sort)? {
             Some(late) => Ok(Transformed::new(late, true, TreeNodeRecursion::Jump)),
             None => Ok(Transformed::no(node)),
@@ -55,22 +56,36 @@ pub fn late_columns(plan: LogicalPlan) -> DataFusionResult<Transformed<LogicalPl
 
 fn late(sort: &Sort) -> DataFusionResult<Option<LogicalPlan>> {
     let Some(fetch) = sort.fetch.filter(|fetch| *fetch <= ROWS_MAX) else { return Ok(None) };
-    if !is_free(&sort.input)? || Sites::default().locate(&sort.input)? != Location::Mixed {
+    // The keys are sorted by twice, above and below.
+    let is_repeatable = |key: &SortExpr| !key.expr.is_volatile() && !key.expr.contains_scalar_subquery();
+    if !sort.expr.iter().all(is_repeatable)
+        || !is_free(&sort.input)?
+        || Sites::default().locate(&sort.input)? != Location::Mixed
+    {
         return Ok(None);
     }
     let rows = Rows::of(sort);
     let Some(choice) = rows.choice(fetch) else { return Ok(None) };
-    let keyed = rows.keyed(&choice)?;
-    keyed.map(|keyed| rows.rewritten(sort, &choice, keyed)).transpose()
+    let keyed = rows.keyed(&choice);
+    let rewritten = keyed.and_then(|keyed| keyed.map(|keyed| rows.rewritten(sort, &choice, keyed)).transpose());
+    // Names that would mean two columns are no reason to refuse what can be answered without.
+    Ok(rewritten.unwrap_or_else(|error| {
+        tracing::debug!("no column comes late: {}", error.strip_backtrace());
+        None
+    }))
 }
 
 /// Whether no site that is asked enforces policy, and none is asked for its record: then keys may go anywhere.
 fn is_free(plan: &LogicalPlan) -> DataFusionResult<bool> {
     let mut is_free = true;
     plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            let table = SiteTable::of(scan);
-            is_free &= table.is_some_and(|table| !table.treatment().governed && table.origin().catalog.is_none());
+        match node {
+            LogicalPlan::TableScan(scan) => {
+                let table = SiteTable::of(scan);
+                is_free &= table.is_some_and(|table| !table.treatment().governed && table.origin().catalog.is_none());
+            }
+            // What was sent whole is governed.
+            other => is_free &= FragmentNode::of(other).is_none(),
         }
         Ok(if is_free { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
@@ -119,8 +134,9 @@ impl<'a> Rows<'a> {
 
     /// The table with the most bytes that can wait, if they are worth a question.
     fn choice(&self, fetch: usize) -> Option<Choice> {
-        let rows = estimate_rows(self.input)? - fetch as f64;
-        let worth = |choice: &Choice| rows * choice.row_bytes();
+        let rows = estimate_rows(self.input)?;
+        // A row of the table comes once, however often it is joined.
+        let worth = |choice: &Choice| (rows.min(choice.origin.table.rows()) - fetch as f64) * choice.row_bytes();
         let best = self.choices().into_iter().max_by(|one, other| worth(one).total_cmp(&worth(other)))?;
         (worth(&best) >= SAVED_BYTES_MIN).then_some(best)
     }
@@ -296,10 +312,16 @@ fn with_key(plan: &LogicalPlan, way: &[u8], key: usize) -> DataFusionResult<Opti
                 }
             }
         }
+        // What it shows has the names alone, and another column may have the key's.
+        LogicalPlan::SubqueryAlias(_) if inputs.iter().any(|input| !is_only(input, &key.name)) => return Ok(None),
         LogicalPlan::SubqueryAlias(alias) => (Vec::new(), Column::new(Some(alias.alias.clone()), key.name)),
         other => (other.expressions(), key),
     };
     Ok(Some(Keyed { input: plan.with_new_exprs(exprs, inputs)?, key }))
+}
+
+fn is_only(plan: &LogicalPlan, name: &str) -> bool {
+    plan.schema().fields().iter().filter(|field| field.name() == name).count() == 1
 }
 
 fn scan_with_key(scan: &TableScan, key: usize) -> DataFusionResult<Keyed> {

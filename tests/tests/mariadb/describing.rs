@@ -72,11 +72,12 @@ async fn primary_keys_are_told() {
     admin
         .run(
             "CREATE TABLE two (a int, b int, n int UNIQUE, PRIMARY KEY (b, a)); CREATE TABLE none (a int UNIQUE);
+             CREATE TABLE unseen (a int, b int INVISIBLE DEFAULT 0, PRIMARY KEY (a, b));
              CREATE TABLE half (open int, secret int, PRIMARY KEY (open, secret));
              CREATE TABLE other_half (secret int, open int, PRIMARY KEY (secret, open));
              CREATE TABLE whole (open int PRIMARY KEY, secret int); CREATE VIEW seen AS SELECT * FROM two;
              REVOKE ALL ON registry.* FROM reader; GRANT SELECT ON registry.two TO reader;
-             GRANT SELECT ON registry.none TO reader; GRANT SELECT ON registry.seen TO reader;
+             GRANT SELECT ON registry.none TO reader; GRANT SELECT ON registry.unseen TO reader; GRANT SELECT ON registry.seen TO reader;
              GRANT SELECT (open) ON registry.half TO reader; GRANT SELECT (open) ON registry.other_half TO reader;
              GRANT SELECT (open) ON registry.whole TO reader",
         )
@@ -85,6 +86,7 @@ async fn primary_keys_are_told() {
     for (table, key) in [
         ("two", ["b", "a"].as_slice()),
         ("none", &[]),
+        ("unseen", &[]),
         ("half", &[]),
         ("other_half", &[]),
         ("whole", &[]),

@@ -53,13 +53,9 @@ async fn every_table_and_view_is_listed() {
 async fn primary_keys_are_told() {
     let file = SqliteFile::with(&tables());
     let source = source(&file, "").await;
-    for (table, key) in [
-        ("plain", ["id"].as_slice()),
-        ("keyed", &["code", "part"]),
-        ("backwards", &["id"]),
-        ("strict", &[]),
-        ("seen", &[]),
-    ] {
+    for (table, key) in
+        [("plain", ["id"].as_slice()), ("keyed", &["code", "part"]), ("backwards", &[]), ("strict", &[]), ("seen", &[])]
+    {
         assert_eq!(source.table(table).await.unwrap().description.primary_key, key, "{table}");
     }
 }

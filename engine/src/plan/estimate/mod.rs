@@ -177,9 +177,14 @@ impl Profile {
         }
         let mut grouped = input.grouped(&aggregate.group_expr, aggregate.input.schema());
         let rows_per_group = input.rows / grouped.rows.max(1.0);
-        grouped.columns.extend(aggregate.aggr_expr.iter().map(|expr| ColumnProfile {
-            group_mean: input.mean_of(expr, aggregate.input.schema()).map(|mean| mean * rows_per_group),
-            ..ColumnProfile::default()
+        grouped.columns.extend(aggregate.aggr_expr.iter().map(|expr| {
+            ColumnProfile {
+                group_mean: input
+                    .mean_of(expr, aggregate.input.schema())
+                    .map(|mean| mean * rows_per_group)
+                    .filter(|mean| *mean > 0.0),
+                ..ColumnProfile::default()
+            }
         }));
         Some(grouped.widened(aggregate.schema.fields().len()))
     }
@@ -202,14 +207,24 @@ impl Profile {
     }
 
     fn of_union(union: &Union) -> Option<Profile> {
-        let arms: Vec<Profile> = union.inputs.iter().map(|arm| Self::of(arm)).collect::<Option<_>>()?;
-        let mut together = Self::unknown(arms.iter().map(|arm| arm.rows).sum(), union.schema.fields().len());
+        Some(Self::together(union.inputs.iter().map(|arm| Self::of(arm)).collect::<Option<_>>()?))
+    }
+
+    /// The rows of all of these, which have the same columns.
+    pub(crate) fn together(mut arms: Vec<Profile>) -> Profile {
+        if arms.len() == 1
+            && let Some(only) = arms.pop()
+        {
+            return only;
+        }
+        let columns = arms.first().map_or(0, |arm| arm.columns.len());
+        let mut together = Self::unknown(arms.iter().map(|arm| arm.rows).sum(), columns);
         for (index, column) in together.columns.iter_mut().enumerate() {
             column.distinct = arms.iter().map(|arm| arm.columns.get(index)?.distinct).sum();
             column.domain = arms.iter().map(|arm| arm.columns.get(index)?.domain).sum();
             column.table_rows = arms.iter().map(|arm| arm.columns.get(index)?.table_rows).sum();
         }
-        Some(together)
+        together
     }
 
     fn at_most(mut self, fetch: Option<usize>) -> Profile {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, JoinType, NullEquality};
 use datafusion::error::Result as DataFusionResult;
@@ -17,10 +18,24 @@ pub(super) struct Edge {
     pub(super) to: End,
 }
 
-/// A column of a fragment.
+/// A column of a fragment, or of a union of fragments.
 pub(super) struct End {
-    pub(super) node: FragmentNode,
+    pub(super) arms: Vec<FragmentNode>,
     pub(super) column: usize,
+}
+
+impl End {
+    /// Whether both are columns of the same rows.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.arms == other.arms
+    }
+
+    /// The type of the column, if all fragments have the same.
+    pub(super) fn data_type(&self) -> Option<DataType> {
+        let mut types = self.arms.iter().map(|arm| arm.plan().schema().field(self.column).data_type());
+        let first = types.next()?;
+        types.all(|other| other == first).then(|| first.clone())
+    }
 }
 
 /// That the rows of `to` that can matter have in their column a value of a column of the rows that `source` holds.
@@ -110,18 +125,22 @@ fn reduced_sides(join: &Join) -> (bool, bool) {
 
 fn edge(from: (&LogicalPlan, &Column), to: (&LogicalPlan, &Column)) -> Option<Edge> {
     let (from, to) = (end(from.0, from.1, Path::Values)?, end(to.0, to.1, Path::Rows)?);
-    let data_type = |end: &End| end.node.plan().schema().field(end.column).data_type().clone();
-    (data_type(&from) == data_type(&to) && can_be_key(&data_type(&from))).then_some(Edge { from, to })
+    let data_type = from.data_type()?;
+    (to.data_type()? == data_type && can_be_key(&data_type)).then_some(Edge { from, to })
 }
 
 /// The fragment's column that `column` of `plan` is.
 fn end(plan: &LogicalPlan, column: &Column, path: Path) -> Option<End> {
     if let Some(node) = FragmentNode::of(plan) {
         let column = only(plan.schema(), column)?;
-        return Some(End { node: node.clone(), column });
+        return Some(End { arms: vec![node.clone()], column });
     }
     let values = path == Path::Values;
     match plan {
+        LogicalPlan::Union(union) => {
+            let arms = union.inputs.iter().map(|input| FragmentNode::of(input).cloned());
+            Some(End { arms: arms.collect::<Option<_>>()?, column: only(&union.schema, column)? })
+        }
         LogicalPlan::Projection(projection) => {
             let expr = projection.expr.get(only(&projection.schema, column)?)?;
             end(&projection.input, plain_column(expr)?, path)
