@@ -86,6 +86,8 @@ async fn answers_in_every_format_from_every_input() {
     inputs(cluster.address());
     listings(cluster.address());
     ledger(cluster.address());
+    files(cluster.address());
+    about_a_statement(cluster.address());
 }
 
 fn formats(url: &str) {
@@ -105,8 +107,66 @@ fn formats(url: &str) {
     assert_eq!(rows.as_array().unwrap().len(), 3);
     assert_eq!(written("json", none), "[]\n");
     assert_eq!(
+        written("vertical", people),
+        concat!(
+            "-[ 1 ]-\nid   | 3\n姓名 | 𠮷伟\na|b  |\n-[ 2 ]-\nid   | 4\n姓名 | 王伟\na|b  | NULL\n",
+            "-[ 3 ]-\nid   | 5\n姓名 | 李伟\na|b  | 上海\n(3 rows)\n\n"
+        )
+    );
+    assert_eq!(written("tsv", people), "id\t姓名\ta|b\n3\t𠮷伟\t\n4\t王伟\t\\N\n5\t李伟\t上海\n");
+    assert_eq!(
         written("markdown", people),
         "| id | 姓名 | a\\|b |\n| ---: | --- | --- |\n| 3 | 𠮷伟 |  |\n| 4 | 王伟 | NULL |\n| 5 | 李伟 | 上海 |\n\n"
+    );
+}
+
+/// Files for programs, by `--output`, by `\o` and through a pipe; of those that stand alone one to a file.
+fn files(url: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let sql = "SELECT id, note FROM north.trade.orders ORDER BY id";
+    answer(url, &["--format", "parquet", "--output", &at("a.parquet"), "-c", sql], "");
+    let file = std::fs::File::open(at("a.parquet")).unwrap();
+    let batches =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    assert_eq!(batches.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 200);
+    let mut piped = shell(url, &["--format", "arrow", "-c", sql]);
+    let bytes = piped.stdin(Stdio::null()).output().unwrap().stdout;
+    let batches = arrow::ipc::reader::FileReader::try_new(std::io::Cursor::new(bytes), None).unwrap();
+    assert_eq!(batches.schema().field(1).name(), "note");
+    assert_eq!(batches.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 200);
+    let script = format!(
+        "\\format csv\n\\o {}\nSELECT 1 AS a;\nSELECT 2 AS b;\n\\o\nSELECT 3 AS c;\n\\o {}\n\\format arrow\nSELECT 4 AS d;\nSELECT 5;",
+        at("b.csv"),
+        at("c.arrow")
+    );
+    let (status, out, error) = outcome(shell(url, &[]), &script);
+    assert_eq!((status, out.as_str()), (1, "c\n3\n"));
+    assert!(
+        error.ends_with("c.arrow has an answer already, which must stay alone; \\o names another file\n"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read_to_string(at("b.csv")).unwrap(), "a\n1\nb\n2\n");
+    let nowhere = failure(shell(url, &["--output", "/nowhere/x", "-c", "SELECT 1"]), 2, "");
+    assert!(nowhere.starts_with("cannot write /nowhere/x: "), "{nowhere}");
+}
+
+/// What tells of a statement, of the sites and of the purpose.
+fn about_a_statement(url: &str) {
+    let told = |script: &str| answer(url, &["--format", "csv"], script);
+    let explained = told("SELECT count(*) FROM south.ledger.payments;\n\\explain\n");
+    assert!(explained.contains("RemoteScanExec: site=south"), "{explained}");
+    assert!(told("\\explain SELECT max(id) FROM north.trade.orders").contains("RemoteScanExec: site=north"));
+    let error = failure(shell(url, &["-c", "\\explain"]), 1, "");
+    assert_eq!(error, "no statement has been asked yet; \\explain SQL explains one\n");
+    let sites = told("SELECT count(*) FROM south.ledger.payments;\n\\sites\n");
+    assert!(sites.lines().any(|line| line.starts_with("south,")), "{sites}");
+    assert!(!sites.contains("\nsystem,"), "{sites}");
+    let (status, out, error) =
+        outcome(shell(url, &["-c", "\\x", "-c", "SELECT 1 AS a", "-c", "\\x", "-c", "SELECT 1 AS a"]), "");
+    assert_eq!(
+        (status, out.as_str(), error.as_str()),
+        (0, "-[ 1 ]-\na | 1\n(1 row)\n\n a\n---\n 1\n(1 row)\n\n", "Format is vertical.\nFormat is table.\n")
     );
 }
 
@@ -177,6 +237,7 @@ async fn failures_have_a_status_and_a_sentence() {
     );
     assert_eq!(failure(shell(url, &["-c", "\\nope"]), 1, ""), "unknown command \\nope; \\? lists them\n");
     sign_in(url);
+    profiles(url);
     assert_eq!(
         failure(shell("127.0.0.1:1", &["-c", "SELECT 1"]), 2, ""),
         "cannot reach 127.0.0.1:1: connection refused; is `chancery demo` running?\n"
@@ -205,9 +266,41 @@ fn sign_in(url: &str) {
     assert_eq!(outcome(from_file, ""), (0, "a\n1\n".to_owned(), String::new()));
 }
 
+/// What a profile says counts where the command line and the environment say nothing, and it holds no password.
+fn profiles(url: &str) {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("chancery")).unwrap();
+    let of = |name: &str, more: &str| format!("[profile.{name}]\nurl = \"{url}\"\nuser = \"{USER}\"\n{more}\n");
+    let printed = format!("password_command = \"echo {USER}\"\nformat = \"csv\"");
+    let text = of("lab", &printed) + &of("env", "password_env = \"LAB_PASSWORD\"") + &of("bad", "password = \"x\"");
+    std::fs::write(home.path().join("chancery/profiles.toml"), text).unwrap();
+    let asking = |arguments: &[&str]| {
+        let mut command = shell(url, &[arguments, &["-c", "SELECT 1 AS a"]].concat());
+        for name in ["CHANCERY_URL", "CHANCERY_USER", "CHANCERY_PASSWORD"] {
+            command.env_remove(name);
+        }
+        command.env("XDG_CONFIG_HOME", home.path());
+        command
+    };
+    assert_eq!(outcome(asking(&["--profile", "lab"]), ""), (0, "a\n1\n".to_owned(), String::new()));
+    let json = outcome(asking(&["--profile", "lab", "--format", "json"]), "");
+    assert_eq!(json, (0, "[{\"a\":1}]\n".to_owned(), String::new()));
+    let mut from_environment = asking(&["--profile", "env", "--format", "csv"]);
+    from_environment.env("LAB_PASSWORD", USER);
+    assert_eq!(outcome(from_environment, "").1, "a\n1\n");
+    assert!(failure(asking(&["--profile", "env"]), 2, "").contains("LAB_PASSWORD is not set"));
+    assert!(
+        failure(asking(&["--profile", "bad"]), 2, "").contains("[profile.bad] holds a password; use password_file")
+    );
+    assert!(
+        failure(asking(&["--profile", "labs"]), 2, "").contains("there is no [profile.labs]; there are: bad, env, lab")
+    );
+    assert!(failure(asking(&[]), 2, "").starts_with("no user: "));
+}
+
 /// `| head`: whoever stops reading has what was wanted.
 fn closed_pipe(url: &str) {
-    for format in ["table", "csv", "json", "markdown"] {
+    for format in ["table", "vertical", "csv", "tsv", "json", "markdown"] {
         let mut child = shell(url, &["--format", format, "-c", MANY_ROWS]).spawn().unwrap();
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();

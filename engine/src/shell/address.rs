@@ -26,6 +26,13 @@ pub(super) enum Transport {
     Tls,
 }
 
+/// The coordinator that `chancery demo` starts.
+impl Default for ServerAddress {
+    fn default() -> Self {
+        Self { transport: Transport::Plain, host: "127.0.0.1".to_owned(), port: PORT_DEFAULT }
+    }
+}
+
 impl ServerAddress {
     /// The address as tonic wants it: its schemes, our host and port.
     pub(super) fn endpoint_uri(&self) -> String {

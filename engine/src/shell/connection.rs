@@ -42,6 +42,8 @@ pub(super) struct Credentials {
 /// An open, signed-in connection.
 pub(super) struct Connection {
     client: FlightSqlServiceClient<Channel>,
+    /// The session's token, once it is signed in.
+    token: Option<String>,
     /// What the server runs for us now, to name it when cancelling.
     running: Option<FlightInfo>,
     last_query_id: Option<String>,
@@ -61,10 +63,23 @@ impl Connection {
     ) -> Result<Self, ShellError> {
         let channel = endpoint(server, tls_ca)?.connect().await.map_err(|error| unreachable_server(server, &error))?;
         let flight = FlightServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let mut connection =
-            Self { client: FlightSqlServiceClient::new_from_inner(flight), running: None, last_query_id: None };
+        let mut connection = Self {
+            client: FlightSqlServiceClient::new_from_inner(flight),
+            token: None,
+            running: None,
+            last_query_id: None,
+        };
         connection.sign_in(credentials).await?;
         Ok(connection)
+    }
+
+    /// The same session once more, to ask about what the first one runs.
+    pub(super) fn beside(&mut self) -> Self {
+        let mut client = FlightSqlServiceClient::new_from_inner(self.client.inner_mut().clone());
+        if let Some(token) = &self.token {
+            client.set_token(token.clone());
+        }
+        Self { client, token: self.token.clone(), running: None, last_query_id: None }
     }
 
     /// The id of the last query that was answered, if the server gives queries ids.
@@ -130,7 +145,10 @@ impl Connection {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "));
         match token {
-            Some(token) => self.client.set_token(token.to_owned()),
+            Some(token) => {
+                self.token = Some(token.to_owned());
+                self.client.set_token(token.to_owned());
+            }
             None => {
                 return Err(ShellError::Connection("the server gave no token at sign-in".to_owned()));
             }

@@ -13,6 +13,33 @@ use super::error::ShellError;
 const TYPE_NAME_KEY: &str = "ARROW:FLIGHT:SQL:TYPE_NAME";
 const REMARKS_KEY: &str = "ARROW:FLIGHT:SQL:REMARKS";
 
+/// The sites of which there is something to see, and what the queries of before moved across the border of each.
+pub(super) const SITES: &str = "\
+SELECT t.site, t.schemas, t.tables, l.statements, l.rows, l.bytes_sent, l.bytes_received \
+FROM (SELECT table_catalog AS site, count(DISTINCT table_schema) AS schemas, count(*) AS tables \
+      FROM system.information_schema.tables WHERE table_catalog <> 'system' GROUP BY table_catalog) t \
+LEFT JOIN (SELECT site, count(*) AS statements, sum(rows) AS rows, sum(bytes_sent) AS bytes_sent, \
+                  sum(bytes_received) AS bytes_received FROM system.queries.ledger GROUP BY site) l ON l.site = t.site \
+ORDER BY t.site";
+
+/// What tells in which form a table's columns, or those of a query, would leave, and by which policies.
+pub(super) fn policy_of(subject: &str) -> String {
+    let is_query = subject
+        .split(char::is_whitespace)
+        .next()
+        .is_some_and(|word| ["SELECT", "WITH", "VALUES"].iter().any(|begin| word.eq_ignore_ascii_case(begin)));
+    if is_query { format!("EXPLAIN POLICY {subject}") } else { format!("EXPLAIN POLICY SELECT * FROM {subject}") }
+}
+
+/// What sets the purpose, or asks for it.
+pub(super) fn purpose_statement(purpose: Option<&str>) -> String {
+    match purpose {
+        None => "SHOW purpose".to_owned(),
+        Some("default") => "RESET purpose".to_owned(),
+        Some(name) => format!("SET purpose = '{}'", name.replace('\'', "''")),
+    }
+}
+
 /// The schemas that `[SITE.]SCHEMA` matches.
 pub(super) fn schemas_like(pattern: Option<&str>) -> CommandGetDbSchemas {
     let (site, schema) = match pattern {
@@ -52,7 +79,12 @@ pub(super) fn tables_named(name: &str) -> CommandGetTables {
     }
 }
 
-/// One row for each column of each table in the answer to [`tables_named`].
+/// All tables, with their schemas.
+pub(super) fn all_columns() -> CommandGetTables {
+    CommandGetTables { include_schema: true, ..CommandGetTables::default() }
+}
+
+/// One row for each column of each table in the answer to [`tables_named`] or [`all_columns`].
 pub(super) fn columns_of(tables: &[RecordBatch]) -> Result<RecordBatch, ShellError> {
     let mut rows = ColumnRows::default();
     for batch in tables {
@@ -143,6 +175,16 @@ mod tests {
             (request.catalog.as_deref(), request.db_schema_filter_pattern.as_deref()),
             (Some("bts"), Some("o_time"))
         );
+    }
+
+    #[test]
+    fn statements() {
+        assert_eq!(policy_of("bts.ontime.flights"), "EXPLAIN POLICY SELECT * FROM bts.ontime.flights");
+        assert_eq!(policy_of("select 1"), "EXPLAIN POLICY select 1");
+        assert_eq!(policy_of("selection"), "EXPLAIN POLICY SELECT * FROM selection");
+        assert_eq!(purpose_statement(None), "SHOW purpose");
+        assert_eq!(purpose_statement(Some("default")), "RESET purpose");
+        assert_eq!(purpose_statement(Some("it's")), "SET purpose = 'it''s'");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) enum ShellError {
     #[error("cancelled")]
     Cancelled,
 
-    /// Standard output does not take the result.
+    /// Standard output, or the file in its place, does not take the result.
     #[error("cannot write the result: {0}")]
     Output(#[from] io::Error),
 

@@ -105,7 +105,7 @@ fn wants_more_text(error: &TokenizerError) -> bool {
 }
 
 /// Finds byte offsets for the tokenizer's lines and columns, which count characters from 1, in ascending order.
-struct Places<'a> {
+pub(super) struct Places<'a> {
     text: &'a str,
     characters: CharIndices<'a>,
     line: u64,
@@ -113,11 +113,11 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str) -> Self {
         Self { text, characters: text.char_indices(), line: 1, column: 1 }
     }
 
-    fn offset_of(&mut self, place: Location) -> usize {
+    pub(super) fn offset_of(&mut self, place: Location) -> usize {
         while (self.line, self.column) < (place.line, place.column) {
             match self.characters.next() {
                 Some((_, '\n')) => {

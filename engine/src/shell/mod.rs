@@ -1,10 +1,10 @@
 //! `chancery sql`, the shell: a Flight SQL client like any other, at the asker's end of a query's path.
 //!
 //! ```text
-//! options ─► password ─► connection (address, TLS, sign-in)
+//! options, profile ─► password ─► connection (address, TLS, sign-in)
 //!                             │
-//! -c, -f, standard input ─► input (statements and commands) ─► session ─► format ─► standard output
-//! a terminal ─► editor ───────┘                                   └─ notice ─► standard error
+//! -c, -f, standard input ─► input (statements and commands) ─► session ─► format ─► output: standard output, or a file
+//! a terminal ─► editor ───────┘                                   └─ notice, progress ─► standard error
 //! ```
 //!
 //! **Invariant:** standard output carries results and nothing else; a password never comes from the command line; the
@@ -14,13 +14,19 @@ mod address;
 mod command;
 mod connection;
 mod describe;
+mod edit;
 mod editor;
 mod error;
 mod format;
 mod input;
+mod names;
 mod notice;
 mod options;
+mod output;
+mod pager;
 mod password;
+mod profile;
+mod progress;
 mod session;
 
 use std::io::{self, IsTerminal, Read};
@@ -30,7 +36,9 @@ use std::process::ExitCode;
 use self::connection::{Connection, Credentials};
 use self::editor::Editor;
 use self::error::ShellError;
+use self::format::Format;
 use self::options::Switch;
+use self::output::Output;
 use self::session::{Flow, Session, Settings};
 
 pub use self::options::SqlArgs;
@@ -51,27 +59,40 @@ pub async fn run(args: SqlArgs) -> ExitCode {
     }
 }
 
-async fn converse(args: SqlArgs) -> Result<(), ShellError> {
+async fn converse(mut args: SqlArgs) -> Result<(), ShellError> {
+    let profile = profile::find(args.profile.as_deref())?;
+    profile.complete(&mut args)?;
     let texts = one_shot_texts(&args)?;
-    let credentials = Credentials { password: password::find(&args)?, user: args.user };
-    let connection = Connection::open(&args.server, args.tls_ca.as_deref(), &credentials).await?;
+    let output = Output::open(args.output.as_deref())?;
+    let user = args
+        .user
+        .take()
+        .ok_or_else(|| ShellError::Usage("no user: --user, CHANCERY_USER or a profile names one".to_owned()))?;
+    let credentials = Credentials { password: password::find(&args, &profile, &user)?, user };
+    let server = args.server.take().unwrap_or_default();
+    let connection = Connection::open(&server, args.tls_ca.as_deref(), &credentials).await?;
     let on_terminal = texts.is_none();
     let settings = Settings {
-        format: args.format,
+        format: args.format.unwrap_or(Format::Table),
         timing: args.timing.unwrap_or(Switch::from(on_terminal)),
-        rows_max: (on_terminal && io::stdout().is_terminal()).then_some(ROWS_SHOWN_MAX),
+        rows_max: (on_terminal && output.is_terminal()).then_some(ROWS_SHOWN_MAX),
+        pager: Switch::from(on_terminal),
     };
-    let mut session = Session::new(connection, settings);
+    let mut session = Session::new(connection, settings, output);
+    if let Some(purpose) = &profile.purpose {
+        session.begin_purpose(purpose).await?;
+    }
     match texts {
         Some(texts) => one_shot(&mut session, &texts).await,
         None => {
             notice::say(&format!(
                 "chancery {} at {} as {}. \\? for help, \\q to quit.",
                 env!("CARGO_PKG_VERSION"),
-                args.server,
+                server,
                 credentials.user
             ));
-            interactive(session, Editor::open(args.no_history)).await
+            let editor = Editor::open(args.no_history, session.names());
+            interactive(session, editor).await
         }
     }
 }
@@ -112,6 +133,7 @@ async fn one_shot(session: &mut Session, texts: &[String]) -> Result<(), ShellEr
 /// Prompts until the user leaves. What goes wrong is said, and the conversation goes on.
 async fn interactive(mut session: Session, mut editor: Editor) -> Result<(), ShellError> {
     loop {
+        session.learn_names().await;
         let (returned, entry) = editor.read_entry().await?;
         editor = returned;
         let Some(entry) = entry else { return Ok(()) };

@@ -13,13 +13,17 @@ use super::format::Format;
 /// in. The password comes from CHANCERY_PASSWORD, from --password-file, or from a prompt; never from the command line.
 #[derive(Debug, clap::Args)]
 pub struct SqlArgs {
-    /// Server: [grpc://]HOST[:PORT] in plain text, grpc+tls://HOST[:PORT] over TLS
-    #[arg(value_name = "URL", env = "CHANCERY_URL", default_value = "grpc://127.0.0.1:32010")]
-    pub(super) server: ServerAddress,
+    /// Server: [grpc://]HOST[:PORT] in plain text, grpc+tls://HOST[:PORT] over TLS [default: grpc://127.0.0.1:32010]
+    #[arg(value_name = "URL", env = "CHANCERY_URL")]
+    pub(super) server: Option<ServerAddress>,
+
+    /// Profile of ~/.config/chancery/profiles.toml that says what the command line does not
+    #[arg(long, value_name = "NAME", env = "CHANCERY_PROFILE")]
+    pub(super) profile: Option<String>,
 
     /// User to sign in as
     #[arg(short, long, env = "CHANCERY_USER")]
-    pub(super) user: String,
+    pub(super) user: Option<String>,
 
     /// File with the password on its first line
     #[arg(long, value_name = "FILE")]
@@ -33,9 +37,13 @@ pub struct SqlArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
 
-    /// How results are written to standard output
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(super) format: Format,
+    /// How results are written [default: table]
+    #[arg(long, value_enum)]
+    pub(super) format: Option<Format>,
+
+    /// File that results are written to, instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
 
     /// Whether each statement's time is told on standard error [default: on at a prompt, else off]
     #[arg(long, value_enum)]

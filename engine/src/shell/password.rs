@@ -5,18 +5,22 @@ use std::path::Path;
 
 use super::error::ShellError;
 use super::options::SqlArgs;
+use super::profile::Profile;
 use crate::config::environment;
 
-/// The password of `--user`, from the first of `--password-file`, `CHANCERY_PASSWORD` and a prompt that there is.
-pub(super) fn find(args: &SqlArgs) -> Result<String, ShellError> {
+/// The password of the user, from the first of `--password-file`, `CHANCERY_PASSWORD`, the profile and a prompt that there is.
+pub(super) fn find(args: &SqlArgs, profile: &Profile, user: &str) -> Result<String, ShellError> {
     if let Some(path) = &args.password_file {
         return from_file(path);
     }
     if let Some(password) = environment::variable(environment::PASSWORD) {
         return Ok(password);
     }
+    if let Some(password) = profile.password()? {
+        return Ok(password);
+    }
     if io::stdin().is_terminal() {
-        return rpassword::prompt_password(format!("Password of {}: ", args.user))
+        return rpassword::prompt_password(format!("Password of {user}: "))
             .map_err(|error| ShellError::Prompt(error.to_string()));
     }
     Err(ShellError::Usage(format!(

@@ -1,8 +1,10 @@
 //! One user's conversation with one server: each step is run, timed, cancelled on Ctrl-C, and shown in the chosen format.
 
-use std::io::{self, BufWriter, Write};
+use std::collections::VecDeque;
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use futures::StreamExt;
@@ -11,11 +13,15 @@ use futures::stream;
 use super::command::{self, Command};
 use super::connection::{Answer, Connection};
 use super::describe;
+use super::edit;
 use super::error::ShellError;
-use super::format::Format;
+use super::format::{Format, ResultWriter};
 use super::input::{Step, steps};
+use super::names::{Names, SharedNames};
 use super::notice;
 use super::options::Switch;
+use super::output::Output;
+use super::progress::while_waiting;
 
 /// What a user can change while the shell runs.
 pub(super) struct Settings {
@@ -23,6 +29,8 @@ pub(super) struct Settings {
     pub(super) timing: Switch,
     /// Rows of an answer to show; without it, all.
     pub(super) rows_max: Option<usize>,
+    /// Whether a person reads answers in a pager.
+    pub(super) pager: Switch,
 }
 
 /// Whether the conversation goes on.
@@ -35,16 +43,67 @@ pub(super) enum Flow {
 pub(super) struct Session {
     connection: Connection,
     settings: Settings,
+    output: Output,
+    /// The last statement that was asked, for the commands about it.
+    last_statement: Option<String>,
+    names: SharedNames,
+    /// When the names were last asked for.
+    names_learnt: Option<Instant>,
 }
 
+/// How long names are believed, unless a statement changes what may be seen.
+const NAMES_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// How long the prompt waits for names.
+const NAMES_TIMEOUT: Duration = Duration::from_secs(3);
+
 impl Session {
-    pub(super) fn new(connection: Connection, settings: Settings) -> Self {
-        Self { connection, settings }
+    pub(super) fn new(connection: Connection, settings: Settings, output: Output) -> Self {
+        Self { connection, settings, output, last_statement: None, names: SharedNames::default(), names_learnt: None }
+    }
+
+    /// The names that the user may see, as the prompt completes them.
+    pub(super) fn names(&self) -> SharedNames {
+        Arc::clone(&self.names)
+    }
+
+    /// Asks for the names when those that are known are old. Without them the prompt works, too.
+    pub(super) async fn learn_names(&mut self) {
+        if self.names_learnt.is_some_and(|when| when.elapsed() < NAMES_AGE_MAX) {
+            return;
+        }
+        self.names_learnt = Some(Instant::now());
+        let asked = tokio::time::timeout(NAMES_TIMEOUT, async {
+            let tables = self.connection.tables(describe::all_columns()).await?.collect().await?;
+            describe::columns_of(&tables)
+        });
+        if let Ok(Ok(rows)) = asked.await {
+            *self.names.lock() = Names::of_columns(&rows);
+        }
+        self.connection.settle();
+    }
+
+    /// Asks for this purpose from the start.
+    pub(super) async fn begin_purpose(&mut self, purpose: &str) -> Result<(), ShellError> {
+        self.connection.query(&describe::purpose_statement(Some(purpose))).await?.collect().await?;
+        self.connection.settle();
+        Ok(())
     }
 
     /// Runs every step of `text` in order, up to the first that fails.
     pub(super) async fn run(&mut self, text: &str) -> Result<Flow, ShellError> {
-        for step in steps(text)? {
+        let mut waiting: VecDeque<Step> = steps(text)?.into();
+        while let Some(step) = waiting.pop_front() {
+            if let Step::Command(line) = &step
+                && let Command::Edit(file) = Command::parse(line)?
+            {
+                let edited = edit::edit(file.as_deref(), self.last_statement.as_deref()).await?;
+                notice::say(edited.trim_end());
+                for step in steps(&edited)?.into_iter().rev() {
+                    waiting.push_front(step);
+                }
+                continue;
+            }
             let outcome = tokio::select! {
                 outcome = self.run_step(step) => outcome,
                 _ = tokio::signal::ctrl_c() => Err(ShellError::Cancelled),
@@ -64,9 +123,9 @@ impl Session {
     async fn run_step(&mut self, step: Step) -> Result<Flow, ShellError> {
         match step {
             Step::Statement(sql) => {
+                self.last_statement = Some(sql.clone());
                 let started = Instant::now();
-                let answer = self.connection.query(&sql).await?;
-                self.show(answer).await?;
+                self.ask(&sql).await?;
                 self.tell_time(started);
             }
             Step::Command(line) => match Command::parse(&line)? {
@@ -75,6 +134,29 @@ impl Session {
             },
         }
         Ok(Flow::Continue)
+    }
+
+    async fn ask(&mut self, sql: &str) -> Result<(), ShellError> {
+        let beside = (self.settings.pager == Switch::On).then(|| self.connection.beside());
+        let answer = while_waiting(beside, sql, first_rows(self.connection.query(sql))).await?;
+        if changes_what_is_seen(sql) {
+            self.names_learnt = None;
+        }
+        self.show(answer).await
+    }
+
+    /// Asks the last statement until the user has seen enough.
+    async fn watch(&mut self, pause: Duration) -> Result<(), ShellError> {
+        let Some(statement) = self.last_statement.clone() else {
+            return Err(ShellError::Command(
+                "no statement has been asked yet; \\watch asks the last one again".to_owned(),
+            ));
+        };
+        loop {
+            self.ask(&statement).await?;
+            self.connection.settle();
+            tokio::time::sleep(pause).await;
+        }
     }
 
     fn tell_time(&self, started: Instant) {
@@ -102,6 +184,15 @@ impl Session {
             }
             Command::Columns(table) => self.show_columns(&table).await?,
             Command::Ledger => self.show_ledger().await?,
+            Command::Policy(subject) => self.ask(&describe::policy_of(&subject)).await?,
+            Command::Purpose(purpose) => self.ask(&describe::purpose_statement(purpose.as_deref())).await?,
+            Command::Sites => self.ask(describe::SITES).await?,
+            Command::Explain(statement) => self.explain(statement).await?,
+            Command::Expanded(expanded) => self.set_expanded(expanded),
+            Command::Output(file) => self.set_output(file.as_deref())?,
+            Command::Edit(_) => {}
+            Command::Watch(pause) => Box::pin(self.watch(pause)).await?,
+            Command::Pager(pager) => self.set_pager(pager),
             Command::Format(format) => self.set_format(format),
             Command::Timing(timing) => self.set_timing(timing),
             Command::Limit(limit) => self.set_limit(limit),
@@ -133,9 +224,39 @@ impl Session {
         self.show(answer).await
     }
 
+    async fn explain(&mut self, statement: Option<String>) -> Result<(), ShellError> {
+        let Some(statement) = statement.or_else(|| self.last_statement.clone()) else {
+            return Err(ShellError::Command("no statement has been asked yet; \\explain SQL explains one".to_owned()));
+        };
+        self.ask(&format!("EXPLAIN {statement}")).await
+    }
+
+    fn set_expanded(&mut self, expanded: Option<Switch>) {
+        let is_expanded = self.settings.format == Format::Vertical;
+        let format = match expanded.unwrap_or(Switch::from(is_expanded).flipped()) {
+            Switch::On => Format::Vertical,
+            Switch::Off => Format::Table,
+        };
+        self.set_format(Some(format));
+    }
+
+    fn set_output(&mut self, file: Option<&Path>) -> Result<(), ShellError> {
+        self.output = Output::open(file)?;
+        notice::say(&format!("Answers go to {}.", self.output.name()));
+        Ok(())
+    }
+
     fn set_format(&mut self, format: Option<Format>) {
         self.settings.format = format.unwrap_or(self.settings.format);
         notice::say(&format!("Format is {}.", self.settings.format.name()));
+    }
+
+    fn set_pager(&mut self, pager: Option<Switch>) {
+        self.settings.pager = pager.unwrap_or(self.settings.pager.flipped());
+        notice::say(match self.settings.pager {
+            Switch::On => "The pager is on.",
+            Switch::Off => "The pager is off.",
+        });
     }
 
     fn set_timing(&mut self, timing: Option<Switch>) {
@@ -154,21 +275,20 @@ impl Session {
         }
     }
 
-    /// Writes an answer to standard output as it streams in.
+    /// Writes an answer as it streams in.
     async fn show(&mut self, mut answer: Answer) -> Result<(), ShellError> {
-        let mut out = BufWriter::new(io::stdout());
-        let mut writer = self.settings.format.writer(Arc::clone(&answer.schema));
-        let mut shown = RowLimit::new(self.settings.rows_max);
-        while let Some(batch) = answer.batches.next().await {
-            let batch = batch?;
-            writer.write(&shown.admitted(&batch), &mut out)?;
-            out.flush()?;
-            if shown.is_exceeded {
-                break;
-            }
+        let mut shown = RowLimit::new(self.settings.rows_max.filter(|_| !self.output.is_file()));
+        let mut writer = self.settings.format.writer(Arc::clone(&answer.schema))?;
+        let mut sink = self.output.begin(self.settings.format, self.settings.pager)?;
+        let written = write(&mut answer, writer.as_mut(), &mut shown, &mut sink.out).await;
+        let has_seen_enough = sink.is_paged() && matches!(&written, Err(error) if error.is_closed_pipe());
+        sink.end();
+        if has_seen_enough {
+            drop(answer);
+            self.connection.cancel().await;
+            return Ok(());
         }
-        writer.finish(&mut out)?;
-        out.flush()?;
+        written?;
         if shown.is_exceeded {
             drop(answer);
             self.connection.cancel().await;
@@ -176,6 +296,36 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// An answer whose first batch has come: until then a person waits.
+async fn first_rows(asked: impl Future<Output = Result<Answer, ShellError>>) -> Result<Answer, ShellError> {
+    let Answer { schema, mut batches } = asked.await?;
+    let first = batches.next().await;
+    Ok(Answer { schema, batches: stream::iter(first).chain(batches).boxed() })
+}
+
+/// Whether the statement, if it is answered, may show other names from then on.
+fn changes_what_is_seen(sql: &str) -> bool {
+    let word = sql.split_whitespace().next().unwrap_or_default();
+    ["SET", "RESET", "USE"].iter().any(|change| word.eq_ignore_ascii_case(change))
+}
+
+async fn write(
+    answer: &mut Answer,
+    writer: &mut (dyn ResultWriter + Send),
+    shown: &mut RowLimit,
+    out: &mut (dyn Write + Send),
+) -> Result<(), ShellError> {
+    while let Some(batch) = answer.batches.next().await {
+        writer.write(&shown.admitted(&batch?), out)?;
+        out.flush()?;
+        if shown.is_exceeded {
+            break;
+        }
+    }
+    writer.finish(out)?;
+    Ok(out.flush()?)
 }
 
 /// Counts rows up to a limit.

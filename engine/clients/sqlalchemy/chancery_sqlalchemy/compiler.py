@@ -16,6 +16,10 @@ RESERVED = frozenset(
 )
 
 _STRING = sqltypes.String()
+_BACKSLASH = "\\"
+
+#: What no pattern has: a replacement of a regular expression cannot hold a backslash.
+_MARK = "\ue000"
 
 _PART = re.compile(r'"(?:[^"]|"")*"|[^."]+')
 
@@ -105,16 +109,29 @@ class Compiler(compiler.SQLCompiler):
             return super().get_select_precolumns(select, **kw)
         return f"DISTINCT ON ({', '.join(self.process(column, **kw) for column in columns)}) "
 
+    def visit_like_op_binary(self, binary, operator, **kw):
+        return self._like(binary, "LIKE", **kw)
+
+    def visit_not_like_op_binary(self, binary, operator, **kw):
+        return self._like(binary, "NOT LIKE", **kw)
+
     def visit_ilike_op_binary(self, binary, operator, **kw):
-        return self._ilike(binary, "ILIKE", **kw)
+        return self._like(binary, "ILIKE", **kw)
 
     def visit_not_ilike_op_binary(self, binary, operator, **kw):
-        return self._ilike(binary, "NOT ILIKE", **kw)
+        return self._like(binary, "NOT ILIKE", **kw)
 
-    def _ilike(self, binary, words, **kw):
-        text = f"{self.process(binary.left, **kw)} {words} {self.process(binary.right, **kw)}"
+    def _like(self, binary, words, **kw):
+        """The engine's LIKE has the backslash for an escape and no other: a pattern with another one is translated, and where it
+        is a constant, the engine does so once."""
+        left, pattern = self.process(binary.left, **kw), self.process(binary.right, **kw)
         escape = binary.modifiers.get("escape")
-        return text if escape is None else f"{text} ESCAPE {self.render_literal_value(escape, _STRING)}"
+        if escape not in (None, "\\"):
+            text = lambda value: self.render_literal_value(value, _STRING)  # noqa: E731
+            plain = f"replace({pattern}, {text(_BACKSLASH)}, {text(_BACKSLASH * 2)})"
+            marked = f"regexp_replace({plain}, {text('(?s)' + re.escape(escape) + '(.)')}, {text(_MARK + '${1}')}, 'g')"
+            pattern = f"replace({marked}, {text(_MARK)}, {text(_BACKSLASH)})"
+        return f"{left} {words} {pattern}"
 
     def visit_regexp_match_op_binary(self, binary, operator, **kw):
         return self._regexp(binary, "~", **kw)

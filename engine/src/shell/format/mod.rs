@@ -1,10 +1,13 @@
 //! How an answer's record batches become text on standard output: one file for each format, the last step of a query.
 
+mod binary;
 mod cell;
 mod csv;
 mod json;
 mod markdown;
 mod table;
+mod tsv;
+mod vertical;
 
 use std::io::Write;
 
@@ -21,12 +24,20 @@ pub(super) use self::cell::printable;
 pub(super) enum Format {
     /// Aligned columns, for people
     Table,
+    /// A line for each value, for wide rows
+    Vertical,
     /// Comma-separated values with a header
     Csv,
+    /// Tab-separated values with a header; NULL is \N
+    Tsv,
     /// One JSON array of objects, a row a line
     Json,
     /// A Markdown table
     Markdown,
+    /// An Arrow IPC file
+    Arrow,
+    /// A Parquet file
+    Parquet,
 }
 
 /// Writes one answer, batch by batch, as it arrives. Between two calls everything that can be written has been.
@@ -39,21 +50,45 @@ pub(super) trait ResultWriter {
 }
 
 impl Format {
-    pub(super) fn writer(self, schema: SchemaRef) -> Box<dyn ResultWriter + Send> {
-        match self {
+    /// # Errors
+    /// When the format has no place for a type of the schema.
+    pub(super) fn writer(self, schema: SchemaRef) -> Result<Box<dyn ResultWriter + Send>, ShellError> {
+        Ok(match self {
             Self::Table => Box::new(table::TableWriter::new(&schema)),
+            Self::Vertical => Box::new(vertical::VerticalWriter::new(&schema)),
             Self::Csv => Box::new(csv::CsvWriter::new(schema)),
+            Self::Tsv => Box::new(tsv::TsvWriter::new(schema)),
             Self::Json => Box::new(json::JsonWriter::new(&schema)),
             Self::Markdown => Box::new(markdown::MarkdownWriter::new(schema)),
+            Self::Arrow => Box::new(binary::ArrowFileWriter::new(&schema)?),
+            Self::Parquet => Box::new(binary::ParquetWriter::new(schema)?),
+        })
+    }
+
+    /// Whether an answer is a file of its own: no text, and nothing follows it.
+    pub(super) fn is_binary(self) -> bool {
+        matches!(self, Self::Arrow | Self::Parquet)
+    }
+
+    /// The names of all, as a sentence lists them.
+    pub(super) fn names() -> String {
+        let names: Vec<&str> = Self::value_variants().iter().map(|format| format.name()).collect();
+        match names.split_last() {
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
+            None => String::new(),
         }
     }
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Table => "table",
+            Self::Vertical => "vertical",
             Self::Csv => "csv",
+            Self::Tsv => "tsv",
             Self::Json => "json",
             Self::Markdown => "markdown",
+            Self::Arrow => "arrow",
+            Self::Parquet => "parquet",
         }
     }
 }
@@ -69,7 +104,7 @@ mod tests {
 
     fn written(format: Format, schema: SchemaRef, batches: &[RecordBatch]) -> String {
         let mut out = Vec::new();
-        let mut writer = format.writer(schema);
+        let mut writer = format.writer(schema).unwrap();
         for batch in batches {
             writer.write(batch, &mut out).unwrap();
         }
@@ -115,6 +150,66 @@ mod tests {
             ("a", Arc::new(Int64Array::from(Vec::<i64>::new()))),
             ("b,c", Arc::new(StringArray::from(Vec::<&str>::new()))),
         ]
+    }
+
+    #[test]
+    fn vertical() {
+        check(
+            Format::Vertical,
+            trouble(),
+            concat!(
+                "-[ 1 ]-\n名称 | 华东\nn    | 1\n",
+                "-[ 2 ]-\n名称 |\nn    | -20\n",
+                "-[ 3 ]-\n名称 | NULL\nn    | NULL\n",
+                "-[ 4 ]-\n名称 | a|b\n     | \"c\",\\<d>\\u{1b}[31m\nn    | 300\n",
+                "(4 rows)\n\n",
+            ),
+        );
+        check(Format::Vertical, nothing(), "(0 rows)\n\n");
+    }
+
+    #[test]
+    fn tsv() {
+        check(Format::Tsv, trouble(), "名称\tn\n华东\t1\n\t-20\n\\N\t\\N\na|b\\n\"c\",\\\\<d>\u{1b}[31m\t300\n");
+        check(Format::Tsv, nothing(), "a\tb,c\n");
+    }
+
+    /// What a reader of the format reads back.
+    fn read_back(format: Format, bytes: Vec<u8>) -> Vec<RecordBatch> {
+        match format {
+            Format::Arrow => arrow_ipc::reader::FileReader::try_new(std::io::Cursor::new(bytes), None)
+                .unwrap()
+                .map(Result::unwrap)
+                .collect(),
+            _ => parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes))
+                .unwrap()
+                .build()
+                .unwrap()
+                .map(Result::unwrap)
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn binary_formats_keep_every_type_and_value() {
+        for format in [Format::Arrow, Format::Parquet] {
+            for mut columns in [trouble(), types(), nothing()] {
+                columns.dedup_by_key(|(name, _)| *name);
+                let named = columns.into_iter().map(|(name, column)| (name, column, true));
+                let batch = RecordBatch::try_from_iter_with_nullable(named).unwrap();
+                let mut out = Vec::new();
+                let mut writer = format.writer(batch.schema()).unwrap();
+                for half in [
+                    batch.slice(0, batch.num_rows() / 2),
+                    batch.slice(batch.num_rows() / 2, batch.num_rows() - batch.num_rows() / 2),
+                ] {
+                    writer.write(&half, &mut out).unwrap();
+                }
+                writer.finish(&mut out).unwrap();
+                let read = arrow::compute::concat_batches(&batch.schema(), &read_back(format, out)).unwrap();
+                assert_eq!(read, batch, "{format:?}");
+            }
+        }
     }
 
     #[test]

@@ -176,6 +176,15 @@ def test_a_cast(everywhere, given, of, expected):
     assert found == expected and type(found) is type(expected)
 
 
+@pytest.mark.parametrize("text", ["a/b", "100%", "a_b", "back\\slash", "//"])
+def test_a_pattern_with_its_own_escape(everywhere, text):
+    column = sa.literal(f"x{text}y")
+    assert value(everywhere, sa.select(column.contains(text, autoescape=True))) is True
+    assert value(everywhere, sa.select(sa.literal("x1y").contains(text, autoescape=True))) is False
+    pattern = "X" + text.replace("%", "#%").replace("_", "#_") + "Y"
+    assert value(everywhere, sa.select(column.ilike(pattern, escape="#"))) is True
+
+
 def test_names_of_several_sites(everywhere):
     metadata = sa.MetaData()
     north = sa.Table("people", metadata, autoload_with=everywhere, schema="north.civil")

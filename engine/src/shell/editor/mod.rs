@@ -1,5 +1,8 @@
 //! The prompt: line editing, statements over several lines, and a history on disk. Used only when a person types.
 
+mod complete;
+mod highlight;
+
 use std::borrow::Cow;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
@@ -8,15 +11,21 @@ use std::path::{Path, PathBuf};
 
 use datafusion::common::runtime::SpawnedTask;
 use reedline::{
-    FileBackedHistory, Prompt, PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus, Reedline, Signal,
-    ValidationResult, Validator,
+    ColumnarMenu, DefaultHinter, Emacs, FileBackedHistory, KeyCode, KeyModifiers, MenuBuilder, Prompt, PromptEditMode,
+    PromptHistorySearch, PromptHistorySearchStatus, Reedline, ReedlineEvent, ReedlineMenu, Signal, ValidationResult,
+    Validator, default_emacs_keybindings,
 };
 
+use self::complete::NameCompleter;
+use self::highlight::StatementHighlighter;
 use super::command;
 use super::error::ShellError;
 use super::input;
+use super::names::SharedNames;
 use super::notice;
 use crate::config::environment;
+
+const COMPLETION_MENU: &str = "completion";
 
 /// Entries that the history keeps.
 const HISTORY_ENTRIES_MAX: usize = 10_000;
@@ -27,8 +36,18 @@ pub(super) struct Editor {
 }
 
 impl Editor {
-    pub(super) fn open(no_history: bool) -> Self {
-        let reedline = Reedline::create().with_validator(Box::new(StatementValidator)).use_bracketed_paste(true);
+    pub(super) fn open(no_history: bool, names: SharedNames) -> Self {
+        let menu = ColumnarMenu::default().with_name(COMPLETION_MENU);
+        let reedline = Reedline::create()
+            .with_validator(Box::new(StatementValidator))
+            .with_highlighter(Box::new(StatementHighlighter))
+            .with_hinter(Box::new(DefaultHinter::default()))
+            .with_completer(Box::new(NameCompleter::new(names)))
+            .with_quick_completions(true)
+            .with_partial_completions(true)
+            .with_menu(ReedlineMenu::EngineCompleter(Box::new(menu)))
+            .with_edit_mode(Box::new(edit_mode()))
+            .use_bracketed_paste(true);
         if no_history {
             return Self { reedline };
         }
@@ -58,6 +77,15 @@ impl Editor {
         let entry = entry?.map(|entry| command::of_plain_word(&entry).map_or(entry, str::to_owned));
         Ok((editor, entry))
     }
+}
+
+/// Keys as in Emacs, and Tab to complete.
+fn edit_mode() -> Emacs {
+    let mut keys = default_emacs_keybindings();
+    let complete = vec![ReedlineEvent::Menu(COMPLETION_MENU.to_owned()), ReedlineEvent::MenuNext];
+    keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, ReedlineEvent::UntilFound(complete));
+    keys.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, ReedlineEvent::MenuPrevious);
+    Emacs::new(keys)
 }
 
 /// Lets Enter run an entry once its last statement has its semicolon.
