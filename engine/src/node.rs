@@ -23,8 +23,8 @@ use crate::flight::access::Access;
 use crate::flight::door::Door;
 use crate::flight::server::FlightServer;
 use crate::identity::delegation::REMEMBERED;
-use crate::identity::tls::server_tls;
-use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Users};
+use crate::identity::tls::ServerCertificates;
+use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Users, handshakes};
 use crate::session::queries::{QueryId, watch};
 use crate::site::Site;
 
@@ -85,27 +85,34 @@ impl RunningNode {
             .max_concurrent_streams(limits.calls_per_connection_max)
             .http2_keepalive_interval(Some(Duration::from_secs(limits.keepalive_interval_s)))
             .http2_max_header_list_size(limits.metadata_bytes_max);
-        if config.door == DoorSecurity::Tls {
-            let material =
-                config.tls.as_ref().ok_or_else(|| EngineError::defect("a TLS door without a certificate"))?;
-            server = server.tls_config(server_tls(material, &limits)).map_err(|error| {
-                EngineError::new(Code::Config, "the node's certificate, key or authority cannot be used")
-                    .caused_by(error)
-            })?;
-        }
+        let certificates = match (config.door, &config.tls) {
+            (DoorSecurity::Plain, _) => None,
+            (DoorSecurity::Tls, Some(material)) => Some(ServerCertificates::open(&material.files)?),
+            (DoorSecurity::Tls, None) => return Err(EngineError::defect("a TLS door without a certificate")),
+        };
         let listener = listen(config).await?;
         let address = listener.local_addr().map_err(EngineError::internal)?;
         let (stop, mut stopped) = watch::channel(false);
-        let served = server.add_service(health).add_service(flight).serve_with_incoming_shutdown(
-            // Of the server's own setting nothing reaches a listener that it did not open. Without this the end of an answer
-            // waits for the client's acknowledgement of what came before, which takes the client 40 ms.
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            async move {
-                // The sender lives in the node; when it is gone, so is the wish to serve.
-                let _ = stopped.wait_for(|stop| *stop).await;
-            },
-        );
-        let task = SpawnedTask::spawn(async move { served.await.map_err(EngineError::internal) });
+        let router = server.add_service(health).add_service(flight);
+        let until = async move {
+            // The sender lives in the node; when it is gone, so is the wish to serve.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        let task = SpawnedTask::spawn(async move {
+            let served = match certificates {
+                Some(certificates) => {
+                    let incoming = handshakes::incoming(listener, certificates, &limits);
+                    router.serve_with_incoming_shutdown(incoming, until).await
+                }
+                // Of the server's own setting nothing reaches a listener that it did not open. Without this the end of an
+                // answer waits for the client's acknowledgement of what came before, which takes the client 40 ms.
+                None => {
+                    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                    router.serve_with_incoming_shutdown(incoming, until).await
+                }
+            };
+            served.map_err(EngineError::internal)
+        });
         let name = config.name.as_str().to_string();
         tracing::info!(node = name, %address, "serving");
         let scheme = if config.door == DoorSecurity::Tls { "grpc+tls" } else { "grpc" };

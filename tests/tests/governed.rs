@@ -5,6 +5,7 @@
 
 mod administration;
 mod changes;
+mod client_certificates;
 mod clocks;
 mod controls;
 mod drift;
@@ -17,4 +18,5 @@ mod lifetimes;
 mod openness;
 mod power_cuts;
 mod regional;
+mod renewal;
 mod sign_in;

@@ -44,6 +44,8 @@ limits! {
     handshake_timeout_ms: u64 = 10_000, 10..=10 * MINUTE_MS;
     /// How long a site may take from the request to its first message: the site's deadline.
     first_message_timeout_ms: u64 = MINUTE_MS, 10..=HOUR_MS;
+    /// TLS handshakes under way at once; whoever comes then waits to be accepted.
+    handshakes_max: usize = KIB, 1..=MIB;
     /// How long a site's stream may be silent between two messages.
     idle_timeout_ms: u64 = MINUTE_MS, 10..=HOUR_MS;
     /// How long a statement may run, from its admission to its last row.

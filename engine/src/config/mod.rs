@@ -35,7 +35,7 @@ pub use node::{DoorSecurity, NodeConfig};
 pub use policy::{Enforcement, PolicyConfig};
 pub use serve::{FileKind, ServeConfig};
 pub use site::{SiteConfig, SourceConfig};
-pub use tls::TlsMaterial;
+pub use tls::{TlsFiles, TlsMaterial};
 
 use raw::RawFile;
 

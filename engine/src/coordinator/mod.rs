@@ -25,12 +25,12 @@ use crate::catalog::site_table::SiteId;
 use crate::catalog::snapshot::Snapshots;
 use crate::catalog::system;
 use crate::catalog::view::{Directory, View};
-use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, TlsMaterial, WireCompression};
+use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, WireCompression};
 use crate::error::{Code, EngineError, Result};
 use crate::exec::remote_scan::RemoteAccess;
 use crate::flight::door::{Description, Door, ListedTable, Question};
-use crate::identity::tls::peer_tls;
-use crate::identity::{Asker, Delegator};
+use crate::identity::Asker;
+use crate::identity::tls::NodeIdentity;
 use crate::peer::{self, Peers};
 use crate::plan::expansion::{check_expansion, check_literals};
 use crate::plan::pipeline::{Planned, plan};
@@ -90,8 +90,8 @@ impl Coordinator {
         let tls = config.node.tls.as_ref().ok_or_else(|| {
             EngineError::new(Code::Config, "a coordinator needs [tls]: the sites know it by its certificate")
         })?;
-        let delegator = Arc::new(Delegator::new(tls)?);
-        let addresses = config.sites.iter().map(|site| address(tls, &delegator, site)).collect();
+        let identity = Arc::new(NodeIdentity::open(&tls.files)?);
+        let addresses = config.sites.iter().map(|site| address(&identity, site)).collect();
         let peers = Arc::new(Peers::new(addresses, &limits)?);
         let snapshots = Snapshots::new(&peers, &limits);
         let core = Core {
@@ -108,12 +108,12 @@ impl Coordinator {
     }
 }
 
-fn address(tls: &TlsMaterial, delegator: &Arc<Delegator>, site: &SiteAddress) -> peer::SiteAddress {
+fn address(identity: &Arc<NodeIdentity>, site: &SiteAddress) -> peer::SiteAddress {
     peer::SiteAddress {
         site: SiteId::new(site.name.as_str()),
         url: site.address.to_string(),
-        tls: Some(peer_tls(tls, &site.tls_name)),
-        delegator: Arc::clone(delegator),
+        tls_name: site.tls_name.clone(),
+        identity: Arc::clone(identity),
         compression: match site.compression {
             WireCompression::None => "none",
             WireCompression::Lz4 => "lz4",

@@ -7,7 +7,8 @@
 //! - [`users`]: passwords checked against a file that may change while we run; [`users_file`], [`password`]: its parts.
 //! - [`issuers`]: whom else this node believes about users; `token`, [`token_keys`]: issuers' tokens.
 //! - [`delegation`]: how a coordinator asks on behalf of a user; `seen`: each of them once; `clock`: at what time.
-//! - [`certificate`]: what a certificate says; [`tls`]: certificates towards tonic; [`certs`]: making them.
+//! - [`certificate`]: what a certificate says; [`tls`]: certificates as they are renewed; [`handshakes`]: connections that show
+//!   them; [`certs`]: making them.
 //!
 //! **Invariant:** a password, a key or a token is never logged, never in an error, and never in `Debug`.
 //! **Invariant:** a credential that is wrong is refused; nothing weaker is tried in its place.
@@ -21,6 +22,7 @@ pub mod credentials;
 pub mod delegation;
 pub mod facts;
 mod files;
+pub mod handshakes;
 pub mod issuers;
 mod name;
 pub mod password;

@@ -8,7 +8,7 @@ use super::super::certs;
 use super::super::issuers::PeerTrust;
 use super::super::test_issuer::{DIRECT_AUDIENCE, ISSUER, TestKey, claims, issuer, now_s, write_keys};
 use super::*;
-use crate::config::{Extent, IssuerConfig, IssuerTrust, Listed};
+use crate::config::{Extent, IssuerConfig, IssuerTrust, Listed, TlsFiles};
 
 const STATEMENT: &str = "SELECT name FROM \"health\".\"civil\".\"patient\"";
 
@@ -37,13 +37,13 @@ impl World {
     }
 
     fn material(&self, node: &str) -> TlsMaterial {
-        let read = |name: String| std::fs::read_to_string(self.directory.path().join(name)).unwrap();
-        TlsMaterial {
-            certificate_pem: read(format!("{node}.crt")),
-            key_pem: read(format!("{node}.key")),
-            authority_pem: read("authority.crt".to_string()),
-            names: vec![node.to_string()],
-        }
+        let at = |name: String| self.directory.path().join(name);
+        let files = TlsFiles {
+            certificate: at(format!("{node}.crt")),
+            key: at(format!("{node}.key")),
+            authority: at("authority.crt".to_string()),
+        };
+        TlsMaterial::load(&files).unwrap()
     }
 
     fn delegator(&self, node: &str) -> Delegator {
