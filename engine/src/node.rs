@@ -53,7 +53,8 @@ impl RunningNode {
             Enforcement::On => PeerTrust::Listed,
             Enforcement::Off => PeerTrust::Every,
         };
-        let issuers = Arc::new(Issuers::open(&config.node.issuers, trust)?.not_before(site.time()));
+        let issuers =
+            Arc::new(Issuers::open(&config.node.issuers, trust, &config.node.limits)?.not_before(site.time()));
         let identities = Identities::new(&config.node, issuers, config.peers.clone())?;
         if let Some(audit) = site.audit() {
             identities.remember(audit)?;
@@ -67,7 +68,7 @@ impl RunningNode {
     /// `CONFIG` for what cannot be listened on.
     pub async fn coordinator(config: &CoordinatorConfig) -> Result<Self> {
         let coordinator = Arc::new(Coordinator::new(config)?);
-        let issuers = Arc::new(Issuers::open(&config.node.issuers, PeerTrust::Listed)?);
+        let issuers = Arc::new(Issuers::open(&config.node.issuers, PeerTrust::Listed, &config.node.limits)?);
         Self::open(coordinator, &config.node, Identities::new(&config.node, issuers, BTreeSet::new())?).await
     }
 

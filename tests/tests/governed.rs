@@ -12,6 +12,7 @@ mod drift;
 mod evidence;
 mod federation;
 mod handles;
+mod hostile_tokens;
 mod identity;
 mod key_sets;
 mod lifetimes;

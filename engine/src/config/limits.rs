@@ -106,6 +106,16 @@ limits! {
     password_checks_max: usize = 4, 1..=1_024;
     /// Passwords waiting to be hashed; one more is answered BUSY.
     password_queue_max: usize = 256, 1..=MIB;
+    /// How old the keys that an issuer publishes may become before it is asked for them again.
+    issuer_keys_refresh_s: u64 = 300, 1..=DAY_S;
+    /// How long an issuer is left alone after it was asked for its keys, whatever keys tokens name.
+    issuer_keys_retry_s: u64 = 10, 1..=HOUR_S;
+    /// How long an issuer's last keys are believed while it does not answer.
+    issuer_keys_kept_s: u64 = DAY_S, 1..=30 * DAY_S;
+    /// How long an issuer may take for one answer.
+    issuer_timeout_ms: u64 = 5_000, 10..=MINUTE_MS;
+    /// The longest document or key set of an issuer that is read.
+    issuer_answer_bytes_max: usize = 256 * KIB, KIB..=16 * MIB;
     /// Finished queries that `system.queries.recent` and the ledger remember.
     recent_queries_max: usize = 1_000, 1..=MIB;
     /// Queries running at once; one more waits for its turn.

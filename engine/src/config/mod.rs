@@ -29,7 +29,7 @@ use std::path::Path;
 pub use checked::{Identifier, SiteUrl, TableName, WireCompression};
 pub use coordinator::{CoordinatorConfig, RegionalArm, RegionalTable, SiteAddress};
 pub use fault::{ConfigFault, ConfigFaults};
-pub use issuers::{Extent, IssuerConfig, IssuerTrust, Listed, TokenTrust};
+pub use issuers::{Extent, IssuerConfig, IssuerTrust, KeySource, Listed, TokenTrust};
 pub use limits::Limits;
 pub use node::{DoorSecurity, NodeConfig};
 pub use policy::{Enforcement, PolicyConfig};

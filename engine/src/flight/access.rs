@@ -116,7 +116,7 @@ impl Access {
     ///
     /// # Errors
     /// `UNAUTHENTICATED` for a peer without a delegation that is believed; `PURPOSE`, `BUSY`.
-    pub fn admit(&self, caller: &Caller, headers: &MetadataMap, statement: Option<&str>) -> Result<Caller> {
+    pub async fn admit(&self, caller: &Caller, headers: &MetadataMap, statement: Option<&str>) -> Result<Caller> {
         let Some(peer) = &caller.peer else { return Ok(caller.clone()) };
         let header = headers.get_bin(headers::DELEGATION).and_then(|value| value.to_bytes().ok());
         let (Some(header), Some(query), Some(fragment)) = (header, caller.query_id(headers), fragment(headers)) else {
@@ -129,6 +129,7 @@ impl Access {
 
     /// The handshake: the token of a session.
     ///
+        self.delegations.ready(&header).await;
     /// # Errors
     /// `UNAUTHENTICATED`, `BUSY`.
     pub async fn handshake(&self, headers: &MetadataMap) -> Result<String> {

@@ -89,7 +89,7 @@ impl FlightServer {
         statement: Option<&str>,
         query: &QueryId,
     ) -> Result<Caller> {
-        match self.access.admit(caller, headers, statement) {
+        match self.access.admit(caller, headers, statement).await {
             Ok(admitted) => Ok(admitted),
             Err(error) => {
                 let (asker, fragment) = (Some(caller.asker.as_ref()), caller.fragment(headers));

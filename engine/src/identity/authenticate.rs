@@ -81,7 +81,7 @@ impl Authenticator {
                 let sign_in = SignIn { session: None, password: Some((name, proven.by)) };
                 Ok(Caller::User { user: Box::new(proven.user), sign_in, settings: Settings::default() })
             }
-            Credentials::Bearer(token) if is_token(&token) => self.by_token(&token),
+            Credentials::Bearer(token) if is_token(&token) => self.by_token(&token).await,
             Credentials::Bearer(token) => self.by_session(&token),
         }
     }
@@ -97,7 +97,7 @@ impl Authenticator {
                 let proven = self.users()?.verify(&name, &password).await?;
                 self.sessions.open(&name, proven.by)
             }
-            Credentials::Bearer(token) if is_token(&token) => self.by_token(&token).map(|_| token),
+            Credentials::Bearer(token) if is_token(&token) => self.by_token(&token).await.map(|_| token),
             Credentials::Bearer(token) => self.by_session(&token).map(|_| token),
         }
     }
@@ -124,8 +124,7 @@ impl Authenticator {
 
     /// A session is only as good as its user is now.
     fn by_session(&self, token: &str) -> Result<Caller> {
-        let ended = || EngineError::new(Code::Unauthenticated, "the session is unknown or has ended; log in again");
-        let session = self.sessions.find(token).ok_or_else(ended)?;
+        let session = self.sessions.find(token).ok_or_else(not_believed)?;
         match self.users()?.find_proven(&session.user, session.proven_by) {
             Some(user) => {
                 let sign_in = SignIn { session: Some(session.id), password: Some((session.user, session.proven_by)) };
@@ -133,16 +132,17 @@ impl Authenticator {
             }
             None => {
                 self.sessions.close(session.id);
-                Err(ended())
+                Err(not_believed())
             }
         }
     }
 
     /// An issuer's token is verified anew with each call; nothing weaker is tried in its place.
-    fn by_token(&self, token: &str) -> Result<Caller> {
+    async fn by_token(&self, token: &str) -> Result<Caller> {
+        self.issuers.ready(token).await;
         let user = self.issuers.by_token(token, Shown::AtTheDoor).map_err(|reason| {
             tracing::info!(reason, "a token is refused");
-            EngineError::new(Code::Unauthenticated, "the token is not believed here, or has expired; get a new one")
+            not_believed()
         })?;
         let label = user.clone().asking(None, Came::Directly)?.label();
         let (session, settings) = self.sessions.adopt(token, &label)?;
@@ -178,6 +178,12 @@ impl Authenticator {
     }
 }
 
+/// Of every bearer credential that is not believed, whatever is wrong with it: the log says which of an issuer's tokens why.
+fn not_believed() -> EngineError {
+    let sentence = "the token is not believed here, or its session has ended; sign in again, or get a new one";
+    EngineError::new(Code::Unauthenticated, sentence)
+}
+
 #[cfg(test)]
 mod tests {
     use base64::Engine;
@@ -200,7 +206,7 @@ mod tests {
     }
 
     fn nobody() -> Arc<Issuers> {
-        Arc::new(Issuers::open(&[], PeerTrust::Listed).unwrap())
+        Arc::new(Issuers::open(&[], PeerTrust::Listed, &Limits::default()).unwrap())
     }
 
     fn user(caller: Caller) -> (Believed, Option<SessionId>) {

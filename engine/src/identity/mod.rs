@@ -5,7 +5,8 @@
 //! - [`asker`]: who asks once believed; [`facts`]: what is known of them, under its limits; `name`: what names may be.
 //! - [`credentials`]: the `authorization` header; [`session`]: bearer tokens that we issue, and chosen purposes.
 //! - [`users`]: passwords checked against a file that may change while we run; [`users_file`], [`password`]: its parts.
-//! - [`issuers`]: whom else this node believes about users; `token`, [`token_keys`]: issuers' tokens.
+//! - [`issuers`]: whom else this node believes about users; `token`, `json`, `claims`: their tokens; [`token_keys`],
+//!   `discovery`: their keys, from a file or as they publish them.
 //! - [`delegation`]: how a coordinator asks on behalf of a user; `seen`: each of them once; `clock`: at what time.
 //! - [`certificate`]: what a certificate says; [`tls`]: certificates as they are renewed; [`handshakes`]: connections that show
 //!   them; [`certs`]: making them.
@@ -17,13 +18,16 @@ pub mod asker;
 pub mod authenticate;
 pub mod certificate;
 pub mod certs;
+pub mod claims;
 mod clock;
 pub mod credentials;
 pub mod delegation;
+pub(crate) mod discovery;
 pub mod facts;
 mod files;
 pub mod handshakes;
 pub mod issuers;
+mod json;
 mod name;
 pub mod password;
 mod reread;

@@ -31,7 +31,8 @@ impl World {
         let these = |name: &str| Listed::These([name.to_string()].into());
         let extent = Extent { roles: these("clerk"), users: these("bob"), ..Extent::WHOLE };
         let hub = IssuerConfig { name: "hub".to_string(), trust: IssuerTrust::Coordinator, extent };
-        let issuers = Arc::new(Issuers::open(&[issuer(keys, &["analyst"]), hub], PeerTrust::Listed).unwrap());
+        let issuers =
+            Arc::new(Issuers::open(&[issuer(keys, &["analyst"]), hub], PeerTrust::Listed, &Limits::default()).unwrap());
         let verifier = DelegationVerifier::new("health", issuers, &Limits::default());
         Self { directory, key, verifier, query: QueryId::random() }
     }
@@ -125,7 +126,7 @@ fn a_local_user_goes_through_a_coordinator_that_is_believed_for_the_role() {
 #[test]
 fn where_no_policy_is_enforced_every_peer_is_believed() {
     let world = World::new();
-    let issuers = Arc::new(Issuers::open(&[], PeerTrust::Every).unwrap());
+    let issuers = Arc::new(Issuers::open(&[], PeerTrust::Every, &Limits::default()).unwrap());
     let verifier = DelegationVerifier::new("health", issuers, &Limits::default());
     let header = world.delegator("spy").sign(&world.local(), &world.about()).unwrap();
     let asker = verifier.verify(&header, &world.peer("spy"), &world.about()).unwrap();
