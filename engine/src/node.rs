@@ -24,7 +24,7 @@ use crate::flight::door::Door;
 use crate::flight::server::FlightServer;
 use crate::identity::delegation::REMEMBERED;
 use crate::identity::tls::ServerCertificates;
-use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Users, handshakes};
+use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Sessions, Users, handshakes};
 use crate::session::queries::{QueryId, watch};
 use crate::site::Site;
 
@@ -55,7 +55,7 @@ impl RunningNode {
         };
         let issuers =
             Arc::new(Issuers::open(&config.node.issuers, trust, &config.node.limits)?.not_before(site.time()));
-        let identities = Identities::new(&config.node, issuers, config.peers.clone())?;
+        let identities = Identities::new(&config.node, issuers, config.peers.clone(), site.sessions())?;
         if let Some(audit) = site.audit() {
             identities.remember(audit)?;
         }
@@ -69,7 +69,8 @@ impl RunningNode {
     pub async fn coordinator(config: &CoordinatorConfig) -> Result<Self> {
         let coordinator = Arc::new(Coordinator::new(config)?);
         let issuers = Arc::new(Issuers::open(&config.node.issuers, PeerTrust::Listed, &config.node.limits)?);
-        Self::open(coordinator, &config.node, Identities::new(&config.node, issuers, BTreeSet::new())?).await
+        let identities = Identities::new(&config.node, issuers, BTreeSet::new(), coordinator.sessions())?;
+        Self::open(coordinator, &config.node, identities).await
     }
 
     async fn open(door: Arc<dyn Door>, config: &NodeConfig, identities: Identities) -> Result<Self> {
@@ -147,11 +148,16 @@ struct Identities {
 }
 
 impl Identities {
-    fn new(config: &NodeConfig, issuers: Arc<Issuers>, peers: BTreeSet<String>) -> Result<Self> {
+    fn new(
+        config: &NodeConfig,
+        issuers: Arc<Issuers>,
+        peers: BTreeSet<String>,
+        sessions: &Arc<Sessions>,
+    ) -> Result<Self> {
         let limits = &config.limits;
         let users = config.users.as_deref().map(|file| Users::open(file, limits)).transpose()?;
         let delegations = Arc::new(DelegationVerifier::new(config.name.as_str(), Arc::clone(&issuers), limits));
-        Ok(Self { authenticator: Authenticator::new(users, peers, issuers, limits), delegations })
+        Ok(Self { authenticator: Authenticator::new(users, peers, issuers, Arc::clone(sessions)), delegations })
     }
 
     /// What was accepted before this process began is not accepted again: the record says what that was.

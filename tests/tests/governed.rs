@@ -9,6 +9,7 @@ mod client_certificates;
 mod clocks;
 mod controls;
 mod drift;
+mod ending;
 mod evidence;
 mod federation;
 mod handles;

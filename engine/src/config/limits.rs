@@ -106,6 +106,12 @@ limits! {
     password_checks_max: usize = 4, 1..=1_024;
     /// Passwords waiting to be hashed; one more is answered BUSY.
     password_queue_max: usize = 256, 1..=MIB;
+    /// Wrong passwords for one name from one address before whoever sends them must wait: a second, then twice as long each time.
+    password_failures_free: u32 = 10, 1..=1_000;
+    /// The longest of these waits.
+    password_wait_s_max: u64 = 300, 1..=DAY_S;
+    /// Names and addresses of wrong passwords that are remembered.
+    password_guessers_max: usize = 10_000, 1..=MIB;
     /// How old the keys that an issuer publishes may become before it is asked for them again.
     issuer_keys_refresh_s: u64 = 300, 1..=DAY_S;
     /// How long an issuer is left alone after it was asked for its keys, whatever keys tokens name.

@@ -326,6 +326,19 @@ fn every_fault_of_an_issuer_that_publishes_its_keys_is_named() {
 }
 
 #[test]
+fn a_coordinators_administrators_are_roles() {
+    let fixture = Fixture::new();
+    let load = |line: &str| {
+        let text = coordinator(&format!("listen = '127.0.0.1:1'\n{line}"), BTS);
+        load_coordinator(&fixture.write("coordinator.toml", &text))
+    };
+    assert!(load("").unwrap().administrators.is_empty(), "nobody by default");
+    assert_eq!(load("administrators = ['operator']").unwrap().administrators, ["operator".to_string()].into());
+    let faults = load("administrators = 'operator'").unwrap_err().to_string();
+    assert!(faults.contains("`administrators`: must be a list of texts"), "{faults}");
+}
+
+#[test]
 fn a_coordinators_own_door_is_opened_by_the_audience() {
     let fixture = Fixture::new();
     fixture.write("keys.json", KEYS);

@@ -7,6 +7,7 @@ mod policies;
 mod records;
 mod referral;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -29,8 +30,8 @@ use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, WireC
 use crate::error::{Code, EngineError, Result};
 use crate::exec::remote_scan::RemoteAccess;
 use crate::flight::door::{Description, Door, ListedTable, Question};
-use crate::identity::Asker;
 use crate::identity::tls::NodeIdentity;
+use crate::identity::{Asker, Came, Sessions};
 use crate::peer::{self, Peers};
 use crate::plan::expansion::{check_expansion, check_literals};
 use crate::plan::pipeline::{Planned, plan};
@@ -60,6 +61,9 @@ struct Core {
     snapshots: Arc<Snapshots>,
     regionals: Vec<RegionalTable>,
     queries: Arc<Queries>,
+    sessions: Arc<Sessions>,
+    /// The roles of those who see and end what everybody runs here.
+    administrators: BTreeSet<String>,
     limits: Arc<Limits>,
     /// Where each site's own door is, as clients write it.
     doors: Vec<(SiteId, String)>,
@@ -101,10 +105,18 @@ impl Coordinator {
             snapshots,
             regionals: config.regionals.clone(),
             queries: Queries::new(limits.running_queries_max, limits.recent_queries_max),
+            sessions: Arc::new(Sessions::new(&limits)),
+            administrators: config.administrators.clone(),
             limits,
             doors: config.sites.iter().map(|site| (SiteId::new(site.name.as_str()), site.address.door())).collect(),
         };
         Ok(Self { core: Arc::new(core) })
+    }
+}
+
+impl Core {
+    fn is_administrator(&self, asker: &Asker) -> bool {
+        asker.came == Came::Directly && !asker.subject.roles.is_disjoint(&self.administrators)
     }
 }
 
@@ -130,6 +142,14 @@ impl Door for Coordinator {
 
     fn queries(&self) -> &Arc<Queries> {
         &self.core.queries
+    }
+
+    fn sessions(&self) -> &Arc<Sessions> {
+        &self.core.sessions
+    }
+
+    fn is_administrator(&self, asker: &Asker) -> bool {
+        self.core.is_administrator(asker)
     }
 
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {

@@ -1,6 +1,7 @@
 //! The Flight service of a door: each call checked for its subject, each command sent where it is answered.
 
 mod actions;
+mod kill;
 mod put;
 mod settings;
 mod start;
@@ -179,7 +180,7 @@ impl FlightService for FlightServer {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        let token = match self.access.handshake(request.metadata()).await {
+        let token = match self.access.handshake(request.metadata(), request.extensions()).await {
             Ok(token) => token,
             Err(error) => return Err(self.turn_away(error).await),
         };

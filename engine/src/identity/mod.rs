@@ -4,7 +4,8 @@
 //! - [`authenticate`]: the one rule that turns what a call brings into whom this node believes.
 //! - [`asker`]: who asks once believed; [`facts`]: what is known of them, under its limits; `name`: what names may be.
 //! - [`credentials`]: the `authorization` header; [`session`]: bearer tokens that we issue, and chosen purposes.
-//! - [`users`]: passwords checked against a file that may change while we run; [`users_file`], [`password`]: its parts.
+//! - [`users`]: passwords checked against a file that may change while we run; [`users_file`], [`password`]: its parts;
+//!   `guesses`: who waits after wrong ones.
 //! - [`issuers`]: whom else this node believes about users; `token`, `json`, `claims`: their tokens; [`token_keys`],
 //!   `discovery`: their keys, from a file or as they publish them.
 //! - [`delegation`]: how a coordinator asks on behalf of a user; `seen`: each of them once; `clock`: at what time.
@@ -25,6 +26,7 @@ pub mod delegation;
 pub(crate) mod discovery;
 pub mod facts;
 mod files;
+mod guesses;
 pub mod handshakes;
 pub mod issuers;
 mod json;
@@ -48,5 +50,5 @@ pub(crate) use clock::Clock;
 pub use credentials::Credentials;
 pub use delegation::{About, DelegationVerifier, Delegator};
 pub use issuers::{Issuers, PeerTrust};
-pub use session::{OpenSession, SessionId, Sessions, Settings};
+pub use session::{OpenSession, SessionId, SessionKind, SessionProof, SessionRecord, Sessions, Settings};
 pub use users::Users;

@@ -4,6 +4,7 @@ pub mod bounded;
 pub mod complexity;
 pub mod declared;
 pub mod functions;
+pub mod kill;
 pub mod memory;
 pub mod options;
 pub mod parameters;

@@ -207,7 +207,7 @@ enum Warranted {
 /// Why a query is stopped before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Somebody cancelled it.
+    /// Its asker cancelled it.
     Cancelled,
     /// A grant that it rests on was revoked.
     Revoked,
@@ -215,6 +215,8 @@ pub enum Stop {
     Expired,
 }
 
+    /// An administrator ended it.
+    Killed,
 impl Stop {
     /// The error that the asker reads.
     pub fn error(self) -> EngineError {
@@ -226,6 +228,7 @@ impl Stop {
             ),
             Stop::Expired => EngineError::new(
                 Code::Expired,
+            Stop::Killed => EngineError::new(Code::Cancelled, "an administrator of this node has ended the query"),
                 "a grant or the identity that the query rests on ended while it ran; what has arrived of the answer is \
                  not whole",
             ),
@@ -505,7 +508,7 @@ impl QueryRecord {
 
     /// Whether somebody has cancelled the query.
     pub fn is_cancelled(&self) -> bool {
-        *self.stop.borrow() == Some(Stop::Cancelled)
+        matches!(*self.stop.borrow(), Some(Stop::Cancelled | Stop::Killed))
     }
 }
 
@@ -643,6 +646,18 @@ impl Queries {
 
 /// A query that runs for as long as this lives; dropped without an ending, it counts as cancelled.
 #[derive(Debug)]
+    /// Stops every query of that identity that is `wanted`; says whether any ran.
+    pub fn kill(&self, id: &str, reason: Stop, wanted: impl Fn(&QueryRecord) -> bool) -> bool {
+        let found: Vec<_> =
+            self.running().into_iter().filter(|record| record.id.as_str() == id && wanted(record)).collect();
+        for record in &found {
+            record.stop(reason);
+            // Its reader may not come for more, and must not have to.
+            record.end_if_over();
+        }
+        !found.is_empty()
+    }
+
 pub struct RunningQuery {
     key: QueryId,
     record: Arc<QueryRecord>,
