@@ -19,6 +19,7 @@ mod key_sets;
 mod lifetimes;
 mod openness;
 mod power_cuts;
+mod quotas;
 mod regional;
 mod renewal;
 mod sign_in;

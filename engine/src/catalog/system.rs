@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{MemTable, TableProvider};
 
@@ -12,6 +13,7 @@ use crate::audit::template::shape;
 use crate::error::{EngineError, Result};
 use crate::flight::door::ListedTable;
 use crate::identity::{Asker, SessionKind, SessionRecord, Sessions};
+use crate::session::history::Ended;
 use crate::session::queries::{LedgerEntry, Queries, QueryRecord};
 
 /// The reserved catalog.
@@ -86,7 +88,12 @@ pub fn table(
             let seen = queries.running().into_iter().filter(|record| viewer.sees(&record.subject));
             queries_batch(&seen.collect::<Vec<_>>(), viewer)?
         }
-        (QUERIES, "recent") => queries_batch(&own(queries.recent()), viewer)?,
+        (QUERIES, "recent") => {
+            let before = queries.before().iter().filter(|ended| ended.subject == viewer.subject);
+            let before = ended_batch(&before.collect::<Vec<_>>())?;
+            let since = queries_batch(&own(queries.recent()), viewer)?;
+            concat_batches(&before.schema(), [&before, &since]).map_err(EngineError::internal)?
+        }
         (QUERIES, "ledger") => ledger_batch(&own([queries.recent(), queries.running()].concat()))?,
         (SESSIONS, "open") => sessions_batch(&sessions.list(|subject| viewer.sees(subject)))?,
         _ => return Ok(None),
@@ -139,6 +146,27 @@ fn queries_batch(records: &[Arc<QueryRecord>], viewer: &Viewer) -> Result<Record
         numbers(&|record| milliseconds(record.elapsed())),
         numbers(&|record| signed(record.rows())),
         texts(&|record| record.progress().to_string()),
+    ];
+    RecordBatch::try_new(queries_schema(), columns).map_err(EngineError::internal)
+}
+
+/// What ended before the node was started.
+fn ended_batch(records: &[&Ended]) -> Result<RecordBatch> {
+    let texts = |of: &dyn Fn(&Ended) -> &str| -> ArrayRef {
+        Arc::new(records.iter().map(|record| Some(of(record))).collect::<StringArray>())
+    };
+    let numbers = |of: &dyn Fn(&Ended) -> u64| -> ArrayRef {
+        Arc::new(records.iter().map(|record| signed(of(record))).collect::<Int64Array>())
+    };
+    let started = TimestampMillisecondArray::from_iter_values(records.iter().map(|record| record.started_ms));
+    let columns: Vec<ArrayRef> = vec![
+        texts(&|record| &record.query_id),
+        texts(&|record| &record.subject),
+        texts(&|record| &record.statement),
+        Arc::new(started.with_timezone("+00:00")),
+        numbers(&|record| record.elapsed_ms),
+        numbers(&|record| record.rows),
+        texts(&|record| &record.state),
     ];
     RecordBatch::try_new(queries_schema(), columns).map_err(EngineError::internal)
 }

@@ -9,6 +9,8 @@ const MINUTE_MS: u64 = 60 * 1_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 const HOUR_S: u64 = 60 * 60;
 const DAY_S: u64 = 24 * HOUR_S;
+/// More than anybody reads in a day.
+const UNLIMITED: u64 = 1 << 60;
 
 /// Writes the struct, its defaults and its reader from one table, so that a limit is added in one place.
 macro_rules! limits {
@@ -42,10 +44,10 @@ limits! {
     connect_timeout_ms: u64 = 5_000, 10..=10 * MINUTE_MS;
     /// How long a TLS handshake may take before a node drops the caller.
     handshake_timeout_ms: u64 = 10_000, 10..=10 * MINUTE_MS;
-    /// How long a site may take from the request to its first message: the site's deadline.
-    first_message_timeout_ms: u64 = MINUTE_MS, 10..=HOUR_MS;
     /// TLS handshakes under way at once; whoever comes then waits to be accepted.
     handshakes_max: usize = KIB, 1..=MIB;
+    /// How long a site may take from the request to its first message: the site's deadline.
+    first_message_timeout_ms: u64 = MINUTE_MS, 10..=HOUR_MS;
     /// How long a site's stream may be silent between two messages.
     idle_timeout_ms: u64 = MINUTE_MS, 10..=HOUR_MS;
     /// How long a statement may run, from its admission to its last row.
@@ -128,6 +130,12 @@ limits! {
     running_queries_max: usize = 256, 1..=64 * KIB;
     /// Queries of one subject running at once; one more waits for its turn.
     subject_running_queries_max: usize = 64, 1..=64 * KIB;
+    /// Statements of one subject begun in a minute; one more is answered BUSY. A burst of all of them is one.
+    subject_statements_per_minute: u64 = 100_000, 1..=1 << 40;
+    /// Rows sent to one subject in a day (UTC) as this node counts them; more end with CAP.
+    subject_rows_per_day: u64 = UNLIMITED, 1..=UNLIMITED;
+    /// Bytes of rows sent to one subject in a day, likewise.
+    subject_bytes_per_day: u64 = UNLIMITED, 1..=UNLIMITED;
     /// Queries waiting for their turn; one more is answered BUSY.
     queued_queries_max: usize = 256, 0..=64 * KIB;
     /// How long a query waits for its turn; then it is answered BUSY.

@@ -104,7 +104,7 @@ impl Coordinator {
             peers,
             snapshots,
             regionals: config.regionals.clone(),
-            queries: Queries::new(limits.running_queries_max, limits.recent_queries_max),
+            queries: Queries::keeping(&limits, &config.node.state),
             sessions: Arc::new(Sessions::new(&limits)),
             administrators: config.administrators.clone(),
             limits,

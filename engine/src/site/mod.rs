@@ -85,7 +85,7 @@ impl Site {
     pub async fn open(config: &SiteConfig) -> Result<Self> {
         let tables = SiteTables::open(config).await?;
         let limits = config.node.limits.clone();
-        let queries = Queries::new(limits.running_queries_max, limits.recent_queries_max);
+        let queries = Queries::keeping(&limits, &config.node.state);
         let sources = tables.sources().clone();
         let audit = match config.policy.enforcement {
             Enforcement::Off => None,
