@@ -23,8 +23,8 @@ use crate::flight::access::Access;
 use crate::flight::door::Door;
 use crate::flight::server::FlightServer;
 use crate::identity::delegation::REMEMBERED;
-use crate::identity::tls::server_tls;
-use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Users};
+use crate::identity::tls::ServerCertificates;
+use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Sessions, Users, handshakes};
 use crate::session::queries::{QueryId, watch};
 use crate::site::Site;
 
@@ -53,8 +53,9 @@ impl RunningNode {
             Enforcement::On => PeerTrust::Listed,
             Enforcement::Off => PeerTrust::Every,
         };
-        let issuers = Arc::new(Issuers::open(&config.node.issuers, trust)?.not_before(site.time()));
-        let identities = Identities::new(&config.node, issuers, config.peers.clone())?;
+        let issuers =
+            Arc::new(Issuers::open(&config.node.issuers, trust, &config.node.limits)?.not_before(site.time()));
+        let identities = Identities::new(&config.node, issuers, config.peers.clone(), site.sessions())?;
         if let Some(audit) = site.audit() {
             identities.remember(audit)?;
         }
@@ -67,8 +68,9 @@ impl RunningNode {
     /// `CONFIG` for what cannot be listened on.
     pub async fn coordinator(config: &CoordinatorConfig) -> Result<Self> {
         let coordinator = Arc::new(Coordinator::new(config)?);
-        let issuers = Arc::new(Issuers::open(&config.node.issuers, PeerTrust::Listed)?);
-        Self::open(coordinator, &config.node, Identities::new(&config.node, issuers, BTreeSet::new())?).await
+        let issuers = Arc::new(Issuers::open(&config.node.issuers, PeerTrust::Listed, &config.node.limits)?);
+        let identities = Identities::new(&config.node, issuers, BTreeSet::new(), coordinator.sessions())?;
+        Self::open(coordinator, &config.node, identities).await
     }
 
     async fn open(door: Arc<dyn Door>, config: &NodeConfig, identities: Identities) -> Result<Self> {
@@ -85,27 +87,34 @@ impl RunningNode {
             .max_concurrent_streams(limits.calls_per_connection_max)
             .http2_keepalive_interval(Some(Duration::from_secs(limits.keepalive_interval_s)))
             .http2_max_header_list_size(limits.metadata_bytes_max);
-        if config.door == DoorSecurity::Tls {
-            let material =
-                config.tls.as_ref().ok_or_else(|| EngineError::defect("a TLS door without a certificate"))?;
-            server = server.tls_config(server_tls(material, &limits)).map_err(|error| {
-                EngineError::new(Code::Config, "the node's certificate, key or authority cannot be used")
-                    .caused_by(error)
-            })?;
-        }
+        let certificates = match (config.door, &config.tls) {
+            (DoorSecurity::Plain, _) => None,
+            (DoorSecurity::Tls, Some(material)) => Some(ServerCertificates::open(&material.files)?),
+            (DoorSecurity::Tls, None) => return Err(EngineError::defect("a TLS door without a certificate")),
+        };
         let listener = listen(config).await?;
         let address = listener.local_addr().map_err(EngineError::internal)?;
         let (stop, mut stopped) = watch::channel(false);
-        let served = server.add_service(health).add_service(flight).serve_with_incoming_shutdown(
-            // Of the server's own setting nothing reaches a listener that it did not open. Without this the end of an answer
-            // waits for the client's acknowledgement of what came before, which takes the client 40 ms.
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            async move {
-                // The sender lives in the node; when it is gone, so is the wish to serve.
-                let _ = stopped.wait_for(|stop| *stop).await;
-            },
-        );
-        let task = SpawnedTask::spawn(async move { served.await.map_err(EngineError::internal) });
+        let router = server.add_service(health).add_service(flight);
+        let until = async move {
+            // The sender lives in the node; when it is gone, so is the wish to serve.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        let task = SpawnedTask::spawn(async move {
+            let served = match certificates {
+                Some(certificates) => {
+                    let incoming = handshakes::incoming(listener, certificates, &limits);
+                    router.serve_with_incoming_shutdown(incoming, until).await
+                }
+                // Of the server's own setting nothing reaches a listener that it did not open. Without this the end of an
+                // answer waits for the client's acknowledgement of what came before, which takes the client 40 ms.
+                None => {
+                    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                    router.serve_with_incoming_shutdown(incoming, until).await
+                }
+            };
+            served.map_err(EngineError::internal)
+        });
         let name = config.name.as_str().to_string();
         tracing::info!(node = name, %address, "serving");
         let scheme = if config.door == DoorSecurity::Tls { "grpc+tls" } else { "grpc" };
@@ -139,11 +148,16 @@ struct Identities {
 }
 
 impl Identities {
-    fn new(config: &NodeConfig, issuers: Arc<Issuers>, peers: BTreeSet<String>) -> Result<Self> {
+    fn new(
+        config: &NodeConfig,
+        issuers: Arc<Issuers>,
+        peers: BTreeSet<String>,
+        sessions: &Arc<Sessions>,
+    ) -> Result<Self> {
         let limits = &config.limits;
         let users = config.users.as_deref().map(|file| Users::open(file, limits)).transpose()?;
         let delegations = Arc::new(DelegationVerifier::new(config.name.as_str(), Arc::clone(&issuers), limits));
-        Ok(Self { authenticator: Authenticator::new(users, peers, issuers, limits), delegations })
+        Ok(Self { authenticator: Authenticator::new(users, peers, issuers, Arc::clone(sessions)), delegations })
     }
 
     /// What was accepted before this process began is not accepted again: the record says what that was.

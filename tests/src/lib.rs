@@ -20,7 +20,9 @@
 //! layout      federations of which each site keeps its tables in another of these
 //! round_trip  values of every type of a database, there and back
 //! roapi       a foreign Flight SQL server of a test's own; flight_proxy: what may stand before one
+//! oidc        a real OpenID Connect issuer of a test's own
 //! store       servers of files of a test's own, S3 and WebDAV: every request noted, faults on demand
+//! tokens      keys that sign tokens of issuers, whatever these say
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
 //! hostile     statements that want to end or freeze a node, made from a seed
 //! twins       pairs of sites that differ only in what an asker may not see: every byte that leaves is compared
@@ -40,6 +42,7 @@ pub mod hostile;
 pub mod layout;
 pub mod mariadb;
 pub mod namespace;
+pub mod oidc;
 pub mod oracle;
 pub mod plain;
 pub mod policy;
@@ -51,6 +54,7 @@ pub mod source;
 pub mod sqlite;
 pub mod statements;
 pub mod store;
+pub mod tokens;
 pub mod tpch;
 pub mod twins;
 pub mod value;

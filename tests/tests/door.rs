@@ -10,8 +10,7 @@ use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTables};
 use arrow_flight::{Action, CancelFlightInfoRequest, Criteria, FlightInfo};
 use engine::catalog::site_table::SiteId;
 use engine::catalog::view::directory_columns;
-use engine::identity::Delegator;
-use engine::identity::tls::peer_tls;
+use engine::identity::tls::NodeIdentity;
 use engine::peer::{SiteAddress, SitePeer};
 use futures::StreamExt;
 use harness::cluster::client::{channel, told};
@@ -306,8 +305,8 @@ async fn a_site_publishes_its_directory_to_coordinators() {
     let address = SiteAddress {
         site: SiteId::new("sales"),
         url: format!("https://{}", cluster.site("sales").address()),
-        tls: Some(peer_tls(&tls, "sales")),
-        delegator: Arc::new(Delegator::new(&tls).unwrap()),
+        tls_name: "sales".to_string(),
+        identity: Arc::new(NodeIdentity::open(&tls.files).unwrap()),
         compression: "none",
     };
     let peer = SitePeer::new(address, Arc::new(coordinator.node.limits)).unwrap();

@@ -5,16 +5,21 @@
 
 mod administration;
 mod changes;
+mod client_certificates;
 mod clocks;
 mod controls;
 mod drift;
+mod ending;
 mod evidence;
 mod federation;
 mod handles;
+mod hostile_tokens;
 mod identity;
 mod key_sets;
 mod lifetimes;
 mod openness;
 mod power_cuts;
+mod quotas;
 mod regional;
+mod renewal;
 mod sign_in;

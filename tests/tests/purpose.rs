@@ -124,5 +124,5 @@ async fn a_session_ends_with_the_right_to_its_purpose() {
     let error = client.query(COUNT_ORDERS).await.unwrap_err();
     assert!(error.starts_with("PURPOSE: you do not hold the purpose `research`"), "{error}");
     let error = client.query(COUNT_ORDERS).await.unwrap_err();
-    assert!(error.starts_with("UNAUTHENTICATED: the session is unknown or has ended"), "{error}");
+    assert!(error.starts_with("UNAUTHENTICATED: the token is not believed here, or its session has ended"), "{error}");
 }

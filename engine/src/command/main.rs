@@ -9,7 +9,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use super::{audit, certs, check_config, demo, policy, serve, user};
+use super::{audit, certs, check_config, demo, policy, running, serve, user};
 use crate::error::Result;
 use crate::identity::tls::install_crypto_provider;
 use crate::shell;
@@ -40,6 +40,12 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Ask statements: one-shot or interactively.
     Sql(Box<shell::SqlArgs>),
+    /// List and end what runs at a node.
+    #[command(subcommand)]
+    Query(running::QueryCommand),
+    /// List and end the sessions that are open at a node.
+    #[command(subcommand)]
+    Session(running::SessionCommand),
     /// Make certificates for development.
     #[command(subcommand)]
     Certs(certs::CertsCommand),
@@ -103,6 +109,8 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Serve(args) => serve::serve(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Sql(args) => Ok(shell::run(*args).await),
+        Command::Query(command) => Ok(running::query(command).await),
+        Command::Session(command) => Ok(running::session(command).await),
         Command::Certs(command) => certs::run(command),
         Command::User(command) => user::run(command),
         Command::Policy(command) => policy::run(command).await,

@@ -6,5 +6,6 @@ pub mod check_config;
 pub mod demo;
 pub mod main;
 pub mod policy;
+pub mod running;
 pub mod serve;
 pub mod user;

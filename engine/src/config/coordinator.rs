@@ -14,6 +14,9 @@ pub struct CoordinatorConfig {
     pub node: NodeConfig,
     /// `[[site]]`: in the order of the file; at least one, no name twice.
     pub sites: Vec<SiteAddress>,
+    /// `administrators`: who has one of these roles, at this node's own door, sees the queries and the sessions of everybody and
+    /// may end them; nobody by default.
+    pub administrators: BTreeSet<String>,
     /// `[[regional]]`: tables declared as the union of like tables of several sites.
     pub regionals: Vec<RegionalTable>,
 }
@@ -62,8 +65,10 @@ pub(super) fn read(mut root: Section<'_>) -> Option<CoordinatorConfig> {
     let mut site_names = BTreeSet::new();
     let sites = read_sites(&mut root, &keys, &mut site_names);
     let regionals = read_regionals(&mut root, &site_names);
+    let administrators = root.texts("administrators").map(BTreeSet::from_iter);
     root.finish();
-    Some(CoordinatorConfig { node: keys.conclude()?, sites: sites?, regionals: regionals? })
+    let node = keys.conclude()?;
+    Some(CoordinatorConfig { node, sites: sites?, administrators: administrators?, regionals: regionals? })
 }
 
 fn read_sites(root: &mut Section<'_>, keys: &NodeKeys, names: &mut BTreeSet<String>) -> Option<Vec<SiteAddress>> {

@@ -1,10 +1,16 @@
 //! `[[issuer]]`: whom a node believes about users, beside its own users file, and how far.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use jsonwebtoken::Algorithm;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use super::node::checked;
 use super::raw::Section;
+use crate::identity::claims::{ClaimPath, ClaimRules, NAMED};
+use crate::identity::discovery::check_issuer;
 use crate::identity::token_keys::TokenKeys;
 
 /// The longest difference between the clocks of an issuer and of this node that an operator may allow.
@@ -34,8 +40,8 @@ pub enum IssuerTrust {
 /// What a token of an issuer is checked with.
 #[derive(Debug, Clone)]
 pub struct TokenTrust {
-    /// `keys`: a JWK set in a file, read again when it changes.
-    pub keys: PathBuf,
+    /// Where its keys come from.
+    pub keys: KeySource,
     /// `audience`: the `aud` of tokens that coordinators take and bring.
     pub audience: String,
     /// The `aud` of tokens that open this node's own door. At a site `direct_audience`, and none without it; at a
@@ -43,6 +49,22 @@ pub struct TokenTrust {
     pub direct_audience: Option<String>,
     /// `clock_skew_s`: by how much the issuer's clock and ours may differ; 60 by default.
     pub clock_skew_s: u64,
+    /// `algorithms`: of those that a key allows; all of them when left out.
+    pub algorithms: Option<Vec<Algorithm>>,
+    /// `claims`, `attributes`, `role_names`, `required`: how its claims are read.
+    pub claims: ClaimRules,
+}
+
+/// Where the keys of an issuer come from.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// `keys`: a JWK set in a file, read again when it changes.
+    File(PathBuf),
+    /// `discover = true`: the issuer publishes them at its own address.
+    Published {
+        /// `tls_ca`: who is believed about its certificate; without any those whom the machine believes.
+        authorities: Vec<CertificateDer<'static>>,
+    },
 }
 
 /// How far an issuer is believed: a user who is not listed is none of its, and what else it claims and is not listed is
@@ -131,7 +153,7 @@ fn read_one(mut section: Section<'_>, names: &mut BTreeSet<String>) -> Option<Is
             if let Some(name) = &name {
                 checked(&section, "name", check_token_issuer(name));
             }
-            read_token(&mut section).map(IssuerTrust::Token)
+            read_token(&mut section, name.as_deref()).map(IssuerTrust::Token)
         }
         Some("coordinator") => Some(IssuerTrust::Coordinator),
         Some(other) => {
@@ -143,11 +165,8 @@ fn read_one(mut section: Section<'_>, names: &mut BTreeSet<String>) -> Option<Is
     Some(IssuerConfig { name: name?, trust: trust?, extent: extent? })
 }
 
-fn read_token(section: &mut Section<'_>) -> Option<TokenTrust> {
-    let keys = section.path("keys");
-    if let Some(Err(error)) = keys.as_deref().map(TokenKeys::read) {
-        section.fault("keys", error.sentence());
-    }
+fn read_token(section: &mut Section<'_>, name: Option<&str>) -> Option<TokenTrust> {
+    let keys = read_keys(section, name);
     let audience = section.text("audience");
     let direct_audience = section.optional_text("direct_audience");
     if direct_audience.is_some() && direct_audience == audience {
@@ -155,7 +174,156 @@ fn read_token(section: &mut Section<'_>) -> Option<TokenTrust> {
         section.fault("direct_audience", message);
     }
     let clock_skew_s = section.number("clock_skew_s", 0..=CLOCK_SKEW_S_MAX).unwrap_or(CLOCK_SKEW_S);
-    Some(TokenTrust { keys: keys?, audience: audience?, direct_audience, clock_skew_s })
+    let algorithms = read_algorithms(section);
+    let claims = read_claims(section);
+    Some(TokenTrust { keys: keys?, audience: audience?, direct_audience, clock_skew_s, algorithms, claims: claims? })
+}
+
+fn read_keys(section: &mut Section<'_>, name: Option<&str>) -> Option<KeySource> {
+    let publishes = section.flag("discover");
+    let authority = if section.has("tls_ca") { section.path("tls_ca") } else { None };
+    match (publishes, section.has("keys")) {
+        (false, true) => {
+            let keys = section.path("keys")?;
+            if let Err(error) = TokenKeys::read(&keys) {
+                section.fault("keys", error.sentence());
+            }
+            if authority.is_some() {
+                section.fault("tls_ca", "is for `discover = true`; these keys are a file");
+            }
+            Some(KeySource::File(keys))
+        }
+        (true, false) => {
+            if let Some(Err(message)) = name.map(check_issuer) {
+                section.fault("name", message);
+            }
+            let authorities = match authority.map(|file| authorities(&file)) {
+                None => Vec::new(),
+                Some(Ok(certificates)) => certificates,
+                Some(Err(message)) => {
+                    section.fault("tls_ca", message);
+                    return None;
+                }
+            };
+            Some(KeySource::Published { authorities })
+        }
+        (true, true) => {
+            section.fault("keys", "contradicts `discover = true`: the issuer's keys are a file or what it publishes");
+            None
+        }
+        (false, false) => {
+            section
+                .fault("keys", "is missing: a JWK set in a file, or `discover = true` for what the issuer publishes");
+            None
+        }
+    }
+}
+
+fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err("has no certificate".to_string()),
+        Err(error) => Err(format!("cannot be read: {error}")),
+    }
+}
+
+/// Signatures only by keys of which the issuer alone has the private half.
+fn read_algorithms(section: &mut Section<'_>) -> Option<Vec<Algorithm>> {
+    const KNOWN: [(&str, Algorithm); 5] = [
+        ("EdDSA", Algorithm::EdDSA),
+        ("ES256", Algorithm::ES256),
+        ("ES384", Algorithm::ES384),
+        ("RS256", Algorithm::RS256),
+        ("PS256", Algorithm::PS256),
+    ];
+    if !section.has("algorithms") {
+        return None;
+    }
+    let mut allowed = Vec::new();
+    for name in section.texts("algorithms")? {
+        match KNOWN.iter().find(|(known, _)| *known == name) {
+            Some((_, algorithm)) => allowed.push(*algorithm),
+            None => section.fault("algorithms", format!("`{name}` is none of EdDSA, ES256, ES384, RS256 and PS256")),
+        }
+    }
+    if allowed.is_empty() {
+        section.fault("algorithms", "names none");
+    }
+    Some(allowed)
+}
+
+fn read_claims(section: &mut Section<'_>) -> Option<ClaimRules> {
+    let mut rules = ClaimRules::default();
+    for (name, value) in table(section, "claims") {
+        match (NAMED.iter().find(|known| **known == name), claim_path(&value)) {
+            (None, _) => section.fault(
+                &format!("claims.{name}"),
+                format!("is none of {}; attributes stand in `attributes`", NAMED.join(", ")),
+            ),
+            (_, None) => section.fault(&format!("claims.{name}"), NO_PATH),
+            (Some(known), Some(path)) => {
+                rules.names.insert(known, path);
+            }
+        }
+    }
+    for (name, value) in table(section, "attributes") {
+        match claim_path(&value) {
+            Some(path) => {
+                rules.attributes.insert(name, path);
+            }
+            None => section.fault(&format!("attributes.{name}"), NO_PATH),
+        }
+    }
+    for (name, value) in table(section, "role_names") {
+        match value {
+            toml::Value::String(ours) => {
+                rules.role_names.insert(name, ours);
+            }
+            _ => section.fault(&format!("role_names.{name}"), "must be a text: how the role is called here"),
+        }
+    }
+    for (name, value) in table(section, "required") {
+        match required(value) {
+            Some(values) => {
+                rules.required.insert(name, values);
+            }
+            None => section
+                .fault(&format!("required.{name}"), "must be a text, a whole number, true or false, or a list of them"),
+        }
+    }
+    Some(rules)
+}
+
+const NO_PATH: &str = "must be a claim's name, or a list: the names of the objects that it stands in, and its own";
+
+fn table(section: &mut Section<'_>, key: &'static str) -> toml::Table {
+    section.section(key).map(|mut inner| inner.rest()).unwrap_or_default()
+}
+
+fn claim_path(value: &toml::Value) -> Option<ClaimPath> {
+    let names = match value {
+        toml::Value::String(name) => vec![name.clone()],
+        toml::Value::Array(names) => {
+            names.iter().map(|name| name.as_str().map(str::to_string)).collect::<Option<_>>()?
+        }
+        _ => return None,
+    };
+    (!names.is_empty() && names.iter().all(|name| !name.is_empty())).then_some(names)
+}
+
+fn required(value: toml::Value) -> Option<Vec<serde_json::Value>> {
+    match value {
+        toml::Value::String(text) => Some(vec![text.into()]),
+        toml::Value::Integer(number) => Some(vec![number.into()]),
+        toml::Value::Boolean(value) => Some(vec![value.into()]),
+        toml::Value::Array(values) if !values.is_empty() => {
+            let scalars: Option<Vec<_>> =
+                values.into_iter().map(|value| if value.is_array() { None } else { required(value)?.pop() }).collect();
+            scalars
+        }
+        _ => None,
+    }
 }
 
 fn read_extent(section: &mut Section<'_>) -> Option<Extent> {

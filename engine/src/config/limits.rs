@@ -9,6 +9,8 @@ const MINUTE_MS: u64 = 60 * 1_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 const HOUR_S: u64 = 60 * 60;
 const DAY_S: u64 = 24 * HOUR_S;
+/// More than anybody reads in a day.
+const UNLIMITED: u64 = 1 << 60;
 
 /// Writes the struct, its defaults and its reader from one table, so that a limit is added in one place.
 macro_rules! limits {
@@ -42,6 +44,8 @@ limits! {
     connect_timeout_ms: u64 = 5_000, 10..=10 * MINUTE_MS;
     /// How long a TLS handshake may take before a node drops the caller.
     handshake_timeout_ms: u64 = 10_000, 10..=10 * MINUTE_MS;
+    /// TLS handshakes under way at once; whoever comes then waits to be accepted.
+    handshakes_max: usize = KIB, 1..=MIB;
     /// How long a site may take from the request to its first message: the site's deadline.
     first_message_timeout_ms: u64 = MINUTE_MS, 10..=HOUR_MS;
     /// How long a site's stream may be silent between two messages.
@@ -104,12 +108,34 @@ limits! {
     password_checks_max: usize = 4, 1..=1_024;
     /// Passwords waiting to be hashed; one more is answered BUSY.
     password_queue_max: usize = 256, 1..=MIB;
+    /// Wrong passwords for one name from one address before whoever sends them must wait: a second, then twice as long each time.
+    password_failures_free: u32 = 10, 1..=1_000;
+    /// The longest of these waits.
+    password_wait_s_max: u64 = 300, 1..=DAY_S;
+    /// Names and addresses of wrong passwords that are remembered.
+    password_guessers_max: usize = 10_000, 1..=MIB;
+    /// How old the keys that an issuer publishes may become before it is asked for them again.
+    issuer_keys_refresh_s: u64 = 300, 1..=DAY_S;
+    /// How long an issuer is left alone after it was asked for its keys, whatever keys tokens name.
+    issuer_keys_retry_s: u64 = 10, 1..=HOUR_S;
+    /// How long an issuer's last keys are believed while it does not answer.
+    issuer_keys_kept_s: u64 = DAY_S, 1..=30 * DAY_S;
+    /// How long an issuer may take for one answer.
+    issuer_timeout_ms: u64 = 5_000, 10..=MINUTE_MS;
+    /// The longest document or key set of an issuer that is read.
+    issuer_answer_bytes_max: usize = 256 * KIB, KIB..=16 * MIB;
     /// Finished queries that `system.queries.recent` and the ledger remember.
     recent_queries_max: usize = 1_000, 1..=MIB;
     /// Queries running at once; one more waits for its turn.
     running_queries_max: usize = 256, 1..=64 * KIB;
     /// Queries of one subject running at once; one more waits for its turn.
     subject_running_queries_max: usize = 64, 1..=64 * KIB;
+    /// Statements of one subject begun in a minute; one more is answered BUSY. A burst of all of them is one.
+    subject_statements_per_minute: u64 = 100_000, 1..=1 << 40;
+    /// Rows sent to one subject in a day (UTC) as this node counts them; more end with CAP.
+    subject_rows_per_day: u64 = UNLIMITED, 1..=UNLIMITED;
+    /// Bytes of rows sent to one subject in a day, likewise.
+    subject_bytes_per_day: u64 = UNLIMITED, 1..=UNLIMITED;
     /// Queries waiting for their turn; one more is answered BUSY.
     queued_queries_max: usize = 256, 0..=64 * KIB;
     /// How long a query waits for its turn; then it is answered BUSY.

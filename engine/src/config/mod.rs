@@ -29,13 +29,13 @@ use std::path::Path;
 pub use checked::{Identifier, SiteUrl, TableName, WireCompression};
 pub use coordinator::{CoordinatorConfig, RegionalArm, RegionalTable, SiteAddress};
 pub use fault::{ConfigFault, ConfigFaults};
-pub use issuers::{Extent, IssuerConfig, IssuerTrust, Listed, TokenTrust};
+pub use issuers::{Extent, IssuerConfig, IssuerTrust, KeySource, Listed, TokenTrust};
 pub use limits::Limits;
 pub use node::{DoorSecurity, NodeConfig};
 pub use policy::{Enforcement, PolicyConfig};
 pub use serve::{FileKind, ServeConfig};
 pub use site::{SiteConfig, SourceConfig};
-pub use tls::TlsMaterial;
+pub use tls::{TlsFiles, TlsMaterial};
 
 use raw::RawFile;
 

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use jsonwebtoken::Algorithm;
+
 use super::*;
 use crate::identity::certs;
+use crate::identity::claims::ClaimRules;
 
 /// A directory with certificates, users and data, as an operator would have it.
 struct Fixture {
@@ -248,16 +251,91 @@ fn issuers_are_loaded() {
     let site = load_site(&fixture.write("site.toml", &text)).unwrap();
     let [token, local] = site.node.issuers.as_slice() else { panic!("two issuers") };
     let IssuerTrust::Token(trust) = &token.trust else { panic!("{token:?}") };
-    assert_eq!(
-        (trust.keys.clone(), trust.audience.as_str(), trust.clock_skew_s),
-        (fixture.path("keys.json"), "chancery", 5)
-    );
+    assert!(matches!(&trust.keys, KeySource::File(file) if *file == fixture.path("keys.json")), "{trust:?}");
+    assert_eq!((trust.audience.as_str(), trust.clock_skew_s), ("chancery", 5));
+    assert!(trust.algorithms.is_none() && trust.claims == ClaimRules::default());
     assert_eq!(trust.direct_audience, None, "no token opens the site's own door");
     let these = |name: &str| Listed::These([name.to_string()].into());
     assert_eq!(token.extent, Extent { roles: these("analyst"), ..Extent::WHOLE });
     let extent =
         Extent { users: these("ana"), organisations: these("health"), purposes: these("care"), ..Extent::WHOLE };
     assert!(matches!(local.trust, IssuerTrust::Coordinator) && local.extent == extent, "{local:?}");
+}
+
+#[test]
+fn an_issuer_that_publishes_its_keys_is_loaded_with_what_its_claims_mean() {
+    let fixture = Fixture::new();
+    let issuer = "[[issuer]]\nname = 'https://login.example/x'\ndiscover = true\ntls_ca = 'certs/authority.crt'\n\
+                  audience = 'chancery'\nroles = ['*']\nalgorithms = ['ES256', 'PS256']\n\
+                  claims = { roles = ['realm_access', 'roles'], organisation = 'https://x/org' }\n\
+                  attributes = { regions = 'area', level = ['a', 'b'] }\nrole_names = { grp-17 = 'analyst' }\n\
+                  required = { tenant = ['health', 'revenue'], mfa = true, level = 3 }\n";
+    let text = format!("{}{issuer}", site("listen = '127.0.0.1:1'"));
+    let site = load_site(&fixture.write("site.toml", &text)).unwrap();
+    let IssuerTrust::Token(trust) = &site.node.issuers[0].trust else { panic!("{site:?}") };
+    assert!(matches!(&trust.keys, KeySource::Published { authorities } if authorities.len() == 1), "{trust:?}");
+    assert_eq!(trust.algorithms, Some(vec![Algorithm::ES256, Algorithm::PS256]));
+    let path = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let rules = &trust.claims;
+    assert_eq!(
+        rules.names,
+        [("roles", path(&["realm_access", "roles"])), ("organisation", path(&["https://x/org"]))].into()
+    );
+    let attributes = [("regions".to_string(), path(&["area"])), ("level".to_string(), path(&["a", "b"]))];
+    assert_eq!(rules.attributes, attributes.into());
+    assert_eq!(rules.role_names, [("grp-17".to_string(), "analyst".to_string())].into());
+    let values = |values: &[serde_json::Value]| values.to_vec();
+    let required = [
+        ("tenant".to_string(), values(&["health".into(), "revenue".into()])),
+        ("mfa".to_string(), values(&[true.into()])),
+        ("level".to_string(), values(&[3.into()])),
+    ];
+    assert_eq!(rules.required, required.into());
+}
+
+#[test]
+fn every_fault_of_an_issuer_that_publishes_its_keys_is_named() {
+    let fixture = Fixture::new();
+    fixture.write("keys.json", KEYS);
+    let issuer = |name: &str, lines: &str| {
+        format!("[[issuer]]\nname = '{name}'\naudience = 'chancery'\nroles = ['*']\n{lines}\n")
+    };
+    for (name, lines, expected) in [
+        ("https://a", "", "`issuer[0].keys`: is missing: a JWK set in a file, or `discover = true`"),
+        ("https://a", "discover = true\nkeys = 'keys.json'", "`issuer[0].keys`: contradicts `discover = true`"),
+        ("https://a", "keys = 'keys.json'\ntls_ca = 'certs/authority.crt'", "`issuer[0].tls_ca`: is for `discover"),
+        ("https://a", "discover = true\ntls_ca = 'keys.json'", "`issuer[0].tls_ca`: has no certificate"),
+        ("https://a", "discover = true\ntls_ca = 'none'", "`issuer[0].tls_ca`: cannot be read"),
+        ("http://a", "discover = true", "`issuer[0].name`: `http://a` cannot be asked for its keys"),
+        ("urn:a", "discover = true", "`issuer[0].name`: `urn:a` cannot be asked for its keys"),
+        ("https://a", "discover = true\nalgorithms = ['HS256']", "`issuer[0].algorithms`: `HS256` is none of"),
+        ("https://a", "discover = true\nalgorithms = ['none']", "`issuer[0].algorithms`: `none` is none of"),
+        ("https://a", "discover = true\nalgorithms = []", "`issuer[0].algorithms`: names none"),
+        ("https://a", "discover = true\nclaims = { regions = 'x' }", "`issuer[0].claims.regions`: is none of"),
+        ("https://a", "discover = true\nclaims = { roles = [] }", "`issuer[0].claims.roles`: must be a claim's name"),
+        ("https://a", "discover = true\nattributes = { a = 1 }", "`issuer[0].attributes.a`: must be a claim's name"),
+        ("https://a", "discover = true\nrole_names = { a = 1 }", "`issuer[0].role_names.a`: must be a text"),
+        ("https://a", "discover = true\nrequired = { a = [] }", "`issuer[0].required.a`: must be a text"),
+        ("https://a", "discover = true\nrequired = { a = [['x']] }", "`issuer[0].required.a`: must be a text"),
+        ("https://a", "discover = true\nrequired = { a = 1.5 }", "`issuer[0].required.a`: must be a text"),
+    ] {
+        let text = format!("{}{}", site("listen = '127.0.0.1:1'"), issuer(name, lines));
+        let faults = fixture.faults(&fixture.write("site.toml", &text));
+        assert!(faults.contains(expected), "{lines}: {faults}");
+    }
+}
+
+#[test]
+fn a_coordinators_administrators_are_roles() {
+    let fixture = Fixture::new();
+    let load = |line: &str| {
+        let text = coordinator(&format!("listen = '127.0.0.1:1'\n{line}"), BTS);
+        load_coordinator(&fixture.write("coordinator.toml", &text))
+    };
+    assert!(load("").unwrap().administrators.is_empty(), "nobody by default");
+    assert_eq!(load("administrators = ['operator']").unwrap().administrators, ["operator".to_string()].into());
+    let faults = load("administrators = 'operator'").unwrap_err().to_string();
+    assert!(faults.contains("`administrators`: must be a list of texts"), "{faults}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The `[tls]` section: three PEM files, read and checked against each other before a node opens its door.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -9,6 +9,17 @@ use rustls::sign::CertifiedKey;
 
 use super::raw::Section;
 use crate::identity::certificate::Certificate;
+
+/// The three PEM files of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// `certificate`: the node's certificate chain.
+    pub certificate: PathBuf,
+    /// `key`: the private key of the certificate.
+    pub key: PathBuf,
+    /// `authority`: the certificates that sign the nodes' certificates.
+    pub authority: PathBuf,
+}
 
 /// A node's certificate, its key, and the authority that nodes believe: all three known to fit together.
 #[derive(Clone)]
@@ -21,6 +32,8 @@ pub struct TlsMaterial {
     pub authority_pem: String,
     /// The names that the certificate carries: as which this node is believed elsewhere.
     pub names: Vec<String>,
+    /// Where it was read, and is read again when it is renewed.
+    pub files: TlsFiles,
 }
 
 impl fmt::Debug for TlsMaterial {
@@ -29,69 +42,87 @@ impl fmt::Debug for TlsMaterial {
     }
 }
 
+/// What is wrong, and with which key of `[tls]`.
+pub type TlsFault = (&'static str, String);
+
 impl TlsMaterial {
     /// Keys: `certificate`, `key`, `authority`, each the path of a PEM file.
     pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
-        let certificate = read_file(&mut section, "certificate");
-        let key = read_file(&mut section, "key");
-        let authority = read_file(&mut section, "authority");
-        let chain = certificate.as_deref().and_then(|pem| certificates(&section, "certificate", pem));
-        let trusted = authority.as_deref().and_then(|pem| certificates(&section, "authority", pem));
-        let private = key.as_deref().and_then(|pem| private_key(&section, pem));
-        let names = chain.as_deref().and_then(|chain| check_certificate(&section, chain));
-        if let (Some(chain), Some(trusted)) = (&chain, &trusted) {
-            check_signature(&section, chain, trusted);
-        }
-        if let (Some(chain), Some(private)) = (chain, private) {
-            check_key(&section, chain, private);
+        let files = [section.path("certificate"), section.path("key"), section.path("authority")];
+        let mut faults = Vec::new();
+        let material = Self::check(files, &mut faults);
+        for (key, message) in faults {
+            section.fault(key, message);
         }
         section.finish();
-        Some(Self { certificate_pem: certificate?, key_pem: key?, authority_pem: authority?, names: names? })
+        material
     }
-}
 
-fn read_file(section: &mut Section<'_>, key: &'static str) -> Option<String> {
-    let path = section.path(key)?;
-    match read_text(&path) {
-        Ok(text) => Some(text),
-        Err(message) => {
-            section.fault(key, message);
-            None
+    /// Reads the files as they are now.
+    ///
+    /// # Errors
+    /// All that is wrong with them, and with one beside the others.
+    pub fn load(files: &TlsFiles) -> Result<Self, Vec<TlsFault>> {
+        let mut faults = Vec::new();
+        let named = [&files.certificate, &files.key, &files.authority].map(|file| Some(file.clone()));
+        let material = Self::check(named, &mut faults);
+        material.filter(|_| faults.is_empty()).ok_or(faults)
+    }
+
+    fn check([certificate, key, authority]: [Option<PathBuf>; 3], faults: &mut Vec<TlsFault>) -> Option<Self> {
+        let certificate_pem = certificate.as_deref().and_then(|path| read_file(faults, "certificate", path));
+        let key_pem = key.as_deref().and_then(|path| read_file(faults, "key", path));
+        let authority_pem = authority.as_deref().and_then(|path| read_file(faults, "authority", path));
+        let chain = certificate_pem.as_deref().and_then(|pem| certificates(faults, "certificate", pem));
+        let trusted = authority_pem.as_deref().and_then(|pem| certificates(faults, "authority", pem));
+        let private = key_pem.as_deref().and_then(|pem| private_key(faults, pem));
+        let names = chain.as_deref().and_then(|chain| check_certificate(faults, chain));
+        if let (Some(chain), Some(trusted)) = (&chain, &trusted) {
+            check_signature(faults, chain, trusted);
         }
+        if let (Some(chain), Some(private)) = (chain, private) {
+            check_key(faults, chain, private);
+        }
+        let files = TlsFiles { certificate: certificate?, key: key?, authority: authority? };
+        let (certificate_pem, key_pem, authority_pem) = (certificate_pem?, key_pem?, authority_pem?);
+        Some(Self { certificate_pem, key_pem, authority_pem, names: names?, files })
     }
 }
 
-fn read_text(path: &Path) -> Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+fn read_file(faults: &mut Vec<TlsFault>, key: &'static str, path: &Path) -> Option<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) => refuse(faults, key, format!("{} cannot be read: {error}", path.display())),
+    }
 }
 
-fn certificates(section: &Section<'_>, key: &str, pem: &str) -> Option<Vec<CertificateDer<'static>>> {
+fn certificates(faults: &mut Vec<TlsFault>, key: &'static str, pem: &str) -> Option<Vec<CertificateDer<'static>>> {
     match CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>() {
         Ok(found) if !found.is_empty() => Some(found),
-        Ok(_) => refuse(section, key, "the file has no certificate (PEM, BEGIN CERTIFICATE)"),
-        Err(error) => refuse(section, key, format!("the file is not PEM: {error}")),
+        Ok(_) => refuse(faults, key, "the file has no certificate (PEM, BEGIN CERTIFICATE)"),
+        Err(error) => refuse(faults, key, format!("the file is not PEM: {error}")),
     }
 }
 
-fn private_key(section: &Section<'_>, pem: &str) -> Option<PrivateKeyDer<'static>> {
+fn private_key(faults: &mut Vec<TlsFault>, pem: &str) -> Option<PrivateKeyDer<'static>> {
     // The parser's own message is left out: it may repeat bytes of the key.
     match PrivateKeyDer::from_pem_slice(pem.as_bytes()) {
         Ok(key) => Some(key),
-        Err(_) => refuse(section, "key", "the file has no private key (PEM, BEGIN PRIVATE KEY)"),
+        Err(_) => refuse(faults, "key", "the file has no private key (PEM, BEGIN PRIVATE KEY)"),
     }
 }
 
 /// The names of the node's own certificate, if it has any and is valid today.
-fn check_certificate(section: &Section<'_>, chain: &[CertificateDer<'static>]) -> Option<Vec<String>> {
+fn check_certificate(faults: &mut Vec<TlsFault>, chain: &[CertificateDer<'static>]) -> Option<Vec<String>> {
     let Some(certificate) = chain.first().and_then(|first| Certificate::parse(first)) else {
-        return refuse(section, "certificate", "the certificate cannot be read (X.509)");
+        return refuse(faults, "certificate", "the certificate cannot be read (X.509)");
     };
     if !certificate.is_valid_now() {
-        section.fault("certificate", format!("the certificate is valid {} only", certificate.validity()));
+        faults.push(("certificate", format!("the certificate is valid {} only", certificate.validity())));
     }
     if certificate.names().is_empty() {
         return refuse(
-            section,
+            faults,
             "certificate",
             "the certificate carries no DNS name, and only by one is a node believed",
         );
@@ -99,23 +130,26 @@ fn check_certificate(section: &Section<'_>, chain: &[CertificateDer<'static>]) -
     Some(certificate.names().to_vec())
 }
 
-fn check_signature(section: &Section<'_>, chain: &[CertificateDer<'static>], trusted: &[CertificateDer<'static>]) {
+fn check_signature(faults: &mut Vec<TlsFault>, chain: &[CertificateDer<'static>], trusted: &[CertificateDer<'static>]) {
     let signed = chain.last().is_some_and(|last| {
         trusted.iter().any(|authority| authority == last || crate::identity::certificate::is_signed_by(last, authority))
     });
     if !signed {
-        section.fault("certificate", "the certificate is not signed by `authority`; no other node would believe it");
+        faults.push((
+            "certificate",
+            "the certificate is not signed by `authority`; no other node would believe it".to_string(),
+        ));
     }
 }
 
-fn check_key(section: &Section<'_>, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) {
+fn check_key(faults: &mut Vec<TlsFault>, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) {
     let provider = rustls::crypto::ring::default_provider();
     if CertifiedKey::from_der(chain, key, &provider).is_err() {
-        section.fault("key", "is not the key of `certificate`");
+        faults.push(("key", "is not the key of `certificate`".to_string()));
     }
 }
 
-fn refuse<T>(section: &Section<'_>, key: &str, message: impl Into<String>) -> Option<T> {
-    section.fault(key, message);
+fn refuse<T>(faults: &mut Vec<TlsFault>, key: &'static str, message: impl Into<String>) -> Option<T> {
+    faults.push((key, message.into()));
     None
 }

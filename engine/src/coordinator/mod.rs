@@ -7,6 +7,7 @@ mod policies;
 mod records;
 mod referral;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -25,12 +26,12 @@ use crate::catalog::site_table::SiteId;
 use crate::catalog::snapshot::Snapshots;
 use crate::catalog::system;
 use crate::catalog::view::{Directory, View};
-use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, TlsMaterial, WireCompression};
+use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, WireCompression};
 use crate::error::{Code, EngineError, Result};
 use crate::exec::remote_scan::RemoteAccess;
 use crate::flight::door::{Description, Door, ListedTable, Question};
-use crate::identity::tls::peer_tls;
-use crate::identity::{Asker, Delegator};
+use crate::identity::tls::NodeIdentity;
+use crate::identity::{Asker, Came, Sessions};
 use crate::peer::{self, Peers};
 use crate::plan::expansion::{check_expansion, check_literals};
 use crate::plan::pipeline::{Planned, plan};
@@ -60,6 +61,9 @@ struct Core {
     snapshots: Arc<Snapshots>,
     regionals: Vec<RegionalTable>,
     queries: Arc<Queries>,
+    sessions: Arc<Sessions>,
+    /// The roles of those who see and end what everybody runs here.
+    administrators: BTreeSet<String>,
     limits: Arc<Limits>,
     /// Where each site's own door is, as clients write it.
     doors: Vec<(SiteId, String)>,
@@ -90,8 +94,8 @@ impl Coordinator {
         let tls = config.node.tls.as_ref().ok_or_else(|| {
             EngineError::new(Code::Config, "a coordinator needs [tls]: the sites know it by its certificate")
         })?;
-        let delegator = Arc::new(Delegator::new(tls)?);
-        let addresses = config.sites.iter().map(|site| address(tls, &delegator, site)).collect();
+        let identity = Arc::new(NodeIdentity::open(&tls.files)?);
+        let addresses = config.sites.iter().map(|site| address(&identity, site)).collect();
         let peers = Arc::new(Peers::new(addresses, &limits)?);
         let snapshots = Snapshots::new(&peers, &limits);
         let core = Core {
@@ -100,7 +104,9 @@ impl Coordinator {
             peers,
             snapshots,
             regionals: config.regionals.clone(),
-            queries: Queries::new(limits.running_queries_max, limits.recent_queries_max),
+            queries: Queries::keeping(&limits, &config.node.state),
+            sessions: Arc::new(Sessions::new(&limits)),
+            administrators: config.administrators.clone(),
             limits,
             doors: config.sites.iter().map(|site| (SiteId::new(site.name.as_str()), site.address.door())).collect(),
         };
@@ -108,12 +114,18 @@ impl Coordinator {
     }
 }
 
-fn address(tls: &TlsMaterial, delegator: &Arc<Delegator>, site: &SiteAddress) -> peer::SiteAddress {
+impl Core {
+    fn is_administrator(&self, asker: &Asker) -> bool {
+        asker.came == Came::Directly && !asker.subject.roles.is_disjoint(&self.administrators)
+    }
+}
+
+fn address(identity: &Arc<NodeIdentity>, site: &SiteAddress) -> peer::SiteAddress {
     peer::SiteAddress {
         site: SiteId::new(site.name.as_str()),
         url: site.address.to_string(),
-        tls: Some(peer_tls(tls, &site.tls_name)),
-        delegator: Arc::clone(delegator),
+        tls_name: site.tls_name.clone(),
+        identity: Arc::clone(identity),
         compression: match site.compression {
             WireCompression::None => "none",
             WireCompression::Lz4 => "lz4",
@@ -130,6 +142,14 @@ impl Door for Coordinator {
 
     fn queries(&self) -> &Arc<Queries> {
         &self.core.queries
+    }
+
+    fn sessions(&self) -> &Arc<Sessions> {
+        &self.core.sessions
+    }
+
+    fn is_administrator(&self, asker: &Asker) -> bool {
+        self.core.is_administrator(asker)
     }
 
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {

@@ -32,8 +32,9 @@ pub(super) struct Subjects<'a> {
 impl Names for Subjects<'_> {
     async fn table(&self, name: &ResolvedTableReference) -> Result<Arc<dyn TableProvider>> {
         let (catalog, schema, table) = (name.catalog.as_ref(), name.schema.as_ref(), name.table.as_ref());
-        if catalog == system::CATALOG && schema == system::QUERIES {
-            let found = system::table(&self.core.queries, &self.asker.label(), table)?;
+        if catalog == system::CATALOG && (schema == system::QUERIES || schema == system::SESSIONS) {
+            let viewer = system::Viewer::of(self.asker, self.core.is_administrator(self.asker));
+            let found = system::table((&self.core.queries, &self.core.sessions), &viewer, (schema, table))?;
             return found.ok_or_else(|| unknown_table(name));
         }
         if catalog == system::CATALOG && schema == system::AUDIT {

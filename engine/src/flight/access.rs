@@ -2,6 +2,7 @@
 //! Of others no header counts but the purpose, the client's name and how to compress; beside a delegation no purpose.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -67,7 +68,8 @@ impl Access {
     pub async fn caller(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Caller> {
         let certificates =
             extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(TlsConnectInfo::peer_certs).unwrap_or_default();
-        match self.authenticator.caller(authorization(headers)?, &certificates).await? {
+        let from = address(extensions);
+        match self.authenticator.caller(authorization(headers)?, &certificates, from).await? {
             identity::Caller::Peer(peer) => Ok(Caller {
                 asker: Arc::new(Asker::peer(&peer.name)),
                 default_purpose: None,
@@ -77,11 +79,15 @@ impl Access {
                 peer: Some(Arc::new(peer)),
             }),
             identity::Caller::User { user, sign_in, settings } => {
+                let client = headers.get("user-agent").and_then(|agent| agent.to_str().ok());
+                if let Some(session) = sign_in.session {
+                    self.authenticator.note(session, client, from);
+                }
                 let asker =
                     self.ask_for((*user).clone(), settings.purpose, sign_in.session, purpose_header(headers)?)?;
                 let default_purpose = user.default_purpose;
                 let place = settings.place;
-                let reader = headers.get("user-agent").and_then(|agent| agent.to_str().ok()).map(Reader::of);
+                let reader = client.map(Reader::of);
                 Ok(Caller {
                     asker: Arc::new(asker),
                     default_purpose,
@@ -116,13 +122,14 @@ impl Access {
     ///
     /// # Errors
     /// `UNAUTHENTICATED` for a peer without a delegation that is believed; `PURPOSE`, `BUSY`.
-    pub fn admit(&self, caller: &Caller, headers: &MetadataMap, statement: Option<&str>) -> Result<Caller> {
+    pub async fn admit(&self, caller: &Caller, headers: &MetadataMap, statement: Option<&str>) -> Result<Caller> {
         let Some(peer) = &caller.peer else { return Ok(caller.clone()) };
         let header = headers.get_bin(headers::DELEGATION).and_then(|value| value.to_bytes().ok());
         let (Some(header), Some(query), Some(fragment)) = (header, caller.query_id(headers), fragment(headers)) else {
             return Err(not_delegated());
         };
         let about = About { site: self.delegations.site(), query: &query, fragment, statement };
+        self.delegations.ready(&header).await;
         let asker = self.delegations.verify(&header, peer, &about)?;
         Ok(Caller { asker: Arc::new(asker), ..caller.clone() })
     }
@@ -131,11 +138,11 @@ impl Access {
     ///
     /// # Errors
     /// `UNAUTHENTICATED`, `BUSY`.
-    pub async fn handshake(&self, headers: &MetadataMap) -> Result<String> {
+    pub async fn handshake(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<String> {
         let header = authorization(headers)?.ok_or_else(|| {
             EngineError::new(Code::Unauthenticated, "log in with a user name and a password (`authorization: Basic …`)")
         })?;
-        self.authenticator.handshake(header).await
+        self.authenticator.handshake(header, address(extensions)).await
     }
 
     /// Keeps a purpose for the rest of the caller's session, or goes back to the default; the answer is what counts now.
@@ -175,12 +182,26 @@ impl Access {
         Some(Box::new(SignedIn { authenticator: Arc::clone(&self.authenticator), sign_in }))
     }
 
+    /// Counts a statement of the caller's session, if there is one.
+    pub fn count_statement(&self, caller: &Caller) {
+        if let Some(session) = caller.session() {
+            self.authenticator.count_statement(session);
+        }
+    }
+
     /// Ends the session that the caller's token opened, if it has one.
     pub fn close_session(&self, caller: &Caller) {
         if let Some(session) = caller.session() {
             self.authenticator.close(session);
         }
     }
+}
+
+/// Where a call comes from.
+fn address(extensions: &Extensions) -> Option<IpAddr> {
+    let over_tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref);
+    let plain = || extensions.get::<TcpConnectInfo>();
+    over_tls.or_else(plain)?.remote_addr().map(|address| address.ip())
 }
 
 /// The one `authorization` header, if there is one.

@@ -10,7 +10,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 
 use crate::catalog::view::{Directory, View};
 use crate::error::{EngineError, Result};
-use crate::identity::Asker;
+use crate::identity::{Asker, Sessions};
 use crate::key_set::{KeySet, KeysTo};
 use crate::session::place::Place;
 use crate::session::queries::{Queries, QueryId, QueryRecord};
@@ -105,6 +105,12 @@ pub trait Door: Send + Sync + 'static {
 
     /// The registry of this node's queries.
     fn queries(&self) -> &Arc<Queries>;
+
+    /// The sessions that are open at this node.
+    fn sessions(&self) -> &Arc<Sessions>;
+
+    /// Whether the asker administers this node: sees what everybody runs here, and may end it.
+    fn is_administrator(&self, asker: &Asker) -> bool;
 
     /// Plans a statement far enough to know its columns; asks no site for rows.
     ///

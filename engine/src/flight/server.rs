@@ -1,6 +1,7 @@
 //! The Flight service of a door: each call checked for its subject, each command sent where it is answered.
 
 mod actions;
+mod kill;
 mod put;
 mod settings;
 mod start;
@@ -89,7 +90,7 @@ impl FlightServer {
         statement: Option<&str>,
         query: &QueryId,
     ) -> Result<Caller> {
-        match self.access.admit(caller, headers, statement) {
+        match self.access.admit(caller, headers, statement).await {
             Ok(admitted) => Ok(admitted),
             Err(error) => {
                 let (asker, fragment) = (Some(caller.asker.as_ref()), caller.fragment(headers));
@@ -179,7 +180,7 @@ impl FlightService for FlightServer {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        let token = match self.access.handshake(request.metadata()).await {
+        let token = match self.access.handshake(request.metadata(), request.extensions()).await {
             Ok(token) => token,
             Err(error) => return Err(self.turn_away(error).await),
         };

@@ -1,6 +1,7 @@
 //! The rule that believes a caller: the `authorization` header if there is one, else the certificate if it is a peer's.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
@@ -9,10 +10,9 @@ use super::asker::{Believed, Came};
 use super::certificate::peer_names;
 use super::credentials::Credentials;
 use super::issuers::{Issuers, Shown};
-use super::session::{SessionId, Sessions, Settings};
+use super::session::{OpenSession, SessionId, SessionProof, Sessions, Settings};
 use super::token::is_token;
 use super::users::Users;
-use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
 
 /// Whom a call is from.
@@ -57,48 +57,57 @@ pub struct Authenticator {
     users: Option<Users>,
     peers: BTreeSet<String>,
     issuers: Arc<Issuers>,
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
 }
 
 impl Authenticator {
     /// Believes these users and these issuers' tokens, and callers whose certificate has one of the `peers`' names.
-    pub fn new(users: Option<Users>, peers: BTreeSet<String>, issuers: Arc<Issuers>, limits: &Limits) -> Self {
+    pub fn new(users: Option<Users>, peers: BTreeSet<String>, issuers: Arc<Issuers>, sessions: Arc<Sessions>) -> Self {
         let peers = peers.into_iter().map(|name| name.to_ascii_lowercase()).collect();
-        Self { users, peers, issuers, sessions: Sessions::new(limits) }
+        Self { users, peers, issuers, sessions }
     }
 
-    /// Who calls. `authorization` is the header's value; `certificates` the chain that TLS has verified, or nothing.
+    /// Who calls. `authorization` is the header's value; `certificates` the chain that TLS has verified, or nothing;
+    /// `from` where the call comes from.
     ///
     /// # Errors
     /// `UNAUTHENTICATED`, also when the header is wrong and the certificate would do; `BUSY`.
-    pub async fn caller(&self, authorization: Option<&str>, certificates: &[CertificateDer<'_>]) -> Result<Caller> {
+    pub async fn caller(
+        &self,
+        authorization: Option<&str>,
+        certificates: &[CertificateDer<'_>],
+        from: Option<IpAddr>,
+    ) -> Result<Caller> {
         let Some(header) = authorization else {
             return self.peer(certificates).map(Caller::Peer).ok_or_else(|| self.unknown(certificates));
         };
         match Credentials::parse(header)? {
             Credentials::Basic { name, password } => {
-                let proven = self.users()?.verify(&name, &password).await?;
+                let proven = self.users()?.verify(&name, &password, from).await?;
                 let sign_in = SignIn { session: None, password: Some((name, proven.by)) };
                 Ok(Caller::User { user: Box::new(proven.user), sign_in, settings: Settings::default() })
             }
-            Credentials::Bearer(token) if is_token(&token) => self.by_token(&token),
-            Credentials::Bearer(token) => self.by_session(&token),
+            Credentials::Bearer(token) if is_token(&token) => self.by_token(&token).await,
+            Credentials::Bearer(token) => self.by_session(&token).await,
         }
     }
 
-    /// The handshake: believes `Basic` and opens a session, or finds the session of `Bearer`. The answer is the token
-    /// for `authorization: Bearer`; an issuer's token is answered with itself, and its session ends with it.
+    /// The handshake: believes `Basic` or an issuer's token and opens a session, or finds the session of `Bearer`. The answer is
+    /// the token for `authorization: Bearer`. A session for an issuer's token ends with it.
     ///
     /// # Errors
     /// As [`Authenticator::caller`].
-    pub async fn handshake(&self, authorization: &str) -> Result<String> {
+    pub async fn handshake(&self, authorization: &str, from: Option<IpAddr>) -> Result<String> {
         match Credentials::parse(authorization)? {
             Credentials::Basic { name, password } => {
-                let proven = self.users()?.verify(&name, &password).await?;
+                let proven = self.users()?.verify(&name, &password, from).await?;
                 self.sessions.open(&name, proven.by)
             }
-            Credentials::Bearer(token) if is_token(&token) => self.by_token(&token).map(|_| token),
-            Credentials::Bearer(token) => self.by_session(&token).map(|_| token),
+            Credentials::Bearer(token) if is_token(&token) => {
+                let user = self.believe(&token).await?;
+                self.sessions.open_for(&label(&user)?, &token, user.ends)
+            }
+            Credentials::Bearer(token) => self.by_session(&token).await.map(|_| token),
         }
     }
 
@@ -117,37 +126,58 @@ impl Authenticator {
         is_open && is_proven
     }
 
+    /// Notes from whom a call of a session came.
+    pub fn note(&self, session: SessionId, client: Option<&str>, address: Option<IpAddr>) {
+        self.sessions.note(session, client, address);
+    }
+
+    /// Counts a statement of a session.
+    pub fn count_statement(&self, session: SessionId) {
+        self.sessions.count_statement(session);
+    }
+
     /// Ends a session.
     pub fn close(&self, session: SessionId) {
         self.sessions.close(session);
     }
 
     /// A session is only as good as its user is now.
-    fn by_session(&self, token: &str) -> Result<Caller> {
-        let ended = || EngineError::new(Code::Unauthenticated, "the session is unknown or has ended; log in again");
-        let session = self.sessions.find(token).ok_or_else(ended)?;
-        match self.users()?.find_proven(&session.user, session.proven_by) {
+    async fn by_session(&self, token: &str) -> Result<Caller> {
+        let OpenSession { id, user: name, proof, settings } = self.sessions.find(token).ok_or_else(not_believed)?;
+        let (user, password) = match proof {
+            SessionProof::Password(by) => (self.users()?.find_proven(&name, by), Some((name, by))),
+            SessionProof::Token(issued) => (self.believe(&issued).await.ok(), None),
+        };
+        match user {
             Some(user) => {
-                let sign_in = SignIn { session: Some(session.id), password: Some((session.user, session.proven_by)) };
-                Ok(Caller::User { user: Box::new(user), sign_in, settings: session.settings })
+                let sign_in = SignIn { session: Some(id), password };
+                Ok(Caller::User { user: Box::new(user), sign_in, settings })
             }
             None => {
-                self.sessions.close(session.id);
-                Err(ended())
+                self.sessions.close(id);
+                Err(not_believed())
             }
         }
     }
 
     /// An issuer's token is verified anew with each call; nothing weaker is tried in its place.
-    fn by_token(&self, token: &str) -> Result<Caller> {
-        let user = self.issuers.by_token(token, Shown::AtTheDoor).map_err(|reason| {
-            tracing::info!(reason, "a token is refused");
-            EngineError::new(Code::Unauthenticated, "the token is not believed here, or has expired; get a new one")
-        })?;
-        let label = user.clone().asking(None, Came::Directly)?.label();
-        let (session, settings) = self.sessions.adopt(token, &label)?;
+    async fn by_token(&self, token: &str) -> Result<Caller> {
+        let user = self.believe(token).await?;
+        let (session, settings) = self.sessions.adopt(token, &label(&user)?, user.ends)?;
         let sign_in = SignIn { session: Some(session), password: None };
         Ok(Caller::User { user: Box::new(user), sign_in, settings })
+    }
+
+    /// The user of an issuer's token.
+    async fn believe(&self, token: &str) -> Result<Believed> {
+        if self.sessions.has_ended(token) {
+            return Err(not_believed());
+        }
+        self.issuers.ready(token).await;
+        self.issuers.by_token(token, Shown::AtTheDoor).map_err(|reason| {
+            tracing::info!(reason, "a token is refused");
+            not_believed()
+        })
     }
 
     fn users(&self) -> Result<&Users> {
@@ -178,6 +208,17 @@ impl Authenticator {
     }
 }
 
+/// The name that a user's sessions are kept under.
+fn label(user: &Believed) -> Result<String> {
+    Ok(user.clone().asking(None, Came::Directly)?.label())
+}
+
+/// Of every bearer credential that is not believed, whatever is wrong with it: the log says which of an issuer's tokens why.
+fn not_believed() -> EngineError {
+    let sentence = "the token is not believed here, or its session has ended; sign in again, or get a new one";
+    EngineError::new(Code::Unauthenticated, sentence)
+}
+
 #[cfg(test)]
 mod tests {
     use base64::Engine;
@@ -185,8 +226,10 @@ mod tests {
     use rustls::pki_types::pem::PemObject;
 
     use super::super::issuers::PeerTrust;
+    use super::super::test_issuer::{DIRECT_AUDIENCE, TestKey, claims, issuer, write_keys};
     use super::super::{certs, users_file};
     use super::*;
+    use crate::config::Limits;
 
     fn basic(name: &str, password: &str) -> String {
         format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
@@ -196,11 +239,16 @@ mod tests {
         let path = directory.join("users.toml");
         users_file::add(&path, "ana", "right", BTreeSet::new()).unwrap();
         let users = Users::open(path, &Limits::default()).unwrap();
-        Authenticator::new(Some(users), BTreeSet::from(["coordinator".to_string()]), nobody(), &Limits::default())
+        Authenticator::new(
+            Some(users),
+            BTreeSet::from(["coordinator".to_string()]),
+            nobody(),
+            Arc::new(Sessions::new(&Limits::default())),
+        )
     }
 
     fn nobody() -> Arc<Issuers> {
-        Arc::new(Issuers::open(&[], PeerTrust::Listed).unwrap())
+        Arc::new(Issuers::open(&[], PeerTrust::Listed, &Limits::default()).unwrap())
     }
 
     fn user(caller: Caller) -> (Believed, Option<SessionId>) {
@@ -219,14 +267,18 @@ mod tests {
     async fn a_user_logs_in_once_and_then_shows_the_token() {
         let directory = tempfile::tempdir().unwrap();
         let authenticator = authenticator(directory.path());
-        let token = authenticator.handshake(&basic("ana", "right")).await.unwrap();
+        let token = authenticator.handshake(&basic("ana", "right"), None).await.unwrap();
         let bearer = format!("Bearer {token}");
-        let (ana, session) = user(authenticator.caller(Some(&bearer), &[]).await.unwrap());
+        let (ana, session) = user(authenticator.caller(Some(&bearer), &[], None).await.unwrap());
         assert_eq!(ana.subject.name, "ana");
-        assert_eq!(authenticator.handshake(&bearer).await.unwrap(), token, "a client may shake hands with its token");
+        assert_eq!(
+            authenticator.handshake(&bearer, None).await.unwrap(),
+            token,
+            "a client may shake hands with its token"
+        );
         authenticator.close(session.unwrap());
-        authenticator.caller(Some(&bearer), &[]).await.unwrap_err();
-        let direct = user(authenticator.caller(Some(&basic("ana", "right")), &[]).await.unwrap());
+        authenticator.caller(Some(&bearer), &[], None).await.unwrap_err();
+        let direct = user(authenticator.caller(Some(&basic("ana", "right")), &[], None).await.unwrap());
         assert_eq!(direct, (ana, None));
     }
 
@@ -234,24 +286,24 @@ mod tests {
     async fn what_the_users_file_says_now_counts_in_an_open_session() {
         let directory = tempfile::tempdir().unwrap();
         let authenticator = authenticator(directory.path());
-        let bearer = format!("Bearer {}", authenticator.handshake(&basic("ana", "right")).await.unwrap());
+        let bearer = format!("Bearer {}", authenticator.handshake(&basic("ana", "right"), None).await.unwrap());
         users_file::set_facts(&directory.path().join("users.toml"), "ana", |facts| {
             facts.purposes.insert("care".to_string());
         })
         .unwrap();
-        let (ana, _) = user(authenticator.caller(Some(&bearer), &[]).await.unwrap());
+        let (ana, _) = user(authenticator.caller(Some(&bearer), &[], None).await.unwrap());
         assert_eq!(ana.subject.purposes, BTreeSet::from(["care".to_string()]));
         users_file::remove(&directory.path().join("users.toml"), "ana").unwrap();
-        authenticator.caller(Some(&bearer), &[]).await.unwrap_err();
+        authenticator.caller(Some(&bearer), &[], None).await.unwrap_err();
     }
 
     #[tokio::test]
     async fn a_session_ends_with_the_password_that_opened_it() {
         let directory = tempfile::tempdir().unwrap();
         let authenticator = authenticator(directory.path());
-        let token = authenticator.handshake(&basic("ana", "right")).await.unwrap();
+        let token = authenticator.handshake(&basic("ana", "right"), None).await.unwrap();
         users_file::set_password(&directory.path().join("users.toml"), "ana", "new").unwrap();
-        authenticator.caller(Some(&format!("Bearer {token}")), &[]).await.unwrap_err();
+        authenticator.caller(Some(&format!("Bearer {token}")), &[], None).await.unwrap_err();
     }
 
     fn sign_in(caller: Caller) -> SignIn {
@@ -267,17 +319,17 @@ mod tests {
         let authenticator = authenticator(directory.path());
         let users = directory.path().join("users.toml");
         let in_session = async || {
-            let bearer = format!("Bearer {}", authenticator.handshake(&basic("ana", "right")).await.unwrap());
-            sign_in(authenticator.caller(Some(&bearer), &[]).await.unwrap())
+            let bearer = format!("Bearer {}", authenticator.handshake(&basic("ana", "right"), None).await.unwrap());
+            sign_in(authenticator.caller(Some(&bearer), &[], None).await.unwrap())
         };
         let (first, second) = (in_session().await, in_session().await);
-        let by_password = sign_in(authenticator.caller(Some(&basic("ana", "right")), &[]).await.unwrap());
+        let by_password = sign_in(authenticator.caller(Some(&basic("ana", "right")), &[], None).await.unwrap());
         assert!([&first, &second, &by_password].into_iter().all(|one| authenticator.holds(one)));
         authenticator.close(first.session.unwrap());
         assert!(!authenticator.holds(&first) && authenticator.holds(&second) && authenticator.holds(&by_password));
         users_file::set_password(&users, "ana", "new").unwrap();
         assert!(!authenticator.holds(&second) && !authenticator.holds(&by_password));
-        let again = sign_in(authenticator.caller(Some(&basic("ana", "new")), &[]).await.unwrap());
+        let again = sign_in(authenticator.caller(Some(&basic("ana", "new")), &[], None).await.unwrap());
         assert!(authenticator.holds(&again));
         users_file::remove(&users, "ana").unwrap();
         assert!(!authenticator.holds(&again));
@@ -290,10 +342,10 @@ mod tests {
         let coordinator = certificate(directory.path(), "coordinator");
         let names = vec!["coordinator".to_string()];
         let peer = Peer { name: "coordinator".to_string(), names, certificate: coordinator[0].clone() };
-        assert_eq!(authenticator.caller(None, &coordinator).await.unwrap(), Caller::Peer(peer));
-        let other = authenticator.caller(None, &certificate(directory.path(), "faa")).await.unwrap_err();
+        assert_eq!(authenticator.caller(None, &coordinator, None).await.unwrap(), Caller::Peer(peer));
+        let other = authenticator.caller(None, &certificate(directory.path(), "faa"), None).await.unwrap_err();
         assert!(other.to_string().contains("`faa`"), "{other}");
-        assert_eq!(authenticator.caller(None, &[]).await.unwrap_err().code(), Code::Unauthenticated);
+        assert_eq!(authenticator.caller(None, &[], None).await.unwrap_err().code(), Code::Unauthenticated);
     }
 
     #[tokio::test]
@@ -302,15 +354,51 @@ mod tests {
         let authenticator = authenticator(directory.path());
         let coordinator = certificate(directory.path(), "coordinator");
         for header in [basic("ana", "wrong"), "Bearer made-up".to_string(), "Nonsense".to_string()] {
-            let refused = authenticator.caller(Some(&header), &coordinator).await.unwrap_err();
+            let refused = authenticator.caller(Some(&header), &coordinator, None).await.unwrap_err();
             assert_eq!(refused.code(), Code::Unauthenticated);
         }
     }
 
     #[tokio::test]
     async fn a_node_without_users_believes_no_password() {
-        let authenticator = Authenticator::new(None, BTreeSet::new(), nobody(), &Limits::default());
-        let refused = authenticator.handshake(&basic("ana", "right")).await.unwrap_err();
+        let authenticator =
+            Authenticator::new(None, BTreeSet::new(), nobody(), Arc::new(Sessions::new(&Limits::default())));
+        let refused = authenticator.handshake(&basic("ana", "right"), None).await.unwrap_err();
         assert!(refused.to_string().contains("no users"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_handshake_with_an_issuers_token_opens_a_session_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = TestKey::new("one", jsonwebtoken::Algorithm::ES256);
+        let issuer = issuer(write_keys(directory.path(), &[key.jwk()]), &["analyst"]);
+        let issuers = Arc::new(Issuers::open(&[issuer], PeerTrust::Listed, &Limits::default()).unwrap());
+        let sessions = Arc::new(Sessions::new(&Limits::default()));
+        let authenticator = Authenticator::new(None, BTreeSet::new(), issuers, Arc::clone(&sessions));
+        let token = key.token(&claims(serde_json::json!({"aud": DIRECT_AUDIENCE})));
+        let bearer = format!("Bearer {token}");
+        let mut bearers = Vec::new();
+        for _ in 0..2 {
+            bearers.push(format!("Bearer {}", authenticator.handshake(&bearer, None).await.unwrap()));
+        }
+        let signed_in = async |bearer: &str| authenticator.caller(Some(bearer), &[], None).await.map(user);
+        let (ana, first) = signed_in(&bearers[0]).await.unwrap();
+        let ((_, second), (_, shared)) = (signed_in(&bearers[1]).await.unwrap(), signed_in(&bearer).await.unwrap());
+        assert_eq!(ana.subject.name, "ana");
+        assert!(first != second && first != shared && second != shared, "three sessions");
+        authenticator.set(first.unwrap(), |settings| settings.purpose = Some("care".to_string()));
+        let Caller::User { settings, .. } = authenticator.caller(Some(&bearers[1]), &[], None).await.unwrap() else {
+            panic!("no user")
+        };
+        assert_eq!(settings.purpose, None, "what is set in one is not set in the other");
+        authenticator.close(first.unwrap());
+        signed_in(&bearers[0]).await.unwrap_err();
+        signed_in(&bearers[1]).await.unwrap();
+        // Its token ends it, whoever bears it.
+        assert!(sessions.end(&second.unwrap().to_string(), |_| true).unwrap());
+        for bearer in [&bearers[1], &bearer] {
+            assert_eq!(signed_in(bearer).await.unwrap_err().code(), Code::Unauthenticated);
+        }
+        assert_eq!(authenticator.handshake(&bearer, None).await.unwrap_err().code(), Code::Unauthenticated);
     }
 }

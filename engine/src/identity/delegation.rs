@@ -180,6 +180,13 @@ impl DelegationVerifier {
         self.seen.add(query, fragment).map(drop)
     }
 
+    /// Has the keys fetched that the proof may need, before [`DelegationVerifier::verify`].
+    pub async fn ready(&self, header: &[u8]) {
+        if let Ok(delegation) = serde_json::from_slice::<Delegation>(header) {
+            self.issuers.ready(&delegation.proof).await;
+        }
+    }
+
     /// On whose behalf `peer` asks. The proof, the signature and the terms are all checked; then the fragment counts as
     /// used, whatever becomes of it.
     ///

@@ -8,7 +8,7 @@ use super::clock::Clock;
 use super::facts::{Claimed, Facts};
 use super::name;
 use super::token::{TokenIssuer, named_issuer};
-use crate::config::{Extent, IssuerConfig, IssuerTrust};
+use crate::config::{Extent, IssuerConfig, IssuerTrust, Limits};
 use crate::error::Result;
 
 /// Which coordinators are believed about their own users.
@@ -39,15 +39,15 @@ pub struct Issuers {
 }
 
 impl Issuers {
-    /// Opens the issuers' keys, and warns about coordinators that are believed about their users.
+    /// Opens the issuers' keys, of those that publish them when the first token comes, and warns about coordinators that are believed about their users.
     ///
     /// # Errors
     /// `CONFIG` for keys that cannot be read.
-    pub fn open(config: &[IssuerConfig], peers: PeerTrust) -> Result<Self> {
+    pub fn open(config: &[IssuerConfig], peers: PeerTrust, limits: &Limits) -> Result<Self> {
         let mut issuers = Self { tokens: Vec::new(), coordinators: BTreeMap::new(), peers, clock: Clock::default() };
         for IssuerConfig { name, trust, extent } in config {
             match trust {
-                IssuerTrust::Token(trust) => issuers.tokens.push(TokenIssuer::open(name, extent, trust)?),
+                IssuerTrust::Token(trust) => issuers.tokens.push(TokenIssuer::open(name, extent, trust, limits)?),
                 IssuerTrust::Coordinator => {
                     tracing::warn!(coordinator = name, "believed about its own users: it can name any user it likes");
                     issuers.coordinators.insert(name.to_ascii_lowercase(), extent.clone());
@@ -61,6 +61,15 @@ impl Issuers {
     #[must_use]
     pub fn not_before(self, floor: SystemTime) -> Self {
         Self { clock: Clock::not_before(floor), ..self }
+    }
+
+    /// Has the keys fetched that the token may need, before [`Issuers::by_token`]; nothing of it is believed by that.
+    pub async fn ready(&self, token: &str) {
+        if let Some(name) = named_issuer(token)
+            && let Some(issuer) = self.tokens.iter().find(|issuer| issuer.name == name)
+        {
+            issuer.ready(token).await;
+        }
     }
 
     /// The user of a token; the error is for the log.

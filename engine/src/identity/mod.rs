@@ -4,10 +4,13 @@
 //! - [`authenticate`]: the one rule that turns what a call brings into whom this node believes.
 //! - [`asker`]: who asks once believed; [`facts`]: what is known of them, under its limits; `name`: what names may be.
 //! - [`credentials`]: the `authorization` header; [`session`]: bearer tokens that we issue, and chosen purposes.
-//! - [`users`]: passwords checked against a file that may change while we run; [`users_file`], [`password`]: its parts.
-//! - [`issuers`]: whom else this node believes about users; `token`, [`token_keys`]: issuers' tokens.
+//! - [`users`]: passwords checked against a file that may change while we run; [`users_file`], [`password`]: its parts;
+//!   `guesses`: who waits after wrong ones.
+//! - [`issuers`]: whom else this node believes about users; `token`, `json`, `claims`: their tokens; [`token_keys`],
+//!   `discovery`: their keys, from a file or as they publish them.
 //! - [`delegation`]: how a coordinator asks on behalf of a user; `seen`: each of them once; `clock`: at what time.
-//! - [`certificate`]: what a certificate says; [`tls`]: certificates towards tonic; [`certs`]: making them.
+//! - [`certificate`]: what a certificate says; [`tls`]: certificates as they are renewed; [`handshakes`]: connections that show
+//!   them; [`certs`]: making them.
 //!
 //! **Invariant:** a password, a key or a token is never logged, never in an error, and never in `Debug`.
 //! **Invariant:** a credential that is wrong is refused; nothing weaker is tried in its place.
@@ -16,12 +19,17 @@ pub mod asker;
 pub mod authenticate;
 pub mod certificate;
 pub mod certs;
+pub mod claims;
 mod clock;
 pub mod credentials;
 pub mod delegation;
+pub(crate) mod discovery;
 pub mod facts;
 mod files;
+mod guesses;
+pub mod handshakes;
 pub mod issuers;
+mod json;
 mod name;
 pub mod password;
 mod reread;
@@ -42,5 +50,5 @@ pub(crate) use clock::Clock;
 pub use credentials::Credentials;
 pub use delegation::{About, DelegationVerifier, Delegator};
 pub use issuers::{Issuers, PeerTrust};
-pub use session::{OpenSession, SessionId, Sessions, Settings};
+pub use session::{OpenSession, SessionId, SessionKind, SessionProof, SessionRecord, Sessions, Settings};
 pub use users::Users;

@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,6 +20,9 @@ use crate::error::{Code, EngineError, Result};
 use crate::session::place::Place;
 
 const TOKEN_BYTES: usize = 32;
+const SESSION_ID_DIGITS: usize = 32;
+/// Of what a client says of itself so much is kept.
+const CLIENT_CHARS_MAX: usize = 100;
 
 /// Names a session without giving it away: the hash of its token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,11 +34,21 @@ impl SessionId {
     }
 }
 
+/// The first half of the hash, which names the session to people.
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_hex().chars().take(SESSION_ID_DIGITS).collect::<String>())
+    }
+}
+
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SessionId({})", self.0.to_hex().chars().take(8).collect::<String>())
     }
 }
+
+/// How long a token is remembered as ended that says of no time when it ends.
+const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// What is set in a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,23 +59,73 @@ pub struct Settings {
     pub place: Place,
 }
 
-/// A session of ours that was found: whose it is, and the password it was opened with.
+/// By what the user of a session of ours was believed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SessionProof {
+    /// The digest of the stored password.
+    Password(blake3::Hash),
+    /// An issuer's token, which is verified anew with each call.
+    Token(Arc<str>),
+}
+
+impl fmt::Debug for SessionProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Password(_) => "Password(..)",
+            Self::Token(_) => "Token(..)",
+        })
+    }
+}
+
+/// A session of ours that was found: whose it is, and by what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenSession {
     /// The session, to keep settings by.
     pub id: SessionId,
     /// The user who opened it.
     pub user: String,
-    /// What the user was believed by; when that changes, the session is no more.
-    pub proven_by: blake3::Hash,
+    /// What the user was believed by; when that is believed no more, the session is no more.
+    pub proof: SessionProof,
     /// What was set in it.
     pub settings: Settings,
+}
+
+/// A session as it is told to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// The session.
+    pub id: SessionId,
+    /// Whose it is, as in the record of what they ask.
+    pub subject: String,
+    /// By what its calls are believed.
+    pub kind: SessionKind,
+    /// When it was opened.
+    pub opened_at: SystemTime,
+    /// When it was last used.
+    pub last_used_at: SystemTime,
+    /// What the client says that it is.
+    pub client: Option<String>,
+    /// Where its last call came from.
+    pub address: Option<IpAddr>,
+    /// Statements that were begun in it.
+    pub statements: u64,
+}
+
+/// By what the calls of a session are believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionKind {
+    /// A token of ours, for a password.
+    Password,
+    /// An issuer's token.
+    Token,
 }
 
 /// The sessions of a node. Tokens are kept as hashes only.
 #[derive(Debug)]
 pub struct Sessions {
     open: Mutex<HashMap<SessionId, Entry>>,
+    /// Issuers' tokens that an administrator has ended, until they expire.
+    ended: Mutex<HashMap<IssuedId, SystemTime>>,
     lifetime: Duration,
     sessions_max: usize,
     sessions_per_user_max: usize,
@@ -69,10 +134,46 @@ pub struct Sessions {
 #[derive(Debug)]
 struct Entry {
     user: String,
-    /// The password; `None` where an issuer's token proves the user anew with each call.
-    proven_by: Option<blake3::Hash>,
+    /// What proves the user; `None` where the token that the session is found by is the issuer's own.
+    proof: Option<SessionProof>,
     settings: Settings,
+    opened_at: SystemTime,
     last_used: Instant,
+    /// The issuer's token that proves the user.
+    issued: Option<Issued>,
+    client: Option<String>,
+    address: Option<IpAddr>,
+    statements: u64,
+}
+
+/// An issuer's token by what of it is signed: of some signatures there are two, and both make the same token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct IssuedId(blake3::Hash);
+
+impl IssuedId {
+    fn of(token: &str) -> Self {
+        let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+        Self(blake3::hash(signed.as_bytes()))
+    }
+}
+
+/// An issuer's token and when it expires.
+#[derive(Debug, Clone, Copy)]
+struct Issued {
+    id: IssuedId,
+    ends: Option<SystemTime>,
+}
+
+impl Issued {
+    fn of(token: &str, ends: Option<SystemTime>) -> Option<Self> {
+        Some(Self { id: IssuedId::of(token), ends })
+    }
+}
+
+impl Entry {
+    fn kind(&self) -> SessionKind {
+        if self.issued.is_some() { SessionKind::Token } else { SessionKind::Password }
+    }
 }
 
 impl Sessions {
@@ -80,6 +181,7 @@ impl Sessions {
     pub fn new(limits: &Limits) -> Self {
         Self {
             open: Mutex::default(),
+            ended: Mutex::default(),
             lifetime: Duration::from_secs(limits.session_lifetime_s),
             sessions_max: limits.sessions_max,
             sessions_per_user_max: limits.sessions_per_user_max,
@@ -92,8 +194,28 @@ impl Sessions {
     /// `BUSY` when too many are open.
     pub fn open(&self, user: &str, proven_by: blake3::Hash) -> Result<String> {
         let token = random_token()?;
-        self.insert(SessionId::of(&token), user, Some(proven_by))?;
+        self.insert(SessionId::of(&token), user, Some(SessionProof::Password(proven_by)), None)?;
         Ok(token)
+    }
+
+    /// Opens a session of its own for an issuer's token, which has been verified and expires then; the answer is its token.
+    ///
+    /// # Errors
+    /// `BUSY` when too many are open.
+    pub fn open_for(&self, user: &str, issued: &str, ends: Option<SystemTime>) -> Result<String> {
+        let token = random_token()?;
+        self.insert(
+            SessionId::of(&token),
+            user,
+            Some(SessionProof::Token(Arc::from(issued))),
+            Issued::of(issued, ends),
+        )?;
+        Ok(token)
+    }
+
+    /// Whether an issuer's token has been ended, with every session that it opened.
+    pub fn has_ended(&self, issued: &str) -> bool {
+        self.ended.lock().contains_key(&IssuedId::of(issued))
     }
 
     /// The session of a token of ours, whose end moves on.
@@ -101,21 +223,82 @@ impl Sessions {
         let id = SessionId::of(token);
         let mut open = self.open.lock();
         let entry = self.used(&mut open, id)?;
-        let proven_by = entry.proven_by?;
-        Some(OpenSession { id, user: entry.user.clone(), proven_by, settings: entry.settings.clone() })
+        let proof = entry.proof.clone()?;
+        Some(OpenSession { id, user: entry.user.clone(), proof, settings: entry.settings.clone() })
     }
 
-    /// The session of an issuer's token, which has been verified for this call, and what was set in it.
+    /// The session of an issuer's token, which has been verified for this call and expires then, and what was set in it.
     ///
     /// # Errors
     /// `BUSY` when it is new and too many are open.
-    pub fn adopt(&self, token: &str, user: &str) -> Result<(SessionId, Settings)> {
+    pub fn adopt(&self, token: &str, user: &str, ends: Option<SystemTime>) -> Result<(SessionId, Settings)> {
         let id = SessionId::of(token);
         if let Some(entry) = self.used(&mut self.open.lock(), id) {
             return Ok((id, entry.settings.clone()));
         }
-        self.insert(id, user, None)?;
+        self.insert(id, user, None, Issued::of(token, ends))?;
         Ok((id, Settings::default()))
+    }
+
+    /// Notes who a call of the session came from.
+    pub fn note(&self, id: SessionId, client: Option<&str>, address: Option<IpAddr>) {
+        if let Some(entry) = self.open.lock().get_mut(&id) {
+            let plain = |client: &str| client.chars().filter(|one| !one.is_control()).take(CLIENT_CHARS_MAX).collect();
+            entry.client = client.map(plain);
+            entry.address = address;
+        }
+    }
+
+    /// Counts a statement.
+    pub fn count_statement(&self, id: SessionId) {
+        if let Some(entry) = self.open.lock().get_mut(&id) {
+            entry.statements += 1;
+        }
+    }
+
+    /// Every open session that is `wanted`, the one that was opened first first.
+    pub fn list(&self, wanted: impl Fn(&str) -> bool) -> Vec<SessionRecord> {
+        let (now, today) = (Instant::now(), SystemTime::now());
+        let open = self.open.lock();
+        let is_open = |entry: &Entry| now.duration_since(entry.last_used) < self.lifetime && wanted(&entry.user);
+        let mut records: Vec<_> = open
+            .iter()
+            .filter(|(_, entry)| is_open(entry))
+            .map(|(id, entry)| SessionRecord {
+                id: *id,
+                subject: entry.user.clone(),
+                kind: entry.kind(),
+                opened_at: entry.opened_at,
+                last_used_at: today.checked_sub(now.duration_since(entry.last_used)).unwrap_or(today),
+                client: entry.client.clone(),
+                address: entry.address,
+                statements: entry.statements,
+            })
+            .collect();
+        records.sort_by_key(|record| record.opened_at);
+        records
+    }
+
+    /// Ends the session of that name if it is `wanted`, and an issuer's token with it; says whether there was one.
+    ///
+    /// # Errors
+    /// `BUSY` when as many tokens have been ended as can be remembered.
+    pub fn end(&self, name: &str, wanted: impl Fn(&str) -> bool) -> Result<bool> {
+        let mut open = self.open.lock();
+        let found = open.iter().find(|(id, entry)| id.to_string() == name && wanted(&entry.user)).map(|(id, _)| *id);
+        let Some(id) = found else { return Ok(false) };
+        if let Some(Issued { id, ends }) = open.get(&id).and_then(|entry| entry.issued) {
+            let now = SystemTime::now();
+            let mut ended = self.ended.lock();
+            ended.retain(|_, until| *until > now);
+            if ended.len() >= self.sessions_max {
+                return Err(EngineError::new(Code::Busy, "too many tokens have been ended; try again later"));
+            }
+            let longest = now + TOKEN_LIFETIME_MAX;
+            ended.insert(id, ends.unwrap_or(longest));
+        }
+        open.remove(&id);
+        Ok(true)
     }
 
     /// Keeps what is set in a session; false when the session is no longer open.
@@ -129,7 +312,7 @@ impl Sessions {
         }
     }
 
-    fn insert(&self, id: SessionId, user: &str, proven_by: Option<blake3::Hash>) -> Result<()> {
+    fn insert(&self, id: SessionId, user: &str, proof: Option<SessionProof>, issued: Option<Issued>) -> Result<()> {
         let now = Instant::now();
         let mut open = self.open.lock();
         if open.len() >= self.sessions_max {
@@ -139,7 +322,18 @@ impl Sessions {
         if open.len() >= self.sessions_max {
             return Err(EngineError::new(Code::Busy, "too many sessions are open at this server; try again later"));
         }
-        open.insert(id, Entry { user: user.to_string(), proven_by, settings: Settings::default(), last_used: now });
+        let entry = Entry {
+            user: user.to_string(),
+            proof,
+            settings: Settings::default(),
+            opened_at: SystemTime::now(),
+            last_used: now,
+            issued,
+            client: None,
+            address: None,
+            statements: 0,
+        };
+        open.insert(id, entry);
         Ok(())
     }
 
@@ -200,7 +394,7 @@ mod tests {
         let sessions = sessions(Limits::default());
         let token = sessions.open("ana", proof()).unwrap();
         let found = sessions.find(&token).unwrap();
-        assert_eq!((found.user.as_str(), found.proven_by), ("ana", proof()));
+        assert_eq!((found.user.as_str(), found.proof), ("ana", SessionProof::Password(proof())));
         assert_eq!(sessions.find("made up"), None);
         sessions.close(found.id);
         assert_eq!(sessions.find(&token), None);
@@ -222,6 +416,43 @@ mod tests {
             assert!(sessions.find(&used).is_some());
         }
         assert_eq!(sessions.find(&unused), None);
+    }
+
+    #[test]
+    fn a_session_is_told_with_what_was_noted_and_ended_by_its_name() {
+        let sessions = sessions(Limits::default());
+        let (ana, bob) = (sessions.open("ana", proof()).unwrap(), sessions.open("bob", proof()).unwrap());
+        let id = sessions.find(&ana).unwrap().id;
+        sessions.note(id, Some("shell\n1.0"), Some([127, 0, 0, 1].into()));
+        sessions.count_statement(id);
+        let told = sessions.list(|user| user == "ana");
+        assert_eq!(told.len(), 1);
+        assert_eq!(
+            (told[0].client.as_deref(), told[0].statements, told[0].kind),
+            (Some("shell1.0"), 1, SessionKind::Password)
+        );
+        assert_eq!(sessions.list(|_| true).len(), 2);
+        assert!(!id.to_string().contains(&ana));
+        assert!(!sessions.end(&id.to_string(), |user| user == "bob").unwrap(), "it is ana's");
+        assert!(sessions.end(&id.to_string(), |_| true).unwrap() && sessions.find(&ana).is_none());
+        assert!(!sessions.end(&id.to_string(), |_| true).unwrap() && sessions.find(&bob).is_some());
+    }
+
+    #[test]
+    fn an_issuers_token_is_ended_with_its_session_and_all_others_that_it_opened() {
+        let sessions = sessions(Limits::default());
+        let ends = Some(SystemTime::now() + Duration::from_secs(600));
+        let (id, _) = sessions.adopt("a.b.c", "ana@issuer", ends).unwrap();
+        let own = sessions.open_for("ana@issuer", "a.b.c", ends).unwrap();
+        let found = sessions.find(&own).unwrap();
+        assert_eq!(found.proof, SessionProof::Token(Arc::from("a.b.c")));
+        assert_ne!(found.id, id, "a session of its own");
+        assert!(sessions.list(|_| true).iter().all(|record| record.kind == SessionKind::Token));
+        assert!(!format!("{sessions:?}").contains("a.b.c"));
+        assert!(!sessions.has_ended("a.b.c"));
+        assert!(sessions.end(&found.id.to_string(), |_| true).unwrap());
+        assert!(sessions.has_ended("a.b.c") && !sessions.has_ended("a.d.c"));
+        assert!(sessions.has_ended("a.b.d"), "the same token under the other signature");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use crate::config::{Extent, IssuerConfig, IssuerTrust, Listed, TokenTrust};
+use super::claims::ClaimRules;
+use crate::config::{Extent, IssuerConfig, IssuerTrust, KeySource, Listed, TokenTrust};
 
 pub(super) const ISSUER: &str = "https://login.example";
 pub(super) const AUDIENCE: &str = "chancery";
@@ -93,7 +94,9 @@ pub(super) fn write_keys(directory: &Path, keys: &[Value]) -> PathBuf {
 pub(super) fn issuer(keys: PathBuf, roles: &[&str]) -> IssuerConfig {
     let roles = Listed::These(roles.iter().map(ToString::to_string).collect::<BTreeSet<_>>());
     let (audience, direct_audience) = (AUDIENCE.to_string(), Some(DIRECT_AUDIENCE.to_string()));
-    let trust = TokenTrust { keys, audience, direct_audience, clock_skew_s: 60 };
+    let keys = KeySource::File(keys);
+    let claims = ClaimRules::default();
+    let trust = TokenTrust { keys, audience, direct_audience, clock_skew_s: 60, algorithms: None, claims };
     let extent = Extent { roles, ..Extent::WHOLE };
     IssuerConfig { name: ISSUER.to_string(), trust: IssuerTrust::Token(trust), extent }
 }

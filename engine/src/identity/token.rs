@@ -4,17 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jsonwebtoken::Validation;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, Header, Validation};
 use policy::subject::Subject;
 use serde::Deserialize;
 
 use super::asker::{Believed, Issuer};
+use super::claims::ClaimRules;
+use super::discovery::PublishedKeys;
 use super::facts::Facts;
 use super::issuers::Shown;
+use super::json::Unambiguous;
 use super::name;
 use super::reread::Reread;
 use super::token_keys::{TokenKey, TokenKeys};
-use crate::config::{Extent, TokenTrust};
+use crate::config::{Extent, KeySource, Limits, TokenTrust};
 use crate::error::Result;
 
 /// The longest token that is looked into; the largest claims, written out, are shorter.
@@ -28,8 +33,36 @@ pub(super) struct TokenIssuer {
     direct_audience: Option<String>,
     clock_skew: Duration,
     extent: Extent,
-    keys: Reread<TokenKeys>,
+    algorithms: Option<Vec<Algorithm>>,
+    claims: ClaimRules,
+    keys: Keys,
 }
+
+/// Where the keys come from.
+#[derive(Debug)]
+enum Keys {
+    File(Reread<TokenKeys>),
+    Published(PublishedKeys),
+}
+
+impl Keys {
+    fn current(&self) -> Option<Arc<TokenKeys>> {
+        match self {
+            Self::File(file) => Some(file.current()),
+            Self::Published(published) => published.current(),
+        }
+    }
+}
+
+const NOT_AS_MUST_BE: &str = "the signature or a claim is not as it must be";
+/// What a header may not have: what must be understood and is not (RFC 7515, 4.1.11), and what changes what the token's bytes
+/// mean: compression, a payload that is not base64, encryption.
+const HEADER_NOT_UNDERSTOOD: [&str; 4] = ["crit", "b64", "zip", "enc"];
+/// The kinds of token that say who somebody is; others, of a log-out or of an event, are signed by the same keys (RFC 8725,
+/// 3.11).
+const TYPES: [&str; 3] = ["jwt", "at+jwt", "id+jwt"];
+/// The end of year 9999. What is later was written in milliseconds.
+const SECONDS_MAX: f64 = 253_402_300_799.0;
 
 /// What a token says; what is not named here means nothing to us.
 #[derive(Deserialize)]
@@ -77,15 +110,28 @@ pub(super) fn named_issuer(token: &str) -> Option<String> {
 }
 
 impl TokenIssuer {
-    pub(super) fn open(name: &str, extent: &Extent, trust: &TokenTrust) -> Result<Self> {
+    pub(super) fn open(name: &str, extent: &Extent, trust: &TokenTrust, limits: &Limits) -> Result<Self> {
+        let keys = match &trust.keys {
+            KeySource::File(path) => Keys::File(Reread::open(path.clone(), TokenKeys::read)?),
+            KeySource::Published { authorities } => Keys::Published(PublishedKeys::of(name, authorities, limits)?),
+        };
         Ok(Self {
             name: name.to_string(),
             audience: trust.audience.clone(),
             direct_audience: trust.direct_audience.clone(),
             clock_skew: Duration::from_secs(trust.clock_skew_s),
             extent: extent.clone(),
-            keys: Reread::open(trust.keys.clone(), TokenKeys::read)?,
+            algorithms: trust.algorithms.clone(),
+            claims: trust.claims.clone(),
+            keys,
         })
+    }
+
+    /// Has the issuer's keys fetched if the token needs that.
+    pub(super) async fn ready(&self, token: &str) {
+        if let (Keys::Published(published), Ok(header)) = (&self.keys, header_of(token)) {
+            published.ready(header.kid.as_deref()).await;
+        }
     }
 
     /// The user of a token; the error says for the log what is wrong with it, and repeats nothing of it.
@@ -110,7 +156,8 @@ impl TokenIssuer {
         }
         name::check_any(&claims.sub).map_err(|_| "sub is no user's name")?;
         claims.facts.check().map_err(|_| "a claim is over a limit")?;
-        let facts = claims.facts.within(&self.extent, &claims.sub)?;
+        let facts = Facts { roles: self.claims.roles(claims.facts.roles), ..claims.facts };
+        let facts = facts.within(&self.extent, &claims.sub)?;
         Ok(self.believed(claims.sub, facts, ends, token))
     }
 
@@ -151,15 +198,33 @@ impl TokenIssuer {
         if token.len() > TOKEN_BYTES_MAX {
             return Err("the token is too long");
         }
-        let header = jsonwebtoken::decode_header(token).map_err(|_| "the header is none that is believed")?;
-        if header.crit.is_some() {
-            return Err("the header asks for what is not understood");
-        }
-        let keys = self.keys.current();
+        let header = header_of(token)?;
+        let keys = self.keys.current().ok_or("there are no keys of the issuer")?;
         let key = keys.find(header.kid.as_deref()).ok_or("the key is none of the issuer's")?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &signature_only(key));
-        claims.map(|data| data.claims).map_err(|_| "the signature or a claim is not as it must be")
+        if self.algorithms.as_ref().is_some_and(|allowed| !allowed.contains(&header.alg)) {
+            return Err("the algorithm is none of the issuer's");
+        }
+        let claims = jsonwebtoken::decode::<Unambiguous>(token, &key.key, &signature_only(key));
+        let Unambiguous(claims) = claims.map_err(|_| NOT_AS_MUST_BE)?.claims;
+        Claims::deserialize(self.claims.read(claims)?).map_err(|_| NOT_AS_MUST_BE)
     }
+}
+
+/// The header, which is read twice: as what it must say, and for what it must not.
+fn header_of(token: &str) -> Result<Header, &'static str> {
+    let unreadable = "the header is none that is believed";
+    let encoded = token.split('.').next().unwrap_or_default();
+    let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| unreadable)?;
+    let Unambiguous(all) = serde_json::from_slice(&bytes).map_err(|_| unreadable)?;
+    let header = jsonwebtoken::decode_header(token).map_err(|_| unreadable)?;
+    if HEADER_NOT_UNDERSTOOD.iter().any(|name| all.get(name).is_some()) {
+        return Err("the header asks for what is not understood");
+    }
+    let media_type = header.typ.as_deref().unwrap_or("JWT").to_ascii_lowercase();
+    if !TYPES.contains(&media_type.strip_prefix("application/").unwrap_or(&media_type)) {
+        return Err("the token is of a type that does not say who asks");
+    }
+    Ok(header)
 }
 
 impl Audience {
@@ -191,7 +256,8 @@ fn signature_only(key: &TokenKey) -> Validation {
 
 /// A NumericDate: seconds since 1970, possibly with a fraction.
 fn instant(seconds: f64) -> Option<SystemTime> {
-    UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
+    let since = Some(seconds).filter(|seconds| *seconds <= SECONDS_MAX)?;
+    UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(since).ok()?)
 }
 
 #[cfg(test)]

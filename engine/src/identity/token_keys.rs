@@ -40,16 +40,26 @@ impl TokenKeys {
     /// # Errors
     /// `CONFIG`, with the file at fault, also when no key is left.
     pub fn read(path: &Path) -> Result<Self> {
-        let fault = |message: &str| EngineError::new(Code::Config, format!("{}: {message}", path.display()));
-        let text = std::fs::read(path).map_err(|error| fault(&format!("cannot be read: {error}")))?;
+        let place = path.display().to_string();
+        let fault = |message: String| EngineError::new(Code::Config, format!("{place}: {message}"));
+        let text = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+        Self::parse(&text, &place).map_err(|error| fault(error.sentence().to_string()))
+    }
+
+    /// Reads a key set that comes from that place.
+    ///
+    /// # Errors
+    /// `CONFIG` when it is none, or has no key that is believed.
+    pub(super) fn parse(text: &[u8], place: &str) -> Result<Self> {
+        let fault = |message: &str| EngineError::new(Code::Config, message);
         let set: JwkSet =
-            serde_json::from_slice(&text).map_err(|error| fault("is no JWK set (RFC 7517)").caused_by(error))?;
+            serde_json::from_slice(text).map_err(|error| fault("is no JWK set (RFC 7517)").caused_by(error))?;
         let mut keys = Vec::new();
         for (index, key) in set.keys.iter().enumerate() {
             match check_key(key) {
                 Ok(key) => keys.push(key),
                 Err(message) => {
-                    tracing::warn!(file = %path.display(), "the key keys[{index}] is left out: it {message}")
+                    tracing::warn!(place, "the key keys[{index}] is left out: it {message}")
                 }
             }
         }

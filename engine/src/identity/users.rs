@@ -1,6 +1,7 @@
 //! Users by password, from a file that `chancery user` may change while the node runs.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::Semaphore;
 
 use super::asker::Believed;
+use super::guesses::Guesses;
 use super::password::StoredPassword;
 use super::reread::Reread;
 use super::users_file::{User, UsersFile};
@@ -32,6 +34,7 @@ pub struct Users {
     proofs: Proofs,
     hashing: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    guesses: Guesses,
     /// Checked in place of a user who is not there, so that the answer takes as long.
     stand_in: Arc<StoredPassword>,
 }
@@ -47,6 +50,7 @@ impl Users {
             proofs: Proofs::new(limits)?,
             hashing: Arc::new(Semaphore::new(limits.password_checks_max)),
             waiting: Arc::new(Semaphore::new(limits.password_checks_max.saturating_add(limits.password_queue_max))),
+            guesses: Guesses::new(limits),
             stand_in: Arc::new(StoredPassword::hash("nobody has this password")?),
         })
     }
@@ -54,8 +58,19 @@ impl Users {
     /// Believes a user by password, or does not; the answer does not tell whether there is such a user.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED`; `BUSY` when too many passwords wait to be checked.
-    pub async fn verify(&self, name: &str, password: &str) -> Result<Proven> {
+    /// `UNAUTHENTICATED`; `BUSY` when too many passwords wait to be checked, or there were too many wrong ones.
+    pub async fn verify(&self, name: &str, password: &str, from: Option<IpAddr>) -> Result<Proven> {
+        self.guesses.check(name, from)?;
+        let proven = self.verify_now(name, password).await;
+        match &proven {
+            Ok(_) => self.guesses.was_right(name, from),
+            Err(error) if error.code() == Code::Unauthenticated => self.guesses.was_wrong(name, from),
+            Err(_) => {}
+        }
+        proven
+    }
+
+    async fn verify_now(&self, name: &str, password: &str) -> Result<Proven> {
         let user = self.file.current().find(name).filter(|user| !user.disabled).cloned();
         let key = self.proofs.key_of(user.as_ref(), password);
         if let Some(user) = user.as_ref().filter(|_| self.proofs.has(&key)) {
@@ -180,41 +195,41 @@ mod tests {
     #[tokio::test]
     async fn a_user_is_believed_by_the_right_password_only() {
         let users = Fixture::new().open();
-        let ana = users.verify("ana", "right").await.unwrap();
+        let ana = users.verify("ana", "right", None).await.unwrap();
         assert_eq!(ana.user.subject.name, "ana");
-        let wrong = users.verify("ana", "wrong").await.unwrap_err();
-        let unknown = users.verify("bob", "right").await.unwrap_err();
+        let wrong = users.verify("ana", "wrong", None).await.unwrap_err();
+        let unknown = users.verify("bob", "right", None).await.unwrap_err();
         assert_eq!(wrong.to_string(), unknown.to_string(), "an answer does not tell who is known");
         assert_eq!(wrong.code(), Code::Unauthenticated);
-        let stand_in = users.verify("bob", "nobody has this password").await.unwrap_err();
+        let stand_in = users.verify("bob", "nobody has this password", None).await.unwrap_err();
         assert_eq!(stand_in.code(), Code::Unauthenticated, "the stand-in is no way in");
     }
 
     #[tokio::test]
     async fn the_second_time_is_quick_and_the_second_password_is_not_taken() {
         let users = Fixture::new().open();
-        users.verify("ana", "right").await.unwrap();
+        users.verify("ana", "right", None).await.unwrap();
         let start = Instant::now();
         for _ in 0..100 {
-            users.verify("ana", "right").await.unwrap();
+            users.verify("ana", "right", None).await.unwrap();
         }
         assert!(start.elapsed() < Duration::from_secs(1), "{:?} for 100 remembered proofs", start.elapsed());
-        users.verify("ana", "wrong").await.unwrap_err();
+        users.verify("ana", "wrong", None).await.unwrap_err();
     }
 
     #[tokio::test]
     async fn a_change_of_the_file_takes_effect_at_once() {
         let fixture = Fixture::new();
         let users = fixture.open();
-        let before = users.verify("ana", "right").await.unwrap();
+        let before = users.verify("ana", "right", None).await.unwrap();
         users_file::set_password(&fixture.path(), "ana", "new").unwrap();
-        users.verify("ana", "right").await.unwrap_err();
+        users.verify("ana", "right", None).await.unwrap_err();
         assert_eq!(users.find_proven("ana", before.by), None, "sessions opened with the old password end");
-        let after = users.verify("ana", "new").await.unwrap();
+        let after = users.verify("ana", "new", None).await.unwrap();
         assert!(users.find_proven("ana", after.by).is_some());
         let disabled = std::fs::read_to_string(fixture.path()).unwrap() + "disabled = true\n";
         std::fs::write(fixture.path(), disabled).unwrap();
-        users.verify("ana", "new").await.unwrap_err();
+        users.verify("ana", "new", None).await.unwrap_err();
         assert_eq!(users.find_proven("ana", after.by), None);
     }
 
@@ -223,7 +238,7 @@ mod tests {
         let fixture = Fixture::new();
         let users = fixture.open();
         std::fs::write(fixture.path(), "[[user]\n").unwrap();
-        users.verify("ana", "right").await.unwrap();
+        users.verify("ana", "right", None).await.unwrap();
         Users::open(fixture.path(), &Limits::default()).unwrap_err();
     }
 
@@ -232,9 +247,9 @@ mod tests {
         let fixture = Fixture::new();
         let limits = Limits { password_checks_max: 1, password_queue_max: 1, ..Limits::default() };
         let users = Users::open(fixture.path(), &limits).unwrap();
-        let all = futures::future::join_all((0..8).map(|_| users.verify("ana", "wrong"))).await;
+        let all = futures::future::join_all((0..8).map(|_| users.verify("ana", "wrong", None))).await;
         let busy = all.iter().filter(|one| one.as_ref().is_err_and(|error| error.code() == Code::Busy)).count();
         assert_eq!(busy, 6);
-        users.verify("ana", "right").await.unwrap();
+        users.verify("ana", "right", None).await.unwrap();
     }
 }

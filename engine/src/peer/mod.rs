@@ -13,10 +13,11 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
 use arrow_flight::{Action, Ticket};
 use datafusion::physical_plan::SendableRecordBatchStream;
+use parking_lot::Mutex;
 use prost::Message;
 use tokio::time::timeout;
 use tonic::metadata::{MetadataMap, MetadataValue};
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint};
 
 use crate::catalog::site_table::SiteId;
 use crate::catalog::view::{DIRECTORY_ACTION, Directory, VIEW_ACTION, View};
@@ -25,7 +26,8 @@ use crate::error::{Code, EngineError, Result};
 use crate::flight::guard::Guard;
 use crate::flight::headers;
 use crate::flight::status::from_site;
-use crate::identity::{About, Asker, Delegator};
+use crate::identity::tls::{Certified, NodeIdentity};
+use crate::identity::{About, Asker};
 use crate::key_set::KeysTo;
 use crate::key_set::message::{FragmentTicket, KeySetMessage};
 use crate::peer::count::{Counted, Counters};
@@ -42,10 +44,10 @@ pub struct SiteAddress {
     pub site: SiteId,
     /// `https://host:port`.
     pub url: String,
-    /// Our certificate and whom we believe.
-    pub tls: Option<ClientTlsConfig>,
-    /// Signs on whose behalf we ask.
-    pub delegator: Arc<Delegator>,
+    /// The name that its certificate must carry.
+    pub tls_name: String,
+    /// Our certificate, whom we believe, and on whose behalf we ask.
+    pub identity: Arc<NodeIdentity>,
     /// What we ask the site to compress its batches with: `none`, `lz4` or `zstd`.
     pub compression: &'static str,
 }
@@ -54,10 +56,39 @@ pub struct SiteAddress {
 #[derive(Debug)]
 pub struct SitePeer {
     site: SiteId,
-    channel: Channel,
-    delegator: Arc<Delegator>,
+    address: SiteAddress,
+    link: Mutex<Arc<Link>>,
     compression: &'static str,
     limits: Arc<Limits>,
+}
+
+/// A connection, and the identity that it is made with: what is sent on it is signed by no other.
+#[derive(Debug)]
+struct Link {
+    certified: Arc<Certified>,
+    channel: Channel,
+}
+
+impl Link {
+    fn new(address: &SiteAddress, limits: &Limits) -> Result<Self> {
+        let wrong = |error: tonic::transport::Error| {
+            EngineError::new(Code::Config, format!("the address `{}` of site {} is wrong", address.url, address.site))
+                .caused_by(error)
+        };
+        let certified = address.identity.current();
+        let endpoint = Endpoint::from_shared(address.url.clone())
+            .map_err(wrong)?
+            .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
+            .tcp_nodelay(true)
+            .initial_stream_window_size(limits.stream_window_bytes)
+            // The connection's own window is as good as none: a stream that nobody reads holds up no other one.
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .http2_keep_alive_interval(Duration::from_secs(limits.keepalive_interval_s))
+            .keep_alive_while_idle(true)
+            .tls_config(certified.client_tls(&address.tls_name))
+            .map_err(wrong)?;
+        Ok(Self { certified, channel: endpoint.connect_lazy() })
+    }
 }
 
 /// A statement for a site, and what identifies it.
@@ -89,29 +120,20 @@ impl SitePeer {
     /// # Errors
     /// `CONFIG` for an address that is none.
     pub fn new(address: SiteAddress, limits: Arc<Limits>) -> Result<Self> {
-        let wrong = |error: tonic::transport::Error| {
-            EngineError::new(Code::Config, format!("the address `{}` of site {} is wrong", address.url, address.site))
-                .caused_by(error)
-        };
-        let mut endpoint = Endpoint::from_shared(address.url.clone())
-            .map_err(wrong)?
-            .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
-            .tcp_nodelay(true)
-            .initial_stream_window_size(limits.stream_window_bytes)
-            // The connection's own window is as good as none: a stream that nobody reads holds up no other one.
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .http2_keep_alive_interval(Duration::from_secs(limits.keepalive_interval_s))
-            .keep_alive_while_idle(true);
-        if let Some(tls) = address.tls.clone() {
-            endpoint = endpoint.tls_config(tls).map_err(wrong)?;
+        let link = Mutex::new(Arc::new(Link::new(&address, &limits)?));
+        Ok(Self { site: address.site.clone(), compression: address.compression, address, link, limits })
+    }
+
+    /// The connection. When our certificate has been renewed it is another one, and what runs on the former goes on there.
+    fn link(&self) -> Arc<Link> {
+        let mut link = self.link.lock();
+        if !Arc::ptr_eq(&link.certified, &self.address.identity.current()) {
+            match Link::new(&self.address, &self.limits) {
+                Ok(renewed) => *link = Arc::new(renewed),
+                Err(error) => tracing::warn!(site = %self.site, %error, "the former certificate is shown on"),
+            }
         }
-        Ok(Self {
-            channel: endpoint.connect_lazy(),
-            site: address.site,
-            delegator: address.delegator,
-            compression: address.compression,
-            limits,
-        })
+        Arc::clone(&link)
     }
 
     /// The site's name.
@@ -125,9 +147,9 @@ impl SitePeer {
     /// `SITE_UNAVAILABLE`, `SITE_PROTOCOL`, or the site's own refusal.
     pub async fn view(&self, asker: &Arc<Asker>) -> Result<View> {
         let about = About { site: self.site.as_str(), query: &QueryId::random(), fragment: 0, statement: None };
-        let mut call = action(VIEW_ACTION);
-        self.delegate(call.metadata_mut(), asker, &about)?;
-        let view: View = self.fetch(call).await?;
+        let (link, mut call) = (self.link(), action(VIEW_ACTION));
+        delegate(call.metadata_mut(), &link, asker, &about)?;
+        let view: View = self.fetch(&link, call).await?;
         self.expect_own_name(&view.site)?;
         Ok(view)
     }
@@ -137,7 +159,7 @@ impl SitePeer {
     /// # Errors
     /// `SITE_UNAVAILABLE`, `SITE_PROTOCOL`.
     pub async fn directory(&self) -> Result<Directory> {
-        let directory: Directory = self.fetch(action(DIRECTORY_ACTION)).await?;
+        let directory: Directory = self.fetch(&self.link(), action(DIRECTORY_ACTION)).await?;
         self.expect_own_name(&directory.site)?;
         Ok(directory)
     }
@@ -155,14 +177,18 @@ impl SitePeer {
         ))
     }
 
-    async fn fetch<T: serde::de::DeserializeOwned>(&self, call: tonic::Request<Action>) -> Result<T> {
+    async fn fetch<T: serde::de::DeserializeOwned>(&self, link: &Link, call: tonic::Request<Action>) -> Result<T> {
         let deadline = Duration::from_millis(self.limits.first_message_timeout_ms);
-        timeout(deadline, self.fetch_unbounded(call)).await.map_err(|_| self.silent(deadline, "its catalog"))?
+        timeout(deadline, self.fetch_unbounded(link, call)).await.map_err(|_| self.silent(deadline, "its catalog"))?
     }
 
-    async fn fetch_unbounded<T: serde::de::DeserializeOwned>(&self, call: tonic::Request<Action>) -> Result<T> {
+    async fn fetch_unbounded<T: serde::de::DeserializeOwned>(
+        &self,
+        link: &Link,
+        call: tonic::Request<Action>,
+    ) -> Result<T> {
         let mut client =
-            FlightServiceClient::new(self.channel.clone()).max_decoding_message_size(self.limits.message_bytes_max);
+            FlightServiceClient::new(link.channel.clone()).max_decoding_message_size(self.limits.message_bytes_max);
         let failed = |status| from_site(&self.site, "its catalog", status);
         let mut results = client.do_action(call).await.map_err(failed)?.into_inner();
         let result = results.message().await.map_err(failed)?.ok_or_else(|| {
@@ -196,12 +222,13 @@ impl SitePeer {
     /// Dropping the future or the stream resets the call; the site stops its work.
     pub async fn run(&self, request: FragmentRequest, entry: Arc<LedgerEntry>) -> Result<SendableRecordBatchStream> {
         let counters = Counters { sent: Arc::clone(&entry.bytes_sent), received: Arc::clone(&entry.bytes_received) };
-        let mut client = FlightServiceClient::new(Counted::new(self.channel.clone(), counters))
+        let link = self.link();
+        let mut client = FlightServiceClient::new(Counted::new(link.channel.clone(), counters))
             .max_decoding_message_size(self.limits.message_bytes_max);
         let tables = table_list(&request.versions);
         let schema = Arc::clone(&request.schema);
         let digest = Digest::of(&request.query, request.number as u64, &request.statement);
-        let call = self.call(request)?;
+        let call = self.call(&link, request)?;
         let deadline = Duration::from_millis(self.limits.first_message_timeout_ms);
         let messages = timeout(deadline, client.do_get(call))
             .await
@@ -223,7 +250,7 @@ impl SitePeer {
         Ok(stream::receive(messages, border, digest, entry))
     }
 
-    fn call(&self, request: FragmentRequest) -> Result<tonic::Request<Ticket>> {
+    fn call(&self, link: &Link, request: FragmentRequest) -> Result<tonic::Request<Ticket>> {
         let mut call = tonic::Request::new(Ticket { ticket: ticket(&request.statement, request.key_sets)?.into() });
         if let Some(timeout) = request.timeout {
             call.set_timeout(timeout);
@@ -236,7 +263,7 @@ impl SitePeer {
             statement: Some(&request.statement),
         };
         let metadata = call.metadata_mut();
-        self.delegate(metadata, &request.asker, &about)?;
+        delegate(metadata, link, &request.asker, &about)?;
         metadata.insert(headers::TRAILER, MetadataValue::from_static("1"));
         metadata.insert(headers::COMPRESSION, MetadataValue::from_static(self.compression));
         metadata.insert_bin(headers::VERSIONS, MetadataValue::from_bytes(&versions));
@@ -246,15 +273,15 @@ impl SitePeer {
         }
         Ok(call)
     }
+}
 
-    /// The headers by which a site believes on whose behalf it is asked.
-    fn delegate(&self, metadata: &mut MetadataMap, asker: &Asker, about: &About<'_>) -> Result<()> {
-        let delegation = self.delegator.sign(asker, about)?;
-        metadata.insert(headers::QUERY_ID, about.query.as_str().parse().map_err(EngineError::internal)?);
-        metadata.insert(headers::FRAGMENT, about.fragment.into());
-        metadata.insert_bin(headers::DELEGATION, MetadataValue::from_bytes(&delegation));
-        Ok(())
-    }
+/// The headers by which a site believes on whose behalf it is asked.
+fn delegate(metadata: &mut MetadataMap, link: &Link, asker: &Asker, about: &About<'_>) -> Result<()> {
+    let delegation = link.certified.delegator.sign(asker, about)?;
+    metadata.insert(headers::QUERY_ID, about.query.as_str().parse().map_err(EngineError::internal)?);
+    metadata.insert(headers::FRAGMENT, about.fragment.into());
+    metadata.insert_bin(headers::DELEGATION, MetadataValue::from_bytes(&delegation));
+    Ok(())
 }
 
 /// The command as any Flight SQL server takes it; with key sets, a ticket of ours.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,9 +11,12 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::catalog::site_table::SiteId;
+use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
-use crate::identity::Asker;
+use crate::identity::{Asker, Came};
+use crate::session::history::{Ended, History};
 use crate::session::memory::{Usage, Usages};
+use crate::session::quotas::{Quota, Quotas};
 use crate::session::turns::Turn;
 
 /// The identity of one execution of one statement: 128 random bits in hexadecimal.
@@ -177,6 +181,8 @@ pub struct QueryRecord {
     handle: Option<Arc<str>>,
     /// What the statements of its subject take of the memory.
     pub memory: Usage,
+    /// What its subject may be sent.
+    quota: Arc<Quota>,
     course: Course,
     rows: AtomicU64,
     bytes: AtomicU64,
@@ -207,8 +213,10 @@ enum Warranted {
 /// Why a query is stopped before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Somebody cancelled it.
+    /// Its asker cancelled it.
     Cancelled,
+    /// An administrator ended it.
+    Killed,
     /// A grant that it rests on was revoked.
     Revoked,
     /// A grant that it rests on, or the asker's identity, has ended.
@@ -220,6 +228,7 @@ impl Stop {
     pub fn error(self) -> EngineError {
         match self {
             Stop::Cancelled => EngineError::new(Code::Cancelled, "the query was cancelled"),
+            Stop::Killed => EngineError::new(Code::Cancelled, "an administrator of this node has ended the query"),
             Stop::Revoked => EngineError::new(
                 Code::Revoked,
                 "a grant that the query rests on was revoked while it ran; what has arrived of the answer is not whole",
@@ -393,13 +402,15 @@ impl QueryRecord {
     /// Counts a message that is now handed to the connection, and the rows in it.
     ///
     /// # Errors
-    /// The reason of the query's end, when that has come: the message must not leave.
+    /// The reason of the query's end, when that has come: the message must not leave. `CAP` when its subject may be sent no more
+    /// today.
     pub fn hand_over(&self, rows: usize, bytes: usize) -> Result<()> {
         let closed = self.closed.lock();
         self.go_on()?;
         if *closed {
             return Err(Stop::Cancelled.error());
         }
+        self.quota.charge(rows as u64, bytes as u64)?;
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         Ok(())
@@ -505,7 +516,7 @@ impl QueryRecord {
 
     /// Whether somebody has cancelled the query.
     pub fn is_cancelled(&self) -> bool {
-        *self.stop.borrow() == Some(Stop::Cancelled)
+        matches!(*self.stop.borrow(), Some(Stop::Cancelled | Stop::Killed))
     }
 }
 
@@ -533,6 +544,8 @@ pub struct Queries {
     running_max: usize,
     recent_max: usize,
     memory: Usages,
+    quotas: Quotas,
+    history: Option<History>,
     state: Mutex<State>,
 }
 
@@ -545,13 +558,35 @@ struct State {
 impl Queries {
     /// A registry with its bounds.
     pub fn new(running_max: usize, recent_max: usize) -> Arc<Self> {
-        Arc::new(Self { running_max, recent_max, memory: Usages::default(), state: Mutex::default() })
+        let limits = Limits { running_queries_max: running_max, recent_queries_max: recent_max, ..Limits::default() };
+        Self::of(&limits, None)
+    }
+
+    /// The registry of a node with these limits, which keeps what ended in that directory.
+    pub fn keeping(limits: &Limits, directory: &Path) -> Arc<Self> {
+        Self::of(limits, History::open(directory, limits))
+    }
+
+    fn of(limits: &Limits, history: Option<History>) -> Arc<Self> {
+        Arc::new(Self {
+            running_max: limits.running_queries_max,
+            recent_max: limits.recent_queries_max,
+            memory: Usages::default(),
+            quotas: Quotas::new(limits),
+            history,
+            state: Mutex::default(),
+        })
+    }
+
+    /// What ended before this process began, oldest first.
+    pub fn before(&self) -> &[Ended] {
+        self.history.as_ref().map(History::before).unwrap_or_default()
     }
 
     /// Records the beginning of a query.
     ///
     /// # Errors
-    /// `BUSY` when as many run as may.
+    /// `BUSY` when as many run as may, or its asker has begun as many in a minute.
     pub fn begin(
         self: &Arc<Self>,
         id: QueryId,
@@ -560,9 +595,15 @@ impl Queries {
         admitted: Admitted<'_>,
     ) -> Result<RunningQuery> {
         let subject: Arc<str> = Arc::from(asker.label());
+        let quota = self.quotas.of(&subject);
+        // Of one statement a coordinator makes many.
+        if asker.came == Came::Directly {
+            quota.begin_statement()?;
+        }
         let record = Arc::new(QueryRecord {
             id: id.clone(),
             memory: self.memory.of(&subject),
+            quota,
             subject,
             asker: Arc::clone(asker),
             statement: Arc::from(statement),
@@ -605,6 +646,18 @@ impl Queries {
         found
     }
 
+    /// Stops every query of that identity that is `wanted`; says whether any ran.
+    pub fn kill(&self, id: &str, reason: Stop, wanted: impl Fn(&QueryRecord) -> bool) -> bool {
+        let found: Vec<_> =
+            self.running().into_iter().filter(|record| record.id.as_str() == id && wanted(record)).collect();
+        for record in &found {
+            record.stop(reason);
+            // Its reader may not come for more, and must not have to.
+            record.end_if_over();
+        }
+        !found.is_empty()
+    }
+
     /// Stops those that rest on nothing any more.
     pub fn stop_lapsed(&self) {
         for record in self.running() {
@@ -632,11 +685,14 @@ impl Queries {
 
     fn finish(&self, key: &QueryId) {
         let mut state = self.state.lock();
-        if let Some(record) = state.running.remove(key) {
-            if state.recent.len() >= self.recent_max {
-                state.recent.pop_front();
-            }
-            state.recent.push_back(record);
+        let Some(record) = state.running.remove(key) else { return };
+        if state.recent.len() >= self.recent_max {
+            state.recent.pop_front();
+        }
+        state.recent.push_back(Arc::clone(&record));
+        drop(state);
+        if let Some(history) = &self.history {
+            history.keep(&record);
         }
     }
 }

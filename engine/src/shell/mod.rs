@@ -41,7 +41,7 @@ use self::options::Switch;
 use self::output::Output;
 use self::session::{Flow, Session, Settings};
 
-pub use self::options::SqlArgs;
+pub use self::options::{ServerArgs, SqlArgs};
 
 /// Rows of one answer that a terminal is shown unless `\limit` says otherwise.
 const ROWS_SHOWN_MAX: usize = 1_000;

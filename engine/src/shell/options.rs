@@ -58,6 +58,48 @@ pub struct SqlArgs {
     pub(super) no_history: bool,
 }
 
+/// How a server is reached by a command that asks it one thing.
+#[derive(Debug, clap::Args)]
+pub struct ServerArgs {
+    /// Server: [grpc://]HOST[:PORT] in plain text, grpc+tls://HOST[:PORT] over TLS
+    #[arg(long, value_name = "URL", env = "CHANCERY_URL", default_value = "grpc://127.0.0.1:32010")]
+    address: ServerAddress,
+
+    /// User to sign in as
+    #[arg(short, long, env = "CHANCERY_USER")]
+    user: String,
+
+    /// File with the password on its first line; else CHANCERY_PASSWORD, or a prompt
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+
+    /// Certificate authority, PEM, that vouches for the server (with grpc+tls://)
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+
+    /// How results are written to standard output
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+impl ServerArgs {
+    /// The shell's arguments for that one statement.
+    pub fn asking(self, statement: String) -> SqlArgs {
+        let Self { address, user, password_file, tls_ca, format } = self;
+        SqlArgs {
+            server: address,
+            user,
+            password_file,
+            commands: vec![statement],
+            file: None,
+            format,
+            timing: None,
+            tls_ca,
+            no_history: true,
+        }
+    }
+}
+
 /// A setting that is on or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Switch {

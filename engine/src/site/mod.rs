@@ -47,7 +47,7 @@ use crate::catalog::view::{Directory, DirectoryTable, View};
 use crate::config::{Enforcement, Limits, SiteConfig};
 use crate::error::{Code, EngineError, Result, with_causes};
 use crate::flight::door::{Description, Door, ListedTable, Question, Refused};
-use crate::identity::Asker;
+use crate::identity::{Asker, Sessions};
 use crate::session::declared::describe_plan;
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
@@ -60,6 +60,7 @@ pub struct Site {
     default_schema: String,
     base: SessionState,
     queries: Arc<Queries>,
+    sessions: Arc<Sessions>,
     limits: Limits,
     users: Option<std::path::PathBuf>,
     /// What decides and records; `None` where policy is switched off.
@@ -84,7 +85,7 @@ impl Site {
     pub async fn open(config: &SiteConfig) -> Result<Self> {
         let tables = SiteTables::open(config).await?;
         let limits = config.node.limits.clone();
-        let queries = Queries::new(limits.running_queries_max, limits.recent_queries_max);
+        let queries = Queries::keeping(&limits, &config.node.state);
         let sources = tables.sources().clone();
         let audit = match config.policy.enforcement {
             Enforcement::Off => None,
@@ -98,6 +99,7 @@ impl Site {
             sources,
             base: base_state(&limits)?,
             queries,
+            sessions: Arc::new(Sessions::new(&limits)),
             limits,
             users: config.node.users.clone(),
             control,
@@ -191,6 +193,14 @@ impl Door for Site {
 
     fn queries(&self) -> &Arc<Queries> {
         &self.queries
+    }
+
+    fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
+    fn is_administrator(&self, asker: &Asker) -> bool {
+        self.is_administrator(asker)
     }
 
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {

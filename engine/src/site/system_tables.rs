@@ -27,7 +27,10 @@ pub(super) fn system_table(
     name: &ResolvedTableReference,
 ) -> Result<Option<Arc<dyn TableProvider>>> {
     match name.schema.as_ref() {
-        system::QUERIES => system::table(&site.queries, &asker.label(), &name.table),
+        schema @ (system::QUERIES | system::SESSIONS) => {
+            let viewer = system::Viewer::of(asker, site.is_administrator(asker));
+            system::table((&site.queries, &site.sessions), &viewer, (schema, &name.table))
+        }
         system::AUDIT => audit_table(site, asker, &name.table),
         _ => Ok(None),
     }

@@ -136,9 +136,11 @@ fn node(name: &str, listen: &str, limits: &str, more: &str) -> Table {
     let text = format!(
         "name = {name:?}\nlisten = {listen:?}\n\
          [tls]\ncertificate = \"certs/{name}.crt\"\nkey = \"certs/{name}.key\"\nauthority = \"certs/authority.crt\"\n\
-         [users]\nfile = \"users.toml\"\n[limits]\n{limits}\n{more}"
+         [users]\nfile = \"users.toml\"\n[limits]\n{limits}\n"
     );
-    text.parse().expect("a configuration")
+    let mut config: Table = text.parse().expect("a configuration");
+    config.extend(more.parse::<Table>().expect("more of a configuration"));
+    config
 }
 
 fn write(path: &Path, config: &Table) -> PathBuf {

@@ -151,9 +151,12 @@ impl Door {
         let site = Arc::new(Site::open(&config).await.unwrap_or_else(|error| panic!("{error}")));
         let limits = Arc::new(config.node.limits.clone());
         let users = config.node.users.as_deref().map(|file| Users::open(file, &limits).expect("a users file"));
-        let issuers = Arc::new(Issuers::open(&[], PeerTrust::Listed).expect("no issuers"));
+        let issuers = Arc::new(Issuers::open(&[], PeerTrust::Listed, &Limits::default()).expect("no issuers"));
         let delegations = Arc::new(DelegationVerifier::new(SITE, Arc::clone(&issuers), &limits));
-        let access = Access::new(Authenticator::new(users, config.peers.clone(), issuers, &limits), delegations);
+        let access = Access::new(
+            Authenticator::new(users, config.peers.clone(), issuers, Arc::clone(site.sessions())),
+            delegations,
+        );
         let door: Arc<dyn engine::flight::door::Door> = Arc::clone(&site) as _;
         let server = FlightServer::new(door, access, Arc::clone(&limits)).expect("a server");
         let asker = Asker {

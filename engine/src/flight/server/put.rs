@@ -23,6 +23,7 @@ use crate::flight::handle::Handle;
 use crate::flight::metadata;
 use crate::flight::status::to_status;
 use crate::session::complexity::Budget;
+use crate::session::kill::Kill;
 use crate::session::setting::Setting;
 use crate::session::statement::{Statement, parse};
 use crate::session::threads;
@@ -99,6 +100,10 @@ impl FlightServer {
         if let Some(setting) = Setting::read(&handle.sql) {
             self.settle(caller, setting).await.map_err(tell)?;
             return Ok(numbered(put_result(&DoPutUpdateResult { record_count: 0 })));
+        }
+        if let Some(kill) = Kill::read(&handle.sql) {
+            self.kill(caller, &kill).map_err(tell)?;
+            return Ok(numbered(put_result(&DoPutUpdateResult { record_count: 1 })));
         }
         let handle = handle.ticket(caller.asker.purpose.clone());
         let id = handle.query_id();

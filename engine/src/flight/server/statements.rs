@@ -15,7 +15,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Response, Status};
 
 use super::actions::transaction_of;
-use super::{Answers, FlightServer, flight_info, one_batch, settings, tell, ticket_of, with_query_id};
+use super::{Answers, FlightServer, flight_info, kill, one_batch, settings, tell, ticket_of, with_query_id};
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
 use crate::flight::door::{Description, Question, Refused};
@@ -26,6 +26,7 @@ use crate::flight::status::to_status;
 use crate::flight::stream::{Egress, Ending, encode};
 use crate::flight::wire_types::Reader;
 use crate::key_set::message::KeySetMessage;
+use crate::session::kill::Kill;
 use crate::session::parameters;
 use crate::session::queries::QueryId;
 use crate::session::setting::Setting;
@@ -74,6 +75,9 @@ impl FlightServer {
     pub(super) async fn describe(&self, caller: &Caller, id: &QueryId, question: Question) -> Result<Description> {
         if let Some(setting) = Setting::read(&question.sql) {
             return Ok(Description { schema: settings::schema(&setting), parameters: Arc::new(Schema::empty()) });
+        }
+        if let Some(kill) = Kill::read(&question.sql) {
+            return Ok(Description { schema: kill::schema(&kill), parameters: Arc::new(Schema::empty()) });
         }
         let sql = question.sql.clone();
         match self.describe_within(caller, question).await {
@@ -127,6 +131,10 @@ impl FlightServer {
         if let Some(setting) = Setting::read(&handle.sql).filter(|_| !caller.is_from_peer()) {
             return one_batch(&self.settle(caller, setting).await.map_err(tell)?, &self.limits);
         }
+        if let Some(kill) = Kill::read(&handle.sql).filter(|_| !caller.is_from_peer()) {
+            return one_batch(&self.kill(caller, &kill).map_err(tell)?, &self.limits);
+        }
+        self.access.count_statement(caller);
         let (running, batches) = self.start((caller, headers), &handle, key_sets, &id).await.map_err(failed)?;
         let egress = Egress {
             ending: match caller.wants_trailer(headers) {

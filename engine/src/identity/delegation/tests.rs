@@ -8,7 +8,7 @@ use super::super::certs;
 use super::super::issuers::PeerTrust;
 use super::super::test_issuer::{DIRECT_AUDIENCE, ISSUER, TestKey, claims, issuer, now_s, write_keys};
 use super::*;
-use crate::config::{Extent, IssuerConfig, IssuerTrust, Listed};
+use crate::config::{Extent, IssuerConfig, IssuerTrust, Listed, TlsFiles};
 
 const STATEMENT: &str = "SELECT name FROM \"health\".\"civil\".\"patient\"";
 
@@ -31,19 +31,20 @@ impl World {
         let these = |name: &str| Listed::These([name.to_string()].into());
         let extent = Extent { roles: these("clerk"), users: these("bob"), ..Extent::WHOLE };
         let hub = IssuerConfig { name: "hub".to_string(), trust: IssuerTrust::Coordinator, extent };
-        let issuers = Arc::new(Issuers::open(&[issuer(keys, &["analyst"]), hub], PeerTrust::Listed).unwrap());
+        let issuers =
+            Arc::new(Issuers::open(&[issuer(keys, &["analyst"]), hub], PeerTrust::Listed, &Limits::default()).unwrap());
         let verifier = DelegationVerifier::new("health", issuers, &Limits::default());
         Self { directory, key, verifier, query: QueryId::random() }
     }
 
     fn material(&self, node: &str) -> TlsMaterial {
-        let read = |name: String| std::fs::read_to_string(self.directory.path().join(name)).unwrap();
-        TlsMaterial {
-            certificate_pem: read(format!("{node}.crt")),
-            key_pem: read(format!("{node}.key")),
-            authority_pem: read("authority.crt".to_string()),
-            names: vec![node.to_string()],
-        }
+        let at = |name: String| self.directory.path().join(name);
+        let files = TlsFiles {
+            certificate: at(format!("{node}.crt")),
+            key: at(format!("{node}.key")),
+            authority: at("authority.crt".to_string()),
+        };
+        TlsMaterial::load(&files).unwrap()
     }
 
     fn delegator(&self, node: &str) -> Delegator {
@@ -125,7 +126,7 @@ fn a_local_user_goes_through_a_coordinator_that_is_believed_for_the_role() {
 #[test]
 fn where_no_policy_is_enforced_every_peer_is_believed() {
     let world = World::new();
-    let issuers = Arc::new(Issuers::open(&[], PeerTrust::Every).unwrap());
+    let issuers = Arc::new(Issuers::open(&[], PeerTrust::Every, &Limits::default()).unwrap());
     let verifier = DelegationVerifier::new("health", issuers, &Limits::default());
     let header = world.delegator("spy").sign(&world.local(), &world.about()).unwrap();
     let asker = verifier.verify(&header, &world.peer("spy"), &world.about()).unwrap();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::asker::{Believed, Came};
 use super::super::issuers::{Issuers, PeerTrust, Shown};
 use super::super::test_issuer::{DIRECT_AUDIENCE, ISSUER, TestKey, claims, issuer, now_s, write_keys};
-use crate::config::{Extent, IssuerTrust, Listed};
+use crate::config::{Extent, IssuerTrust, Limits, Listed};
 
 struct Fixture {
     directory: tempfile::TempDir,
@@ -23,7 +23,8 @@ impl Fixture {
         let directory = tempfile::tempdir().unwrap();
         let key = TestKey::new("one", algorithm);
         let keys = write_keys(directory.path(), &[key.jwk(), TestKey::new("two", Algorithm::ES256).jwk()]);
-        let issuers = Issuers::open(&[issuer(keys, &["analyst", "clerk"])], PeerTrust::Listed).unwrap();
+        let issuers =
+            Issuers::open(&[issuer(keys, &["analyst", "clerk"])], PeerTrust::Listed, &Limits::default()).unwrap();
         Self { directory, key, issuers }
     }
 
@@ -73,7 +74,7 @@ fn rsa_tokens_made_elsewhere_are_read() {
     ];
     let directory = tempfile::tempdir().unwrap();
     let keys = write_keys(directory.path(), &[json!({"kty": "RSA", "kid": "rsa", "n": N, "e": "AQAB"})]);
-    let issuers = Issuers::open(&[issuer(keys, &["*"])], PeerTrust::Listed).unwrap();
+    let issuers = Issuers::open(&[issuer(keys, &["*"])], PeerTrust::Listed, &Limits::default()).unwrap();
     for token in TOKENS {
         assert_eq!(issuers.by_token(token, Shown::By(&[])).unwrap().subject.name, "rsa");
         let altered = token.replace("I6InJzYSJ9.eyJp", "I6InJzYSJ9.eyJq");
@@ -116,7 +117,7 @@ fn a_site_s_own_door_is_opened_by_a_token_for_it_alone() {
     let mut config = issuer(keys, &["analyst"]);
     let IssuerTrust::Token(trust) = &mut config.trust else { panic!("{config:?}") };
     trust.direct_audience = None;
-    let issuers = Issuers::open(&[config], PeerTrust::Listed).unwrap();
+    let issuers = Issuers::open(&[config], PeerTrust::Listed, &Limits::default()).unwrap();
     let told = issuers.by_token(&fixture.key.token(&claims(json!({}))), Shown::AtTheDoor).unwrap_err();
     assert!(told.contains("do not open this door"), "{told}");
 }
@@ -143,7 +144,7 @@ fn an_issuer_is_believed_as_far_as_it_is_listed() {
     let mut config = issuer(fixture.directory.path().join("issuer.jwks.json"), &["analyst"]);
     config.extent =
         Extent { users: these("ana"), organisations: these("health"), purposes: these("care"), ..config.extent };
-    let issuers = Issuers::open(&[config], PeerTrust::Listed).unwrap();
+    let issuers = Issuers::open(&[config], PeerTrust::Listed, &Limits::default()).unwrap();
     let shown = |change: Value| issuers.by_token(&fixture.key.token(&claims(change)), Shown::By(&[]));
     let ana = shown(json!({"organisation": "police", "default_purpose": "research"})).unwrap();
     assert_eq!((ana.subject.organisation.as_deref(), ana.default_purpose.as_deref()), (None, None));
@@ -300,9 +301,9 @@ fn keys_that_are_not_for_this_are_no_keys() {
         vec![good.clone(), good.clone()],
     ] {
         let config = issuer(write_keys(directory.path(), &keys), &["*"]);
-        Issuers::open(&[config], PeerTrust::Listed).expect_err(&format!("{keys:?}"));
+        Issuers::open(&[config], PeerTrust::Listed, &Limits::default()).expect_err(&format!("{keys:?}"));
     }
     let config =
         issuer(write_keys(directory.path(), &[with("alg", json!("ES256")), json!({"kty": "oct", "k": "eA"})]), &["*"]);
-    Issuers::open(&[config], PeerTrust::Listed).unwrap();
+    Issuers::open(&[config], PeerTrust::Listed, &Limits::default()).unwrap();
 }

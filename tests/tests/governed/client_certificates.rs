@@ -1,0 +1,153 @@
+//! A89: a site takes nobody for a coordinator but whoever has a certificate of its authority, for clients, in force, by a name that is
+//! one of its peers'.
+
+use std::time::{Duration, SystemTime};
+
+use arrow_flight::Action;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use harness::cluster::Cluster;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
+use tonic::Code;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+
+use super::federation::{NORTH, north};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whoever signs certificates.
+struct Authority(Issuer<'static, KeyPair>);
+
+impl Authority {
+    /// The cluster's own.
+    fn of(cluster: &Cluster) -> Self {
+        let read = |name: &str| std::fs::read_to_string(cluster.root().join("certs").join(name)).unwrap();
+        let key = KeyPair::from_pem(&read("authority.key")).unwrap();
+        Self(Issuer::from_ca_cert_pem(&read("authority.crt"), key).unwrap())
+    }
+
+    /// One that calls itself like the cluster's.
+    fn another() -> (Self, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = authority_params();
+        let pem = params.self_signed(&key).unwrap().pem();
+        (Self(Issuer::new(params, key)), pem)
+    }
+
+    /// Certificate and key of a leaf, and the certificates between it and the authority.
+    fn sign(&self, params: &CertificateParams, between: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        (format!("{}{between}", params.signed_by(&key, &self.0).unwrap().pem()), key.serialize_pem())
+    }
+}
+
+fn authority_params() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "Chancery development authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
+}
+
+/// A coordinator's certificate as it should be, and what is changed of it.
+fn leaf(change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+    let mut params = CertificateParams::new(vec!["coordinator".to_string()]).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    let now = SystemTime::now();
+    (params.not_before, params.not_after) = ((now - DAY).into(), (now + DAY).into());
+    change(&mut params);
+    params
+}
+
+/// What a peer may ask without a user, asked with that certificate; an error for a connection too.
+async fn directory(cluster: &Cluster, identity: Option<(String, String)>) -> Result<(), (Option<Code>, String)> {
+    let authority = std::fs::read_to_string(cluster.authority()).unwrap();
+    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority)).domain_name("localhost");
+    if let Some((certificate, key)) = identity {
+        tls = tls.identity(Identity::from_pem(certificate, key));
+    }
+    let endpoint = Endpoint::from_shared(format!("https://{}", cluster.site("north").address())).unwrap();
+    let channel = endpoint.tls_config(tls).unwrap().connect().await.map_err(|error| (None, format!("{error:?}")))?;
+    let action = Action { r#type: "chancery.directory".to_string(), body: Vec::new().into() };
+    let answer = FlightServiceClient::new(channel).do_action(action).await;
+    let failed = |status: tonic::Status| (Some(status.code()), format!("{status:?}"));
+    answer.map_err(failed)?.into_inner().message().await.map_err(failed)?.expect("a directory");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a89_a_coordinator_is_known_by_its_certificate_and_by_nothing_like_it() {
+    let cluster = north(NORTH).await;
+    let authority = Authority::of(&cluster);
+    let (stranger, _) = Authority::another();
+    let own = |change: fn(&mut CertificateParams)| Some(authority.sign(&leaf(change), ""));
+    directory(&cluster, own(|_| {})).await.expect("the certificate of a coordinator");
+
+    // Refused at the handshake: nobody's call is looked at.
+    let key = KeyPair::generate().unwrap();
+    let self_signed = (leaf(|_| {}).self_signed(&key).unwrap().pem(), key.serialize_pem());
+    let of_node = {
+        // A node's certificate is none of an authority's, whatever it signs.
+        let read = |name: &str| std::fs::read_to_string(cluster.root().join("certs").join(name)).unwrap();
+        let key = KeyPair::from_pem(&read("north.key")).unwrap();
+        let node = Authority(Issuer::from_ca_cert_pem(&read("north.crt"), key).unwrap());
+        node.sign(&leaf(|_| {}), &read("north.crt"))
+    };
+    let past = |params: &mut CertificateParams| {
+        params.not_before = (SystemTime::now() - 2 * DAY).into();
+        params.not_after = (SystemTime::now() - DAY).into();
+    };
+    let future = |params: &mut CertificateParams| {
+        params.not_before = (SystemTime::now() + DAY).into();
+        params.not_after = (SystemTime::now() + 2 * DAY).into();
+    };
+    for (what, identity) in [
+        ("expired", own(past)),
+        ("not yet in force", own(future)),
+        ("of nobody", Some(self_signed)),
+        ("of another authority of the same name", Some(stranger.sign(&leaf(|_| {}), ""))),
+        ("of a node", Some(of_node)),
+        ("for servers only", own(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth])),
+        ("for code", own(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning])),
+    ] {
+        let (code, told) = directory(&cluster, identity).await.expect_err(what);
+        assert!(code != Some(Code::Unauthenticated) && !told.contains("UNAUTHENTICATED"), "{what}: {told}");
+    }
+
+    // Refused at the door: TLS believes it, and it is no peer's.
+    for (what, identity) in [
+        ("none", None),
+        ("of another name", own(|params| params.subject_alt_names = names("elsewhere"))),
+        ("of a longer name", own(|params| params.subject_alt_names = names("coordinator.elsewhere"))),
+        ("of every name", own(|params| params.subject_alt_names = names("*.coordinator"))),
+        (
+            "with the name where names do not count",
+            own(|params| {
+                params.subject_alt_names = names("elsewhere");
+                params.distinguished_name.push(DnType::CommonName, "coordinator");
+            }),
+        ),
+        ("of the machine", own(|params| params.subject_alt_names = names("localhost"))),
+    ] {
+        let (code, told) = directory(&cluster, identity).await.expect_err(what);
+        assert_eq!(code, Some(Code::Unauthenticated), "{what}: {told}");
+    }
+
+    // Without TLS there is no door.
+    let plain = Endpoint::from_shared(format!("http://{}", cluster.site("north").address())).unwrap();
+    let answer = match plain.connect().await {
+        Ok(channel) => {
+            let action = Action { r#type: "chancery.directory".to_string(), body: Vec::new().into() };
+            FlightServiceClient::new(channel).do_action(action).await.map(|_| ()).map_err(|_| ())
+        }
+        Err(_) => Err(()),
+    };
+    assert_eq!(answer, Err(()), "a call in plain text is answered");
+    directory(&cluster, own(|_| {})).await.expect("the certificate of a coordinator, after all that");
+}
+
+fn names(name: &str) -> Vec<rcgen::SanType> {
+    vec![rcgen::SanType::DnsName(name.try_into().unwrap())]
+}
