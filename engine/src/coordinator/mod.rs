@@ -16,6 +16,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::sql::parser::Statement as ParsedStatement;
+use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 
@@ -28,7 +29,7 @@ use crate::catalog::view::{Directory, View};
 use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, TlsMaterial, WireCompression};
 use crate::error::{Code, EngineError, Result};
 use crate::exec::remote_scan::RemoteAccess;
-use crate::flight::door::{Description, Door, ListedTable, Question};
+use crate::flight::door::{Description, Door, ListedTable, Question, Readiness};
 use crate::identity::tls::peer_tls;
 use crate::identity::{Asker, Delegator};
 use crate::peer::{self, Peers};
@@ -130,6 +131,17 @@ impl Door for Coordinator {
 
     fn queries(&self) -> &Arc<Queries> {
         &self.core.queries
+    }
+
+    fn base(&self) -> &SessionState {
+        &self.core.base
+    }
+
+    /// Ready whatever the sites are: it answers what needs only those that are there.
+    async fn readiness(&self) -> Readiness {
+        let parts = self.core.peers.all().into_iter();
+        let parts = parts.map(|peer| async move { (peer.site().to_string(), peer.health().await.told()) });
+        Readiness { ready: true, of: "sites", parts: join_all(parts).await.into_iter().collect() }
     }
 
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {

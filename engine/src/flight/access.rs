@@ -18,6 +18,7 @@ use crate::identity::{
 use crate::key_set::KeysTo;
 use crate::session::place::Place;
 use crate::session::queries::{QueryId, Standing};
+use crate::session::trace::TraceContext;
 
 /// Lets callers in.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub struct Caller {
     pub place: Place,
     /// How they read answers.
     pub reader: Reader,
+    /// The trace that the call belongs to.
+    pub trace: TraceContext,
     sign_in: Option<SignIn>,
     peer: Option<Arc<Peer>>,
 }
@@ -67,12 +70,14 @@ impl Access {
     pub async fn caller(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Caller> {
         let certificates =
             extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(TlsConnectInfo::peer_certs).unwrap_or_default();
+        let trace = TraceContext::of(headers.get(headers::TRACE).and_then(|value| value.to_str().ok()));
         match self.authenticator.caller(authorization(headers)?, &certificates).await? {
             identity::Caller::Peer(peer) => Ok(Caller {
                 asker: Arc::new(Asker::peer(&peer.name)),
                 default_purpose: None,
                 place: Place::default(),
                 reader: Reader::Arrow,
+                trace,
                 sign_in: None,
                 peer: Some(Arc::new(peer)),
             }),
@@ -87,6 +92,7 @@ impl Access {
                     default_purpose,
                     place,
                     reader: reader.unwrap_or_default(),
+                    trace,
                     sign_in: Some(sign_in),
                     peer: None,
                 })
@@ -173,6 +179,11 @@ impl Access {
     pub fn standing(&self, caller: &Caller) -> Option<Box<dyn Standing>> {
         let sign_in = caller.sign_in.clone()?;
         Some(Box::new(SignedIn { authenticator: Arc::clone(&self.authenticator), sign_in }))
+    }
+
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.authenticator.sessions()
     }
 
     /// Ends the session that the caller's token opened, if it has one.

@@ -117,6 +117,11 @@ impl Authenticator {
         is_open && is_proven
     }
 
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.sessions.count()
+    }
+
     /// Ends a session.
     pub fn close(&self, session: SessionId) {
         self.sessions.close(session);

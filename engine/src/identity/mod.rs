@@ -20,7 +20,7 @@ mod clock;
 pub mod credentials;
 pub mod delegation;
 pub mod facts;
-mod files;
+pub(crate) mod files;
 pub mod issuers;
 mod name;
 pub mod password;
