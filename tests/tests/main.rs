@@ -14,6 +14,7 @@ mod governed;
 mod holding;
 mod key_sets;
 mod node_as_source;
+mod operations;
 mod policy_matrix;
 mod purpose;
 mod random;

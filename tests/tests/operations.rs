@@ -1,0 +1,6 @@
+//! What operators do with nodes: stop them, watch them, read their logs, keep and bring back their state.
+
+mod draining;
+mod logs;
+mod packaging;
+mod state;
