@@ -218,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    fn file(bytes_max: u64) -> (Arc<AtomicU64>, Arc<Shared>) {
+    fn file(bytes_max: u64) -> (Arc<Spilled>, Arc<Shared>) {
         let spilled = Arc::<Spilled>::default();
         let shared = Shared {
             file: tempfile::tempfile().unwrap(),
