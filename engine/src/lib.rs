@@ -17,6 +17,8 @@
 //! - [`coordinator`] and [`site`]: the two kinds of node, each a [`flight::door::Door`].
 //! - [`identity`], [`config`]: who asks; what an operator wrote.
 //! - [`audit`]: what left, for whom and why, chained so that nobody can change it unseen.
+//! - [`operations`]: what an operator is told of a running node; [`node`]: the node itself, from its door to its end.
+//! - [`state`]: what a node keeps on its disk: its format, a copy, the way back.
 //! - [`sabotage`]: controls that tests switch off.
 //! - [`command`], [`shell`]: the subcommands of the `chancery` binary.
 //!
@@ -36,9 +38,11 @@ pub mod flight;
 pub mod identity;
 pub mod key_set;
 pub mod node;
+pub mod operations;
 pub mod peer;
 pub mod plan;
 pub mod sabotage;
 pub mod session;
 pub mod shell;
 pub mod site;
+pub mod state;

@@ -1,7 +1,8 @@
 //! A running node: a door on a socket, with TLS or on loopback, and its health beside it.
 
+mod leave;
+
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use chrono::Utc;
 use datafusion::common::runtime::SpawnedTask;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tonic::server::NamedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
@@ -25,8 +27,16 @@ use crate::flight::server::FlightServer;
 use crate::identity::delegation::REMEMBERED;
 use crate::identity::tls::ServerCertificates;
 use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Sessions, Users, handshakes};
+use crate::operations::{self, Listener, Observed};
 use crate::session::queries::{QueryId, watch};
 use crate::site::Site;
+use crate::state;
+
+use leave::Leaving;
+pub use leave::Wish;
+
+/// The name of our service, by which its health is asked.
+const FLIGHT_SERVICE: &str = <FlightServiceServer<FlightServer> as NamedService>::NAME;
 
 /// A node that serves for as long as this lives.
 #[derive(Debug)]
@@ -37,6 +47,10 @@ pub struct RunningNode {
     pub address: SocketAddr,
     /// Where clients reach it, `grpc://address` or `grpc+tls://address`.
     pub url: String,
+    /// Where its operator is told how it is.
+    pub operations: Option<SocketAddr>,
+    leaving: Leaving,
+    listener: Option<Listener>,
     stop: watch::Sender<bool>,
     task: SpawnedTask<Result<()>>,
     _watch: SpawnedTask<()>,
@@ -56,6 +70,9 @@ impl RunningNode {
         let issuers =
             Arc::new(Issuers::open(&config.node.issuers, trust, &config.node.limits)?.not_before(site.time()));
         let identities = Identities::new(&config.node, issuers, config.peers.clone(), site.sessions())?;
+        if let Some(restored) = state::restored(&config.node.state)? {
+            identities.delegations.believe_none_before(restored);
+        }
         if let Some(audit) = site.audit() {
             identities.remember(audit)?;
         }
@@ -77,12 +94,15 @@ impl RunningNode {
         let limits = Arc::new(config.limits.clone());
         let watch = SpawnedTask::spawn(watch(Arc::clone(door.queries())));
         let access = Access::new(identities.authenticator, identities.delegations);
-        let flight = FlightServiceServer::new(FlightServer::new(door, access, Arc::clone(&limits))?)
+        let server = FlightServer::new(Arc::clone(&door), Arc::clone(&access), Arc::clone(&limits))?;
+        let turns = Arc::clone(server.turns());
+        let flight = FlightServiceServer::new(server)
             .max_decoding_message_size(limits.message_bytes_max)
             .max_encoding_message_size(usize::MAX);
         let (health_reporter, health) = tonic_health::server::health_reporter();
-        health_reporter.set_service_status("", ServingStatus::Serving).await;
-        health_reporter.set_serving::<FlightServiceServer<FlightServer>>().await;
+        for service in ["", FLIGHT_SERVICE] {
+            health_reporter.set_service_status(service, ServingStatus::Serving).await;
+        }
         let mut server = Server::builder()
             .max_concurrent_streams(limits.calls_per_connection_max)
             .http2_keepalive_interval(Some(Duration::from_secs(limits.keepalive_interval_s)))
@@ -118,26 +138,40 @@ impl RunningNode {
         let name = config.name.as_str().to_string();
         tracing::info!(node = name, %address, "serving");
         let scheme = if config.door == DoorSecurity::Tls { "grpc+tls" } else { "grpc" };
-        Ok(Self { name, address, url: format!("{scheme}://{address}"), stop, task, _watch: watch })
+        let drain = Duration::from_secs(config.limits.drain_timeout_s);
+        let listener = match &config.operations {
+            None => None,
+            Some(asked) => {
+                let (door, turns) = (Arc::clone(&door), Arc::clone(&turns));
+                Some(operations::listen(asked.listen, Observed { name: name.clone(), door, access, turns }).await?)
+            }
+        };
+        let leaving = Leaving { name: name.clone(), door, turns, health: health_reporter, drain };
+        let url = format!("{scheme}://{address}");
+        let operations = listener.as_ref().map(|listener| listener.address);
+        Ok(Self { name, address, url, operations, leaving, listener, stop, task, _watch: watch })
     }
 
-    /// Serves until `stop` resolves; then lets running answers end, for a moment, and closes the door.
+    /// Serves until it is wished otherwise; then takes nothing new, lets end what runs, and closes the door.
     ///
     /// # Errors
     /// When the server itself fails.
-    pub async fn serve_until(self, stop: impl Future<Output = ()>) -> Result<()> {
-        const DRAIN: Duration = Duration::from_secs(2);
-        let Self { stop: sender, task, .. } = self;
+    pub async fn serve_until(self, mut wish: watch::Receiver<Wish>) -> Result<()> {
+        let Self { leaving, listener, stop, task, _watch, .. } = self;
         tokio::pin!(task);
         tokio::select! {
             ended = &mut task => return ended.map_err(EngineError::internal)?,
-            () = stop => {}
+            // Where nobody can wish anything any more, the process is on its way out.
+            _ = wish.wait_for(|wish| *wish != Wish::Serve) => {}
         }
-        sender.send_replace(true);
-        match tokio::time::timeout(DRAIN, task).await {
-            Ok(ended) => ended.map_err(EngineError::internal)?,
-            Err(_) => Ok(()),
-        }
+        leaving.drain(&mut wish).await;
+        stop.send_replace(true);
+        let mut ended = Ok(Ok(()));
+        leaving.last_words(&mut wish, async { ended = (&mut task).await.map_err(EngineError::internal) }).await;
+        leaving.settle().await;
+        // Until now it has told that the node is not ready.
+        drop(listener);
+        ended.flatten()
     }
 }
 

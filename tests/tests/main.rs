@@ -15,6 +15,7 @@ mod holding;
 mod key_sets;
 mod late_columns;
 mod node_as_source;
+mod operations;
 mod policy_matrix;
 mod purpose;
 mod random;

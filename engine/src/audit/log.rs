@@ -170,6 +170,19 @@ impl AuditLog {
         self.jobs.as_ref().ok_or_else(|| refused(ENDED))
     }
 
+    /// Ends when every record is on the disk, those that are owed to what has begun among them: whether that came in time.
+    /// Nothing else can be appended any more.
+    pub async fn settle(&self) -> bool {
+        let all = u32::try_from(self.options.queue_max).unwrap_or(u32::MAX);
+        match tokio::time::timeout(self.options.timeout, self.places.acquire_many(all)).await {
+            Ok(Ok(places)) => {
+                places.forget();
+                true
+            }
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
     /// Ends when what was queued is on the disk.
     fn lasting(&self, queued: Result<Answer>) -> impl Future<Output = Result<Head>> + Send + use<> {
         let timeout = self.options.timeout;
@@ -206,6 +219,16 @@ impl AuditLog {
     /// How often the disk was asked to make records lasting; one sync serves all that waited for it.
     pub fn syncs(&self) -> u64 {
         self.durable.syncs()
+    }
+
+    /// How often a record could not be written; one that is owed counts each time that it is tried.
+    pub fn failed(&self) -> u64 {
+        self.durable.failed()
+    }
+
+    /// How many records wait to be written, or are kept a place for.
+    pub fn waiting(&self) -> usize {
+        self.options.queue_max.saturating_sub(self.places.available_permits())
     }
 
     /// All records that are on the disk now, oldest first, read as they are asked for.

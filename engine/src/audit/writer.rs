@@ -18,11 +18,12 @@ use super::record::{self, Head};
 pub(super) struct Durable {
     head: Mutex<Head>,
     syncs: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Durable {
     pub(super) fn new(head: Head) -> Self {
-        Self { head: Mutex::new(head), syncs: AtomicU64::new(0) }
+        Self { head: Mutex::new(head), syncs: AtomicU64::new(0), failed: AtomicU64::new(0) }
     }
 
     pub(super) fn head(&self) -> Head {
@@ -31,6 +32,10 @@ impl Durable {
 
     pub(super) fn syncs(&self) -> u64 {
         self.syncs.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
     }
 }
 
@@ -103,6 +108,7 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!("{} audit records are not written: {error}", jobs.len());
+                self.durable.failed.fetch_add(jobs.len() as u64, Ordering::Relaxed);
                 let why = error.to_string();
                 self.owed.extend(jobs.into_iter().filter_map(|job| job.failed(&why)));
             }

@@ -9,7 +9,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use super::{audit, certs, check_config, demo, policy, running, serve, user};
+use super::log_format::{LogFormat, in_span};
+use super::{audit, certs, check_config, demo, policy, running, serve, state, user};
 use crate::error::Result;
 use crate::identity::tls::install_crypto_provider;
 use crate::shell;
@@ -58,6 +59,9 @@ enum Command {
     /// Read the evidence of a site, and find what was done to it.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Copy what a node keeps, bring it back, and look whether it can be used.
+    #[command(subcommand)]
+    State(state::StateCommand),
     /// Check configuration files and name every fault.
     CheckConfig(check_config::CheckConfigArgs),
 }
@@ -65,7 +69,8 @@ enum Command {
 /// Runs the command line of this process to its end.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    log_to_standard_error();
+    log_to_standard_error(arguments.command.log_format());
+    in_span::everywhere();
     install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
     let ended = match runtime {
@@ -83,15 +88,18 @@ pub fn main() -> ExitCode {
 }
 
 /// The log goes to standard error, so that standard output is the command's own. `RUST_LOG` says how much of it.
-fn log_to_standard_error() {
+fn log_to_standard_error(format: LogFormat) {
     let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     let most = asked.max_level_hint().unwrap_or(LevelFilter::TRACE);
     let kept = filter_fn(|metadata| may_be_logged(metadata.target(), *metadata.level())).with_max_level_hint(most);
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_writer(std::io::stderr)
-        .with_filter(asked.and(kept));
-    tracing_subscriber::registry().with(lines).init();
+        .with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(asked.and(kept))).init();
     // DataFusion asks `log` whether it may trace, and then prints batches, hidden rows and all, to standard output.
     log::set_max_level(log::LevelFilter::Warn);
 }
@@ -100,6 +108,25 @@ fn log_to_standard_error() {
 fn may_be_logged(target: &str, level: Level) -> bool {
     let library = target.split("::").next().unwrap_or_default();
     level <= Level::WARN || OURS.contains(&library)
+}
+
+impl Command {
+    /// How the log is written; what is no server speaks to a person.
+    fn log_format(&self) -> LogFormat {
+        match self {
+            Command::Site(args) | Command::Coordinator(args) | Command::Serve(args) => args.log_format,
+            Command::Demo(_)
+            | Command::Sql(_)
+            | Command::Query(_)
+            | Command::Session(_)
+            | Command::Certs(_)
+            | Command::User(_)
+            | Command::Policy(_)
+            | Command::Audit(_)
+            | Command::State(_)
+            | Command::CheckConfig(_) => LogFormat::Text,
+        }
+    }
 }
 
 async fn dispatch(command: Command) -> Result<ExitCode> {
@@ -115,6 +142,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::User(command) => user::run(command),
         Command::Policy(command) => policy::run(command).await,
         Command::Audit(command) => audit::run(command),
+        Command::State(command) => state::run(command),
         Command::CheckConfig(args) => check_config::run(args),
     }
 }

@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::future::join_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
+use super::log_format::LogFormat;
 use crate::config::{self, ConfigFaults, CoordinatorConfig, ServeConfig, SiteUrl};
 use crate::error::{Code, EngineError, Result};
-use crate::node::RunningNode;
+use crate::node::{RunningNode, Wish};
 
 /// The configuration of a node.
 #[derive(Debug, clap::Args)]
@@ -20,6 +21,9 @@ pub struct NodeArgs {
     /// The node's configuration file.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// How the log is written: for people, or each line a JSON object. `RUST_LOG` says how much of it.
+    #[arg(long, value_enum, default_value = "text", env = "CHANCERY_LOG_FORMAT")]
+    pub(super) log_format: LogFormat,
 }
 
 /// `chancery site`
@@ -109,27 +113,38 @@ async fn announce_and_run(nodes: Vec<RunningNode>, stop: &mut StopSignal) -> Res
     run_until_signal(nodes, stop).await
 }
 
-/// Serves until SIGINT or SIGTERM; ends with the first node that fails.
+/// Serves until SIGINT or SIGTERM, or until a node fails; then lets the nodes leave, the first before the others, which
+/// answer it. At a second signal they end.
 pub(crate) async fn run_until_signal(nodes: Vec<RunningNode>, signal: &mut StopSignal) -> Result<ExitCode> {
-    let (stop, _) = tokio::sync::watch::channel(false);
-    let mut served: FuturesUnordered<_> = nodes
-        .into_iter()
-        .map(|node| {
-            let mut stopped = stop.subscribe();
-            node.serve_until(async move {
-                // An ended sender means that the process is on its way out.
-                let _ = stopped.wait_for(|stop| *stop).await;
-            })
-        })
-        .collect();
-    let first = tokio::select! {
-        () = signal.received() => Ok(()),
-        Some(ended) = served.next() => ended,
-    };
-    stop.send_replace(true);
-    let rest: Vec<Result<()>> = served.collect().await;
-    first?;
-    rest.into_iter().collect::<Result<Vec<()>>>()?;
+    let (wish, behind) = (watch::Sender::new(Wish::Serve), watch::Sender::new(Wish::Serve));
+    let served = nodes.into_iter().enumerate().map(|(index, node)| {
+        // When the first has left, those behind it leave; when one of them has failed, the first does.
+        let (own, next) = if index == 0 { (&wish, &behind) } else { (&behind, &wish) };
+        async move {
+            let ended = node.serve_until(own.subscribe()).await;
+            raise(next, Wish::Drain);
+            ended
+        }
+    });
+    let mut served = std::pin::pin!(join_all(served));
+    tokio::select! {
+        ended = &mut served => return all_well(ended),
+        () = signal.received() => raise(&wish, Wish::Drain),
+    }
+    tokio::select! {
+        ended = &mut served => return all_well(ended),
+        () = signal.received() => [&wish, &behind].into_iter().for_each(|wish| raise(wish, Wish::End)),
+    }
+    all_well(served.await)
+}
+
+/// A wish that was uttered is not taken back.
+fn raise(wish: &watch::Sender<Wish>, to: Wish) {
+    wish.send_modify(|wish| *wish = to.max(*wish));
+}
+
+fn all_well(ended: Vec<Result<()>>) -> Result<ExitCode> {
+    ended.into_iter().collect::<Result<Vec<()>>>()?;
     Ok(ExitCode::SUCCESS)
 }
 

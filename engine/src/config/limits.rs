@@ -183,6 +183,8 @@ limits! {
     /// How often a stream that has no row yet sends an empty batch, so that no proxy takes it for dead; well below the
     /// `idle_timeout_ms` of the coordinators.
     empty_batch_interval_ms: u64 = 20_000, 10..=HOUR_MS;
+    /// How long a node that is told to stop lets run what runs; then it is cancelled.
+    drain_timeout_s: u64 = 30, 0..=HOUR_S;
     /// The size at which a segment of the audit log is followed by a new one.
     audit_segment_bytes: u64 = 64 * MIB, KIB..=4 * GIB;
     /// How long a statement waits for its audit record to be on the disk; then it is refused.

@@ -3,6 +3,8 @@
 //! - [`site`], [`coordinator`], [`serve`]: the three kinds of file, one checked type each; [`node`]: what they share.
 //! - [`issuers`]: whom a node believes about users.
 //! - [`policy`]: where a site's policy comes from, and the secret behind its pseudonyms.
+//! - [`place`]: where a node keeps its state, read without the rest.
+//! - [`operations`]: where an operator is told how a node is.
 //! - [`limits`]: every queue, message and buffer; [`tls`]: certificates and keys; [`checked`]: names and addresses.
 //! - `raw`: how a file is taken apart so that all its faults are found; [`fault`]: how they are told.
 //! - [`environment`]: the one place that reads the process environment.
@@ -16,6 +18,8 @@ pub mod fault;
 pub mod issuers;
 pub mod limits;
 pub mod node;
+pub mod operations;
+pub mod place;
 pub mod policy;
 mod raw;
 pub mod serve;
@@ -32,6 +36,8 @@ pub use fault::{ConfigFault, ConfigFaults};
 pub use issuers::{Extent, IssuerConfig, IssuerTrust, KeySource, Listed, TokenTrust};
 pub use limits::Limits;
 pub use node::{DoorSecurity, NodeConfig};
+pub use operations::OperationsConfig;
+pub use place::NodePlace;
 pub use policy::{Enforcement, PolicyConfig};
 pub use serve::{FileKind, ServeConfig};
 pub use site::{SiteConfig, SourceConfig};
@@ -57,6 +63,14 @@ pub fn load_coordinator(path: &Path) -> Result<CoordinatorConfig, ConfigFaults> 
     let (file, table) = RawFile::read(path)?;
     let coordinator = coordinator::read(file.root(table));
     file.conclude(coordinator)
+}
+
+/// Loads of a `site.toml` or `coordinator.toml` only where the node keeps what it keeps.
+///
+/// # Errors
+/// When the file does not say that.
+pub fn load_place(path: &Path) -> Result<NodePlace, ConfigFaults> {
+    place::read(path)
 }
 
 /// Loads a `serve.toml` and the files that it names.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::checked::{Identifier, parse_listen};
 use super::issuers::{self, IssuerConfig};
 use super::limits::Limits;
+use super::operations::OperationsConfig;
 use super::raw::Section;
 use super::tls::TlsMaterial;
 use crate::identity::users_file::UsersFile;
@@ -27,6 +28,8 @@ pub struct NodeConfig {
     pub users: Option<PathBuf>,
     /// `[[issuer]]`: who else is believed about users.
     pub issuers: Vec<IssuerConfig>,
+    /// `[operations]`: where an operator is told how the node is; nowhere when left out.
+    pub operations: Option<OperationsConfig>,
     /// `[limits]`: what is left out has its default.
     pub limits: Limits,
 }
@@ -55,6 +58,7 @@ pub(super) struct NodeKeys {
     pub(super) has_users: bool,
     /// `[[issuer]]`, when none is faulty.
     pub(super) issuers: Option<Vec<IssuerConfig>>,
+    operations: Option<OperationsConfig>,
     limits: Limits,
 }
 
@@ -83,6 +87,7 @@ impl NodeKeys {
             users: users.and_then(read_users),
             has_users,
             issuers: issuers::read(section),
+            operations: section.section("operations").and_then(OperationsConfig::read),
             limits: Limits::read(section.section("limits")),
         };
         keys.check_door(section);
@@ -119,12 +124,13 @@ impl NodeKeys {
             tls: self.tls,
             users: self.users,
             issuers: self.issuers?,
+            operations: self.operations,
             limits: self.limits,
         })
     }
 }
 
-fn read_state(section: &mut Section<'_>, name: Option<&Identifier>) -> Option<PathBuf> {
+pub(super) fn read_state(section: &mut Section<'_>, name: Option<&Identifier>) -> Option<PathBuf> {
     let state = match section.optional_text("state") {
         Some(text) => section.file().resolve(&text),
         None => section.file().resolve("state").join(name?.as_str()),

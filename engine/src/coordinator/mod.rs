@@ -17,6 +17,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::sql::parser::Statement as ParsedStatement;
+use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 
@@ -29,7 +30,7 @@ use crate::catalog::view::{Directory, View};
 use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, WireCompression};
 use crate::error::{Code, EngineError, Result};
 use crate::exec::remote_scan::RemoteAccess;
-use crate::flight::door::{Description, Door, ListedTable, Question};
+use crate::flight::door::{Description, Door, ListedTable, Question, Readiness};
 use crate::identity::tls::NodeIdentity;
 use crate::identity::{Asker, Came, Sessions};
 use crate::peer::{self, Peers};
@@ -150,6 +151,17 @@ impl Door for Coordinator {
 
     fn is_administrator(&self, asker: &Asker) -> bool {
         self.core.is_administrator(asker)
+    }
+
+    fn base(&self) -> &SessionState {
+        &self.core.base
+    }
+
+    /// Ready whatever the sites are: it answers what needs only those that are there.
+    async fn readiness(&self) -> Readiness {
+        let parts = self.core.peers.all().into_iter();
+        let parts = parts.map(|peer| async move { (peer.site().to_string(), peer.health().await.told()) });
+        Readiness { ready: true, of: "sites", parts: join_all(parts).await.into_iter().collect() }
     }
 
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {

@@ -19,6 +19,7 @@ use crate::identity::{
 use crate::key_set::KeysTo;
 use crate::session::place::Place;
 use crate::session::queries::{QueryId, Standing};
+use crate::session::trace::TraceContext;
 
 /// Lets callers in.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct Caller {
     pub place: Place,
     /// How they read answers.
     pub reader: Reader,
+    /// The trace that the call belongs to.
+    pub trace: TraceContext,
     sign_in: Option<SignIn>,
     peer: Option<Arc<Peer>>,
 }
@@ -68,6 +71,7 @@ impl Access {
     pub async fn caller(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Caller> {
         let certificates =
             extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(TlsConnectInfo::peer_certs).unwrap_or_default();
+        let trace = TraceContext::of(headers.get(headers::TRACE).and_then(|value| value.to_str().ok()));
         let from = address(extensions);
         match self.authenticator.caller(authorization(headers)?, &certificates, from).await? {
             identity::Caller::Peer(peer) => Ok(Caller {
@@ -75,6 +79,7 @@ impl Access {
                 default_purpose: None,
                 place: Place::default(),
                 reader: Reader::Arrow,
+                trace,
                 sign_in: None,
                 peer: Some(Arc::new(peer)),
             }),
@@ -93,6 +98,7 @@ impl Access {
                     default_purpose,
                     place,
                     reader: reader.unwrap_or_default(),
+                    trace,
                     sign_in: Some(sign_in),
                     peer: None,
                 })
@@ -187,6 +193,11 @@ impl Access {
         if let Some(session) = caller.session() {
             self.authenticator.count_statement(session);
         }
+    }
+
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.authenticator.sessions()
     }
 
     /// Ends the session that the caller's token opened, if it has one.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::common::ParamValues;
+use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::SendableRecordBatchStream;
 
+use crate::audit::AuditLog;
 use crate::catalog::view::{Directory, View};
 use crate::error::{EngineError, Result};
 use crate::identity::{Asker, Sessions};
@@ -84,6 +86,17 @@ impl ListedTable {
     }
 }
 
+/// What a node can do now, as its operator is told.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness {
+    /// Whether it can answer.
+    pub ready: bool,
+    /// Whom it asks for that: `sites` or `sources`.
+    pub of: &'static str,
+    /// Each of them by its name, and how it stands.
+    pub parts: BTreeMap<String, &'static str>,
+}
+
 /// What was not let in, and in whose name it came.
 #[derive(Debug, Clone, Copy)]
 pub struct Refused<'a> {
@@ -103,6 +116,11 @@ pub trait Door: Send + Sync + 'static {
     /// The node's name, for logs and metadata.
     fn name(&self) -> &str;
 
+    /// The name, where the node is a site.
+    fn site(&self) -> Option<&str> {
+        None
+    }
+
     /// The registry of this node's queries.
     fn queries(&self) -> &Arc<Queries>;
 
@@ -111,6 +129,17 @@ pub trait Door: Send + Sync + 'static {
 
     /// Whether the asker administers this node: sees what everybody runs here, and may end it.
     fn is_administrator(&self, asker: &Asker) -> bool;
+
+    /// The session that every statement starts from.
+    fn base(&self) -> &SessionState;
+
+    /// The record, where the node keeps one.
+    fn evidence(&self) -> Option<&Arc<AuditLog>> {
+        None
+    }
+
+    /// What the node can do now; takes a few seconds at most.
+    async fn readiness(&self) -> Readiness;
 
     /// Plans a statement far enough to know its columns; asks no site for rows.
     ///
@@ -157,4 +186,7 @@ pub trait Door: Send + Sync + 'static {
     /// # Errors
     /// When the sources cannot be read.
     async fn directory(&self) -> Result<Option<Directory>>;
+
+    /// Ends when the record of all that has ended is on the disk, or when that takes too long; nothing is begun any more.
+    async fn settle(&self) {}
 }

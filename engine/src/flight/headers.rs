@@ -16,6 +16,8 @@ pub const KEYS_TO: &str = "x-chancery-keys-to-bin";
 pub const DELEGATION: &str = "x-chancery-delegation-bin";
 /// From a peer: the number of the statement within its query.
 pub const FRAGMENT: &str = "x-chancery-fragment";
+/// From anybody: the trace that the call belongs to (W3C Trace Context); to the sites the same trace.
+pub const TRACE: &str = "traceparent";
 /// From a user: the purpose that this call is for, UTF-8.
 pub const PURPOSE: &str = "x-chancery-purpose";
 /// The same under the name that clients of other servers know.

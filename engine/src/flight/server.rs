@@ -24,6 +24,7 @@ use futures::{StreamExt, stream};
 use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Span;
 
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
@@ -36,6 +37,7 @@ use crate::flight::metadata;
 use crate::flight::status::to_status;
 use crate::key_set::message::{FragmentTicket, KeySetMessage};
 use crate::session::queries::QueryId;
+use crate::session::trace::{self, Told};
 use crate::session::turns::Turns;
 
 /// A stream of answers as tonic wants it.
@@ -68,6 +70,11 @@ impl FlightServer {
         Ok(Self { door, access, sealer, turns, limits })
     }
 
+    /// Whose turn it is here.
+    pub fn turns(&self) -> &Arc<Turns> {
+        &self.turns
+    }
+
     async fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
         match self.access.caller(request.metadata(), request.extensions()).await {
             Ok(caller) => Ok(caller),
@@ -79,7 +86,25 @@ impl FlightServer {
     async fn turn_away(&self, error: EngineError) -> Status {
         let query = QueryId::random();
         let refused = Refused { asker: None, query: &query, fragment: 0, statement: "" };
-        to_status(&self.door.refuse(refused, error).await, Some(&query))
+        to_status(&self.refuse(refused, error).await, Some(&query))
+    }
+
+    /// What each line of the log about a statement of that caller carries.
+    fn span(&self, caller: &Caller, query: &QueryId) -> Span {
+        trace::span(&Told {
+            query: query.as_str(),
+            trace: caller.trace,
+            node: self.door.name(),
+            site: self.door.site(),
+            subject: Arc::from(caller.asker.label()),
+        })
+    }
+
+    /// Has the door record a refusal, and counts it.
+    async fn refuse(&self, refused: Refused<'_>, error: EngineError) -> EngineError {
+        let told = self.door.refuse(refused, error).await;
+        self.door.queries().tally().refused(told.code());
+        told
     }
 
     /// The caller of a statement, or of the view (`statement` is `None`): a peer as the user for whom it asks.
@@ -95,7 +120,7 @@ impl FlightServer {
             Err(error) => {
                 let (asker, fragment) = (Some(caller.asker.as_ref()), caller.fragment(headers));
                 let refused = Refused { asker, query, fragment, statement: statement.unwrap_or_default() };
-                Err(self.door.refuse(refused, error).await)
+                Err(self.refuse(refused, error).await)
             }
         }
     }

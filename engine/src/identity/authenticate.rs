@@ -136,6 +136,11 @@ impl Authenticator {
         self.sessions.count_statement(session);
     }
 
+    /// How many sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.sessions.count()
+    }
+
     /// Ends a session.
     pub fn close(&self, session: SessionId) {
         self.sessions.close(session);

@@ -5,7 +5,7 @@
 //! coordinator signs them with the key of the certificate that it shows. The site believes the proof by itself, never
 //! because of the signature: a coordinator that was taken over holds the tokens of the day and can make none.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -159,17 +159,31 @@ pub struct DelegationVerifier {
     site: String,
     issuers: Arc<Issuers>,
     seen: Seen,
+    /// When this site was brought back from a backup, if it was.
+    restored: OnceLock<SystemTime>,
 }
 
 impl DelegationVerifier {
     /// Believes delegations to this site, whose proofs these issuers made.
     pub fn new(site: &str, issuers: Arc<Issuers>, limits: &Limits) -> Self {
-        Self { site: site.to_string(), issuers, seen: Seen::new(REMEMBERED, limits.delegations_max) }
+        Self {
+            site: site.to_string(),
+            issuers,
+            seen: Seen::new(REMEMBERED, limits.delegations_max),
+            restored: OnceLock::new(),
+        }
     }
 
     /// The name of this node, as a delegation must have it.
     pub fn site(&self) -> &str {
         &self.site
+    }
+
+    /// Believes no delegation that may have been issued before then, whatever the clock of its coordinator: a site that was
+    /// brought back from a backup does not know which of them it had accepted.
+    pub fn believe_none_before(&self, restored: SystemTime) {
+        // It is said once, before the first call.
+        let _ = self.restored.set(restored);
     }
 
     /// Remembers a fragment that was accepted before this process began, at most [`REMEMBERED`] ago.
@@ -211,6 +225,7 @@ impl DelegationVerifier {
             check_terms(&terms, peer, about)?;
         }
         check_age(terms.issued_ms, self.issuers.now())?;
+        check_restored(terms.issued_ms, self.restored.get().copied())?;
         if terms.proof != hex_digest(delegation.proof.as_bytes()) {
             return Err("the proof is not the one that was signed for");
         }
@@ -254,6 +269,18 @@ fn check_age(issued_ms: u64, now: SystemTime) -> Result<(), &'static str> {
     match now.duration_since(issued) {
         Ok(age) if age > AGE_MAX + CLOCK_SKEW => Err("the terms are too old"),
         Err(ahead) if ahead.duration() > CLOCK_SKEW => Err("the terms are of the future"),
+        _ => Ok(()),
+    }
+}
+
+/// A clock that is ahead by as much as one may be writes a later time.
+fn check_restored(issued_ms: u64, restored: Option<SystemTime>) -> Result<(), &'static str> {
+    let known_from = restored.and_then(|restored| restored.checked_add(CLOCK_SKEW)).map(since_1970_ms);
+    match known_from {
+        Some(known_from) if issued_ms <= known_from => {
+            Err("the terms are of before this site was restored, or of the minute \
+                                                            after")
+        }
         _ => Ok(()),
     }
 }

@@ -6,19 +6,19 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 /// Replaces the file by `content` in one step. The new file has mode 0600 (`tempfile` makes it so).
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     write_beside(path, content)?.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
 /// Writes the file with mode 0600; fails when there is one already.
-pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     write_beside(path, content)?.persist_noclobber(path).map_err(|error| error.error)?;
     Ok(())
 }
 
 /// The directory that a file stands in, for a bare name the current one.
-pub(super) fn directory_of(path: &Path) -> &Path {
+pub(crate) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

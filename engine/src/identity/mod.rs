@@ -25,7 +25,7 @@ pub mod credentials;
 pub mod delegation;
 pub(crate) mod discovery;
 pub mod facts;
-mod files;
+pub(crate) mod files;
 mod guesses;
 pub mod handshakes;
 pub mod issuers;

@@ -354,6 +354,12 @@ impl Sessions {
         self.used(&mut self.open.lock(), id).is_some()
     }
 
+    /// How many are open and not over.
+    pub fn count(&self) -> usize {
+        let now = Instant::now();
+        self.open.lock().values().filter(|entry| now.duration_since(entry.last_used) < self.lifetime).count()
+    }
+
     /// Ends a session; one that is not open is none.
     pub fn close(&self, id: SessionId) {
         self.open.lock().remove(&id);

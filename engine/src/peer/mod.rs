@@ -18,6 +18,9 @@ use prost::Message;
 use tokio::time::timeout;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::catalog::site_table::SiteId;
 use crate::catalog::view::{DIRECTORY_ACTION, Directory, VIEW_ACTION, View};
@@ -33,6 +36,7 @@ use crate::key_set::message::{FragmentTicket, KeySetMessage};
 use crate::peer::count::{Counted, Counters};
 use crate::peer::trailer::Digest;
 use crate::session::queries::{LedgerEntry, QueryId};
+use crate::session::trace::TraceContext;
 
 /// The largest window that HTTP/2 knows.
 const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
@@ -110,8 +114,32 @@ pub struct FragmentRequest {
     pub versions: Arc<BTreeMap<String, String>>,
     /// The columns it must answer with, by position.
     pub schema: SchemaRef,
+    /// The trace that it belongs to, if any.
+    pub trace: Option<TraceContext>,
     /// Time left for it.
     pub timeout: Option<Duration>,
+}
+
+/// How a site is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It serves.
+    Serving,
+    /// It is there, and takes nothing new.
+    Stopping,
+    /// It does not answer, or is not the node that it should be.
+    Unreachable,
+}
+
+impl Health {
+    /// In a word.
+    pub fn told(self) -> &'static str {
+        match self {
+            Health::Serving => "reachable",
+            Health::Stopping => "stopping",
+            Health::Unreachable => "unreachable",
+        }
+    }
 }
 
 impl SitePeer {
@@ -139,6 +167,18 @@ impl SitePeer {
     /// The site's name.
     pub fn site(&self) -> &SiteId {
         &self.site
+    }
+
+    /// How the site is, by its own word; takes a few seconds at most.
+    pub async fn health(&self) -> Health {
+        const PATIENCE: Duration = Duration::from_secs(3);
+        let asked = HealthCheckRequest { service: String::new() };
+        let mut client = HealthClient::new(self.link().channel.clone());
+        match timeout(PATIENCE, client.check(asked)).await {
+            Ok(Ok(told)) if told.get_ref().status == ServingStatus::Serving as i32 => Health::Serving,
+            Ok(Ok(_)) => Health::Stopping,
+            Ok(Err(_)) | Err(_) => Health::Unreachable,
+        }
     }
 
     /// What the asker may see of the site's tables, with statistics.
@@ -264,6 +304,9 @@ impl SitePeer {
         };
         let metadata = call.metadata_mut();
         delegate(metadata, link, &request.asker, &about)?;
+        if let Some(trace) = request.trace {
+            metadata.insert(headers::TRACE, trace.to_string().parse().map_err(EngineError::internal)?);
+        }
         metadata.insert(headers::TRAILER, MetadataValue::from_static("1"));
         metadata.insert(headers::COMPRESSION, MetadataValue::from_static(self.compression));
         metadata.insert_bin(headers::VERSIONS, MetadataValue::from_bytes(&versions));

@@ -16,6 +16,8 @@ pub mod quotas;
 pub mod setting;
 pub mod spill;
 pub mod statement;
+pub mod tally;
 pub mod threads;
 pub mod told;
+pub mod trace;
 pub mod turns;

@@ -12,7 +12,7 @@ use datafusion::execution::session_state::SessionState;
 use crate::config::limits::Limits;
 use crate::exec::physical_rules;
 use crate::session::bounded::bound_functions;
-use crate::session::spill::sealed_files;
+use crate::session::spill::{Spilled, sealed_files};
 
 /// The session that every statement of a node starts from: all functions, no tables, pinned options, one memory pool, and what
 /// does not fit into it sealed on the disk.
@@ -20,12 +20,13 @@ use crate::session::spill::sealed_files;
 /// # Errors
 /// When the runtime of the memory pool cannot be made.
 pub fn base_state(limits: &Limits) -> DataFusionResult<SessionState> {
+    let spilled = Arc::<Spilled>::default();
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
-        .with_disk_manager_builder(sealed_files(limits.spill_bytes_max))
+        .with_disk_manager_builder(sealed_files(limits.spill_bytes_max, Arc::clone(&spilled)))
         .build_arc()?;
     let state = SessionStateBuilder::new()
-        .with_config(pinned(limits.target_partitions))
+        .with_config(pinned(limits.target_partitions).with_extension(spilled))
         .with_runtime_env(runtime)
         .with_default_features()
         .with_physical_optimizer_rules(physical_rules(limits))

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tracing::Span;
 
 use crate::catalog::site_table::SiteId;
 use crate::config::Limits;
@@ -17,6 +18,8 @@ use crate::identity::{Asker, Came};
 use crate::session::history::{Ended, History};
 use crate::session::memory::{Usage, Usages};
 use crate::session::quotas::{Quota, Quotas};
+use crate::session::tally::Tally;
+use crate::session::trace::TraceContext;
 use crate::session::turns::Turn;
 
 /// The identity of one execution of one statement: 128 random bits in hexadecimal.
@@ -192,6 +195,7 @@ pub struct QueryRecord {
     /// INVARIANT: once true, the warrant has been told the end, and no message is handed over any more.
     closed: Mutex<bool>,
     standing: OnceLock<Box<dyn Standing>>,
+    traced: OnceLock<(TraceContext, Span)>,
 }
 
 /// Whether a query has a right to run by.
@@ -221,6 +225,8 @@ pub enum Stop {
     Revoked,
     /// A grant that it rests on, or the asker's identity, has ended.
     Expired,
+    /// The node is being stopped, and waits no longer.
+    Leaving,
 }
 
 impl Stop {
@@ -237,6 +243,11 @@ impl Stop {
                 Code::Expired,
                 "a grant or the identity that the query rests on ended while it ran; what has arrived of the answer is \
                  not whole",
+            ),
+            Stop::Leaving => EngineError::new(
+                Code::Cancelled,
+                "this node is being stopped and waits no longer for the statement to end (`drain_timeout_s`); what has \
+                 arrived of the answer is not whole: ask again",
             ),
         }
     }
@@ -279,6 +290,22 @@ impl QueryRecord {
     pub fn rest_on(&self, standing: Box<dyn Standing>) {
         // A second one would be a defect of the caller's; the first stands.
         let _ = self.standing.set(standing);
+    }
+
+    /// Says to which trace the query belongs, and what each line of the log about it carries; once.
+    pub fn belong_to(&self, trace: TraceContext, span: Span) {
+        // A second one would be a defect of the caller's; the first stands.
+        let _ = self.traced.set((trace, span));
+    }
+
+    /// The trace that the query belongs to.
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.traced.get().map(|(trace, _)| *trace)
+    }
+
+    /// What its lines in the log carry.
+    pub fn span(&self) -> Span {
+        self.traced.get().map_or_else(Span::none, |(_, span)| span.clone())
     }
 
     /// Gives the query the right that it runs by; before its first batch, once. A query cannot end while `make` makes it:
@@ -546,6 +573,7 @@ pub struct Queries {
     memory: Usages,
     quotas: Quotas,
     history: Option<History>,
+    tally: Tally,
     state: Mutex<State>,
 }
 
@@ -574,6 +602,7 @@ impl Queries {
             memory: Usages::default(),
             quotas: Quotas::new(limits),
             history,
+            tally: Tally::default(),
             state: Mutex::default(),
         })
     }
@@ -581,6 +610,11 @@ impl Queries {
     /// What ended before this process began, oldest first.
     pub fn before(&self) -> &[Ended] {
         self.history.as_ref().map(History::before).unwrap_or_default()
+    }
+
+    /// What is counted of them.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Records the beginning of a query.
@@ -619,6 +653,7 @@ impl Queries {
             warranted: Mutex::new(Warranted::NotYet),
             closed: Mutex::new(false),
             standing: OnceLock::new(),
+            traced: OnceLock::new(),
         });
         let mut state = self.state.lock();
         if state.running.len() >= self.running_max {
@@ -656,6 +691,13 @@ impl Queries {
             record.end_if_over();
         }
         !found.is_empty()
+    }
+
+    /// Stops all that runs; what is stopped already has its own reason.
+    pub fn stop_all(&self, reason: Stop) {
+        for record in self.running() {
+            record.stop(reason);
+        }
     }
 
     /// Stops those that rest on nothing any more.
@@ -741,6 +783,12 @@ impl Drop for RunningQuery {
         for entry in self.record.ledger() {
             entry.end(Progress::Cancelled);
         }
+        self.queries.tally.ended(&self.record);
+        self.record.span().in_scope(|| {
+            let (query, outcome) = (self.record.id.as_str(), self.record.progress().to_string());
+            let elapsed_ms = u64::try_from(self.record.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(query, outcome, rows = self.record.rows(), bytes = self.record.bytes(), elapsed_ms, "ended");
+        });
         self.queries.finish(&self.key);
     }
 }

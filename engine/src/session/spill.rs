@@ -23,16 +23,35 @@ const CHUNK_BYTES: usize = 128 << 10;
 /// The length of a sealed chunk stands before it.
 const LENGTH_BYTES: usize = 4;
 
+/// What the queries of a node have on its disk.
+#[derive(Debug, Default)]
+pub struct Spilled {
+    used: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Spilled {
+    /// Bytes that are there now.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// All bytes that were ever put there.
+    pub fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+}
+
 /// The spill files of a node.
 #[derive(Debug)]
 struct SealedFiles {
     bytes_max: u64,
-    used: Arc<AtomicU64>,
+    spilled: Arc<Spilled>,
 }
 
-/// A disk manager whose files are sealed and have `bytes_max` bytes together.
-pub fn sealed_files(bytes_max: u64) -> DiskManagerBuilder {
-    let files = SealedFiles { bytes_max, used: Arc::default() };
+/// A disk manager whose files are sealed and have `bytes_max` bytes together, which are counted.
+pub fn sealed_files(bytes_max: u64, spilled: Arc<Spilled>) -> DiskManagerBuilder {
+    let files = SealedFiles { bytes_max, spilled };
     DiskManagerBuilder::default().with_mode(DiskManagerMode::Custom(Arc::new(files)))
 }
 
@@ -43,7 +62,7 @@ impl TempFileFactory for SealedFiles {
             file: tempfile::tempfile().map_err(DataFusionError::IoError)?,
             key: random_key()?,
             written: AtomicU64::new(0),
-            used: Arc::clone(&self.used),
+            spilled: Arc::clone(&self.spilled),
             bytes_max: self.bytes_max,
         };
         Ok(Arc::new(SealedFile(Arc::new(shared))))
@@ -64,13 +83,13 @@ struct Shared {
     key: LessSafeKey,
     /// Bytes of whole sealed chunks.
     written: AtomicU64,
-    used: Arc<AtomicU64>,
+    spilled: Arc<Spilled>,
     bytes_max: u64,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.used.fetch_sub(self.written.load(Ordering::Acquire), Ordering::Relaxed);
+        self.spilled.used.fetch_sub(self.written.load(Ordering::Acquire), Ordering::Relaxed);
     }
 }
 
@@ -90,7 +109,7 @@ impl Shared {
             .map_err(|_| Error::other("a chunk could not be sealed"))?;
         let length = u32::try_from(chunk.len()).map_err(Error::other)?;
         let bytes = (LENGTH_BYTES + chunk.len()) as u64;
-        let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let used = self.spilled.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let written = match used > self.bytes_max {
             true => Err(Error::other(full(self.bytes_max))),
             false => self
@@ -99,8 +118,11 @@ impl Shared {
                 .and_then(|()| self.file.write_all_at(&chunk, offset + LENGTH_BYTES as u64)),
         };
         match written {
-            Ok(()) => self.written.store(offset + bytes, Ordering::Release),
-            Err(_) => _ = self.used.fetch_sub(bytes, Ordering::Relaxed),
+            Ok(()) => {
+                self.written.store(offset + bytes, Ordering::Release);
+                self.spilled.total.fetch_add(bytes, Ordering::Relaxed);
+            }
+            Err(_) => _ = self.spilled.used.fetch_sub(bytes, Ordering::Relaxed),
         }
         written
     }
@@ -196,22 +218,22 @@ mod tests {
 
     use super::*;
 
-    fn file(bytes_max: u64) -> (Arc<AtomicU64>, Arc<Shared>) {
-        let used = Arc::<AtomicU64>::default();
+    fn file(bytes_max: u64) -> (Arc<Spilled>, Arc<Shared>) {
+        let spilled = Arc::<Spilled>::default();
         let shared = Shared {
             file: tempfile::tempfile().unwrap(),
             key: random_key().unwrap(),
             written: AtomicU64::new(0),
-            used: Arc::clone(&used),
+            spilled: Arc::clone(&spilled),
             bytes_max,
         };
-        (used, Arc::new(shared))
+        (spilled, Arc::new(shared))
     }
 
     #[tokio::test]
     async fn what_is_written_is_read_and_cannot_be_found_on_the_disk() {
         let secret: Vec<u8> = b"CANARY-1-a hidden note ".iter().copied().cycle().take(3 * CHUNK_BYTES + 17).collect();
-        let (used, shared) = file(1 << 30);
+        let (spilled, shared) = file(1 << 30);
         let sealed = SealedFile(Arc::clone(&shared));
         let mut writer = sealed.open_writer().unwrap();
         writer.write_all(&secret).unwrap();
@@ -221,20 +243,20 @@ mod tests {
         let mut on_disk = vec![0; usize::try_from(sealed.size().unwrap()).unwrap()];
         shared.file.read_exact_at(&mut on_disk, 0).unwrap();
         assert!(!on_disk.windows(8).any(|window| window == b"CANARY-1"), "it is sealed");
-        assert!(used.load(Ordering::Relaxed) >= secret.len() as u64);
+        assert!(spilled.used() >= secret.len() as u64);
         shared.file.write_all_at(&[on_disk[100] ^ 1], 100).unwrap();
         assert!(sealed.read_stream().unwrap().try_collect::<Vec<_>>().await.is_err(), "a changed file is no file");
         drop((writer, sealed, shared));
-        assert_eq!(used.load(Ordering::Relaxed), 0, "what is gone is not counted");
+        assert_eq!(spilled.used(), 0, "what is gone is not counted");
     }
 
     #[test]
     fn no_more_is_written_than_may_be() {
-        let (used, shared) = file(2 * CHUNK_BYTES as u64);
+        let (spilled, shared) = file(2 * CHUNK_BYTES as u64);
         let mut writer = SealedFile(shared).open_writer().unwrap();
         let error = writer.write_all(&vec![7; 4 * CHUNK_BYTES]).unwrap_err();
         let told = EngineError::of_running(DataFusionError::IoError(error));
         assert_eq!(told.code(), Code::Memory, "{told}");
-        assert!(used.load(Ordering::Relaxed) <= 2 * CHUNK_BYTES as u64);
+        assert!(spilled.used() <= 2 * CHUNK_BYTES as u64);
     }
 }

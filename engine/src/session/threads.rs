@@ -11,6 +11,7 @@ use futures::{StreamExt, stream};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument;
 
 use crate::error::{Code, EngineError, Result};
 use crate::session::queries::QueryRecord;
@@ -54,7 +55,7 @@ where
     W: Future<Output = Result<T>> + Send + 'static,
 {
     let mut tasks = JoinSet::new();
-    tasks.spawn_on(work, threads()?);
+    tasks.spawn_on(work.in_current_span(), threads()?);
     joined(tasks.join_next().await)
 }
 
@@ -75,7 +76,7 @@ where
         }
     }
     let mut tasks = Unattended(JoinSet::new());
-    tasks.0.spawn(work);
+    tasks.0.spawn(work.in_current_span());
     joined(tasks.0.join_next().await)
 }
 
@@ -94,6 +95,7 @@ pub fn stream(
 ) -> Result<SendableRecordBatchStream> {
     let schema = batches.schema();
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+    let span = record.span();
     let mut tasks = JoinSet::new();
     tasks.spawn_on(
         async move {
@@ -114,7 +116,8 @@ pub fn stream(
                 // Whoever comes to read finds the reason; nobody may come.
                 let _ = sender.send(Err(reason.into())).await;
             }
-        },
+        }
+        .instrument(span),
         threads()?,
     );
     let read = stream::unfold((receiver, tasks), |(mut receiver, mut tasks)| async move {

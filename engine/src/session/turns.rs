@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
@@ -27,6 +27,9 @@ pub struct Turns {
     waiting_max: usize,
     patience: Duration,
     retry_after: Duration,
+    running_max: u32,
+    /// Whether nobody gets a turn any more.
+    closed: watch::Sender<bool>,
 }
 
 /// Who brings a statement.
@@ -61,17 +64,22 @@ impl Turns {
             waiting_max: limits.queued_queries_max,
             patience: Duration::from_millis(limits.queue_timeout_ms),
             retry_after: Duration::from_millis(limits.busy_retry_ms),
+            running_max: u32::try_from(limits.running_queries_max).unwrap_or(u32::MAX),
+            closed: watch::Sender::new(false),
         }
     }
 
     /// A turn of that subject.
     ///
     /// # Errors
-    /// `BUSY` when as many wait as may, or when it does not come in time.
+    /// `BUSY` when as many wait as may, when it does not come in time, or when there are no more turns.
     ///
     /// # Cancellation
     /// Dropping the future leaves the queue.
     pub async fn take(&self, subject: &str, kind: Kind) -> Result<Arc<Turn>> {
+        if self.is_closed() {
+            return Err(self.leaving());
+        }
         let own = self.own(subject, kind);
         // Who need not wait is not counted among those who do.
         if let Ok(own) = Arc::clone(&own).try_acquire_owned()
@@ -88,9 +96,49 @@ impl Turns {
             let of_all = Arc::clone(&self.of_all).acquire_owned().await.map_err(EngineError::internal)?;
             Ok(Arc::new(Turn { _of_all: of_all, _own: own }))
         };
-        tokio::time::timeout(self.patience, coming).await.map_err(|_| {
+        let come = tokio::select! {
+            biased;
+            () = self.no_more() => return Err(self.leaving()),
+            come = tokio::time::timeout(self.patience, coming) => come,
+        };
+        come.map_err(|_| {
             self.busy(&format!("no turn came within {} ms; as many statements run as may", self.patience.as_millis()))
         })?
+    }
+
+    /// From now on nobody gets a turn, nor those who wait for one; those who have one keep it.
+    pub fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Whether nobody gets a turn any more.
+    pub fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
+    /// How many wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Ends when every turn is over; after [`Turns::close`].
+    pub async fn all_over(&self) {
+        // The semaphore is never closed; what was acquired is not given back, as nobody is to have it any more.
+        if let Ok(all) = self.of_all.acquire_many(self.running_max).await {
+            all.forget();
+        }
+    }
+
+    /// Ends when there are no more turns.
+    async fn no_more(&self) {
+        // The sender lives in `self`.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    fn leaving(&self) -> EngineError {
+        let sentence =
+            "this node is being stopped and takes no new statement; ask again in a moment, or at another node";
+        EngineError::new(Code::Busy, sentence).to_retry_after(self.retry_after)
     }
 
     fn own(&self, subject: &str, kind: Kind) -> Arc<Semaphore> {
@@ -170,5 +218,23 @@ mod tests {
         assert_eq!(refused.unwrap_err().code(), Code::Busy);
         next.unwrap();
         assert_eq!(turns.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn once_closed_nobody_gets_a_turn_and_the_last_one_is_waited_for() {
+        let turns = turns(1, 1, 1);
+        let held = turns.take("ann", Kind::Asked).await.unwrap();
+        let mut waiting = Box::pin(turns.take("bob", Kind::Asked));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        turns.close();
+        for refused in [waiting.await, turns.take("eve", Kind::Fragment).await] {
+            let error = refused.unwrap_err();
+            assert_eq!(error.code(), Code::Busy);
+            assert!(error.sentence().contains("is being stopped") && error.retry_after().is_some(), "{error}");
+        }
+        let mut over = Box::pin(turns.all_over());
+        assert!(futures::poll!(&mut over).is_pending());
+        drop(held);
+        over.await;
     }
 }

@@ -87,12 +87,14 @@ impl ServerArgs {
     pub fn asking(self, statement: String) -> SqlArgs {
         let Self { address, user, password_file, tls_ca, format } = self;
         SqlArgs {
-            server: address,
-            user,
+            server: Some(address),
+            profile: None,
+            user: Some(user),
             password_file,
             commands: vec![statement],
             file: None,
-            format,
+            format: Some(format),
+            output: None,
             timing: None,
             tls_ca,
             no_history: true,

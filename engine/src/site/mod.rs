@@ -26,7 +26,7 @@ mod statement;
 mod system_tables;
 mod views;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -36,6 +36,7 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::future::join_all;
+use parking_lot::Mutex;
 
 use self::policies::Policies;
 use self::policies::tables::SiteTables;
@@ -46,11 +47,12 @@ use crate::catalog::system;
 use crate::catalog::view::{Directory, DirectoryTable, View};
 use crate::config::{Enforcement, Limits, SiteConfig};
 use crate::error::{Code, EngineError, Result, with_causes};
-use crate::flight::door::{Description, Door, ListedTable, Question, Refused};
+use crate::flight::door::{Description, Door, ListedTable, Question, Readiness, Refused};
 use crate::identity::{Asker, Sessions};
 use crate::session::declared::describe_plan;
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
+use crate::state;
 
 /// A site's query engine.
 #[derive(Debug)]
@@ -63,6 +65,8 @@ pub struct Site {
     sessions: Arc<Sessions>,
     limits: Limits,
     users: Option<std::path::PathBuf>,
+    /// The sources that could be listed at least once.
+    listed_once: Mutex<BTreeSet<String>>,
     /// What decides and records; `None` where policy is switched off.
     control: Option<Control>,
 }
@@ -83,6 +87,7 @@ impl Site {
     /// # Errors
     /// `CONFIG` for a source that cannot be opened; `AUDIT` for a record that cannot be written.
     pub async fn open(config: &SiteConfig) -> Result<Self> {
+        state::begin(&config.node.state)?;
         let tables = SiteTables::open(config).await?;
         let limits = config.node.limits.clone();
         let queries = Queries::keeping(&limits, &config.node.state);
@@ -102,6 +107,7 @@ impl Site {
             sessions: Arc::new(Sessions::new(&limits)),
             limits,
             users: config.node.users.clone(),
+            listed_once: Mutex::default(),
             control,
         })
     }
@@ -151,6 +157,16 @@ impl Site {
         Ok(listed)
     }
 
+    /// Whether a source can be listed now; then it is remembered.
+    async fn can_list(&self, name: &str, source: &dyn Source) -> bool {
+        const PATIENCE: Duration = Duration::from_secs(3);
+        let listed = tokio::time::timeout(PATIENCE, source.tables()).await.is_ok_and(|tables| tables.is_ok());
+        if listed {
+            self.listed_once.lock().insert(name.to_string());
+        }
+        listed
+    }
+
     fn is_administrator(&self, asker: &Asker) -> bool {
         self.control.as_ref().is_some_and(|control| control.policies.is_administrator(asker))
     }
@@ -191,6 +207,10 @@ impl Door for Site {
         &self.name
     }
 
+    fn site(&self) -> Option<&str> {
+        Some(&self.name)
+    }
+
     fn queries(&self) -> &Arc<Queries> {
         &self.queries
     }
@@ -201,6 +221,25 @@ impl Door for Site {
 
     fn is_administrator(&self, asker: &Asker) -> bool {
         self.is_administrator(asker)
+    }
+
+    fn base(&self) -> &SessionState {
+        &self.base
+    }
+
+    fn evidence(&self) -> Option<&Arc<AuditLog>> {
+        self.audit()
+    }
+
+    /// Ready once each source could be listed; a source that fails later is an error of the statements that read it.
+    async fn readiness(&self) -> Readiness {
+        let parts = join_all(self.sources.iter().map(|(name, source)| async move {
+            let known = self.listed_once.lock().contains(name);
+            let listed = known || self.can_list(name, source.as_ref()).await;
+            (name.clone(), if listed { "listed" } else { "not listed yet" })
+        }));
+        let parts: BTreeMap<_, _> = parts.await.into_iter().collect();
+        Readiness { ready: parts.values().all(|how| *how == "listed"), of: "sources", parts }
     }
 
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {
@@ -247,6 +286,17 @@ impl Door for Site {
         let tables =
             described.iter().map(|(source, table)| DirectoryTable::new(source, table)).collect::<Result<_>>()?;
         Ok(Some(Directory { site: self.name.clone(), tables }))
+    }
+
+    async fn settle(&self) {
+        if let Some(control) = &self.control
+            && !control.audit.settle().await
+        {
+            tracing::error!(
+                site = self.name,
+                "the audit log is not complete; the next start will tell what was interrupted"
+            );
+        }
     }
 }
 

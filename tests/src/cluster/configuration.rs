@@ -36,7 +36,7 @@ pub(super) fn write_identities(root: &Path, sites: &[String], governance: Option
 }
 
 pub(super) fn write_site(root: &Path, dataset: &Dataset, site: &str, listen: &str, options: &Options) -> PathBuf {
-    let governance = site_governance(site, options.governance.as_ref());
+    let governance = format!("{}\n{}", site_governance(site, options.governance.as_ref()), options.lines);
     let mut config = node(site, listen, &options.site_limits, &governance);
     config.insert("peers".into(), Value::Array(vec![COORDINATOR.into()]));
     let own: Vec<&Table> = options.sources.iter().filter(|(of, _)| of == site).map(|(_, source)| source).collect();
@@ -77,7 +77,8 @@ pub(super) fn write_coordinator(
     addresses: &BTreeMap<String, String>,
     options: &Options,
 ) -> PathBuf {
-    let mut config = node(COORDINATOR, "127.0.0.1:0", &options.coordinator_limits, coordinator_lines(options));
+    let more = format!("{}\n{}", coordinator_lines(options), options.lines);
+    let mut config = node(COORDINATOR, "127.0.0.1:0", &options.coordinator_limits, &more);
     if !options.users_over_tls {
         config.insert("plaintext".into(), true.into());
     }

@@ -44,6 +44,10 @@ pub struct Options {
     pub users_over_tls: bool,
     /// The sites compress what they send: `none`, `lz4` or `zstd`.
     pub compression: Option<&'static str>,
+    /// More of every node's configuration, such as its `[operations]`.
+    pub lines: String,
+    /// Whether the nodes write JSON.
+    pub logs_json: bool,
     /// The policy; without one the sites enforce none.
     pub governance: Option<Governance>,
     /// Whether the nodes log all that they can.
@@ -80,6 +84,7 @@ pub struct Cluster {
     coordinator: Process,
     canaries: Arc<Sweep>,
     level: &'static str,
+    json: bool,
     namespace: Option<Namespace>,
     /// Outlives the sites that ask it.
     server: Option<Postgres>,
@@ -115,7 +120,8 @@ impl Cluster {
         let listen = format!("{}:0", Namespace::address_of(options.namespace.as_ref()));
         for site in dataset.sites() {
             let config = configuration::write_site(root, dataset, &site, &listen, &options);
-            let place = Place { machine: machines.get(&site), namespace: options.namespace.as_ref() };
+            let namespace = options.namespace.as_ref();
+            let place = Place { machine: machines.get(&site), namespace, json: options.logs_json };
             let process = Process::start_at(place, "site", &config, level);
             // From now on the site has this port, so that it can be killed and come back.
             configuration::write_site(root, dataset, &site, process.address(), &options);
@@ -134,12 +140,24 @@ impl Cluster {
             sites.insert(site, process);
         }
         let config = configuration::write_coordinator(root, dataset, &addresses, &options);
-        let coordinator = Process::start("coordinator", &config, level);
+        let json = options.logs_json;
+        let coordinator = Process::start_at(Place { json, ..Place::default() }, "coordinator", &config, level);
         let canaries = options.governance.as_ref().map(|governance| Sweep::new(&governance.canaries));
         let canaries = Arc::new(canaries.unwrap_or_default());
         let namespace = options.namespace.clone();
-        let cluster =
-            Self { directory, sites, machines, borders, forgers, coordinator, canaries, level, namespace, server };
+        let cluster = Self {
+            directory,
+            sites,
+            machines,
+            borders,
+            forgers,
+            coordinator,
+            canaries,
+            level,
+            json,
+            namespace,
+            server,
+        };
         if let Some(governance) = options.governance.filter(|governance| governance.written == Written::AtTheDoor) {
             for (site, text) in &governance.policies {
                 cluster.write_policy(site, text).await;
@@ -238,6 +256,16 @@ impl Cluster {
         &self.sites[site]
     }
 
+    /// The coordinator's process, to be stopped.
+    pub fn coordinator_mut(&mut self) -> &mut Process {
+        &mut self.coordinator
+    }
+
+    /// A site's process, to be stopped.
+    pub fn site_mut(&mut self, site: &str) -> &mut Process {
+        self.sites.get_mut(site).expect("a site of the cluster")
+    }
+
     /// The server that holds the tables, where files do not.
     pub fn server(&self) -> Option<&Postgres> {
         self.server.as_ref()
@@ -281,7 +309,8 @@ impl Cluster {
     /// Starts a killed site again, where it was.
     pub fn restart_site(&mut self, site: &str) {
         let config = self.root().join(format!("{site}.toml"));
-        let place = Place { machine: self.machines.get(site), namespace: self.namespace.as_ref() };
+        let namespace = self.namespace.as_ref();
+        let place = Place { machine: self.machines.get(site), namespace, json: self.json };
         let process = Process::start_at(place, "site", &config, self.level);
         self.sites.insert(site.to_string(), process);
     }

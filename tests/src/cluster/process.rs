@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use super::binary::chancery;
 use super::machine::Machine;
@@ -32,6 +33,8 @@ pub struct Usage {
 pub(super) struct Place<'a> {
     pub(super) machine: Option<&'a Machine>,
     pub(super) namespace: Option<&'a Namespace>,
+    /// Whether it logs JSON.
+    pub(super) json: bool,
 }
 
 /// A running `chancery site` or `chancery coordinator`; killed when dropped.
@@ -63,6 +66,7 @@ impl Process {
             .arg(config)
             .env("RUST_LOG", level)
             .env("TMPDIR", scratch)
+            .env("CHANCERY_LOG_FORMAT", if place.json { "json" } else { "text" })
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(file)
@@ -97,6 +101,27 @@ impl Process {
         // It may be dead already, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Sends it a signal, as an operator does: `TERM`, `INT`.
+    pub fn signal(&self, name: &str) {
+        let told = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.id())]).status();
+        assert!(told.expect("a shell").success(), "no process takes the signal");
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// When it has not after two minutes.
+    pub fn ended(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a process of ours") {
+                return status;
+            }
+            assert!(began.elapsed() < Duration::from_secs(120), "the node has not ended: {}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// The most memory that it ever had at one time; `None` when it runs no more.

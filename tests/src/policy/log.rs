@@ -24,14 +24,14 @@ fn normalised(line: &str, places: &[&Path]) -> String {
         _ => line,
     };
     let told = places.iter().fold(masked(told), |told, place| told.replace(&place.display().to_string(), "<place>"));
-    without_ports(&told)
+    without_numbers_after("elapsed_ms=", &without_numbers_after(LOOPBACK, &told))
 }
 
-fn without_ports(text: &str) -> String {
-    let mut parts = text.split(LOOPBACK);
+fn without_numbers_after(name: &str, text: &str) -> String {
+    let mut parts = text.split(name);
     let mut told = parts.next().unwrap_or_default().to_string();
     for part in parts {
-        told.push_str(LOOPBACK);
+        told.push_str(name);
         told.push('#');
         told.push_str(part.trim_start_matches(|letter: char| letter.is_ascii_digit()));
     }

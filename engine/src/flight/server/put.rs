@@ -12,6 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::{Response, Status, Streaming};
+use tracing::Instrument;
 
 use super::actions::transaction_of;
 use super::{Answers, FlightServer, decode_command, numbered, tell, with_query_id};
@@ -111,9 +112,11 @@ impl FlightServer {
         let (sql, budget) = (handle.sql.clone(), Budget::of(&self.limits));
         if let Err(error) = threads::run(async move { expect_change(&sql, &budget) }).await {
             let refused = Refused { asker: Some(&caller.asker), query: &id, fragment: 0, statement: &handle.sql };
-            return Err(failed(self.door.refuse(refused, error).await));
+            return Err(failed(self.refuse(refused, error).await));
         }
-        let (running, mut batches) = self.start((caller, headers), &handle, Vec::new(), &id).await.map_err(failed)?;
+        let span = self.span(caller, &id);
+        let begun = self.start((caller, headers), &handle, Vec::new(), &id).instrument(span);
+        let (running, mut batches) = begun.await.map_err(failed)?;
         let mut rows = 0;
         loop {
             match batches.try_next().await.map_err(EngineError::of_running) {

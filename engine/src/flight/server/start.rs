@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use datafusion::physical_plan::SendableRecordBatchStream;
 use tonic::metadata::MetadataMap;
+use tracing::Span;
 
 use super::FlightServer;
 use super::statements::question;
@@ -40,7 +41,7 @@ impl FlightServer {
         };
         let (running, question) = match begun.await {
             Ok(begun) => begun,
-            Err(error) => return Err(self.door.refuse(refused, error).await),
+            Err(error) => return Err(self.refuse(refused, error).await),
         };
         let waiting = Waiting(Some(Arc::clone(running.record())));
         let started = threads::run_to_the_end(execute_or_refuse(Arc::clone(&self.door), running, question)).await;
@@ -62,6 +63,7 @@ impl FlightServer {
         question.key_sets = key_sets;
         let admitted = Admitted { handle: Some(&handle.id), timeout: self.statement_timeout(headers) };
         let running = self.door.queries().begin(id.clone(), &caller.asker, &handle.sql, admitted)?;
+        running.record().belong_to(caller.trace, Span::current());
         if let Some(standing) = self.access.standing(caller) {
             running.record().rest_on(standing);
         }

@@ -1,6 +1,8 @@
 //! Statements at the door: described, sealed into tickets, and run.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arrow::datatypes::{Schema, SchemaRef};
@@ -11,8 +13,10 @@ use arrow_ipc::reader::StreamReader;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use datafusion::common::ParamValues;
+use futures::{Stream, StreamExt};
 use tonic::metadata::MetadataMap;
 use tonic::{Response, Status};
+use tracing::{Instrument, Span};
 
 use super::actions::transaction_of;
 use super::{Answers, FlightServer, flight_info, kill, one_batch, settings, tell, ticket_of, with_query_id};
@@ -80,11 +84,11 @@ impl FlightServer {
             return Ok(Description { schema: kill::schema(&kill), parameters: Arc::new(Schema::empty()) });
         }
         let sql = question.sql.clone();
-        match self.describe_within(caller, question).await {
+        match self.describe_within(caller, question).instrument(self.span(caller, id)).await {
             Ok(description) => Ok(description),
             Err(error) => {
                 let refused = Refused { asker: Some(&caller.asker), query: id, fragment: 0, statement: &sql };
-                Err(self.door.refuse(refused, error).await)
+                Err(self.refuse(refused, error).await)
             }
         }
     }
@@ -135,7 +139,9 @@ impl FlightServer {
             return one_batch(&self.kill(caller, &kill).map_err(tell)?, &self.limits);
         }
         self.access.count_statement(caller);
-        let (running, batches) = self.start((caller, headers), &handle, key_sets, &id).await.map_err(failed)?;
+        let span = self.span(caller, &id);
+        let begun = self.start((caller, headers), &handle, key_sets, &id).instrument(span.clone());
+        let (running, batches) = begun.await.map_err(failed)?;
         let egress = Egress {
             ending: match caller.wants_trailer(headers) {
                 true => Ending::Trailer(caller.fragment(headers)),
@@ -146,13 +152,29 @@ impl FlightServer {
             limits: Arc::clone(&self.limits),
         };
         let messages = encode(batches, running, egress).map_err(failed)?;
-        Ok(with_query_id(messages, &id))
+        Ok(with_query_id(InSpan { span, messages }.boxed(), &id))
     }
 
     /// The query that a peer's call belongs to; else the handle's own, unless the ticket was redeemed before.
     fn execution_id(&self, caller: &Caller, headers: &MetadataMap, handle: &Handle) -> QueryId {
         let own = || Some(handle.query_id()).filter(|id| !self.door.queries().knows(id));
         caller.query_id(headers).or_else(own).unwrap_or_else(QueryId::random)
+    }
+}
+
+/// An answer whose lines in the log carry what those about its statement do.
+struct InSpan {
+    span: Span,
+    messages: Answers<FlightData>,
+}
+
+impl Stream for InSpan {
+    type Item = Result<FlightData, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { span, messages } = &mut *self;
+        let _entered = span.enter();
+        messages.poll_next_unpin(context)
     }
 }
 

@@ -295,3 +295,19 @@ fn no_altered_header_is_believed() {
         assert!(told.is_err() || !is_another, "{}", String::from_utf8_lossy(&altered));
     }
 }
+
+#[test]
+fn a_site_that_was_restored_believes_nothing_that_may_be_of_before() {
+    let world = World::new();
+    let (hub, peer) = (world.delegator("hub"), world.peer("hub"));
+    let now = SystemTime::now();
+    world.verifier.believe_none_before(now - Duration::from_secs(90));
+    // Issued before it, and issued after it by a clock that may be ahead.
+    for age in [100, 40] {
+        let old = hub.sign_at(&world.local(), &world.about(), now - Duration::from_secs(age)).unwrap();
+        world.refused(&old, "before this site was restored");
+    }
+    let fresh = hub.sign_at(&world.local(), &world.about(), now - Duration::from_secs(20)).unwrap();
+    world.verifier.verify(&fresh, &peer, &world.about()).unwrap();
+    world.refused(&fresh, "accepted before");
+}

@@ -9,6 +9,7 @@
 //! clock      time that does not go back
 //! usage      LIMIT … PER DAY
 //! store      the SQLite file under all of it
+//!   └─ kept    a copy of it, and whether it can be used
 //! ```
 //!
 //! **Invariant:** what is in force was written to the disk before, and a restart brings exactly that back; less is in force
@@ -23,6 +24,7 @@ mod change;
 mod clock;
 mod directory;
 pub mod files;
+pub mod kept;
 mod record;
 mod store;
 pub mod tables;

@@ -14,11 +14,11 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 /// The name of the file in the node's state directory.
 pub(super) const FILE: &str = "node.sqlite";
 /// Another process at the same file (a backup) is waited for.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The steps from nothing to the tables of today, one for each version of them. A release adds a step, never edits one.
 /// What the table `baselines` held stands in the policies themselves.
-const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE policy_history (version INTEGER PRIMARY KEY, at INTEGER NOT NULL, author TEXT NOT NULL,
                                  statement TEXT NOT NULL, inverse TEXT NOT NULL) STRICT;

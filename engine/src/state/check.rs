@@ -1,0 +1,58 @@
+//! Whether the state of a node, or a backup of it, can be used. It only reads.
+
+use std::path::Path;
+
+use super::backup::STATE;
+use super::manifest::Manifest;
+use super::read_format;
+use crate::audit::verify::verify;
+use crate::audit::{AuditKey, DIRECTORY, Head, KEY_FILE};
+use crate::error::{Code, EngineError, Result};
+use crate::site::policies::kept;
+
+/// One thing that was looked at: what there is, or what is wrong.
+pub type Looked = Result<String>;
+
+/// Looks at the state directory of a node, which may be running.
+pub fn check_state(directory: &Path) -> Vec<Looked> {
+    let format = read_format(directory).map(|format| format!("format {}", format.unwrap_or(1)));
+    if format.is_err() {
+        // What is in it, nobody here knows.
+        return vec![format];
+    }
+    let mut looked = vec![format, kept::describe(directory)];
+    if directory.join(KEY_FILE).exists() {
+        looked
+            .push(AuditKey::load_or_create(&directory.join(KEY_FILE)).map(|_| "the key of the audit log".to_string()));
+    }
+    if directory.join(DIRECTORY).is_dir() {
+        looked.push(check_log(&directory.join(DIRECTORY), None));
+    }
+    looked
+}
+
+/// Looks at a backup: its list, every file on it, and the state that they are.
+pub fn check_backup(directory: &Path) -> Vec<Looked> {
+    let manifest = match Manifest::read(directory) {
+        Ok(manifest) => manifest,
+        Err(error) => return vec![Err(error)],
+    };
+    let of = format!("a backup of {}, taken at {} by {}", manifest.node, manifest.taken_at, manifest.release);
+    let mut looked = vec![Ok(of)];
+    let state = directory.join(STATE);
+    if state.is_dir() {
+        looked.extend(check_state(&state));
+    }
+    if let Some(head) = &manifest.audit_head {
+        looked.push(check_log(&state.join(DIRECTORY), Some(head)));
+    }
+    looked
+}
+
+/// Reads a whole log; with a head, it must hold that record.
+pub(super) fn check_log(directory: &Path, head: Option<&str>) -> Looked {
+    let wrong = |what: String| EngineError::new(Code::Audit, what);
+    let head: Option<Head> = head.map(str::parse).transpose().map_err(wrong)?;
+    let verified = verify(directory, head.as_ref()).map_err(|fault| wrong(fault.to_string()))?;
+    Ok(format!("an audit log of {} records, head {}", verified.records, verified.head))
+}

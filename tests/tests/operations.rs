@@ -1,0 +1,7 @@
+//! What operators do with nodes: stop them, watch them, read their logs, keep and bring back their state.
+
+mod draining;
+mod listener;
+mod logs;
+mod packaging;
+mod state;
