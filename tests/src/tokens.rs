@@ -59,7 +59,7 @@ impl TokenKey {
 
     /// A token of these claims.
     pub fn token(&self, claims: &Value) -> String {
-        self.sign(&self.header().to_string(), claims.to_string())
+        self.sign(self.header().to_string(), claims.to_string())
     }
 
     /// A token of these bytes, which need be no JSON.

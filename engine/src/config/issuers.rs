@@ -32,7 +32,7 @@ pub struct IssuerConfig {
 #[derive(Debug, Clone)]
 pub enum IssuerTrust {
     /// `trust = "token"`, the default: by the signature of its tokens.
-    Token(TokenTrust),
+    Token(Box<TokenTrust>),
     /// `trust = "coordinator"`: a peer, by its certificate, for the users of its own users file.
     Coordinator,
 }
@@ -153,7 +153,7 @@ fn read_one(mut section: Section<'_>, names: &mut BTreeSet<String>) -> Option<Is
             if let Some(name) = &name {
                 checked(&section, "name", check_token_issuer(name));
             }
-            read_token(&mut section, name.as_deref()).map(IssuerTrust::Token)
+            read_token(&mut section, name.as_deref()).map(Box::new).map(IssuerTrust::Token)
         }
         Some("coordinator") => Some(IssuerTrust::Coordinator),
         Some(other) => {

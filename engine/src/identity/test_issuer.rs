@@ -98,5 +98,5 @@ pub(super) fn issuer(keys: PathBuf, roles: &[&str]) -> IssuerConfig {
     let claims = ClaimRules::default();
     let trust = TokenTrust { keys, audience, direct_audience, clock_skew_s: 60, algorithms: None, claims };
     let extent = Extent { roles, ..Extent::WHOLE };
-    IssuerConfig { name: ISSUER.to_string(), trust: IssuerTrust::Token(trust), extent }
+    IssuerConfig { name: ISSUER.to_string(), trust: IssuerTrust::Token(Box::new(trust)), extent }
 }

@@ -281,12 +281,12 @@ impl Planner<'_> {
             else {
                 return Ok(Transformed::no(node));
             };
-            let leaves = replaced.iter().skip(position).take(1).flatten().map(|(_, _, leaf)| leaf.clone());
+            let mut leaves = replaced.iter().skip(position).take(1).flatten().map(|(_, _, leaf)| leaf.clone());
             let plan = match node {
                 LogicalPlan::Union(union) => {
                     LogicalPlan::Union(Union { inputs: leaves.map(Arc::new).collect(), schema: union.schema })
                 }
-                other => leaves.last().unwrap_or(other),
+                other => leaves.next().unwrap_or(other),
             };
             let held = self.sides.get(position).map(|side| side.held(plan.clone())).unwrap_or(plan);
             Ok(Transformed::new(held, true, TreeNodeRecursion::Jump))
