@@ -9,7 +9,6 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{MemTable, TableProvider};
 
-use crate::audit::template::shape;
 use crate::error::{EngineError, Result};
 use crate::flight::door::ListedTable;
 use crate::identity::{Asker, SessionKind, SessionRecord, Sessions};
@@ -130,7 +129,7 @@ fn queries_schema() -> SchemaRef {
 fn queries_batch(records: &[Arc<QueryRecord>], viewer: &Viewer) -> Result<RecordBatch> {
     let told = |record: &QueryRecord| match *record.subject == *viewer.subject {
         true => record.statement.to_string(),
-        false => shape(&record.statement),
+        false => record.shown_to_others(),
     };
     let texts = |of: &dyn Fn(&QueryRecord) -> String| -> ArrayRef {
         Arc::new(records.iter().map(|record| Some(of(record))).collect::<StringArray>())

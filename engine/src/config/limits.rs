@@ -44,7 +44,7 @@ limits! {
     connect_timeout_ms: u64 = 5_000, 10..=10 * MINUTE_MS;
     /// How long a TLS handshake may take before a node drops the caller.
     handshake_timeout_ms: u64 = 10_000, 10..=10 * MINUTE_MS;
-    /// TLS handshakes under way at once; whoever comes then waits to be accepted.
+    /// TLS handshakes under way at once; whoever comes then is accepted, and the oldest of them dropped.
     handshakes_max: usize = KIB, 1..=MIB;
     /// How long a site may take from the request to its first message: the site's deadline.
     first_message_timeout_ms: u64 = MINUTE_MS, 10..=HOUR_MS;

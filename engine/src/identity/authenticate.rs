@@ -10,7 +10,7 @@ use super::asker::{Believed, Came};
 use super::certificate::peer_names;
 use super::credentials::Credentials;
 use super::issuers::{Issuers, Shown};
-use super::session::{OpenSession, SessionId, SessionProof, Sessions, Settings};
+use super::session::{OpenSession, SessionId, SessionProof, Sessions, Settings, not_believed};
 use super::token::is_token;
 use super::users::Users;
 use crate::error::{Code, EngineError, Result};
@@ -216,12 +216,6 @@ impl Authenticator {
 /// The name that a user's sessions are kept under.
 fn label(user: &Believed) -> Result<String> {
     Ok(user.clone().asking(None, Came::Directly)?.label())
-}
-
-/// Of every bearer credential that is not believed, whatever is wrong with it: the log says which of an issuer's tokens why.
-fn not_believed() -> EngineError {
-    let sentence = "the token is not believed here, or its session has ended; sign in again, or get a new one";
-    EngineError::new(Code::Unauthenticated, sentence)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub struct ClaimRules {
     pub names: BTreeMap<&'static str, ClaimPath>,
     /// `attributes`: the attributes, and where each stands; the claim `attributes` then means nothing.
     pub attributes: BTreeMap<String, ClaimPath>,
-    /// `role_names`: how the issuer's roles are called here; others keep their names.
+    /// `role_names`: how the issuer's roles are called here; others keep their names, unless one of these is called so.
     pub role_names: BTreeMap<String, String>,
     /// `required`: claims that must be there with one of these values; a list must hold one of them.
     pub required: BTreeMap<String, Vec<Value>>,
@@ -47,9 +47,15 @@ impl ClaimRules {
         Ok(Value::Object(told))
     }
 
-    /// Roles as they are called here.
+    /// Roles as they are called here. A name that we give to one of the issuer's roles is nobody's who has that role not: who may
+    /// name groups at the issuer must not get it by calling one so.
     pub(super) fn roles(&self, claimed: BTreeSet<String>) -> BTreeSet<String> {
-        claimed.into_iter().map(|role| self.role_names.get(&role).cloned().unwrap_or(role)).collect()
+        let is_given = |role: &String| self.role_names.values().any(|given| given == role);
+        let called = |role: String| match self.role_names.get(&role) {
+            Some(name) => Some(name.clone()),
+            None => Some(role).filter(|role| !is_given(role)),
+        };
+        claimed.into_iter().filter_map(called).collect()
     }
 }
 
@@ -128,5 +134,14 @@ mod tests {
         let rules = ClaimRules { role_names, ..ClaimRules::default() };
         let roles = rules.roles(["grp-17".to_string(), "clerk".to_string()].into());
         assert_eq!(roles, ["analyst".to_string(), "clerk".to_string()].into());
+        let roles = rules.roles(["analyst".to_string(), "clerk".to_string()].into());
+        assert_eq!(roles, ["clerk".to_string()].into(), "a group that the issuer calls so is not ours");
+    }
+
+    #[test]
+    fn a_role_may_keep_its_name_beside_others_that_get_it() {
+        let named = ["grp-17", "analyst"].map(|role| (role.to_string(), "analyst".to_string()));
+        let rules = ClaimRules { role_names: named.into(), ..ClaimRules::default() };
+        assert_eq!(rules.roles(["analyst".to_string()].into()), ["analyst".to_string()].into());
     }
 }

@@ -17,11 +17,16 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Url};
 use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use super::token_keys::TokenKeys;
 use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
 use crate::session::threads::run_to_the_end;
+
+/// Callers who wait for the keys of one issuer, or have left while their fetch goes on. Whoever comes then has the keys that are
+/// kept.
+const WAITING_MAX: usize = 1_000;
 
 const DOCUMENT: &str = "/.well-known/openid-configuration";
 
@@ -41,6 +46,7 @@ struct Shared {
     kept: Duration,
     state: Mutex<State>,
     fetching: tokio::sync::Mutex<()>,
+    waiting: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +102,7 @@ impl PublishedKeys {
             kept: Duration::from_secs(limits.issuer_keys_kept_s),
             state: Mutex::default(),
             fetching: tokio::sync::Mutex::default(),
+            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -113,9 +120,11 @@ impl PublishedKeys {
         if need == Need::Nothing {
             return;
         }
+        let Ok(place) = Arc::clone(&self.shared.waiting).try_acquire_owned() else { return };
         let (shared, key) = (Arc::clone(&self.shared), key.map(str::to_string));
         // To its end: whoever comes with made-up tokens and leaves must not keep the keys from everybody else.
         let fetched = run_to_the_end(async move {
+            let _held = place;
             shared.fetch_for(key.as_deref(), &need).await;
             Ok(())
         });

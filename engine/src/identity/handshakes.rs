@@ -1,15 +1,15 @@
 //! The connections of a door over TLS: each makes its handshake by itself, so that whoever is slow holds up nobody else, and with
-//! the certificate that the node has then.
+//! the certificate that the node has then. So many that say nothing close the door to nobody: the oldest of them is dropped.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::common::runtime::SpawnedTask;
 use futures::{Stream, stream};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -42,32 +42,44 @@ async fn accept(
     (most, patience): (usize, Duration),
     connections: Connections,
 ) {
-    let places = Arc::new(Semaphore::new(most));
     let mut handshakes = JoinSet::new();
-    // The semaphore is never closed.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        while handshakes.try_join_next().is_some() {}
+    // In the order in which they began.
+    let mut under_way = VecDeque::new();
+    loop {
         let stream = tokio::select! {
             accepted = listener.accept() => accepted,
             () = connections.closed() => return,
         };
         match stream {
             Ok((stream, _)) => {
+                while handshakes.try_join_next().is_some() {}
+                make_room(&mut under_way, most);
                 let acceptor = TlsAcceptor::from(certificates.current());
                 let connections = connections.clone();
-                handshakes.spawn(async move {
+                under_way.push_back(handshakes.spawn(async move {
                     if let Some(connection) = shake_hands(acceptor, stream, patience).await {
                         // Nobody serves any more.
                         let _ = connections.send(Ok(connection)).await;
                     }
-                    drop(place);
-                });
+                }));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// For one more: those that have ended are no longer counted, and if none has, whoever has taken longest is dropped.
+fn make_room(under_way: &mut VecDeque<AbortHandle>, most: usize) {
+    if under_way.len() >= most {
+        under_way.retain(|handshake| !handshake.is_finished());
+    }
+    while under_way.len() >= most {
+        let Some(oldest) = under_way.pop_front() else { return };
+        tracing::debug!("a TLS handshake is dropped for a new one: as many as may are under way (`handshakes_max`)");
+        oldest.abort();
     }
 }
 
@@ -87,5 +99,49 @@ async fn shake_hands(acceptor: TlsAcceptor, stream: TcpStream, patience: Duratio
             tracing::debug!("a TLS handshake took too long");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::StreamExt;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio_rustls::TlsConnector;
+
+    use super::super::certs;
+    use super::*;
+    use crate::config::tls::TlsFiles;
+
+    #[tokio::test]
+    async fn however_many_say_nothing_whoever_comes_is_served() {
+        let directory = tempfile::tempdir().unwrap();
+        let made = certs::init(directory.path(), &["node".parse().unwrap()]).unwrap();
+        let files = TlsFiles {
+            certificate: made[1].certificate.clone(),
+            key: made[1].key.clone(),
+            authority: made[0].certificate.clone(),
+        };
+        let certificates = ServerCertificates::open(&files).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits = Limits { handshakes_max: 4, handshake_timeout_ms: 600_000, ..Limits::default() };
+        let mut connections = Box::pin(incoming(listener, certificates, &limits));
+        let mut silent = Vec::new();
+        for _ in 0..10 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut authorities = RootCertStore::empty();
+        authorities.add(CertificateDer::from_pem_file(&files.authority).unwrap()).unwrap();
+        let client = ClientConfig::builder().with_root_certificates(authorities).with_no_client_auth();
+        let client = TlsConnector::from(Arc::new(client));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (connected, served) =
+            tokio::join!(client.connect(ServerName::try_from("node").unwrap(), stream), connections.next());
+        connected.unwrap();
+        served.unwrap().unwrap();
     }
 }

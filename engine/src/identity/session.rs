@@ -260,10 +260,9 @@ impl Sessions {
     pub fn list(&self, wanted: impl Fn(&str) -> bool) -> Vec<SessionRecord> {
         let (now, today) = (Instant::now(), SystemTime::now());
         let open = self.open.lock();
-        let is_open = |entry: &Entry| now.duration_since(entry.last_used) < self.lifetime && wanted(&entry.user);
         let mut records: Vec<_> = open
             .iter()
-            .filter(|(_, entry)| is_open(entry))
+            .filter(|(_, entry)| self.is_open(entry, (now, today)) && wanted(&entry.user))
             .map(|(id, entry)| SessionRecord {
                 id: *id,
                 subject: entry.user.clone(),
@@ -279,25 +278,28 @@ impl Sessions {
         records
     }
 
-    /// Ends the session of that name if it is `wanted`, and an issuer's token with it; says whether there was one.
+    /// Ends the session of that name if it is `wanted`, and an issuer's token with every session that it opened; says whether
+    /// there was one.
     ///
     /// # Errors
-    /// `BUSY` when as many tokens have been ended as can be remembered.
+    /// `BUSY` when as many tokens have been ended as can be remembered: the sessions have ended, and the token may open others.
     pub fn end(&self, name: &str, wanted: impl Fn(&str) -> bool) -> Result<bool> {
         let mut open = self.open.lock();
         let found = open.iter().find(|(id, entry)| id.to_string() == name && wanted(&entry.user)).map(|(id, _)| *id);
         let Some(id) = found else { return Ok(false) };
-        if let Some(Issued { id, ends }) = open.get(&id).and_then(|entry| entry.issued) {
+        if let Some(Issued { id: issued, ends }) = open.remove(&id).and_then(|entry| entry.issued) {
+            open.retain(|_, entry| entry.issued.is_none_or(|other| other.id != issued));
             let now = SystemTime::now();
             let mut ended = self.ended.lock();
             ended.retain(|_, until| *until > now);
             if ended.len() >= self.sessions_max {
-                return Err(EngineError::new(Code::Busy, "too many tokens have been ended; try again later"));
+                let sentence = "the session has ended, and all others of its token; but too many tokens have been ended for this \
+                                one to be remembered, and it may open a session again: end that one later";
+                return Err(EngineError::new(Code::Busy, sentence));
             }
             let longest = now + TOKEN_LIFETIME_MAX;
-            ended.insert(id, ends.unwrap_or(longest));
+            ended.insert(issued, ends.unwrap_or(longest));
         }
-        open.remove(&id);
         Ok(true)
     }
 
@@ -313,11 +315,13 @@ impl Sessions {
     }
 
     fn insert(&self, id: SessionId, user: &str, proof: Option<SessionProof>, issued: Option<Issued>) -> Result<()> {
-        let now = Instant::now();
+        let (now, today) = (Instant::now(), SystemTime::now());
         let mut open = self.open.lock();
-        if open.len() >= self.sessions_max {
-            open.retain(|_, entry| now.duration_since(entry.last_used) < self.lifetime);
+        // Asked here, where no token can be ended meanwhile: it was verified before.
+        if issued.is_some_and(|issued| self.ended.lock().contains_key(&issued.id)) {
+            return Err(not_believed());
         }
+        open.retain(|_, entry| self.is_open(entry, (now, today)));
         make_room_for(user, &mut open, self.sessions_per_user_max);
         if open.len() >= self.sessions_max {
             return Err(EngineError::new(Code::Busy, "too many sessions are open at this server; try again later"));
@@ -326,7 +330,7 @@ impl Sessions {
             user: user.to_string(),
             proof,
             settings: Settings::default(),
-            opened_at: SystemTime::now(),
+            opened_at: today,
             last_used: now,
             issued,
             client: None,
@@ -340,13 +344,19 @@ impl Sessions {
     /// The entry of a session that has not ended, whose end moves on.
     fn used<'a>(&self, open: &'a mut HashMap<SessionId, Entry>, id: SessionId) -> Option<&'a Entry> {
         let now = Instant::now();
-        if now.duration_since(open.get(&id)?.last_used) >= self.lifetime {
+        if !self.is_open(open.get(&id)?, (now, SystemTime::now())) {
             open.remove(&id);
             return None;
         }
         let entry = open.get_mut(&id)?;
         entry.last_used = now;
         Some(entry)
+    }
+
+    /// Whether it has been used of late, and the token that proves its user has not expired.
+    fn is_open(&self, entry: &Entry, (now, today): (Instant, SystemTime)) -> bool {
+        let ends = entry.issued.and_then(|issued| issued.ends);
+        now.duration_since(entry.last_used) < self.lifetime && ends.is_none_or(|ends| today <= ends)
     }
 
     /// Whether a session is open; its end moves on, for a query that runs in it is a use of it.
@@ -356,8 +366,8 @@ impl Sessions {
 
     /// How many are open and not over.
     pub fn count(&self) -> usize {
-        let now = Instant::now();
-        self.open.lock().values().filter(|entry| now.duration_since(entry.last_used) < self.lifetime).count()
+        let now = (Instant::now(), SystemTime::now());
+        self.open.lock().values().filter(|entry| self.is_open(entry, now)).count()
     }
 
     /// Ends a session; one that is not open is none.
@@ -375,6 +385,12 @@ fn make_room_for(user: &str, open: &mut HashMap<SessionId, Entry>, share: usize)
     if let Some(oldest) = own().min_by_key(|(_, entry)| entry.last_used).map(|(id, _)| *id) {
         open.remove(&oldest);
     }
+}
+
+/// Of every bearer credential that is not believed, whatever is wrong with it: the log says which of an issuer's tokens why.
+pub(super) fn not_believed() -> EngineError {
+    let sentence = "the token is not believed here, or its session has ended; sign in again, or get a new one";
+    EngineError::new(Code::Unauthenticated, sentence)
 }
 
 fn random_token() -> Result<String> {
@@ -459,6 +475,40 @@ mod tests {
         assert!(sessions.end(&found.id.to_string(), |_| true).unwrap());
         assert!(sessions.has_ended("a.b.c") && !sessions.has_ended("a.d.c"));
         assert!(sessions.has_ended("a.b.d"), "the same token under the other signature");
+        assert_eq!(sessions.count(), 0, "its other sessions have ended too");
+        assert!(!sessions.keep(id), "and what runs in them");
+        // It may have been verified just before.
+        let refused = [sessions.open_for("ana@issuer", "a.b.c", ends).err(), sessions.adopt("a.b.c", "a", ends).err()];
+        assert!(refused.into_iter().all(|error| error.unwrap().code() == Code::Unauthenticated));
+        assert_eq!(sessions.count(), 0);
+    }
+
+    #[test]
+    fn sessions_end_also_when_their_token_cannot_be_remembered() {
+        let sessions = sessions(Limits { sessions_max: 2, ..Limits::default() });
+        let ends = Some(SystemTime::now() + Duration::from_secs(600));
+        for token in ["a.1.c", "a.2.c"] {
+            let (id, _) = sessions.adopt(token, "ana", ends).unwrap();
+            assert!(sessions.end(&id.to_string(), |_| true).unwrap());
+        }
+        let (third, _) = sessions.adopt("a.3.c", "ana", ends).unwrap();
+        sessions.open_for("ana", "a.3.c", ends).unwrap();
+        assert_eq!(sessions.end(&third.to_string(), |_| true).unwrap_err().code(), Code::Busy);
+        assert_eq!(sessions.count(), 0);
+    }
+
+    #[test]
+    fn a_session_is_over_with_the_token_that_proves_its_user() {
+        let sessions = sessions(Limits { sessions_max: 2, ..Limits::default() });
+        let over = Some(SystemTime::now() - Duration::from_secs(1));
+        let (id, _) = sessions.adopt("a.b.c", "ana", over).unwrap();
+        let own = sessions.open_for("ana", "a.b.c", over).unwrap();
+        assert_eq!((sessions.count(), sessions.list(|_| true).len()), (0, 0));
+        assert!(!sessions.keep(id) && sessions.find(&own).is_none());
+        for _ in 0..4 {
+            sessions.open_for("bob", "a.d.c", over).unwrap();
+        }
+        sessions.open("eve", proof()).unwrap();
     }
 
     #[test]

@@ -60,11 +60,11 @@ impl Users {
     /// # Errors
     /// `UNAUTHENTICATED`; `BUSY` when too many passwords wait to be checked, or there were too many wrong ones.
     pub async fn verify(&self, name: &str, password: &str, from: Option<IpAddr>) -> Result<Proven> {
-        self.guesses.check(name, from)?;
+        let attempt = self.guesses.turn(name, from).await?;
         let proven = self.verify_now(name, password).await;
         match &proven {
-            Ok(_) => self.guesses.was_right(name, from),
-            Err(error) if error.code() == Code::Unauthenticated => self.guesses.was_wrong(name, from),
+            Ok(_) => attempt.was_right(),
+            Err(error) if error.code() == Code::Unauthenticated => attempt.was_wrong(),
             Err(_) => {}
         }
         proven

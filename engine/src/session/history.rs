@@ -1,5 +1,5 @@
 //! The queries that ended, in a file of the node's state: `system.queries.recent` begins after a restart with what it ended with.
-//! Of each statement the words are kept and no literal.
+//! Of each statement the words are kept and no literal; of a text that is no SQL nothing.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -8,7 +8,6 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::template::shape;
 use crate::config::Limits;
 use crate::session::queries::QueryRecord;
 
@@ -42,7 +41,7 @@ impl Ended {
         Self {
             query_id: record.id.to_string(),
             subject: record.subject.to_string(),
-            statement: shape(&record.statement).chars().take(STATEMENT_CHARS_MAX).collect(),
+            statement: record.shown_to_others().chars().take(STATEMENT_CHARS_MAX).collect(),
             started_ms: record.started_ms(),
             elapsed_ms: u64::try_from(record.elapsed().as_millis()).unwrap_or(u64::MAX),
             rows: record.rows(),
@@ -197,6 +196,21 @@ mod tests {
         let text = fs::read_to_string(state.join(FILE)).unwrap();
         assert!(!text.contains("SECRET") && text.lines().count() <= 6, "{text}");
         opened_after(&next, &state, &limits);
+    }
+
+    #[test]
+    fn of_a_text_that_is_no_sql_nothing_is_kept() {
+        let queries = Queries::new(10, 10);
+        let shown = |text: &str| {
+            ask(&queries, text);
+            Ended::of(queries.recent().last().unwrap()).statement
+        };
+        assert_eq!(shown("SELECT 1 FROM t WHERE note = 'it's John Smith's'"), "?");
+        assert_eq!(shown("GRANT SELECT ON TABLE s.t TO ROLE 'it's John Smith's'"), "?");
+        assert_eq!(shown(&format!("SELECT {}1", "1 + ".repeat(100_000))), "?", "beyond any budget");
+        assert_eq!(shown("SELECT a FROM t WHERE note = 'it''s'"), "SELECT a FROM t WHERE note = ?");
+        assert_eq!(shown("DELETE FROM t WHERE note = 'x'"), "DELETE FROM t WHERE note = ?");
+        assert_eq!(shown("DROP POLICY pay"), "DROP POLICY pay");
     }
 
     #[test]

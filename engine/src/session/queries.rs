@@ -15,9 +15,11 @@ use crate::catalog::site_table::SiteId;
 use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
 use crate::identity::{Asker, Came};
+use crate::session::complexity::Budget;
 use crate::session::history::{Ended, History};
 use crate::session::memory::{Usage, Usages};
 use crate::session::quotas::{Quota, Quotas};
+use crate::session::statement::shown;
 use crate::session::tally::Tally;
 use crate::session::trace::TraceContext;
 use crate::session::turns::Turn;
@@ -174,6 +176,8 @@ pub struct QueryRecord {
     pub subject: Arc<str>,
     /// The statement as asked.
     pub statement: Arc<str>,
+    /// What its text may cost to read.
+    budget: Budget,
     /// When it began, by this node's clock.
     pub started_at: SystemTime,
     /// When its time is over.
@@ -286,6 +290,11 @@ pub async fn watch(queries: Arc<Queries>) {
 }
 
 impl QueryRecord {
+    /// The statement as others than its subject may read it, without its literals.
+    pub fn shown_to_others(&self) -> String {
+        shown(&self.statement, &self.budget)
+    }
+
     /// Lets the query rest on how its asker signed in; before its first batch, once.
     pub fn rest_on(&self, standing: Box<dyn Standing>) {
         // A second one would be a defect of the caller's; the first stands.
@@ -572,6 +581,7 @@ pub struct Queries {
     recent_max: usize,
     memory: Usages,
     quotas: Quotas,
+    budget: Budget,
     history: Option<History>,
     tally: Tally,
     state: Mutex<State>,
@@ -601,6 +611,8 @@ impl Queries {
             recent_max: limits.recent_queries_max,
             memory: Usages::default(),
             quotas: Quotas::new(limits),
+            // Of what a coordinator writes more is read than of what people write, and a record does not say whose it is.
+            budget: Budget::of_fragment(limits),
             history,
             tally: Tally::default(),
             state: Mutex::default(),
@@ -641,6 +653,7 @@ impl Queries {
             subject,
             asker: Arc::clone(asker),
             statement: Arc::from(statement),
+            budget: self.budget,
             started_at: SystemTime::now(),
             deadline: Instant::now() + admitted.timeout,
             identity_ends: asker.ends.and_then(instant_of),

@@ -66,7 +66,7 @@ impl Quotas {
         }
         if subjects.len() >= SUBJECTS_KEPT {
             let today = today();
-            subjects.retain(|_, quota| Arc::strong_count(quota) > 1 || quota.used.lock().day == today);
+            subjects.retain(|_, quota| Arc::strong_count(quota) > 1 || quota.used.lock().day >= today);
         }
         let quota = Arc::new(Quota::new(self.allowed));
         subjects.insert(Arc::clone(subject), Arc::clone(&quota));
@@ -110,7 +110,8 @@ impl Quota {
     pub fn charge(&self, rows: u64, bytes: u64) -> Result<()> {
         let mut used = self.used.lock();
         let today = today();
-        if used.day != today {
+        // A clock that is set back gives nobody anew what they had.
+        if today > used.day {
             (used.day, used.rows, used.bytes) = (today, 0, 0);
         }
         let (rows, bytes) = (used.rows.saturating_add(rows), used.bytes.saturating_add(bytes));
@@ -175,5 +176,7 @@ mod tests {
         quotas.of(&Arc::from("bob")).charge(10, 100).unwrap();
         quotas.of(&ana).used.lock().day -= 1;
         quotas.of(&ana).charge(10, 100).unwrap();
+        quotas.of(&ana).used.lock().day += 1;
+        assert_eq!(quotas.of(&ana).charge(1, 1).unwrap_err().code(), Code::Cap, "the clock was set back");
     }
 }

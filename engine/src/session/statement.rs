@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use crate::audit::template;
 use crate::catalog::listing::is_listing;
 use crate::error::{Code, EngineError, Result};
 use crate::sabotage::{Control, thrown};
@@ -63,6 +64,21 @@ pub fn parse(sql: &str, budget: &Budget) -> Result<Statement> {
         return Ok(Statement::Policy(sql.to_string()));
     }
     classify(only_statement(&mut parser, budget)?)
+}
+
+/// A statement as it is shown to others and kept after its end, `?` for each literal. Of a text that is no SQL within its budget
+/// nobody can say what of it is a literal, and all of it is one `?`.
+pub fn shown(sql: &str, budget: &Budget) -> String {
+    if is_sql(sql, budget) { template::shape(sql) } else { "?".to_string() }
+}
+
+/// Whether a text is SQL to its end within its budget, also of a class that is refused.
+fn is_sql(sql: &str, budget: &Budget) -> bool {
+    match parse(sql, budget) {
+        Ok(Statement::Policy(text)) => policy::statement::can_be_read(&text),
+        Ok(_) => true,
+        Err(error) => error.code() == Code::Statement,
+    }
 }
 
 fn only_statement(parser: &mut DFParser<'_>, budget: &Budget) -> Result<ParsedStatement> {

@@ -20,7 +20,7 @@ use crate::time::Instant;
 use crate::value::Value;
 
 pub use filter::{IN_LIST_MAX, PREDICATE_DEPTH_MAX, PREDICATE_OPERATORS_MAX};
-pub use parse::{Fault, Located, TEXT_BYTES_MAX, is_policy_statement, parse_all};
+pub use parse::{Fault, Located, TEXT_BYTES_MAX, can_be_read, is_policy_statement, parse_all};
 pub(crate) use parse::{each, site_named};
 pub use policy::GENERALISATION_PAIRS_MAX;
 

@@ -75,6 +75,11 @@ pub(crate) fn site_named(text: &str) -> Option<String> {
     (0..tokens.len()).find_map(|at| Cursor::new(tokens.get(at..)?, "").site())
 }
 
+/// Whether a text can be read to its end as a statement of this language, whichever site it is for.
+pub fn can_be_read(text: &str) -> bool {
+    one(text, &site_named(text).unwrap_or_default()).is_ok()
+}
+
 /// Whether a text at a door is of this language, by its first words only; what follows may still be wrong.
 /// `EXPLAIN POLICY` is not: it carries a query.
 pub fn is_policy_statement(text: &str) -> bool {

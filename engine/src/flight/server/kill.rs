@@ -20,7 +20,7 @@ impl FlightServer {
     /// Ends what the statement names. What somebody else runs is to others than administrators not there.
     ///
     /// # Errors
-    /// `NOT_FOUND`; `BUSY` when no more tokens can be remembered as ended.
+    /// `NOT_FOUND`; `BUSY` when no more tokens can be remembered as ended: the session has ended even so.
     pub(super) fn kill(&self, caller: &Caller, kill: &Kill) -> Result<RecordBatch> {
         let (own, queries) = (caller.asker.label(), self.door.queries());
         let is_administrator = self.door.is_administrator(&caller.asker);
@@ -34,7 +34,12 @@ impl FlightServer {
                 let (own_ones, others) = (stopped(Stop::Cancelled, true), stopped(Stop::Killed, false));
                 (id, own_ones || others)
             }
-            Kill::Session(id) => (id, self.door.sessions().end(id, is_seen)?),
+            Kill::Session(id) => {
+                let ended = self.door.sessions().end(id, is_seen);
+                // What runs in a session ends with it, whatever else is to be told.
+                queries.stop_lapsed();
+                (id, ended?)
+            }
         };
         if !was_there {
             return Err(EngineError::new(
@@ -42,8 +47,6 @@ impl FlightServer {
                 format!("there is no such {}, or it has ended", kill.column()),
             ));
         }
-        // What runs in a session ends with it.
-        queries.stop_lapsed();
         tracing::info!(by = own, what = kill.column(), id, "ended");
         let ended: ArrayRef = Arc::new(StringArray::from(vec![id.as_str()]));
         RecordBatch::try_new(schema(kill), vec![ended]).map_err(EngineError::internal)

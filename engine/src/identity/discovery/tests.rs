@@ -145,6 +145,22 @@ async fn a_flood_of_unknown_keys_asks_once() {
 }
 
 #[tokio::test]
+async fn whoever_comes_when_as_many_wait_as_may_is_answered_at_once() {
+    let server = Server::start().await;
+    server.publishes(&[&key("one")]);
+    let keys = server.keys(&at_once());
+    keys.ready(Some("one")).await;
+    let asked = server.times_asked("/jwks");
+    let all = Arc::clone(&keys.shared.waiting).acquire_many_owned(u32::try_from(WAITING_MAX).unwrap()).await.unwrap();
+    keys.ready(Some("unknown")).await;
+    assert_eq!(server.times_asked("/jwks"), asked, "the keys that are kept must do");
+    drop(all);
+    keys.ready(Some("unknown")).await;
+    assert_eq!(server.times_asked("/jwks"), asked + 1);
+    assert_eq!(keys.shared.waiting.available_permits(), WAITING_MAX);
+}
+
+#[tokio::test]
 async fn whoever_leaves_does_not_take_the_keys_with_them() {
     let server = Server::start().await;
     server.publishes(&[&key("one")]);
