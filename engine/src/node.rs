@@ -164,10 +164,11 @@ impl RunningNode {
             // Where nobody can wish anything any more, the process is on its way out.
             _ = wish.wait_for(|wish| *wish != Wish::Serve) => {}
         }
-        leaving.drain(&mut wish).await;
+        let rest = leaving.drain(&mut wish).await;
         stop.send_replace(true);
         let mut ended = Ok(Ok(()));
-        leaving.last_words(&mut wish, async { ended = (&mut task).await.map_err(EngineError::internal) }).await;
+        // The last bytes of an answer may be on their way still, at whatever pace its reader takes them.
+        leaving.last_words(rest, &mut wish, async { ended = (&mut task).await.map_err(EngineError::internal) }).await;
         leaving.settle().await;
         // Until now it has told that the node is not ready.
         drop(listener);
