@@ -140,6 +140,7 @@ impl Answers {
             "ready": ready,
             "stopping": stopping,
             readiness.of: readiness.parts,
+            "faults": readiness.faults,
         });
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         response(status, JSON, format!("{told}\n"))
