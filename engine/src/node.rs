@@ -70,13 +70,15 @@ impl RunningNode {
         let issuers =
             Arc::new(Issuers::open(&config.node.issuers, trust, &config.node.limits)?.not_before(site.time()));
         let identities = Identities::new(&config.node, issuers, config.peers.clone(), site.sessions())?;
-        if let Some(restored) = state::restored(&config.node.state)? {
+        let sockets = Sockets::bind(&config.node).await?;
+        // From here on no other process takes statements at this address.
+        if let Some(restored) = state::restored(&config.node.state, site.time())? {
             identities.delegations.believe_none_before(restored);
         }
         if let Some(audit) = site.audit() {
             identities.remember(audit)?;
         }
-        Self::open(site, &config.node, identities).await
+        Self::open(site, &config.node, identities, sockets).await
     }
 
     /// Opens the door of a coordinator.
@@ -87,10 +89,11 @@ impl RunningNode {
         let coordinator = Arc::new(Coordinator::new(config)?);
         let issuers = Arc::new(Issuers::open(&config.node.issuers, PeerTrust::Listed, &config.node.limits)?);
         let identities = Identities::new(&config.node, issuers, BTreeSet::new(), coordinator.sessions())?;
-        Self::open(coordinator, &config.node, identities).await
+        let sockets = Sockets::bind(&config.node).await?;
+        Self::open(coordinator, &config.node, identities, sockets).await
     }
 
-    async fn open(door: Arc<dyn Door>, config: &NodeConfig, identities: Identities) -> Result<Self> {
+    async fn open(door: Arc<dyn Door>, config: &NodeConfig, identities: Identities, sockets: Sockets) -> Result<Self> {
         let limits = Arc::new(config.limits.clone());
         let watch = SpawnedTask::spawn(watch(Arc::clone(door.queries())));
         let access = Access::new(identities.authenticator, identities.delegations);
@@ -112,7 +115,7 @@ impl RunningNode {
             (DoorSecurity::Tls, Some(material)) => Some(ServerCertificates::open(&material.files)?),
             (DoorSecurity::Tls, None) => return Err(EngineError::defect("a TLS door without a certificate")),
         };
-        let listener = listen(config).await?;
+        let Sockets { door: listener, operations } = sockets;
         let address = listener.local_addr().map_err(EngineError::internal)?;
         let (stop, mut stopped) = watch::channel(false);
         let router = server.add_service(health).add_service(flight);
@@ -139,13 +142,12 @@ impl RunningNode {
         tracing::info!(node = name, %address, "serving");
         let scheme = if config.door == DoorSecurity::Tls { "grpc+tls" } else { "grpc" };
         let drain = Duration::from_secs(config.limits.drain_timeout_s);
-        let listener = match &config.operations {
-            None => None,
-            Some(asked) => {
+        let listener = operations
+            .map(|socket| {
                 let (door, turns) = (Arc::clone(&door), Arc::clone(&turns));
-                Some(operations::listen(asked.listen, Observed { name: name.clone(), door, access, turns }).await?)
-            }
-        };
+                operations::listen(socket, Observed { name: name.clone(), door, access, turns })
+            })
+            .transpose()?;
         let leaving = Leaving { name: name.clone(), door, turns, health: health_reporter, drain };
         let url = format!("{scheme}://{address}");
         let operations = listener.as_ref().map(|listener| listener.address);
@@ -164,10 +166,11 @@ impl RunningNode {
             // Where nobody can wish anything any more, the process is on its way out.
             _ = wish.wait_for(|wish| *wish != Wish::Serve) => {}
         }
-        leaving.drain(&mut wish).await;
+        let rest = leaving.drain(&mut wish).await;
         stop.send_replace(true);
         let mut ended = Ok(Ok(()));
-        leaving.last_words(&mut wish, async { ended = (&mut task).await.map_err(EngineError::internal) }).await;
+        // The last bytes of an answer may be on their way still, at whatever pace its reader takes them.
+        leaving.last_words(rest, &mut wish, async { ended = (&mut task).await.map_err(EngineError::internal) }).await;
         leaving.settle().await;
         // Until now it has told that the node is not ready.
         drop(listener);
@@ -202,6 +205,22 @@ impl Identities {
             }
         }
         Ok(())
+    }
+}
+
+/// Where a node listens: all of it is its own, or it does not start.
+struct Sockets {
+    door: TcpListener,
+    operations: Option<TcpListener>,
+}
+
+impl Sockets {
+    async fn bind(config: &NodeConfig) -> Result<Self> {
+        let operations = match &config.operations {
+            Some(asked) => Some(operations::bind(asked.listen).await?),
+            None => None,
+        };
+        Ok(Self { door: listen(config).await?, operations })
     }
 }
 

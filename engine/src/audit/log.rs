@@ -226,6 +226,11 @@ impl AuditLog {
         self.durable.failed()
     }
 
+    /// Whether nothing is written any more until the log is opened anew.
+    pub fn is_broken(&self) -> bool {
+        self.durable.is_broken()
+    }
+
     /// How many records wait to be written, or are kept a place for.
     pub fn waiting(&self) -> usize {
         self.options.queue_max.saturating_sub(self.places.available_permits())

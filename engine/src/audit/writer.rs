@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
@@ -19,11 +19,14 @@ pub(super) struct Durable {
     head: Mutex<Head>,
     syncs: AtomicU64,
     failed: AtomicU64,
+    /// Whether nothing is written any more.
+    broken: AtomicBool,
 }
 
 impl Durable {
     pub(super) fn new(head: Head) -> Self {
-        Self { head: Mutex::new(head), syncs: AtomicU64::new(0), failed: AtomicU64::new(0) }
+        let (syncs, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { head: Mutex::new(head), syncs, failed, broken: AtomicBool::new(false) }
     }
 
     pub(super) fn head(&self) -> Head {
@@ -36,6 +39,10 @@ impl Durable {
 
     pub(super) fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
     }
 }
 
@@ -169,7 +176,7 @@ impl Writer {
     /// Takes back what a failed write has left; what cannot be taken back breaks the log.
     fn undo(&mut self) {
         if let Err(error) = self.disk.cut(self.position.length.unwrap_or_default()) {
-            self.broken = Some(format!("a write failed and could not be undone: {error}"));
+            self.breaks(format!("a write failed and could not be undone: {error}"));
         }
     }
 
@@ -179,7 +186,12 @@ impl Writer {
         synced.inspect_err(|error| {
             let why = format!("a sync failed ({error}); restart the site when its disk is well");
             self.undo();
-            self.broken = Some(why);
+            self.breaks(why);
         })
+    }
+
+    fn breaks(&mut self, why: String) {
+        self.broken = Some(why);
+        self.durable.broken.store(true, Ordering::Relaxed);
     }
 }

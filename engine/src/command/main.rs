@@ -1,6 +1,7 @@
 //! The command line: subcommands to their files, errors to standard error, outcomes to exit codes.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tracing::Level;
@@ -17,6 +18,10 @@ use crate::shell;
 
 /// Deep plans recurse; a worker's stack has room for what the statement budgets let through.
 const STACK_BYTES: usize = 16 << 20;
+
+/// How long work is waited for that cannot be cancelled once the command is done: a read of a file system that hangs never
+/// ends. What must be on the disk is there by then.
+const BLOCKED_WORK: Duration = Duration::from_secs(5);
 
 /// The libraries of this workspace, which log no literal and no value.
 const OURS: [&str; 4] = ["chancery", "engine", "connectors", "policy"];
@@ -74,7 +79,11 @@ pub fn main() -> ExitCode {
     install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(Box::pin(dispatch(arguments.command))),
+        Ok(runtime) => {
+            let ended = runtime.block_on(Box::pin(dispatch(arguments.command)));
+            runtime.shutdown_timeout(BLOCKED_WORK);
+            ended
+        }
         Err(error) => {
             tracing::error!("no threads: {error}");
             return ExitCode::FAILURE;

@@ -85,7 +85,7 @@ pub fn run(command: StateCommand) -> Result<ExitCode> {
 
 fn check(args: &CheckArgs) -> Result<ExitCode> {
     let looked = match (&args.config, &args.backup) {
-        (Some(config), _) => check_state(&config::load_place(config).map_err(faults)?.state),
+        (Some(config), _) => check_state(&config::load_place(config).map_err(faults)?),
         (None, backup) => check_backup(&backup.clone().unwrap_or_default()),
     };
     for one in &looked {

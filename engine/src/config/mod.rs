@@ -37,7 +37,7 @@ pub use issuers::{Extent, IssuerConfig, IssuerTrust, KeySource, Listed, TokenTru
 pub use limits::Limits;
 pub use node::{DoorSecurity, NodeConfig};
 pub use operations::OperationsConfig;
-pub use place::NodePlace;
+pub use place::{Keeps, NodePlace};
 pub use policy::{Enforcement, PolicyConfig};
 pub use serve::{FileKind, ServeConfig};
 pub use site::{SiteConfig, SourceConfig};

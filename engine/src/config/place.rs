@@ -16,6 +16,19 @@ pub struct NodePlace {
     pub state: PathBuf,
     /// Its users file.
     pub users: Option<PathBuf>,
+    /// What it has in its state directory once it has started.
+    pub keeps: Keeps,
+}
+
+/// What a node keeps in its state directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// Nothing: a coordinator.
+    Nothing,
+    /// Policies: a site that enforces none.
+    Policies,
+    /// Policies, and the record of what it was asked.
+    PoliciesAndRecord,
 }
 
 /// Reads them.
@@ -33,7 +46,13 @@ pub(super) fn read(path: &Path) -> Result<NodePlace, ConfigFaults> {
     let name = name.and_then(|name| super::node::checked(&root, "name", Identifier::parse(&name)));
     let state = super::node::read_state(&mut root, name.as_ref());
     let users = root.section("users").and_then(|mut section| section.path("file"));
-    let place = name.zip(state).map(|(name, state)| NodePlace { name: name.to_string(), state, users });
+    let enforces = root.section("policy").and_then(|mut section| section.optional_flag("enforce"));
+    let keeps = match (kind, enforces) {
+        (FileKind::Coordinator, _) => Keeps::Nothing,
+        (FileKind::Site | FileKind::Serve, Some(false)) => Keeps::Policies,
+        (FileKind::Site | FileKind::Serve, _) => Keeps::PoliciesAndRecord,
+    };
+    let place = name.zip(state).map(|(name, state)| NodePlace { name: name.to_string(), state, users, keeps });
     // What else stands in the file is for the node to check.
     root.rest();
     file.conclude(place)

@@ -161,7 +161,8 @@ impl Door for Coordinator {
     async fn readiness(&self) -> Readiness {
         let parts = self.core.peers.all().into_iter();
         let parts = parts.map(|peer| async move { (peer.site().to_string(), peer.health().await.told()) });
-        Readiness { ready: true, of: "sites", parts: join_all(parts).await.into_iter().collect() }
+        let parts = join_all(parts).await.into_iter().collect();
+        Readiness { ready: true, of: "sites", parts, faults: Vec::new() }
     }
 
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {

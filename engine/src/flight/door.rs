@@ -95,6 +95,8 @@ pub struct Readiness {
     pub of: &'static str,
     /// Each of them by its name, and how it stands.
     pub parts: BTreeMap<String, &'static str>,
+    /// What is wrong with its own state: nothing is answered then.
+    pub faults: Vec<&'static str>,
 }
 
 /// What was not let in, and in whose name it came.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tonic_health::ServingStatus;
@@ -39,8 +39,10 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    /// Takes nothing new and ends when nothing runs: by itself within its time, or cancelled.
-    pub(super) async fn drain(&self, wish: &mut watch::Receiver<Wish>) {
+    /// Takes nothing new and ends when nothing runs: by itself within its time, or cancelled. Says how much time is left for
+    /// what is on its way to clients.
+    pub(super) async fn drain(&self, wish: &mut watch::Receiver<Wish>) -> Duration {
+        let began = Instant::now();
         for service in ["", FLIGHT_SERVICE] {
             self.health.set_service_status(service, ServingStatus::NotServing).await;
         }
@@ -54,7 +56,7 @@ impl Leaving {
             let running = self.door.queries().running().len();
             tracing::warn!(node = self.name, running, "stopping: what still runs is cancelled");
             self.door.queries().stop_all(Stop::Leaving);
-            self.last_words(wish, self.turns.all_over()).await;
+            self.last_words(LAST_WORDS, wish, self.turns.all_over()).await;
         }
         // Whoever does not read is not waited for: the end is on record, and no message follows it.
         self.door.queries().stop_lapsed();
@@ -62,12 +64,18 @@ impl Leaving {
             // Who watches its health would keep its connection.
             self.health.clone().clear_service_status(service).await;
         }
+        self.drain.saturating_sub(began.elapsed()).max(LAST_WORDS)
     }
 
     /// Ends when `last` does, or when there is no more time for that: whether it did.
-    pub(super) async fn last_words(&self, wish: &mut watch::Receiver<Wish>, last: impl Future<Output = ()>) -> bool {
+    pub(super) async fn last_words(
+        &self,
+        time: Duration,
+        wish: &mut watch::Receiver<Wish>,
+        last: impl Future<Output = ()>,
+    ) -> bool {
         let mut last = std::pin::pin!(last);
-        within(LAST_WORDS, wish, last.as_mut()).await || tokio::time::timeout(LAST_WORD, last).await.is_ok()
+        within(time, wish, last.as_mut()).await || tokio::time::timeout(LAST_WORD, last).await.is_ok()
     }
 
     /// Ends when the record is complete.

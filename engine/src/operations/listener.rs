@@ -44,16 +44,23 @@ pub struct Listener {
     _task: SpawnedTask<()>,
 }
 
-/// Opens the listener of a node.
+/// Takes the address of a listener, which answers nothing yet.
 ///
 /// # Errors
 /// `CONFIG` when it cannot listen there.
-pub async fn listen(address: SocketAddr, node: Observed) -> Result<Listener> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
+pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
         let sentence =
             format!("cannot listen on {address}: {} (`operations.listen` in the configuration)", error.kind());
         EngineError::new(Code::Config, sentence).caused_by(error)
-    })?;
+    })
+}
+
+/// Answers there what is asked of a node.
+///
+/// # Errors
+/// When the system does not know the address any more.
+pub fn listen(listener: TcpListener, node: Observed) -> Result<Listener> {
     let address = listener.local_addr().map_err(EngineError::internal)?;
     tracing::info!(node = node.name, %address, "operations are told");
     let told = Arc::new(Answers { metrics: Metrics::of(node.clone()), node });
@@ -133,6 +140,7 @@ impl Answers {
             "ready": ready,
             "stopping": stopping,
             readiness.of: readiness.parts,
+            "faults": readiness.faults,
         });
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         response(status, JSON, format!("{told}\n"))

@@ -13,7 +13,7 @@ mod process;
 
 use std::sync::Arc;
 
-pub use listener::{Listener, listen};
+pub use listener::{Listener, bind, listen};
 
 use crate::flight::access::Access;
 use crate::flight::door::Door;

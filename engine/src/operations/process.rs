@@ -44,8 +44,9 @@ impl Process {
 fn cpu_seconds(stat: &str) -> Option<f64> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut times = after_name.split_whitespace().skip(11);
-    let ticks = times.next()?.parse::<u32>().ok()?.checked_add(times.next()?.parse().ok()?)?;
-    Some(f64::from(ticks) / TICKS_PER_SECOND)
+    let ticks = times.next()?.parse::<u64>().ok()?.checked_add(times.next()?.parse().ok()?)?;
+    // More than 32 bits of them after 500 days of one processor; of 53 bits a float loses none.
+    Some(ticks as f64 / TICKS_PER_SECOND)
 }
 
 #[cfg(test)]
@@ -69,6 +70,8 @@ mod tests {
         };
         assert_eq!(told, expected);
         assert_eq!(Process::of("", "", ""), Process::default());
+        let long = "1 (a) S 1 2 3 4 5 6 7 8 9 10 500000000000 0 0 0 20";
+        assert_eq!(Process::of("", long, "").cpu_seconds, Some(5e9));
     }
 
     #[test]

@@ -591,6 +591,8 @@ pub struct Queries {
 struct State {
     running: HashMap<QueryId, Arc<QueryRecord>>,
     recent: VecDeque<Arc<QueryRecord>>,
+    /// Why everything was stopped: what had its turn then begins no more.
+    stopped: Option<Stop>,
 }
 
 impl Queries {
@@ -632,7 +634,8 @@ impl Queries {
     /// Records the beginning of a query.
     ///
     /// # Errors
-    /// `BUSY` when as many run as may, or its asker has begun as many in a minute.
+    /// `BUSY` when as many run as may, or its asker has begun as many in a minute; the reason for which everything was
+    /// stopped, if it was.
     pub fn begin(
         self: &Arc<Self>,
         id: QueryId,
@@ -669,6 +672,9 @@ impl Queries {
             traced: OnceLock::new(),
         });
         let mut state = self.state.lock();
+        if let Some(reason) = state.stopped {
+            return Err(reason.error());
+        }
         if state.running.len() >= self.running_max {
             return Err(EngineError::new(
                 Code::Busy,
@@ -706,9 +712,11 @@ impl Queries {
         !found.is_empty()
     }
 
-    /// Stops all that runs; what is stopped already has its own reason.
+    /// Stops all that runs, for good: nothing begins any more. What is stopped already has its own reason.
     pub fn stop_all(&self, reason: Stop) {
-        for record in self.running() {
+        let mut state = self.state.lock();
+        state.stopped.get_or_insert(reason);
+        for record in state.running.values() {
             record.stop(reason);
         }
     }
@@ -826,6 +834,22 @@ mod tests {
         drop(running);
         assert!(queries.running().is_empty());
         assert_eq!(queries.recent()[0].progress(), Progress::Cancelled);
+    }
+
+    #[test]
+    fn what_had_its_turn_when_everything_was_stopped_does_not_begin() {
+        let queries = Queries::new(3, 3);
+        let ann = Arc::new(Asker::peer("ann"));
+        let admitted = Admitted { handle: None, timeout: Duration::from_secs(60) };
+        let begin = || queries.begin(QueryId::random(), &ann, "SELECT 1", admitted);
+        let (running, cancelled) = (begin().unwrap(), begin().unwrap());
+        cancelled.record().stop(Stop::Cancelled);
+        queries.stop_all(Stop::Leaving);
+        let code = Stop::Leaving.error().code();
+        assert_eq!(running.record().go_on().unwrap_err().code(), code);
+        assert_eq!(cancelled.record().go_on().unwrap_err().code(), Stop::Cancelled.error().code());
+        assert_eq!(begin().unwrap_err().code(), code);
+        assert_eq!(queries.running().len(), 2);
     }
 
     /// Counts how often it was told an end.

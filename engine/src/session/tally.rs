@@ -94,7 +94,7 @@ impl Tally {
         }
     }
 
-    /// Counts a call or a statement that was refused before it began.
+    /// Counts a caller who was not believed, or a statement that was refused before it began.
     pub fn refused(&self, code: Code) {
         self.refused.get_or_create(&Refused { code: code.name() }).inc();
     }
@@ -122,7 +122,11 @@ impl Tally {
         }
         registry.register("site_fragments", "Statements sent to a site, by how they ended", self.fragments.clone());
         registry.register("statements", "Statements that have begun and ended, by how", self.statements.clone());
-        registry.register("refused", "Calls and statements refused before they began, by code", self.refused.clone());
+        registry.register(
+            "refused",
+            "Callers not believed and statements refused before they began, by code",
+            self.refused.clone(),
+        );
         registry.register_with_unit(
             "statement_duration",
             "Time from a statement's turn to its end",

@@ -126,11 +126,13 @@ impl Site {
     /// Every table that can be described; what is wrong with another one hides none of them.
     async fn described(&self) -> Vec<(String, Arc<TableDescription>)> {
         let listed = join_all(self.sources.iter().map(|(name, source)| async move {
-            let tables = source.tables().await.unwrap_or_else(|error| {
-                tracing::warn!(source = name, "the source cannot be listed: {}", with_causes(&error));
-                Vec::new()
-            });
+            let tables = source.tables().await;
+            match &tables {
+                Ok(_) => self.is_listed(name),
+                Err(error) => tracing::warn!(source = name, "the source cannot be listed: {}", with_causes(error)),
+            }
             tables
+                .unwrap_or_default()
                 .into_iter()
                 .filter_map(|(table, described)| match described {
                     Ok(description) => Some((name.clone(), description)),
@@ -162,9 +164,16 @@ impl Site {
         const PATIENCE: Duration = Duration::from_secs(3);
         let listed = tokio::time::timeout(PATIENCE, source.tables()).await.is_ok_and(|tables| tables.is_ok());
         if listed {
-            self.listed_once.lock().insert(name.to_string());
+            self.is_listed(name);
         }
         listed
+    }
+
+    fn is_listed(&self, source: &str) {
+        let mut listed = self.listed_once.lock();
+        if !listed.contains(source) {
+            listed.insert(source.to_string());
+        }
     }
 
     fn is_administrator(&self, asker: &Asker) -> bool {
@@ -179,6 +188,14 @@ impl Control {
         let watch = SpawnedTask::spawn(watch_warrants(Arc::clone(queries), Arc::clone(&policies)));
         let strangers = Strangers::new(limits.audit_strangers_per_minute);
         Ok(Self { policies, audit, strangers, version_key, _watch: watch })
+    }
+
+    /// Why nothing is permitted or answered here, whoever asks; the log says more.
+    fn faults(&self) -> Vec<&'static str> {
+        let unreadable = self.policies.current().unreadable.is_some();
+        let broken = self.audit.is_broken();
+        let faults = [(unreadable, "the policies cannot be read"), (broken, "the audit log cannot be written")];
+        faults.into_iter().filter_map(|(is_so, fault)| is_so.then_some(fault)).collect()
     }
 }
 
@@ -231,7 +248,7 @@ impl Door for Site {
         self.audit()
     }
 
-    /// Ready once each source could be listed; a source that fails later is an error of the statements that read it.
+    /// Ready once each source could be listed, as long as policies can be read and the record can be written; a source that fails later is an error of the statements that read it.
     async fn readiness(&self) -> Readiness {
         let parts = join_all(self.sources.iter().map(|(name, source)| async move {
             let known = self.listed_once.lock().contains(name);
@@ -239,7 +256,9 @@ impl Door for Site {
             (name.clone(), if listed { "listed" } else { "not listed yet" })
         }));
         let parts: BTreeMap<_, _> = parts.await.into_iter().collect();
-        Readiness { ready: parts.values().all(|how| *how == "listed"), of: "sources", parts }
+        let faults = self.control.as_ref().map(Control::faults).unwrap_or_default();
+        let ready = faults.is_empty() && parts.values().all(|how| *how == "listed");
+        Readiness { ready, of: "sources", parts, faults }
     }
 
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {

@@ -1,14 +1,14 @@
 //! A copy of a node's state, also while the node runs: whole, of one moment, or not made.
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use tempfile::TempDir;
 
 use super::manifest::Manifest;
-use super::{FORMAT_FILE, cannot, read_format, write_format};
+use super::{FORMAT_FILE, cannot, exists, expect_whole, read_format, write_format};
 use crate::audit::verify::verify;
 use crate::audit::{DIRECTORY, KEY_FILE};
 use crate::config::NodePlace;
@@ -26,10 +26,10 @@ const ATTEMPTS: usize = 20;
 /// Copies the state of a node into a new directory.
 ///
 /// # Errors
-/// `CONFIG` when there is something already, or it cannot be read or written; `AUDIT` for a log that is not as it was
+/// `CONFIG` when there is something already, or what the node keeps is not there or cannot be read; `AUDIT` for a log that is not as it was
 /// written.
 pub fn backup(node: &NodePlace, to: &Path) -> Result<Manifest> {
-    if to.exists() {
+    if exists(to)? {
         let sentence = format!("{} is there already: name a directory that is not", to.display());
         return Err(EngineError::new(Code::Config, sentence));
     }
@@ -49,7 +49,7 @@ pub(super) fn private_directory(prefix: &str, beside: &Path) -> io::Result<TempD
 
 fn write(node: &NodePlace, to: &Path) -> Result<Manifest> {
     let mut head = None;
-    if node.state.is_dir() {
+    if expect_whole(node)? {
         read_format(&node.state)?;
         let state = to.join(STATE);
         for attempt in 1.. {
@@ -65,14 +65,14 @@ fn write(node: &NodePlace, to: &Path) -> Result<Manifest> {
         }
         write_format(&state)?;
         let audit = state.join(DIRECTORY);
-        if audit.is_dir() {
+        if exists(&audit)? {
             let verified = verify(&audit, None).map_err(|fault| {
                 EngineError::new(Code::Audit, format!("the audit log is damaged, and no backup is made: {fault}"))
             })?;
             head = Some(verified.head.to_string());
         }
     }
-    if let Some(users) = node.users.as_deref().filter(|users| users.exists()) {
+    if let Some(users) = node.users.as_deref() {
         copy(users, &to.join(USERS))?;
     }
     let manifest = Manifest::of(to, &node.name, head)?;
@@ -85,7 +85,7 @@ fn write(node: &NodePlace, to: &Path) -> Result<Manifest> {
 fn of_one_moment(from: &Path, to: &Path) -> Result<bool> {
     let before = kept::copy(from, to)?;
     let key = from.join(KEY_FILE);
-    if key.exists() {
+    if exists(&key)? {
         copy(&key, &to.join(KEY_FILE))?;
     }
     copy_log(&from.join(DIRECTORY), &to.join(DIRECTORY))?;
@@ -94,7 +94,7 @@ fn of_one_moment(from: &Path, to: &Path) -> Result<bool> {
 
 /// The segments of a log, each to the end of its last whole record.
 fn copy_log(from: &Path, to: &Path) -> Result<()> {
-    if !from.is_dir() {
+    if !exists(from)? {
         return Ok(());
     }
     DirBuilder::new().mode(0o700).create(to).map_err(|error| cannot(to, &error))?;
@@ -105,23 +105,33 @@ fn copy_log(from: &Path, to: &Path) -> Result<()> {
     names.sort();
     for name in names.iter().filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "jsonl")) {
         let path = from.join(name);
-        let mut text = fs::read(&path).map_err(|error| cannot(&path, &error))?;
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        text.truncate(whole);
-        create_private(&to.join(name), &text)?;
+        let from = File::open(&path).map_err(|error| cannot(&path, &error))?;
+        write_private(&to.join(name), |file| whole_lines(from, file))?;
     }
     sync_directory(to)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let bytes = fs::read(from).map_err(|error| cannot(from, &error))?;
-    create_private(to, &bytes)
+/// What follows the last end of a line is still being written.
+fn whole_lines(from: File, to: &mut File) -> io::Result<()> {
+    let (mut from, mut to) = (BufReader::new(from), BufWriter::new(to));
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+        to.write_all(&line)?;
+        line.clear();
+    }
+    to.flush()
 }
 
-pub(super) fn create_private(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Copies a file to where none is, for its owner only.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut source = File::open(from).map_err(|error| cannot(from, &error))?;
+    write_private(to, |file| io::copy(&mut source, file).map(drop))
+}
+
+fn write_private(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let file = File::options().write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| {
-        file.write_all(bytes)?;
+        write(&mut file)?;
         file.sync_all()
     })
     .map_err(|error| cannot(path, &error))

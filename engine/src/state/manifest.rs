@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -49,6 +51,16 @@ impl Manifest {
             audit_head,
             files,
         })
+    }
+
+    /// When it was taken.
+    pub(super) fn taken(&self) -> Result<SystemTime> {
+        let taken = DateTime::parse_from_rfc3339(&self.taken_at).map_err(|_| {
+            let sentence = format!("{FILE} does not say when the backup was taken: `{}` is no time", self.taken_at);
+            EngineError::new(Code::Config, sentence)
+        })?;
+        let since = Duration::from_millis(u64::try_from(taken.timestamp_millis()).unwrap_or_default());
+        Ok(UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH))
     }
 
     pub(super) fn write(&self, directory: &Path) -> Result<()> {

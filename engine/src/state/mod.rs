@@ -5,7 +5,7 @@
 //!                   node.sqlite  policies, their history, what was used today, the latest time (site/policies/store)
 //!                   audit/       the record (audit)
 //!                   audit.key    the key of the hashes that stand for literals in it
-//!                   restored     when it was brought back from a backup, if it was
+//!                   restored     when it was first started after it was brought back from a backup, if it was
 //! elsewhere         the users file, which `chancery user` writes
 //! ```
 //!
@@ -30,8 +30,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use manifest::Manifest;
 
+use crate::audit;
+use crate::config::{Keeps, NodePlace};
 use crate::error::{Code, EngineError, Result};
 use crate::identity::files::create;
+use crate::site::policies::kept::FILE as POLICIES;
 
 /// The format that this release writes; it reads all before it.
 pub const FORMAT: u32 = 1;
@@ -53,18 +56,50 @@ pub fn begin(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// When the state was brought back, if it ever was.
+/// When the state that was brought back was first started, if it ever was brought back: what was accepted before, by whoever
+/// had this site's name, may stand in no record of its. The first start says so, once nobody else can listen in its place:
+/// that is never earlier than the backup, or than the site's own time.
 ///
 /// # Errors
-/// `CONFIG` when that cannot be read.
-pub fn restored(directory: &Path) -> Result<Option<SystemTime>> {
+/// `CONFIG` when that cannot be read or written down.
+pub fn restored(directory: &Path, site_time: SystemTime) -> Result<Option<SystemTime>> {
+    match read_restored(directory)? {
+        None => Ok(None),
+        Some(Restoration::Started(started)) => Ok(Some(started)),
+        Some(Restoration::Pending(taken)) => {
+            let started = SystemTime::now().max(site_time).max(taken);
+            write_restored(directory, Restoration::Started(started))?;
+            Ok(Some(started))
+        }
+    }
+}
+
+/// How far a state has come that was brought back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Restoration {
+    /// It was never started since; its backup was taken then.
+    Pending(SystemTime),
+    /// It was first started then.
+    Started(SystemTime),
+}
+
+/// What stands before the time of a backup whose state was never started.
+const PENDING: &str = "pending ";
+
+fn read_restored(directory: &Path) -> Result<Option<Restoration>> {
     let path = directory.join(RESTORED_FILE);
     let Some(text) = read(&path)? else { return Ok(None) };
-    let since: u64 = text.trim().parse().map_err(|_| {
+    let text = text.trim();
+    let (of, time): (fn(SystemTime) -> Restoration, &str) = match text.strip_prefix(PENDING) {
+        Some(taken) => (Restoration::Pending, taken),
+        None => (Restoration::Started, text),
+    };
+    let time = time.parse().ok().and_then(|since| UNIX_EPOCH.checked_add(Duration::from_millis(since)));
+    let time = time.ok_or_else(|| {
         let sentence = format!("{} should say in milliseconds when the state was restored", path.display());
         EngineError::new(Code::Config, sentence)
     })?;
-    Ok(UNIX_EPOCH.checked_add(Duration::from_millis(since)))
+    Ok(Some(of(time)))
 }
 
 /// The format of a state directory; `None` where it does not say.
@@ -98,10 +133,16 @@ fn write_format(directory: &Path) -> Result<()> {
     }
 }
 
-fn write_restored(directory: &Path, now: SystemTime) -> Result<()> {
+fn write_restored(directory: &Path, restoration: Restoration) -> Result<()> {
     let path = directory.join(RESTORED_FILE);
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    crate::identity::files::replace(&path, format!("{since}\n").as_bytes()).map_err(|error| cannot(&path, &error))
+    let (pending, time) = match restoration {
+        Restoration::Pending(taken) => (PENDING, taken),
+        Restoration::Started(started) => ("", started),
+    };
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let text = format!("{pending}{since}\n");
+    crate::identity::files::replace(&path, text.as_bytes()).map_err(|error| cannot(&path, &error))?;
+    backup::sync_directory(directory)
 }
 
 /// A small file of ours; `None` when it is not there.
@@ -111,6 +152,32 @@ fn read(path: &Path) -> Result<Option<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(cannot(path, &error)),
     }
+}
+
+/// Whether something is there. Only what is certainly not there is absent: a volume that cannot be read holds a state.
+fn exists(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(|error| cannot(path, &error))
+}
+
+/// Whether the node has a state directory, with all in it that it keeps. A coordinator may have none.
+fn expect_whole(node: &NodePlace) -> Result<bool> {
+    let parts: &[&str] = match node.keeps {
+        Keeps::Nothing => return exists(&node.state),
+        Keeps::Policies => &[POLICIES],
+        Keeps::PoliciesAndRecord => &[POLICIES, audit::DIRECTORY, audit::KEY_FILE],
+    };
+    for part in parts {
+        if !exists(&node.state.join(part))? {
+            let sentence = format!(
+                "the state of `{}` is not whole: there is no `{part}` in {}; a site that has started has one (is the volume \
+                 mounted?)",
+                node.name,
+                node.state.display()
+            );
+            return Err(EngineError::new(Code::Config, sentence));
+        }
+    }
+    Ok(true)
 }
 
 fn cannot(path: &Path, error: &io::Error) -> EngineError {
@@ -136,13 +203,86 @@ mod tests {
     }
 
     #[test]
-    fn when_it_was_restored_is_kept_to_the_millisecond() {
+    fn a_site_whose_state_is_not_all_there_has_no_backup_and_is_not_well() {
+        let directory = tempfile::tempdir().unwrap();
+        let (state, to) = (directory.path().join("north"), directory.path().join("kept"));
+        let mut node =
+            NodePlace { name: "north".to_string(), state: state.clone(), users: None, keeps: Keeps::PoliciesAndRecord };
+        let refused = |node: &NodePlace, what: &str| {
+            let error = backup::backup(node, &to).unwrap_err();
+            assert!(error.code() == Code::Config && error.sentence().contains(what), "{error}");
+            assert!(check::check_state(node).iter().any(Result::is_err) && !to.exists());
+        };
+        refused(&node, "`node.sqlite`");
+        fs::create_dir(&state).unwrap();
+        refused(&node, "`node.sqlite`");
+        fs::write(state.join("node.sqlite"), "").unwrap();
+        refused(&node, "`audit`");
+        fs::create_dir(state.join("audit")).unwrap();
+        refused(&node, "`audit.key`");
+        // What cannot be looked at is not absent.
+        node.state = state.join("node.sqlite");
+        refused(&node, "cannot be read");
+        node.keeps = Keeps::Nothing;
+        node.state = directory.path().join("none");
+        assert!(check::check_state(&node).iter().all(Result::is_ok));
+        node.users = Some(directory.path().join("users.toml"));
+        let error = backup::backup(&node, &to).unwrap_err();
+        assert!(error.sentence().contains("users.toml"), "{error}");
+        node.users = None;
+        backup::backup(&node, &to).unwrap();
+    }
+
+    #[test]
+    fn a_state_is_restored_when_it_is_first_started() {
         let state = tempfile::tempdir().unwrap();
-        assert_eq!(restored(state.path()).unwrap(), None);
-        let now = UNIX_EPOCH + Duration::from_millis(1_234_567_890_123);
-        write_restored(state.path(), now).unwrap();
-        assert_eq!(restored(state.path()).unwrap(), Some(now));
-        fs::write(state.path().join(RESTORED_FILE), "yesterday").unwrap();
-        restored(state.path()).unwrap_err();
+        assert_eq!(restored(state.path(), UNIX_EPOCH).unwrap(), None);
+        let time = |ms| UNIX_EPOCH + Duration::from_millis(ms);
+        let (past, future, later) = (time(1_234_567_890_123), time(9_234_567_890_123), time(9_234_567_890_124));
+        // Long after the restore, whatever the backup and the site say, and then it stays.
+        write_restored(state.path(), Restoration::Pending(past)).unwrap();
+        let before = SystemTime::now() - Duration::from_millis(1);
+        let first = restored(state.path(), past).unwrap().unwrap();
+        assert!(first >= before && first < future, "{first:?}");
+        let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_millis();
+        assert_eq!(restored(state.path(), future).unwrap().map(since), Some(since(first)));
+        // A clock that was ahead when it was taken, or while the site ran.
+        for (taken, site_time, expected) in [(later, future, later), (future, later, later)] {
+            write_restored(state.path(), Restoration::Pending(taken)).unwrap();
+            assert_eq!(restored(state.path(), site_time).unwrap(), Some(expected));
+            assert_eq!(read_restored(state.path()).unwrap(), Some(Restoration::Started(expected)));
+        }
+        for wrong in ["yesterday", "pending", "pending soon", ""] {
+            fs::write(state.path().join(RESTORED_FILE), wrong).unwrap();
+            restored(state.path(), past).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn policies_of_a_later_release_are_not_restored() {
+        let directory = tempfile::tempdir().unwrap();
+        let (state, kept) = (directory.path().join("north"), directory.path().join("kept"));
+        let of = |tables: u32| {
+            let connection = rusqlite::Connection::open(kept.join("state/node.sqlite")).unwrap();
+            connection
+                .execute_batch(&format!(
+                    "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER); DELETE FROM schema_version;
+                     CREATE TABLE IF NOT EXISTS policy_history (version INTEGER);
+                     INSERT INTO schema_version VALUES ({tables});"
+                ))
+                .unwrap();
+            drop(connection);
+            let _ = fs::remove_file(kept.join("manifest.json"));
+            Manifest::of(&kept, "north", None).unwrap().write(&kept).unwrap();
+        };
+        fs::create_dir_all(kept.join("state")).unwrap();
+        let node = NodePlace { name: "north".to_string(), state: state.clone(), users: None, keeps: Keeps::Policies };
+        of(1_000);
+        let error = restore::restore(&node, &kept).unwrap_err();
+        assert!(error.code() == Code::Policy && error.sentence().contains("version 1000"), "{error}");
+        assert!(!state.exists());
+        of(1);
+        restore::restore(&node, &kept).unwrap();
+        assert!(matches!(read_restored(&state).unwrap(), Some(Restoration::Pending(_))));
     }
 }

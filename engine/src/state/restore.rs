@@ -1,18 +1,19 @@
 //! The way back: the state of a backup in the place of none.
 
 use std::fs::{self, DirBuilder};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use super::backup::{STATE, USERS, create_private, is_of_the_state, private_directory, sync_directory};
+use super::backup::{STATE, USERS, copy, is_of_the_state, private_directory, sync_directory};
 use super::check::check_log;
 use super::manifest::Manifest;
-use super::{cannot, write_format, write_restored};
+use super::{Restoration, cannot, exists, write_format, write_restored};
 use crate::audit::DIRECTORY;
 use crate::config::NodePlace;
 use crate::error::{Code, EngineError, Result};
 use crate::identity::files::directory_of;
+use crate::site::policies::kept;
 
 /// What came back.
 #[derive(Debug)]
@@ -28,7 +29,8 @@ pub struct Restored {
 ///
 /// # Errors
 /// `CONFIG` for a backup of another node or of a later release, for one that is not as it was written, and where there is a
-/// state already; `AUDIT` for a log that is not the one of the backup's list.
+/// state already; `AUDIT` for a log that is not the one of the backup's list; `POLICY` for policies that this release cannot
+/// read.
 pub fn restore(node: &NodePlace, from: &Path) -> Result<Restored> {
     let manifest = Manifest::read(from)?;
     if manifest.node != node.name {
@@ -36,6 +38,8 @@ pub fn restore(node: &NodePlace, from: &Path) -> Result<Restored> {
         return Err(EngineError::new(Code::Config, sentence));
     }
     expect_nothing(&node.state)?;
+    // A site would start with policies that it cannot read, and permit nothing.
+    kept::describe(&from.join(STATE))?;
     let log = from.join(STATE).join(DIRECTORY);
     if let Some(head) = &manifest.audit_head {
         check_log(&log, Some(head))?;
@@ -50,7 +54,9 @@ pub fn restore(node: &NodePlace, from: &Path) -> Result<Restored> {
 fn expect_nothing(state: &Path) -> Result<()> {
     let is_empty = match fs::read_dir(state) {
         Ok(mut entries) => entries.next().is_none(),
-        Err(_) => !state.exists(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) if error.kind() != io::ErrorKind::NotADirectory => return Err(cannot(state, &error)),
+        Err(_) => false,
     };
     if is_empty {
         return Ok(());
@@ -72,15 +78,14 @@ fn put_state(manifest: &Manifest, from: &Path, state: &Path) -> Result<()> {
         let to = begun.path().join(own);
         let directory = directory_of(&to);
         DirBuilder::new().mode(0o700).recursive(true).create(directory).map_err(|error| cannot(directory, &error))?;
-        let path = from.join(name);
-        create_private(&to, &fs::read(&path).map_err(|error| cannot(&path, &error))?)?;
+        copy(&from.join(name), &to)?;
         sync_directory(directory)?;
     }
     write_format(begun.path())?;
-    // From now on no delegation of before is believed: the record does not know what was accepted since the backup.
-    write_restored(begun.path(), SystemTime::now())?;
+    // The record does not know what was accepted since the backup, nor what will be until this state is started.
+    write_restored(begun.path(), Restoration::Pending(manifest.taken()?))?;
     sync_directory(begun.path())?;
-    if state.exists() {
+    if exists(state)? {
         fs::remove_dir(state).map_err(|error| cannot(state, &error))?;
     }
     fs::rename(begun.path(), state).map_err(|error| cannot(state, &error))?;
@@ -95,10 +100,11 @@ fn put_users(manifest: &Manifest, from: &Path, node: &NodePlace) -> Result<Optio
     match fs::read(place) {
         Ok(there) if there == bytes => Ok(None),
         Ok(_) => Ok(Some(kept)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot(place, &error)),
         Err(_) => {
             let directory = directory_of(place);
             fs::create_dir_all(directory).map_err(|error| cannot(directory, &error))?;
-            create_private(place, &bytes).map(|()| None)
+            copy(&kept, place).map(|()| None)
         }
     }
 }

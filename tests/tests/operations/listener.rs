@@ -66,9 +66,10 @@ async fn a_node_tells_whether_it_lives_and_is_ready() {
         assert_eq!(ask(node, "GET /").0, 404);
     }
     let all = json!({"logistics": "reachable", "sales": "reachable", "supply": "reachable"});
-    let told = json!({"node": "coordinator", "ready": true, "stopping": false, "sites": all});
+    let told = json!({"node": "coordinator", "ready": true, "stopping": false, "faults": [], "sites": all});
     assert_eq!(ready(&coordinator), (200, told));
-    let told = json!({"node": "sales", "ready": true, "stopping": false, "sources": {"tpch": "listed"}});
+    let sources = json!({"tpch": "listed"});
+    let told = json!({"node": "sales", "ready": true, "stopping": false, "faults": [], "sources": sources});
     assert_eq!(ready(&site), (200, told));
 
     // A site that is gone leaves the coordinator ready for what the others answer.

@@ -162,9 +162,11 @@ async fn a_full_disk_refuses_until_there_is_room() {
 async fn a_full_disk_where_nothing_can_be_undone_breaks_the_log() {
     let fixture = Fixture::new(|_| ()).await;
     fixture.set(Fault::FullForGood);
+    assert!(!fixture.log.is_broken());
     fixture.refuses().await;
     fixture.set(Fault::None);
     fixture.refuses().await;
+    assert!(fixture.log.is_broken());
     assert_eq!(fixture.reopened(), 2, "what was left of the write is cut off");
 }
 
@@ -175,6 +177,7 @@ async fn a_read_only_disk_refuses_until_it_can_be_written() {
         fixture.set(Fault::ReadOnly);
         fixture.refuses().await;
         fixture.set(Fault::None);
+        assert!(!fixture.log.is_broken());
         assert_eq!(fixture.log.append(intent("after", "ann")).await.unwrap().seq, 3);
         assert_eq!(fixture.reopened(), 3);
     }
@@ -188,6 +191,7 @@ async fn a_failed_sync_breaks_the_log_until_it_is_opened_anew() {
         fixture.refuses().await;
         fixture.set(Fault::None);
         fixture.refuses().await;
+        assert!(fixture.log.is_broken());
         assert_eq!(fixture.reopened(), 2, "nobody was told of the third record");
     }
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::store::{BUSY_TIMEOUT, FILE, MIGRATIONS, StoreError};
+pub(crate) use super::store::FILE;
+use super::store::{BUSY_TIMEOUT, MIGRATIONS, StoreError};
 use crate::error::{Code, EngineError, Result};
 
 /// Copies the file as it is at one moment; the latest version in the copy, `None` where there is no file.
@@ -14,7 +15,7 @@ use crate::error::{Code, EngineError, Result};
 /// # Errors
 /// `POLICY` when it cannot be read or written.
 pub fn copy(from: &Path, to: &Path) -> Result<Option<u64>> {
-    if !from.join(FILE).exists() {
+    if !is_there(from)? {
         return Ok(None);
     }
     let target = to.join(FILE);
@@ -31,7 +32,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<Option<u64>> {
 /// # Errors
 /// `POLICY` when it cannot be read.
 pub fn latest_version(directory: &Path) -> Result<Option<u64>> {
-    if !directory.join(FILE).exists() {
+    if !is_there(directory)? {
         return Ok(None);
     }
     let sql = "SELECT coalesce(max(version), 0) FROM policy_history";
@@ -47,7 +48,7 @@ pub fn latest_version(directory: &Path) -> Result<Option<u64>> {
 /// `POLICY` for a file that is damaged or of a later release.
 pub fn describe(directory: &Path) -> Result<String> {
     let path = directory.join(FILE);
-    if !path.exists() {
+    if !is_there(directory)? {
         return Ok("no policies".to_string());
     }
     let wrong = |error: StoreError| unusable(&path, &error);
@@ -71,6 +72,12 @@ pub fn describe(directory: &Path) -> Result<String> {
     }
     let version = latest_version(directory)?.unwrap_or_default();
     Ok(format!("policies of version {version} in tables of version {tables}"))
+}
+
+/// Whether there is a file; what cannot be looked at is not taken for none.
+fn is_there(directory: &Path) -> Result<bool> {
+    let path = directory.join(FILE);
+    path.try_exists().map_err(|error| unusable(&path, &error))
 }
 
 /// Opens the file beside whoever else has it open, and changes nothing.

@@ -12,7 +12,7 @@ use policy::time::Instant;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 /// The name of the file in the node's state directory.
-pub(super) const FILE: &str = "node.sqlite";
+pub(crate) const FILE: &str = "node.sqlite";
 /// Another process at the same file (a backup) is waited for.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
