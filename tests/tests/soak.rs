@@ -1,7 +1,7 @@
 //! Many clients for a long time: they ask, cancel, leave in mid-stream and come anew, while a site is killed now and then. What
 //! is answered is right, and afterwards every node has the memory, the threads and the handles that it had.
 //!
-//! `CHANCERY_SOAK_S` (20 in CI, 600 with `tests/all --deep`) is how long, `CHANCERY_SOAK_CLIENTS` how many.
+//! `CHANCERY_SOAK_S` (15 in CI, 600 with `tests/all --deep`) is how long, `CHANCERY_SOAK_CLIENTS` how many.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -210,8 +210,8 @@ async fn run(work: &Arc<Work>, clients: usize, seed: u64, time: Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_long_time_every_node_has_what_it_had() {
-    let time = Duration::from_secs(number("CHANCERY_SOAK_S", 20));
-    let clients = number("CHANCERY_SOAK_CLIENTS", 16_usize);
+    let time = Duration::from_secs(number("CHANCERY_SOAK_S", 15));
+    let clients = number("CHANCERY_SOAK_CLIENTS", 6_usize);
     let seed = number("CHANCERY_SOAK_SEED", 1_u64);
     let work = work().await;
     let watch = {

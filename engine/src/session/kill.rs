@@ -1,8 +1,9 @@
 //! `KILL QUERY 'id'` and `KILL SESSION 'id'`: what somebody runs, or a session, is ended. By an administrator everybody's, by
 //! others their own.
 
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use crate::session::setting::{is, tokens};
 
 /// Longer texts end nothing.
 const KILL_BYTES_MAX: usize = 1 << 10;
@@ -19,15 +20,7 @@ pub enum Kill {
 impl Kill {
     /// What a statement ends; `None` for every other statement.
     pub fn read(sql: &str) -> Option<Self> {
-        if sql.len() > KILL_BYTES_MAX {
-            return None;
-        }
-        let mut tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().ok()?;
-        tokens.retain(|token| !matches!(token, Token::Whitespace(_)));
-        while tokens.last() == Some(&Token::SemiColon) {
-            tokens.pop();
-        }
-        match tokens.as_slice() {
+        match tokens(sql, KILL_BYTES_MAX)?.as_slice() {
             [kill, what, Token::SingleQuotedString(id)] if is(kill, "KILL") && is(what, "QUERY") => {
                 Some(Self::Query(id.clone()))
             }
@@ -45,10 +38,6 @@ impl Kill {
             Self::Session(_) => "session_id",
         }
     }
-}
-
-fn is(token: &Token, expected: &str) -> bool {
-    matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
 }
 
 #[cfg(test)]

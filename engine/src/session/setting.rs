@@ -64,15 +64,7 @@ impl Variable {
 impl Setting {
     /// The setting that a statement is; `None` for every other statement.
     pub fn read(sql: &str) -> Option<Self> {
-        if sql.len() > SETTING_BYTES_MAX {
-            return None;
-        }
-        let mut tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().ok()?;
-        tokens.retain(|token| !matches!(token, Token::Whitespace(_)));
-        while tokens.last() == Some(&Token::SemiColon) {
-            tokens.pop();
-        }
-        match tokens.as_slice() {
+        match tokens(sql, SETTING_BYTES_MAX)?.as_slice() {
             [set, session, rest @ ..] if is(set, "SET") && is(session, "SESSION") => read_set(rest),
             [set, rest @ ..] if is(set, "SET") => read_set(rest),
             [reset, name] if is(reset, "RESET") => Some(Self::Of(Variable::of(name)?, Change::Reset)),
@@ -81,6 +73,19 @@ impl Setting {
             _ => None,
         }
     }
+}
+
+/// The words of a statement of at most `bytes_max`, without what stands between them and at its end.
+pub(super) fn tokens(sql: &str, bytes_max: usize) -> Option<Vec<Token>> {
+    if sql.len() > bytes_max {
+        return None;
+    }
+    let mut tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().ok()?;
+    tokens.retain(|token| !matches!(token, Token::Whitespace(_)));
+    while tokens.last() == Some(&Token::SemiColon) {
+        tokens.pop();
+    }
+    Some(tokens)
 }
 
 fn read_set(tokens: &[Token]) -> Option<Setting> {
@@ -113,7 +118,7 @@ fn read_use(tokens: &[Token]) -> Option<Setting> {
 }
 
 /// Whether the token is this word, in whatever case and without quotes.
-fn is(token: &Token, expected: &str) -> bool {
+pub(super) fn is(token: &Token, expected: &str) -> bool {
     matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected))
 }
 

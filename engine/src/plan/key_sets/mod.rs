@@ -40,6 +40,8 @@ use crate::plan::cut_fragments::{CutPlan, written};
 use crate::plan::estimate::width_bytes;
 use crate::plan::fragment_node::FragmentNode;
 
+/// How many statements may be written and proven for what reduces one fragment, or the fragments of a union.
+const STATEMENTS_MAX: usize = 128;
 /// Bytes in which a key of a fixed width is sent, roughly.
 const KEY_BYTES: f64 = 2.0;
 /// The part of a row's bytes that is counted as saved: what is compressed on its way saves less.
@@ -152,6 +154,10 @@ impl Planner<'_> {
         self.withheld.extend(withheld);
         candidates.sort_by(|a, b| b.saved.total_cmp(&a.saved));
         candidates.truncate(KEY_SETS_MAX);
+        // Every arm has a statement for each choice of the sets.
+        while side.arms.len() * ((1 << candidates.len()) - 1) > STATEMENTS_MAX {
+            candidates.pop();
+        }
         let columns: Vec<usize> = candidates.iter().map(|candidate| candidate.to_column).collect();
         if let Some(statements) = self.statements(position, &columns) {
             self.accept(position, candidates, statements);
