@@ -198,7 +198,7 @@ struct Probing {
 }
 
 /// By time, steps begin this small, and are no smaller: whoever reads the join may be slow too.
-const ROWS_AT_LEAST: usize = 64;
+const ROWS_AT_LEAST: usize = 16;
 /// A step that took longer is followed by a smaller one, and by others' turn.
 const STEP_LONG: Duration = Duration::from_millis(50);
 /// A step that took less is followed by a larger one.
