@@ -28,6 +28,7 @@ use crate::identity::delegation::REMEMBERED;
 use crate::identity::tls::ServerCertificates;
 use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Sessions, Users, handshakes};
 use crate::operations::{self, Listener, Observed};
+use crate::sabotage;
 use crate::session::queries::{QueryId, watch};
 use crate::site::Site;
 use crate::state;
@@ -94,6 +95,7 @@ impl RunningNode {
     }
 
     async fn open(door: Arc<dyn Door>, config: &NodeConfig, identities: Identities, sockets: Sockets) -> Result<Self> {
+        sabotage::announce();
         let limits = Arc::new(config.limits.clone());
         let watch = SpawnedTask::spawn(watch(Arc::clone(door.queries())));
         let access = Access::new(identities.authenticator, identities.delegations);

@@ -93,6 +93,16 @@ impl Control {
     }
 }
 
+/// Has the log say when a node starts that it has switches, and not in the middle of whatever asks for one first.
+#[cfg(feature = "sabotage")]
+pub fn announce() {
+    Control::ALL.into_iter().for_each(|control| _ = thrown(control));
+}
+
+/// Nothing: a build without the feature has no switches.
+#[cfg(not(feature = "sabotage"))]
+pub const fn announce() {}
+
 /// Whether the control is switched off in this process.
 #[cfg(feature = "sabotage")]
 pub fn thrown(control: Control) -> bool {
