@@ -230,7 +230,9 @@ def _():
     assert "NOT_FOUND" in refusal(lambda: ask("DESCRIBE north.civil.persons"))
     precise = "SELECT data_type, numeric_precision, numeric_scale FROM north.information_schema.columns WHERE column_name = ?"
     equal([("DECIMAL", 38, 10)], ask(precise, ("decimal_38_10",)))
-    equal([(0,)], ask("SELECT count(*) FROM north.information_schema.key_column_usage"))
+    usage = "SELECT table_name, column_name, ordinal_position, constraint_name FROM north.information_schema.key_column_usage"
+    equal([("people", "id_no", 1, "people_pkey")], ask(usage))
+    equal([("people_pkey", "PRIMARY KEY")], ask("SELECT constraint_name, constraint_type FROM north.information_schema.table_constraints"))
 
 
 @check("adbc", "a stranger sees nothing")

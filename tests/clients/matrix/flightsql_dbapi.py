@@ -37,7 +37,8 @@ def _():
     assert {"civil", "lab"} <= set(connection.flightsql_get_schema_names())
     columns = {column["name"]: column["type"] for column in connection.flightsql_get_columns("people", "civil")}
     equal({"id_no", "phone", "region", "born"}, set(columns))
-    equal([], connection.flightsql_get_primary_keys("people", "civil"))
+    keys = connection.flightsql_get_primary_keys("people", "civil")
+    equal([("north", "id_no", 1)], [(key["catalog_name"], key["column_name"], key["key_sequence"]) for key in keys])
 
 
 finish()
