@@ -29,6 +29,7 @@ use datafusion::logical_expr::{
 
 use crate::catalog::site_table::SiteTable;
 use crate::exec::key_source::KeySource;
+use crate::plan::columns::plain_column;
 use crate::plan::estimate::{estimate_rows, width_bytes};
 use crate::plan::fragment_node::{FragmentNode, KeySourceNode};
 use crate::plan::sites::{Location, Sites};
@@ -369,12 +370,4 @@ fn origin(plan: &LogicalPlan, column: &Column) -> Option<Origin> {
 fn of_scan(scan: &TableScan, index: usize) -> Option<Origin> {
     let column = scan.projection.as_ref().map_or(Some(index), |kept| kept.get(index).copied())?;
     Some(Origin { scan: Vec::new(), table: SiteTable::of(scan)?, column })
-}
-
-fn plain_column(expr: &Expr) -> Option<&Column> {
-    match expr {
-        Expr::Column(column) => Some(column),
-        Expr::Alias(alias) => plain_column(&alias.expr),
-        _ => None,
-    }
 }

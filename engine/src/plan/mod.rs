@@ -12,6 +12,7 @@ pub mod average;
 mod barrier_attacks;
 #[cfg(test)]
 pub(crate) mod barrier_fixture;
+pub mod columns;
 pub mod cross_barrier;
 pub mod cut_fragments;
 pub mod estimate;

@@ -10,6 +10,7 @@ use datafusion::logical_expr::{Aggregate, Distinct, Expr, Join, LogicalPlan};
 
 use crate::exec::key_source::KeySource;
 use crate::key_set::can_be_key;
+use crate::plan::columns::plain_column;
 use crate::plan::fragment_node::{FragmentNode, KeySourceNode};
 
 /// That every row of `to` that can matter has in its column a value of the other column.
@@ -182,14 +183,6 @@ fn group<'a>(aggregate: &'a Aggregate, column: &Column) -> Option<&'a Column> {
         return None;
     }
     plain_column(aggregate.group_expr.get(only(&aggregate.schema, column)?)?)
-}
-
-fn plain_column(expr: &Expr) -> Option<&Column> {
-    match expr {
-        Expr::Column(column) => Some(column),
-        Expr::Alias(alias) => plain_column(&alias.expr),
-        _ => None,
-    }
 }
 
 /// The position of the one column of that name.

@@ -12,10 +12,11 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::Column;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
+use datafusion::logical_expr::{Distinct, LogicalPlan};
 
 use crate::catalog::site_table::SiteTable;
 use crate::key_set::KeysTo;
+use crate::plan::columns::plain_column;
 use crate::plan::fragment_node::FragmentNode;
 
 /// Whether, and of how many keys.
@@ -124,18 +125,13 @@ fn tables(plan: &LogicalPlan) -> DataFusionResult<Vec<Arc<SiteTable>>> {
 /// The table's column that a column of the plan is, unchanged.
 fn origin(plan: &LogicalPlan, column: &Column) -> Option<(Arc<SiteTable>, usize)> {
     let index = plan.schema().maybe_index_of_column(column)?;
-    let plain = |expr: &Expr| match expr {
-        Expr::Column(column) => Some(column.clone()),
-        Expr::Alias(alias) => alias.expr.try_as_col().cloned(),
-        _ => None,
-    };
     match plan {
         LogicalPlan::TableScan(scan) => {
             let index = scan.projection.as_ref().map_or(Some(index), |kept| kept.get(index).copied())?;
             Some((SiteTable::of(scan)?, index))
         }
-        LogicalPlan::Projection(node) => origin(&node.input, &plain(node.expr.get(index)?)?),
-        LogicalPlan::Aggregate(node) => origin(&node.input, &plain(node.group_expr.get(index)?)?),
+        LogicalPlan::Projection(node) => origin(&node.input, plain_column(node.expr.get(index)?)?),
+        LogicalPlan::Aggregate(node) => origin(&node.input, plain_column(node.group_expr.get(index)?)?),
         LogicalPlan::SubqueryAlias(node) => {
             origin(&node.input, &Column::from(node.input.schema().qualified_field(index)))
         }

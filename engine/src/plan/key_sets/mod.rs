@@ -9,8 +9,8 @@
 //!
 //! One fragment after the other is settled, always the one of which the fewest rows are expected, and is reduced only by those
 //! that are settled: so keys never go in a circle. What was reduced has fewer rows, and may then reduce another. The fragments
-//! of a union are one: their keys go together, and each is sent what reduces the union. A set holds all that the join could ask for, so that the answer is the
-//! same with it and without it. Whether it is sent is decided last when it is there
+//! of a union are one: their keys go together, and each is sent what reduces the union. A set holds all that the join could ask
+//! for, so that the answer is the same with it and without it. Whether it is sent is decided last when it is there
 //! ([`crate::exec::remote_scan::KeySetUse`]); for each choice there is a statement, proven like every other.
 
 mod edges;
