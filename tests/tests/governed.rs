@@ -23,3 +23,4 @@ mod quotas;
 mod regional;
 mod renewal;
 mod sign_in;
+mod streams;

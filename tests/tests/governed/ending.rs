@@ -2,15 +2,13 @@
 
 use std::process::{Command, Output};
 
-use arrow_flight::decode::FlightRecordBatchStream;
-use futures::StreamExt;
 use harness::cluster::binary::chancery;
-use harness::cluster::client::told;
 use harness::cluster::{Client, Cluster, Governance, Written};
 
 use super::federation::{
     LARGE, LOGISTICS, assert_refused, eventually, eventually_value, governed, streams_under, table,
 };
+use super::streams::{begun, end_of};
 
 const RUNNING: &str = "SELECT query_id, subject, statement FROM system.queries.running WHERE statement LIKE '%lineitem%' \
                        AND statement NOT LIKE '%system.%'";
@@ -20,25 +18,6 @@ async fn cluster() -> Cluster {
     let governance = governed(&[("logistics", LOGISTICS)], Written::AtTheDoor);
     let coordinator_lines = "administrators = [\"admin\"]\n".to_string();
     streams_under(Governance { coordinator_lines, ..governance }).await
-}
-
-/// A stream of which something has arrived, and nobody reads on.
-async fn begun(client: &Client) -> FlightRecordBatchStream {
-    eventually_value(client, "SELECT l_linenumber FROM logistics.tpch.lineitem LIMIT 1", "1").await;
-    let info = client.info(LARGE).await.unwrap();
-    let mut stream = client.flight().do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
-    stream.next().await.unwrap().unwrap();
-    stream
-}
-
-async fn end_of(mut stream: FlightRecordBatchStream) -> String {
-    loop {
-        match stream.next().await {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => return told(&error),
-            None => return "all of it has arrived".to_string(),
-        }
-    }
 }
 
 /// The one long query that the client sees running, once what was asked before it has ended.

@@ -1,33 +1,11 @@
 //! V4: a running stream ends with the session that it runs in, and with its user.
 
 use arrow_flight::Action;
-use arrow_flight::decode::FlightRecordBatchStream;
-use futures::StreamExt;
-use harness::cluster::client::told;
 use harness::cluster::{Client, Written};
 use tonic::Request;
 
-use super::federation::{LARGE, LOGISTICS, eventually_value, governed, streams_under};
-
-/// A stream of which something has arrived, and nobody reads on.
-async fn begun(client: &Client) -> FlightRecordBatchStream {
-    eventually_value(client, "SELECT l_linenumber FROM logistics.tpch.lineitem LIMIT 1", "1").await;
-    let info = client.info(LARGE).await.unwrap();
-    let mut stream = client.flight().do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
-    stream.next().await.unwrap().unwrap();
-    stream
-}
-
-/// How a stream ends that would have a hundred times as many rows.
-async fn end_of(mut stream: FlightRecordBatchStream) -> String {
-    loop {
-        match stream.next().await {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => return told(&error),
-            None => return "all of it has arrived".to_string(),
-        }
-    }
-}
+use super::federation::{LOGISTICS, governed, streams_under};
+use super::streams::{begun, end_of};
 
 async fn close_session(client: &Client) {
     let mut request = Request::new(Action { r#type: "CloseSession".to_string(), body: Vec::new().into() });
