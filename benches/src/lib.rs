@@ -4,9 +4,10 @@
 //! benches/statement       writing a fragment as a statement, and proving it
 //! benches/policy          one statement over 20 tables under 500 policies: deciding, treating, planning
 //! benches/mask            values a second of pseudonyms, and of masks beside them
-//! src/bin/chancery_bench  TPC-H in several layouts, beside one DataFusion process and DuckDB; over a long way too
+//! src/bin/chancery_bench  TPC-H in several layouts, beside one DataFusion process, DuckDB and Trino; over a long way too
 //!   ├─ layout     how the tables lie over sites, and the statements with the names that they have there
-//!   ├─ party      who answers, and what an answer took; worker: parties that are one process; process: CPU and memory
+//!   ├─ party      who answers, and what an answer took; process: CPU and memory
+//!   ├─ peer       DuckDB and Trino, over attached servers; worker: a process that is asked a statement a line
 //!   ├─ servers    PostgreSQL servers that hold a layout's tables
 //!   ├─ link       a network namespace behind a link with delay, rate and queue
 //!   └─ report     the tables, and every measurement
@@ -21,6 +22,7 @@
 pub mod layout;
 pub mod link;
 pub mod party;
+pub mod peer;
 pub mod process;
 pub mod report;
 pub mod run;

@@ -1,23 +1,21 @@
-//! Who answers TPC-H: a federation, one DataFusion process over all the data, DuckDB over attached PostgreSQL servers.
+//! Who answers TPC-H: a federation, one DataFusion process over all the data, DuckDB and Trino over attached PostgreSQL servers.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
-use harness::cluster::{Border, Client, Cluster, Options};
+use harness::cluster::{Client, Cluster, Options};
 use harness::dataset::Dataset;
 use harness::namespace::Namespace;
-use harness::oracle::{Answer, compare, compare_values};
+use harness::oracle::{Answer, compare, compare_rounded, compare_values};
 use harness::postgres::Postgres;
 use harness::statements::Statement;
-use serde_json::json;
-use tempfile::NamedTempFile;
 
 use crate::layout::Layout;
+use crate::peer::Peer;
 use crate::process::Tree;
 use crate::servers::{source_of, sql_of_server};
 use crate::worker::Worker;
@@ -35,6 +33,10 @@ pub enum Kind {
     ChanceryPostgres,
     /// DuckDB with a PostgreSQL server attached for each site.
     Duckdb,
+    /// Trino with the same servers as catalogs, as it comes.
+    Trino,
+    /// The same, tuned for what crosses.
+    TrinoTuned,
 }
 
 impl Kind {
@@ -46,7 +48,14 @@ impl Kind {
             Self::ChanceryZstd => "chancery-zstd",
             Self::ChanceryPostgres => "chancery-postgres",
             Self::Duckdb => "duckdb",
+            Self::Trino => "trino",
+            Self::TrinoTuned => "trino-tuned",
         }
+    }
+
+    /// Is every site's data in a PostgreSQL server for it?
+    pub fn needs_servers(self) -> bool {
+        !matches!(self, Self::Floor | Self::Chancery | Self::ChanceryZstd)
     }
 }
 
@@ -83,8 +92,10 @@ pub struct Ground {
     pub servers: BTreeMap<String, Postgres>,
     /// Where sites and servers run, when a link lies before them.
     pub namespace: Option<Namespace>,
-    /// An interpreter that has DuckDB.
+    /// An interpreter that has DuckDB and Trino's client.
     pub python: Option<PathBuf>,
+    /// An unpacked Trino.
+    pub trino: Option<PathBuf>,
 }
 
 /// A party at work.
@@ -99,7 +110,7 @@ pub struct Party {
 enum Works {
     Federation { cluster: Box<Cluster>, client: Client, in_server: Vec<(String, u32)> },
     Floor(Worker),
-    DuckDb { worker: Worker, servers: Vec<(String, u32)>, borders: BTreeMap<String, Border>, _manifest: NamedTempFile },
+    Peer(Box<Peer>),
 }
 
 impl Party {
@@ -110,7 +121,9 @@ impl Party {
     pub async fn start(kind: Kind, ground: &Ground) -> Result<Self, String> {
         let works = match kind {
             Kind::Floor => floor(ground)?,
-            Kind::Duckdb => duckdb(ground).await?,
+            Kind::Duckdb => Works::Peer(Box::new(Peer::duckdb(ground).await?)),
+            Kind::Trino => Works::Peer(Box::new(Peer::trino(ground, false).await?)),
+            Kind::TrinoTuned => Works::Peer(Box::new(Peer::trino(ground, true).await?)),
             Kind::Chancery | Kind::ChanceryZstd | Kind::ChanceryPostgres => federation(kind, ground).await,
         };
         Ok(Self { kind, works })
@@ -148,8 +161,13 @@ impl Party {
     /// What differs.
     pub fn compare(&self, expected: &Answer, answer: &Answer, statement: &Statement) -> Result<(), String> {
         let same_names = matches!(&self.works, Works::Federation { in_server, .. } if in_server.is_empty());
-        // A column without a name of its own is called by its tables; the floor's types are DataFusion's own.
-        let compare = if same_names { compare } else { compare_values };
+        let compare = match self.kind {
+            // Its averages and quotients have the digits of what they are of.
+            Kind::Trino | Kind::TrinoTuned => compare_rounded,
+            _ if same_names => compare,
+            // A column without a name of its own is called by its tables; the floor's types are DataFusion's own.
+            _ => compare_values,
+        };
         compare(expected, answer, statement.promise).map_err(|fault| format!("{}: {fault}", self.kind.name()))
     }
 
@@ -159,9 +177,7 @@ impl Party {
                 in_server.iter().fold(sql.to_string(), |sql, (site, _)| sql_of_server(&sql, site))
             }
             Works::Floor(_) => sql.to_string(),
-            Works::DuckDb { servers, .. } => {
-                servers.iter().fold(sql.to_string(), |sql, (site, _)| attached(&sql, site))
-            }
+            Works::Peer(peer) => peer.sql(sql),
         }
     }
 
@@ -174,9 +190,7 @@ impl Party {
                 (Tree(cluster.coordinator().id()), sites.map(|(_, node)| Tree(node.id())).collect(), servers)
             }
             Works::Floor(worker) => (Tree(worker.id()), vec![], vec![]),
-            Works::DuckDb { worker, servers, .. } => {
-                (Tree(worker.id()), vec![], servers.iter().map(|(_, id)| Tree(*id)).collect())
-            }
+            Works::Peer(peer) => (peer.asked(), vec![], peer.databases()),
         };
         let all = std::iter::once(asked).chain(sites.iter().copied()).chain(more).collect();
         (asked, sites, all)
@@ -185,7 +199,9 @@ impl Party {
     async fn run(&mut self, sql: &str) -> Result<Answer, String> {
         match &mut self.works {
             Works::Federation { client, .. } => client.query(sql).await,
-            Works::Floor(worker) | Works::DuckDb { worker, .. } => {
+            Works::Floor(worker) => tokio::task::block_in_place(|| worker.ask(sql).and_then(|()| worker.answer())),
+            Works::Peer(peer) => {
+                let worker = peer.worker();
                 tokio::task::block_in_place(|| worker.ask(sql).and_then(|()| worker.answer()))
             }
         }
@@ -193,10 +209,7 @@ impl Party {
 
     fn at_sockets(&self) -> Crossed {
         match &self.works {
-            Works::DuckDb { borders, .. } => {
-                let of = |(site, border): (&String, &Border)| (site.clone(), (border.to_site(), border.from_site()));
-                borders.iter().map(of).collect()
-            }
+            Works::Peer(peer) => peer.crossed(),
             Works::Federation { .. } | Works::Floor(_) => Crossed::new(),
         }
     }
@@ -260,42 +273,4 @@ fn floor(ground: &Ground) -> Result<Works, String> {
     let mut command = Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
     command.args(["floor", "--layout", ground.layout.name(), "--scale", &ground.scale.to_string()]);
     Worker::start(command).map(Works::Floor)
-}
-
-/// The statement over a site's tables as DuckDB sees them.
-fn attached(sql: &str, site: &str) -> String {
-    sql.replace(&format!("{site}.tpch."), &format!("{site}.{site}_tpch."))
-}
-
-async fn duckdb(ground: &Ground) -> Result<Works, String> {
-    let python = ground.python.as_ref().ok_or("the party duckdb needs --duckdb PYTHON")?;
-    let (mut borders, mut servers) = (BTreeMap::new(), Vec::new());
-    for (site, server) in &ground.servers {
-        // Over a link, the interface counts.
-        let address = format!("{}:{}", server.host(), server.port());
-        let (host, port) = if ground.namespace.is_some() {
-            (server.host(), server.port().to_string())
-        } else {
-            let border = Border::open(&address).await;
-            let (host, port) = border.address().rsplit_once(':').ok_or("an address without a port")?;
-            let at = (host.to_string(), port.to_string());
-            borders.insert(site.clone(), border);
-            at
-        };
-        servers.push(json!({"site": site, "host": host, "port": port}));
-    }
-    let views = ground.dataset.regional.iter().map(|table| {
-        let plain = table.union_all().replace('"', "");
-        let sql = ground.servers.keys().fold(plain, |sql, site| attached(&sql, site));
-        json!({"catalog": table.catalog, "schema": table.schema, "name": table.name, "sql": sql})
-    });
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let manifest = json!({"servers": servers, "views": views.collect::<Vec<_>>(), "threads": threads});
-    let mut file = NamedTempFile::with_prefix("chancery-duckdb-").map_err(|error| error.to_string())?;
-    file.write_all(manifest.to_string().as_bytes()).map_err(|error| error.to_string())?;
-    let mut command = Command::new(python);
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/duckdb_attached.py")).arg(file.path());
-    let worker = tokio::task::block_in_place(|| Worker::start(command))?;
-    let servers = ground.servers.iter().map(|(site, server)| (site.clone(), server.id())).collect();
-    Ok(Works::DuckDb { worker, servers, borders, _manifest: file })
 }

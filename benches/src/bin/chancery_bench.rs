@@ -1,9 +1,10 @@
-//! TPC-H over sites, beside one DataFusion process over all the data and DuckDB over attached PostgreSQL servers: bytes over
-//! each border, wall and CPU time, peak memory, by turns in one run, answers compared first.
+//! TPC-H over sites, beside one DataFusion process over all the data, and DuckDB and Trino over attached PostgreSQL servers: bytes
+//! over each border, wall and CPU time, peak memory, by turns in one run, answers compared first.
 //!
 //! ```text
 //! chancery-bench [--layout v3|h|string-keys|mixed] [--scale 1] [--repetitions 3] [--queries q01,q06] \
-//!     [--parties floor,chancery,chancery-zstd,chancery-postgres,duckdb] [--duckdb PYTHON] [--wan] [--out DIRECTORY]
+//!     [--parties floor,chancery,chancery-zstd,chancery-postgres,duckdb,trino,trino-tuned] [--python PYTHON] \
+//!     [--trino DIRECTORY] [--wan] [--out DIRECTORY]
 //! ```
 //!
 //! How to build and run it, and what the figures mean, stands in `benches/README.md`.
@@ -72,9 +73,13 @@ struct Arguments {
     /// These parties only; all that are possible when left out.
     #[arg(long, value_enum, value_delimiter = ',')]
     parties: Vec<Kind>,
-    /// A Python with duckdb, duckdb-extension-postgres-scanner and pyarrow, for the party duckdb.
+    /// A Python with duckdb, duckdb-extension-postgres-scanner, duckdb-extensions, trino and pyarrow, for the parties of these
+    /// names.
     #[arg(long)]
-    duckdb: Option<PathBuf>,
+    python: Option<PathBuf>,
+    /// An unpacked trino-server, for the parties trino and trino-tuned; its Java is that of JAVA_HOME.
+    #[arg(long)]
+    trino: Option<PathBuf>,
     /// Puts the sites and their servers behind a link, in a network namespace; root only.
     #[arg(long)]
     wan: bool,
@@ -96,15 +101,15 @@ impl Arguments {
         if parties.is_empty() {
             parties =
                 if self.wan { vec![Kind::Chancery] } else { vec![Kind::Floor, Kind::Chancery, Kind::ChanceryZstd] };
-            let has_servers = self.duckdb.is_some() && layout != Layout::H;
+            let has_servers = self.python.is_some() && layout != Layout::H;
             parties.extend(has_servers.then_some(Kind::ChanceryPostgres));
-            parties.extend(self.duckdb.is_some().then_some(Kind::Duckdb));
+            parties.extend(self.python.is_some().then_some(Kind::Duckdb));
+            if self.python.is_some() && self.trino.is_some() {
+                parties.extend([Kind::Trino, Kind::TrinoTuned]);
+            }
         }
         if parties.contains(&Kind::ChanceryPostgres) && layout == Layout::H {
             return Err("the regional tables of layout h are over files only; leave out chancery-postgres".to_string());
-        }
-        if parties.contains(&Kind::Duckdb) && self.duckdb.is_none() {
-            return Err("the party duckdb needs --duckdb PYTHON".to_string());
         }
         if self.repetitions == 0 { Err("--repetitions 0".to_string()) } else { Ok(parties) }
     }
@@ -124,7 +129,7 @@ impl Arguments {
 
     /// Whose tables a server must have for these parties.
     fn sites_in_servers(&self, parties: &[Kind], sites: Vec<String>) -> Vec<String> {
-        if parties.iter().any(|party| matches!(party, Kind::Duckdb | Kind::ChanceryPostgres)) {
+        if parties.iter().any(|party| party.needs_servers()) {
             return sites;
         }
         self.data.layout.sites_in_server().iter().map(ToString::to_string).collect()
@@ -172,8 +177,8 @@ async fn measured(arguments: &Arguments) -> Result<(String, bool), String> {
     held.tables.retain(|table| in_servers.contains(&table.site));
     let servers = server_of_each_site(&held, namespace.as_ref()).await;
     eprintln!("{} servers hold their tables", servers.len());
-    let python = arguments.duckdb.clone();
-    let ground = Ground { layout, scale, dataset, servers, namespace, python };
+    let (python, trino) = (arguments.python.clone(), arguments.trino.clone());
+    let ground = Ground { layout, scale, dataset, servers, namespace, python, trino };
     let mut parties = Vec::new();
     for kind in &kinds {
         parties.push(Party::start(*kind, &ground).await?);
