@@ -25,7 +25,7 @@ use crate::flight::access::Access;
 use crate::flight::door::Door;
 use crate::flight::server::FlightServer;
 use crate::identity::delegation::REMEMBERED;
-use crate::identity::tls::ServerCertificates;
+use crate::identity::tls::{Revoked, ServerCertificates};
 use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Sessions, Users, handshakes};
 use crate::operations::{self, Listener, Observed};
 use crate::sabotage;
@@ -196,7 +196,10 @@ impl Identities {
         let limits = &config.limits;
         let users = config.users.as_deref().map(|file| Users::open(file, limits)).transpose()?;
         let delegations = Arc::new(DelegationVerifier::new(config.name.as_str(), Arc::clone(&issuers), limits));
-        Ok(Self { authenticator: Authenticator::new(users, peers, issuers, Arc::clone(sessions)), delegations })
+        let lists = config.tls.as_ref().filter(|tls| tls.files.revoked.is_some());
+        let revoked = lists.map(|tls| Revoked::open(&tls.files)).transpose()?;
+        let authenticator = Authenticator::new(users, peers, issuers, Arc::clone(sessions)).without(revoked);
+        Ok(Self { authenticator, delegations })
     }
 
     /// What was accepted before this process began is not accepted again: the record says what that was.

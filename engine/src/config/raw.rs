@@ -138,6 +138,11 @@ impl<'a> Section<'a> {
         self.text(key).map(|path| self.file.resolve(&path))
     }
 
+    /// A path that may be left out, resolved the same.
+    pub(super) fn optional_path(&mut self, key: &'static str) -> Option<PathBuf> {
+        self.optional_text(key).map(|path| self.file.resolve(&path))
+    }
+
     /// A list of texts; empty when left out. `None` when it is faulty.
     pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
         let values = match self.take(key) {

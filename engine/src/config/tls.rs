@@ -1,16 +1,16 @@
-//! The `[tls]` section: three PEM files, read and checked against each other before a node opens its door.
+//! The `[tls]` section: PEM files, read and checked against each other before a node opens its door.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::raw::Section;
-use crate::identity::certificate::Certificate;
+use crate::identity::certificate::{Certificate, is_list_signed_by};
 
-/// The three PEM files of a node.
+/// The PEM files of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// `certificate`: the node's certificate chain.
@@ -19,6 +19,8 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// `authority`: the certificates that sign the nodes' certificates.
     pub authority: PathBuf,
+    /// `revoked`: the lists of certificates that the authority has taken back.
+    pub revoked: Option<PathBuf>,
 }
 
 /// A node's certificate, its key, and the authority that nodes believe: all three known to fit together.
@@ -30,6 +32,8 @@ pub struct TlsMaterial {
     pub key_pem: String,
     /// The certificates that sign the nodes' certificates, PEM.
     pub authority_pem: String,
+    /// The lists of certificates that the authority has taken back.
+    pub revoked: Vec<CertificateRevocationListDer<'static>>,
     /// The names that the certificate carries: as which this node is believed elsewhere.
     pub names: Vec<String>,
     /// Where it was read, and is read again when it is renewed.
@@ -46,11 +50,12 @@ impl fmt::Debug for TlsMaterial {
 pub type TlsFault = (&'static str, String);
 
 impl TlsMaterial {
-    /// Keys: `certificate`, `key`, `authority`, each the path of a PEM file.
+    /// Keys: `certificate`, `key`, `authority`, and `revoked` if there is one, each the path of a PEM file.
     pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
         let files = [section.path("certificate"), section.path("key"), section.path("authority")];
+        let revoked = section.optional_path("revoked");
         let mut faults = Vec::new();
-        let material = Self::check(files, &mut faults);
+        let material = Self::check(files, revoked, &mut faults);
         for (key, message) in faults {
             section.fault(key, message);
         }
@@ -65,11 +70,15 @@ impl TlsMaterial {
     pub fn load(files: &TlsFiles) -> Result<Self, Vec<TlsFault>> {
         let mut faults = Vec::new();
         let named = [&files.certificate, &files.key, &files.authority].map(|file| Some(file.clone()));
-        let material = Self::check(named, &mut faults);
+        let material = Self::check(named, files.revoked.clone(), &mut faults);
         material.filter(|_| faults.is_empty()).ok_or(faults)
     }
 
-    fn check([certificate, key, authority]: [Option<PathBuf>; 3], faults: &mut Vec<TlsFault>) -> Option<Self> {
+    fn check(
+        [certificate, key, authority]: [Option<PathBuf>; 3],
+        revoked: Option<PathBuf>,
+        faults: &mut Vec<TlsFault>,
+    ) -> Option<Self> {
         let certificate_pem = certificate.as_deref().and_then(|path| read_file(faults, "certificate", path));
         let key_pem = key.as_deref().and_then(|path| read_file(faults, "key", path));
         let authority_pem = authority.as_deref().and_then(|path| read_file(faults, "authority", path));
@@ -83,9 +92,13 @@ impl TlsMaterial {
         if let (Some(chain), Some(private)) = (chain, private) {
             check_key(faults, chain, private);
         }
-        let files = TlsFiles { certificate: certificate?, key: key?, authority: authority? };
+        let lists = match &revoked {
+            Some(path) => lists(faults, path, &trusted?),
+            None => Some(Vec::new()),
+        };
+        let files = TlsFiles { certificate: certificate?, key: key?, authority: authority?, revoked };
         let (certificate_pem, key_pem, authority_pem) = (certificate_pem?, key_pem?, authority_pem?);
-        Some(Self { certificate_pem, key_pem, authority_pem, names: names?, files })
+        Some(Self { certificate_pem, key_pem, authority_pem, revoked: lists?, names: names?, files })
     }
 }
 
@@ -101,6 +114,26 @@ fn certificates(faults: &mut Vec<TlsFault>, key: &'static str, pem: &str) -> Opt
         Ok(found) if !found.is_empty() => Some(found),
         Ok(_) => refuse(faults, key, "the file has no certificate (PEM, BEGIN CERTIFICATE)"),
         Err(error) => refuse(faults, key, format!("the file is not PEM: {error}")),
+    }
+}
+
+/// Lists that the authority has signed: others say nothing of its certificates.
+fn lists(
+    faults: &mut Vec<TlsFault>,
+    path: &Path,
+    trusted: &[CertificateDer<'static>],
+) -> Option<Vec<CertificateRevocationListDer<'static>>> {
+    let pem = read_file(faults, "revoked", path)?;
+    let found = CertificateRevocationListDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    match found {
+        Err(error) => refuse(faults, "revoked", format!("the file is not PEM: {error}")),
+        Ok(found) if found.is_empty() => {
+            refuse(faults, "revoked", "the file has no list of revoked certificates (PEM, BEGIN X509 CRL)")
+        }
+        Ok(found) if found.iter().all(|list| trusted.iter().any(|authority| is_list_signed_by(list, authority))) => {
+            Some(found)
+        }
+        Ok(_) => refuse(faults, "revoked", "a list is not signed by `authority`"),
     }
 }
 

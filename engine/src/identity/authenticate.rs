@@ -11,6 +11,7 @@ use super::certificate::peer_names;
 use super::credentials::Credentials;
 use super::issuers::{Issuers, Shown};
 use super::session::{OpenSession, SessionId, SessionProof, Sessions, Settings, not_believed};
+use super::tls::Revoked;
 use super::token::is_token;
 use super::users::Users;
 use crate::error::{Code, EngineError, Result};
@@ -56,6 +57,7 @@ pub struct Peer {
 pub struct Authenticator {
     users: Option<Users>,
     peers: BTreeSet<String>,
+    revoked: Option<Revoked>,
     issuers: Arc<Issuers>,
     sessions: Arc<Sessions>,
 }
@@ -64,7 +66,13 @@ impl Authenticator {
     /// Believes these users and these issuers' tokens, and callers whose certificate has one of the `peers`' names.
     pub fn new(users: Option<Users>, peers: BTreeSet<String>, issuers: Arc<Issuers>, sessions: Arc<Sessions>) -> Self {
         let peers = peers.into_iter().map(|name| name.to_ascii_lowercase()).collect();
-        Self { users, peers, issuers, sessions }
+        Self { users, peers, revoked: None, issuers, sessions }
+    }
+
+    /// The same, which believes no certificate that its authority has taken back.
+    #[must_use]
+    pub fn without(self, revoked: Option<Revoked>) -> Self {
+        Self { revoked, ..self }
     }
 
     /// Who calls. `authorization` is the header's value; `certificates` the chain that TLS has verified, or nothing;
@@ -78,6 +86,10 @@ impl Authenticator {
         certificates: &[CertificateDer<'_>],
         from: Option<IpAddr>,
     ) -> Result<Caller> {
+        if certificates.iter().any(|certificate| self.revoked.as_ref().is_some_and(|lists| lists.has(certificate))) {
+            let sentence = "the certificate of this connection is revoked; its owner needs another one";
+            return Err(EngineError::new(Code::Unauthenticated, sentence));
+        }
         let Some(header) = authorization else {
             return self.peer(certificates).map(Caller::Peer).ok_or_else(|| self.unknown(certificates));
         };

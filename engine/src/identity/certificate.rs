@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
 
 /// A name that every node of a machine has in its certificate, and so tells nobody from another.
@@ -61,6 +61,25 @@ pub fn is_signed_by(certificate: &CertificateDer<'_>, authority: &CertificateDer
         return false;
     };
     certificate.issuer() == authority.subject() && certificate.verify_signature(Some(authority.public_key())).is_ok()
+}
+
+/// Whether the authority's key made this list's signature.
+pub fn is_list_signed_by(list: &CertificateRevocationListDer<'_>, authority: &CertificateDer<'_>) -> bool {
+    let (Ok((_, list)), Ok((_, authority))) =
+        (CertificateRevocationList::from_der(list), X509Certificate::from_der(authority))
+    else {
+        return false;
+    };
+    list.issuer() == authority.subject() && list.verify_signature(authority.public_key()).is_ok()
+}
+
+/// Whether one of these lists, of whoever issued the certificate, has it.
+pub fn is_revoked(certificate: &CertificateDer<'_>, lists: &[CertificateRevocationListDer<'_>]) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
+    lists.iter().filter_map(|list| CertificateRevocationList::from_der(list).ok()).any(|(_, list)| {
+        list.issuer() == certificate.issuer()
+            && list.iter_revoked_certificates().any(|revoked| revoked.raw_serial() == certificate.raw_serial())
+    })
 }
 
 fn names(x509: &X509Certificate<'_>) -> Option<Vec<String>> {

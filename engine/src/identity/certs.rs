@@ -20,11 +20,11 @@ use super::certificate::{Certificate, is_signed_by};
 use super::files;
 use crate::error::{Code, EngineError, Result};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const AUTHORITY: &str = "authority";
-const AUTHORITY_DAYS: u32 = 3_650;
+pub(super) const AUTHORITY_DAYS: u32 = 3_650;
 /// Clocks of machines differ; a certificate made here must be valid there at once.
-const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
+pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 
 /// How many days a node's certificate is valid unless said otherwise.
 pub const NODE_DAYS: u32 = 365;
@@ -180,13 +180,18 @@ impl Pair {
 }
 
 /// The authority, able to sign.
-struct Authority {
+pub(super) struct Authority {
     path: PathBuf,
-    certificate: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
+    pub(super) certificate: CertificateDer<'static>,
+    pub(super) issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
+    /// The one that [`init`] has made there.
+    pub(super) fn in_directory(directory: &Path) -> Result<Self> {
+        Self::open(&Pair::of(directory, AUTHORITY))
+    }
+
     fn open(pair: &Pair) -> Result<Self> {
         let certificate = read_certificate(&pair.certificate)?;
         let unusable = || config(format!("{} has no private key that can sign", pair.key.display()));
@@ -240,7 +245,7 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| config(format!("{} cannot be read: {error}", path.display())))
 }
 
-fn read_certificate(path: &Path) -> Result<CertificateDer<'static>> {
+pub(super) fn read_certificate(path: &Path) -> Result<CertificateDer<'static>> {
     CertificateDer::from_pem_slice(read(path)?.as_bytes()).map_err(|_| no_certificate(path))
 }
 
@@ -257,7 +262,7 @@ fn no_certificate(path: &Path) -> EngineError {
     config(format!("{} has no certificate that can be read (PEM, X.509)", path.display()))
 }
 
-fn config(sentence: String) -> EngineError {
+pub(super) fn config(sentence: String) -> EngineError {
     EngineError::new(Code::Config, sentence)
 }
 

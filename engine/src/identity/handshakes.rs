@@ -124,6 +124,7 @@ mod tests {
             certificate: made[1].certificate.clone(),
             key: made[1].key.clone(),
             authority: made[0].certificate.clone(),
+            revoked: None,
         };
         let certificates = ServerCertificates::open(&files).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -9,8 +9,8 @@
 //! - [`issuers`]: whom else this node believes about users; `token`, `json`, `claims`: their tokens; [`token_keys`],
 //!   `discovery`: their keys, from a file or as they publish them.
 //! - [`delegation`]: how a coordinator asks on behalf of a user; `seen`: each of them once; `clock`: at what time.
-//! - [`certificate`]: what a certificate says; [`tls`]: certificates as they are renewed; [`handshakes`]: connections that show
-//!   them; [`certs`]: making them.
+//! - [`certificate`]: what a certificate says; [`tls`]: certificates as they are renewed or revoked; [`handshakes`]: connections
+//!   that show them; `path_length`: who may have signed them; [`certs`], [`revoked`]: making them, and taking them back.
 //!
 //! **Invariant:** a password, a key or a token is never logged, never in an error, and never in `Debug`.
 //! **Invariant:** a credential that is wrong is refused; nothing weaker is tried in its place.
@@ -32,7 +32,9 @@ pub mod issuers;
 mod json;
 mod name;
 pub mod password;
+mod path_length;
 mod reread;
+pub mod revoked;
 mod seen;
 pub mod session;
 #[cfg(test)]

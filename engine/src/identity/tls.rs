@@ -1,15 +1,24 @@
-//! A node's certificates towards tonic: the server's door, and the coordinator's side of a site's door.
+//! A node's certificates: the server's door, and the coordinator's side of a site's door.
 
 use std::sync::Arc;
 
+use hyper_util::rt::TokioIo;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::codegen::http::Uri;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tower::service_fn;
 
+use super::certificate::is_revoked;
 use super::delegation::Delegator;
+use super::path_length::WithinPath;
 use super::reread::Reread;
 use crate::config::{TlsFiles, TlsMaterial};
 use crate::error::{Code, EngineError, Result};
@@ -50,7 +59,7 @@ pub struct NodeIdentity(Reread<Certified>);
 /// A certificate and what is signed with its key: both of one connection.
 #[derive(Debug)]
 pub struct Certified {
-    material: TlsMaterial,
+    client: Arc<ClientConfig>,
     /// Signs on whose behalf we ask; a site believes it of the certificate of the same connection.
     pub delegator: Delegator,
 }
@@ -62,8 +71,10 @@ impl NodeIdentity {
     /// `CONFIG` for what cannot be used.
     pub fn open(files: &TlsFiles) -> Result<Self> {
         install_crypto_provider();
-        reread(files, |material| Ok(Certified { delegator: Delegator::new(material)?, material: material.clone() }))
-            .map(Self)
+        reread(files, |material| {
+            Ok(Certified { delegator: Delegator::new(material)?, client: Arc::new(client_config(material)?) })
+        })
+        .map(Self)
     }
 
     /// As it is now.
@@ -73,9 +84,49 @@ impl NodeIdentity {
 }
 
 impl Certified {
-    /// How to call a node that must carry the name `expected`.
-    pub fn client_tls(&self, expected: &str) -> ClientTlsConfig {
-        peer_tls(&self.material, expected)
+    /// A channel to the node at this `https://` address, which must carry the name `expected` in a certificate that is not
+    /// revoked. It connects when it is first used.
+    ///
+    /// # Errors
+    /// `CONFIG` for an address or a name that is none.
+    pub fn channel(&self, url: &str, expected: &str, set: impl FnOnce(Endpoint) -> Endpoint) -> Result<Channel> {
+        let wrong = |what: &str| EngineError::new(Code::Config, format!("`{what}` is no address of a node"));
+        let name = ServerName::try_from(expected.to_string()).map_err(|_| wrong(expected))?;
+        let origin: Uri = url.parse().map_err(|_| wrong(url))?;
+        // tonic's own TLS knows no lists of revoked certificates, and takes `https` for its own.
+        let plain = url.strip_prefix("https://").ok_or_else(|| wrong(url))?;
+        let endpoint = Endpoint::from_shared(format!("http://{plain}")).map_err(|_| wrong(url))?.origin(origin);
+        let connector = TlsConnector::from(Arc::clone(&self.client));
+        Ok(set(endpoint).connect_with_connector_lazy(service_fn(move |at: Uri| {
+            let (connector, name) = (connector.clone(), name.clone());
+            async move {
+                let stream = TcpStream::connect((at.host().unwrap_or_default(), at.port_u16().unwrap_or(443))).await?;
+                stream.set_nodelay(true)?;
+                let connected = connector.connect(name.clone(), stream).await;
+                let connected = connected.inspect_err(|error| tracing::warn!(?name, %error, "a node is not believed"));
+                connected.map(TokioIo::new)
+            }
+        })))
+    }
+}
+
+/// The certificates that the authority has taken back, as its lists say now. They count for calls over connections that were
+/// open before, too.
+#[derive(Debug)]
+pub struct Revoked(Reread<TlsMaterial>);
+
+impl Revoked {
+    /// What the lists of these files say.
+    ///
+    /// # Errors
+    /// `CONFIG` for what cannot be used.
+    pub fn open(files: &TlsFiles) -> Result<Self> {
+        reread(files, |material| Ok(material.clone())).map(Self)
+    }
+
+    /// Whether this certificate is one of them.
+    pub fn has(&self, certificate: &CertificateDer<'_>) -> bool {
+        is_revoked(certificate, &self.0.current().revoked)
     }
 }
 
@@ -85,7 +136,8 @@ fn reread<T: 'static>(
     make: impl Fn(&TlsMaterial) -> Result<T> + Send + Sync + 'static,
 ) -> Result<Reread<T>> {
     let files = files.clone();
-    let paths = vec![files.certificate.clone(), files.key.clone(), files.authority.clone()];
+    let named = [&files.certificate, &files.key, &files.authority].into_iter().chain(&files.revoked);
+    let paths = named.cloned().collect();
     Reread::of(paths, move || {
         let material = TlsMaterial::load(&files).map_err(|faults| {
             let told: Vec<_> = faults.into_iter().map(|(key, message)| format!("`tls.{key}`: {message}")).collect();
@@ -97,34 +149,56 @@ fn reread<T: 'static>(
     })
 }
 
-/// The server's side. Users come without a certificate; who shows one must have it from our authority.
+/// The server's side. Users come without a certificate; who shows one must have it from our authority. Whether it was taken back
+/// since is looked up with each call, see [`Revoked`].
 fn server_config(material: &TlsMaterial) -> Result<ServerConfig> {
-    let unusable = "the node's certificate, key or authority cannot be used";
-    let failed = |error: rustls::Error| EngineError::new(Code::Config, unusable).caused_by(error);
-    let unreadable = |error: pem::Error| EngineError::new(Code::Config, unusable).caused_by(error);
-    let certificates = |pem: &str| CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
-    let mut authorities = RootCertStore::empty();
-    for authority in certificates(&material.authority_pem).map_err(unreadable)? {
-        authorities.add(authority).map_err(failed)?;
-    }
-    let clients = WebPkiClientVerifier::builder(Arc::new(authorities)).allow_unauthenticated().build();
-    let clients = clients.map_err(|error| EngineError::new(Code::Config, unusable).caused_by(error))?;
-    let chain = certificates(&material.certificate_pem).map_err(unreadable)?;
-    let key = PrivateKeyDer::from_pem_slice(material.key_pem.as_bytes())
-        .map_err(|_| EngineError::new(Code::Config, unusable))?;
-    let mut config =
-        ServerConfig::builder().with_client_cert_verifier(clients).with_single_cert(chain, key).map_err(failed)?;
+    let (trusted, roots) = authorities(material)?;
+    let clients = WebPkiClientVerifier::builder(roots).allow_unauthenticated().build().map_err(unusable)?;
+    let (chain, key) = own(material)?;
+    let config = ServerConfig::builder().with_client_cert_verifier(Arc::new(WithinPath::new(trusted, clients)));
+    let mut config = config.with_single_cert(chain, key).map_err(unusable)?;
     config.alpn_protocols.push(b"h2".to_vec());
     Ok(config)
 }
 
-/// The side of a node that calls another one, which must carry the name `expected`.
-pub fn peer_tls(material: &TlsMaterial, expected: &str) -> ClientTlsConfig {
-    install_crypto_provider();
-    ClientTlsConfig::new()
-        .domain_name(expected)
-        .ca_certificate(Certificate::from_pem(&material.authority_pem))
-        .identity(Identity::from_pem(&material.certificate_pem, &material.key_pem))
+/// The side of a node that calls another one. Of an authority without a list nothing is revoked.
+fn client_config(material: &TlsMaterial) -> Result<ClientConfig> {
+    let (trusted, roots) = authorities(material)?;
+    let servers: Arc<dyn ServerCertVerifier> = WebPkiServerVerifier::builder(roots)
+        .with_crls(material.revoked.iter().cloned())
+        .allow_unknown_revocation_status()
+        .build()
+        .map_err(unusable)?;
+    let (chain, key) = own(material)?;
+    let servers = Arc::new(WithinPath::new(trusted, servers));
+    let config = ClientConfig::builder().dangerous().with_custom_certificate_verifier(servers);
+    let mut config = config.with_client_auth_cert(chain, key).map_err(unusable)?;
+    config.alpn_protocols.push(b"h2".to_vec());
+    Ok(config)
+}
+
+/// Whom the node trusts.
+fn authorities(material: &TlsMaterial) -> Result<(Vec<CertificateDer<'static>>, Arc<RootCertStore>)> {
+    let trusted = CertificateDer::pem_slice_iter(material.authority_pem.as_bytes());
+    let trusted = trusted.collect::<Result<Vec<_>, pem::Error>>().map_err(unusable)?;
+    let mut roots = RootCertStore::empty();
+    for authority in &trusted {
+        roots.add(authority.clone()).map_err(unusable)?;
+    }
+    Ok((trusted, Arc::new(roots)))
+}
+
+/// The node's chain and key.
+fn own(material: &TlsMaterial) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain = CertificateDer::pem_slice_iter(material.certificate_pem.as_bytes());
+    let chain = chain.collect::<Result<Vec<_>, pem::Error>>().map_err(unusable)?;
+    // The parser's own message is left out: it may repeat bytes of the key.
+    let key = PrivateKeyDer::from_pem_slice(material.key_pem.as_bytes()).map_err(|_| unusable("the key"))?;
+    Ok((chain, key))
+}
+
+fn unusable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> EngineError {
+    EngineError::new(Code::Config, "the node's certificate, key or authority cannot be used").caused_by(cause)
 }
 
 /// The side of a user, who has the authority's certificate (PEM) and no own.
@@ -142,7 +216,7 @@ mod tests {
     use datafusion::common::runtime::SpawnedTask;
     use parking_lot::Mutex;
     use tonic::service::interceptor::InterceptedService;
-    use tonic::transport::{Endpoint, Server};
+    use tonic::transport::Server;
     use tonic_health::pb::HealthCheckRequest;
     use tonic_health::pb::health_client::HealthClient;
 
@@ -153,7 +227,7 @@ mod tests {
 
     fn files(directory: &Path, node: &str) -> TlsFiles {
         let [certificate, key] = ["crt", "key"].map(|kind| directory.join(format!("{node}.{kind}")));
-        TlsFiles { certificate, key, authority: directory.join("authority.crt") }
+        TlsFiles { certificate, key, authority: directory.join("authority.crt"), revoked: None }
     }
 
     fn material(directory: &Path, node: &str) -> TlsMaterial {
@@ -188,11 +262,21 @@ mod tests {
             Self { address, seen, _serving: serving }
         }
 
-        async fn call(&self, tls: ClientTlsConfig) -> Result<(), Box<dyn std::error::Error>> {
-            let url = format!("https://localhost:{}", self.address.port());
-            let channel = Endpoint::from_shared(url)?.tls_config(tls)?.connect().await?;
-            HealthClient::new(channel).check(HealthCheckRequest { service: String::new() }).await?;
-            Ok(())
+        fn url(&self) -> String {
+            format!("https://localhost:{}", self.address.port())
+        }
+
+        async fn call(&self, channel: Channel) -> Result<(), tonic::Status> {
+            HealthClient::new(channel).check(HealthCheckRequest { service: String::new() }).await.map(|_| ())
+        }
+
+        /// As another node would, which expects this one to carry the name.
+        async fn call_as(&self, caller: &TlsMaterial, expected: &str) -> Result<(), tonic::Status> {
+            let certified = Certified {
+                client: Arc::new(client_config(caller).unwrap()),
+                delegator: Delegator::new(caller).unwrap(),
+            };
+            self.call(certified.channel(&self.url(), expected, |endpoint| endpoint).unwrap()).await
         }
     }
 
@@ -201,8 +285,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let site = material(directory.path(), "bts");
         let node = Node::start(&site).await;
-        node.call(peer_tls(&material(directory.path(), "coordinator"), "bts")).await.unwrap();
-        node.call(user_tls(&site.authority_pem)).await.unwrap();
+        node.call_as(&material(directory.path(), "coordinator"), "bts").await.unwrap();
+        let user = Endpoint::from_shared(node.url()).unwrap().tls_config(user_tls(&site.authority_pem)).unwrap();
+        node.call(user.connect_lazy()).await.unwrap();
         assert_eq!(*node.seen.lock(), [vec!["coordinator".to_string()], Vec::new()]);
     }
 
@@ -210,7 +295,7 @@ mod tests {
     async fn a_site_with_another_name_is_not_believed() {
         let directory = tempfile::tempdir().unwrap();
         let node = Node::start(&material(directory.path(), "faa")).await;
-        node.call(peer_tls(&material(directory.path(), "coordinator"), "bts")).await.unwrap_err();
+        node.call_as(&material(directory.path(), "coordinator"), "bts").await.unwrap_err();
         assert!(node.seen.lock().is_empty());
     }
 
@@ -220,9 +305,9 @@ mod tests {
         let site = material(ours.path(), "bts");
         let node = Node::start(&site).await;
         let foreign = material(theirs.path(), "coordinator");
-        node.call(peer_tls(&foreign, "bts")).await.unwrap_err();
+        node.call_as(&foreign, "bts").await.unwrap_err();
         let pretender = TlsMaterial { authority_pem: site.authority_pem.clone(), ..foreign };
-        node.call(peer_tls(&pretender, "bts")).await.unwrap_err();
+        node.call_as(&pretender, "bts").await.unwrap_err();
         assert!(node.seen.lock().is_empty());
     }
 }

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use prost::Message;
 use tokio::time::timeout;
 use tonic::metadata::{MetadataMap, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -75,23 +75,17 @@ struct Link {
 
 impl Link {
     fn new(address: &SiteAddress, limits: &Limits) -> Result<Self> {
-        let wrong = |error: tonic::transport::Error| {
-            EngineError::new(Code::Config, format!("the address `{}` of site {} is wrong", address.url, address.site))
-                .caused_by(error)
-        };
         let certified = address.identity.current();
-        let endpoint = Endpoint::from_shared(address.url.clone())
-            .map_err(wrong)?
-            .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
-            .tcp_nodelay(true)
-            .initial_stream_window_size(limits.stream_window_bytes)
-            // The connection's own window is as good as none: a stream that nobody reads holds up no other one.
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .http2_keep_alive_interval(Duration::from_secs(limits.keepalive_interval_s))
-            .keep_alive_while_idle(true)
-            .tls_config(certified.client_tls(&address.tls_name))
-            .map_err(wrong)?;
-        Ok(Self { certified, channel: endpoint.connect_lazy() })
+        let channel = certified.channel(&address.url, &address.tls_name, |endpoint| {
+            endpoint
+                .connect_timeout(Duration::from_millis(limits.connect_timeout_ms))
+                .initial_stream_window_size(limits.stream_window_bytes)
+                // The connection's own window is as good as none: a stream that nobody reads holds up no other one.
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .http2_keep_alive_interval(Duration::from_secs(limits.keepalive_interval_s))
+                .keep_alive_while_idle(true)
+        })?;
+        Ok(Self { certified, channel })
     }
 }
 

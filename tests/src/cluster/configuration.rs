@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use engine::identity::certs;
+use engine::identity::revoked::revoke;
 use engine::identity::users_file;
 use toml::{Table, Value};
 
@@ -16,10 +17,14 @@ use crate::dataset::Dataset;
 
 const COORDINATOR: &str = "coordinator";
 
-pub(super) fn write_identities(root: &Path, sites: &[String], governance: Option<&Governance>) {
+pub(super) fn write_identities(root: &Path, sites: &[String], options: &Options) {
+    let governance = options.governance.as_ref();
     let names = std::iter::once(COORDINATOR).chain(sites.iter().map(String::as_str));
     let nodes: Vec<certs::NodeName> = names.map(|name| name.parse().expect("a node's name")).collect();
     certs::init(&root.join("certs"), &nodes).expect("certificates");
+    if options.revocations {
+        revoke(&root.join("certs"), None).expect("a list");
+    }
     let users = root.join("users.toml");
     for person in governance.iter().flat_map(|governance| &governance.users) {
         users_file::add(&users, &person.name, &person.name, person.facts()).expect("a users file");
@@ -37,7 +42,7 @@ pub(super) fn write_identities(root: &Path, sites: &[String], governance: Option
 
 pub(super) fn write_site(root: &Path, dataset: &Dataset, site: &str, listen: &str, options: &Options) -> PathBuf {
     let governance = format!("{}\n{}", site_governance(site, options.governance.as_ref()), options.lines);
-    let mut config = node(site, listen, &options.site_limits, &governance);
+    let mut config = node(site, listen, (&options.site_limits, options.revocations), &governance);
     config.insert("peers".into(), Value::Array(vec![COORDINATOR.into()]));
     let own: Vec<&Table> = options.sources.iter().filter(|(of, _)| of == site).map(|(_, source)| source).collect();
     let mut sources = file_sources(dataset, site);
@@ -78,7 +83,8 @@ pub(super) fn write_coordinator(
     options: &Options,
 ) -> PathBuf {
     let more = format!("{}\n{}", coordinator_lines(options), options.lines);
-    let mut config = node(COORDINATOR, "127.0.0.1:0", &options.coordinator_limits, &more);
+    let limits = (options.coordinator_limits.as_str(), options.revocations);
+    let mut config = node(COORDINATOR, "127.0.0.1:0", limits, &more);
     if !options.users_over_tls {
         config.insert("plaintext".into(), true.into());
     }
@@ -133,10 +139,11 @@ fn coordinator_lines(options: &Options) -> &str {
     options.governance.as_ref().map_or("", |governance| governance.coordinator_lines.as_str())
 }
 
-fn node(name: &str, listen: &str, limits: &str, more: &str) -> Table {
+fn node(name: &str, listen: &str, (limits, revocations): (&str, bool), more: &str) -> Table {
+    let revoked = if revocations { "revoked = \"certs/revoked.crl\"\n" } else { "" };
     let text = format!(
         "name = {name:?}\nlisten = {listen:?}\n\
-         [tls]\ncertificate = \"certs/{name}.crt\"\nkey = \"certs/{name}.key\"\nauthority = \"certs/authority.crt\"\n\
+         [tls]\ncertificate = \"certs/{name}.crt\"\nkey = \"certs/{name}.key\"\nauthority = \"certs/authority.crt\"\n{revoked}\
          [users]\nfile = \"users.toml\"\n[limits]\n{limits}\n"
     );
     let mut config: Table = text.parse().expect("a configuration");

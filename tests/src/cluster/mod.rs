@@ -59,6 +59,8 @@ pub struct Options {
     pub sources: Vec<(String, toml::Table)>,
     /// Where the sites keep the data set's tables.
     pub kept: Kept,
+    /// Whether the nodes read `certs/revoked.crl`, which is there from the beginning and lists nothing.
+    pub revocations: bool,
     /// Where the sites run, when not beside the coordinator.
     pub namespace: Option<Namespace>,
 }
@@ -108,7 +110,7 @@ impl Cluster {
         options.sources.extend(server.iter().flat_map(|server| server.sources(dataset)));
         let directory = TempDir::with_prefix("chancery-cluster-").expect("a temporary directory");
         let root = directory.path();
-        configuration::write_identities(root, &dataset.sites(), options.governance.as_ref());
+        configuration::write_identities(root, &dataset.sites(), &options);
         let level = if options.logs_everything { "trace" } else { "info" };
         let mut sites = BTreeMap::new();
         let machines = dataset.sites().into_iter().filter(|_| options.machines);

@@ -1,18 +1,21 @@
 //! A89: a site takes nobody for a coordinator but whoever has a certificate of its authority, for clients, in force, by a name that is
 //! one of its peers'.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use arrow_flight::Action;
 use arrow_flight::flight_service_client::FlightServiceClient;
-use harness::cluster::Cluster;
+use harness::cluster::binary::chancery;
+use harness::cluster::{Cluster, Options, Written};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use tonic::Code;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-use super::federation::{NORTH, north};
+use super::federation::{COUNT_ORDERS, NORTH, data, eventually_refused, eventually_value, governed, north};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -63,6 +66,13 @@ fn leaf(change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
 
 /// What a peer may ask without a user, asked with that certificate; an error for a connection too.
 async fn directory(cluster: &Cluster, identity: Option<(String, String)>) -> Result<(), (Option<Code>, String)> {
+    asked(&mut connected(cluster, identity).await?).await
+}
+
+async fn connected(
+    cluster: &Cluster,
+    identity: Option<(String, String)>,
+) -> Result<FlightServiceClient<Channel>, (Option<Code>, String)> {
     let authority = std::fs::read_to_string(cluster.authority()).unwrap();
     let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority)).domain_name("localhost");
     if let Some((certificate, key)) = identity {
@@ -70,8 +80,12 @@ async fn directory(cluster: &Cluster, identity: Option<(String, String)>) -> Res
     }
     let endpoint = Endpoint::from_shared(format!("https://{}", cluster.site("north").address())).unwrap();
     let channel = endpoint.tls_config(tls).unwrap().connect().await.map_err(|error| (None, format!("{error:?}")))?;
+    Ok(FlightServiceClient::new(channel))
+}
+
+async fn asked(site: &mut FlightServiceClient<Channel>) -> Result<(), (Option<Code>, String)> {
     let action = Action { r#type: "chancery.directory".to_string(), body: Vec::new().into() };
-    let answer = FlightServiceClient::new(channel).do_action(action).await;
+    let answer = site.do_action(action).await;
     let failed = |status: tonic::Status| (Some(status.code()), format!("{status:?}"));
     answer.map_err(failed)?.into_inner().message().await.map_err(failed)?.expect("a directory");
     Ok(())
@@ -95,6 +109,14 @@ async fn a89_a_coordinator_is_known_by_its_certificate_and_by_nothing_like_it() 
         let node = Authority(Issuer::from_ca_cert_pem(&read("north.crt"), key).unwrap());
         node.sign(&leaf(|_| {}), &read("north.crt"))
     };
+    let of_another_level = {
+        // The authority signs nodes, and no other authority.
+        let key = KeyPair::generate().unwrap();
+        let mut params = authority_params();
+        params.distinguished_name.push(DnType::CommonName, "Another level");
+        let between = params.signed_by(&key, &authority.0).unwrap().pem();
+        Authority(Issuer::new(params, key)).sign(&leaf(|_| {}), &between)
+    };
     let past = |params: &mut CertificateParams| {
         params.not_before = (SystemTime::now() - 2 * DAY).into();
         params.not_after = (SystemTime::now() - DAY).into();
@@ -109,6 +131,7 @@ async fn a89_a_coordinator_is_known_by_its_certificate_and_by_nothing_like_it() 
         ("of nobody", Some(self_signed)),
         ("of another authority of the same name", Some(stranger.sign(&leaf(|_| {}), ""))),
         ("of a node", Some(of_node)),
+        ("of an authority that ours has signed", Some(of_another_level)),
         ("for servers only", own(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth])),
         ("for code", own(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning])),
     ] {
@@ -146,6 +169,48 @@ async fn a89_a_coordinator_is_known_by_its_certificate_and_by_nothing_like_it() 
     };
     assert_eq!(answer, Err(()), "a call in plain text is answered");
     directory(&cluster, own(|_| {})).await.expect("the certificate of a coordinator, after all that");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a89_what_is_revoked_is_believed_no_more() {
+    let options = Options {
+        governance: Some(governed(&[("north", NORTH)], Written::AtTheDoor)),
+        revocations: true,
+        ..Options::default()
+    };
+    let cluster = Cluster::start_with(Box::leak(Box::new(data().await)), options).await;
+    let authority = Authority::of(&cluster);
+    let certs = cluster.root().join("certs");
+    let (ana, at_site) = (cluster.user("ana").await, cluster.user_of_site("ana", "north").await);
+    eventually_value(&ana, COUNT_ORDERS, "200").await;
+    let [kept, revoked] = [(), ()].map(|()| authority.sign(&leaf(|_| {}), ""));
+    let mut open = connected(&cluster, Some(revoked.clone())).await.unwrap();
+    asked(&mut open).await.expect("nobody has revoked it");
+
+    std::fs::write(certs.join("lost.crt"), &revoked.0).unwrap();
+    take_back(&certs, "lost.crt");
+    for (what, told) in [
+        ("over a new connection", directory(&cluster, Some(revoked)).await),
+        ("over one that was open", asked(&mut open).await),
+    ] {
+        let (code, told) = told.expect_err(what);
+        assert!(code == Some(Code::Unauthenticated) && told.contains("is revoked"), "{what}: {told}");
+    }
+    directory(&cluster, Some(kept)).await.expect("another certificate of the same name");
+    eventually_value(&ana, COUNT_ORDERS, "200").await;
+
+    // Nor does the coordinator believe a site.
+    take_back(&certs, "north.crt");
+    eventually_refused(&ana, COUNT_ORDERS, "SITE_UNAVAILABLE").await;
+    eventually_value(&at_site, COUNT_ORDERS, "200").await;
+    assert!(cluster.coordinator().log().contains("Revoked"), "{}", cluster.coordinator().log());
+}
+
+/// As the operator does it.
+fn take_back(certs: &Path, certificate: &str) {
+    let mut command = Command::new(chancery());
+    let done = command.args(["certs", "revoke", "--dir"]).arg(certs).arg(certs.join(certificate)).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 fn names(name: &str) -> Vec<rcgen::SanType> {

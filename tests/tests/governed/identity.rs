@@ -7,7 +7,7 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
 use arrow_flight::{Action, Criteria, Empty, FlightDescriptor, Ticket};
-use engine::identity::tls::peer_tls;
+use engine::identity::tls::NodeIdentity;
 use engine::identity::{About, Asker, Believed, Came, Delegator, Issuer, Subject};
 use engine::session::queries::QueryId;
 use harness::cluster::client::channel;
@@ -20,7 +20,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tonic::metadata::MetadataValue;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 
 use super::federation::{
@@ -206,8 +206,9 @@ impl Impostor {
     pub(super) async fn connect(cluster: &Cluster) -> Self {
         let coordinator = engine::config::load_coordinator(&cluster.root().join("coordinator.toml")).unwrap();
         let tls = coordinator.node.tls.unwrap();
-        let endpoint = Endpoint::from_shared(format!("https://{}", cluster.site("north").address())).unwrap();
-        let channel = endpoint.tls_config(peer_tls(&tls, "north")).unwrap().connect().await.unwrap();
+        let certified = NodeIdentity::open(&tls.files).unwrap().current();
+        let url = format!("https://{}", cluster.site("north").address());
+        let channel = certified.channel(&url, "north", |endpoint| endpoint).unwrap();
         Self { flight: FlightServiceClient::new(channel), delegator: Delegator::new(&tls).unwrap() }
     }
 

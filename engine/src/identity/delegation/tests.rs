@@ -43,6 +43,7 @@ impl World {
             certificate: at(format!("{node}.crt")),
             key: at(format!("{node}.key")),
             authority: at("authority.crt".to_string()),
+            revoked: None,
         };
         TlsMaterial::load(&files).unwrap()
     }
