@@ -12,6 +12,7 @@ mod drift;
 mod ending;
 mod evidence;
 mod federation;
+mod floods;
 mod handles;
 mod hostile_tokens;
 mod identity;
