@@ -6,7 +6,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use harness::cluster::Border;
 use serde_json::{Value, json};
@@ -196,7 +196,7 @@ fn configure(directory: &Path, home: &Path, port: u16) -> std::io::Result<()> {
     let at = |below: &str| directory.join(below).display().to_string();
     let text = format!(
         "coordinator=true\nnode-scheduler.include-coordinator=true\nhttp-server.http.port={port}\n\
-         discovery.uri=http://127.0.0.1:{port}\nplugin.dir={}\ncatalog.config-dir={}\n",
+         node.internal-address=127.0.0.1\ndiscovery.uri=http://127.0.0.1:{port}\nplugin.dir={}\ncatalog.config-dir={}\n",
         at("plugin"),
         at("catalog")
     );
@@ -206,13 +206,15 @@ fn configure(directory: &Path, home: &Path, port: u16) -> std::io::Result<()> {
 /// The Java is that of `JAVA_HOME`, or the first of the path.
 fn serve(directory: &Path, home: &Path) -> Result<Server, String> {
     let java = std::env::var_os("JAVA_HOME").map_or(PathBuf::from("java"), |home| Path::new(&home).join("bin/java"));
-    let log = fs::File::create(directory.join("server.log")).map_err(|error| error.to_string())?;
+    let told = |error: std::io::Error| error.to_string();
+    let log = fs::File::create(directory.join("server.log")).map_err(told)?;
+    let errors = log.try_clone().map_err(told)?;
     let mut command = Command::new(&java);
     let home = fs::canonicalize(home).map_err(|error| format!("{}: {error}", home.display()))?;
     command.arg("-cp").arg(home.join("lib/*")).args(JAVA).arg("-Dnode.environment=bench");
     command.arg(format!("-Dnode.data-dir={}", directory.join("data").display()));
     command.arg(format!("-Dconfig={}", directory.join("config.properties").display()));
     // It writes logs where it stands.
-    command.arg("io.trino.server.TrinoServer").current_dir(directory).stdout(log).stderr(Stdio::inherit());
+    command.arg("io.trino.server.TrinoServer").current_dir(directory).stdout(log).stderr(errors);
     command.spawn().map(Server).map_err(|error| format!("{}: {error}", java.display()))
 }
