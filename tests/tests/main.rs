@@ -22,6 +22,7 @@ mod random;
 mod shell;
 mod soak;
 mod sqlite;
+mod standard_sql;
 mod statement;
 mod stores;
 mod twin_worlds;

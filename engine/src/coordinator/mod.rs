@@ -44,6 +44,7 @@ use crate::session::functions::check_pure;
 use crate::session::memory::task_context;
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
+use crate::session::standard_sql;
 use crate::session::statement::{ExplainedFor, Statement, parse};
 use crate::session::told::POLICY_COLUMNS;
 
@@ -272,7 +273,7 @@ impl Core {
     async fn bind_once(&self, names: &names::Subjects<'_>, asked: &Asked) -> Result<(SessionState, LogicalPlan)> {
         let (state, statement) = bind(&self.base, names, &asked.statement).await?;
         let in_statement = |error| EngineError::in_statement(error, &asked.question.sql);
-        let plan = state.statement_to_plan(statement).await.map_err(in_statement)?;
+        let plan = standard_sql::plan(&state, statement).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, asked.question.parameters.as_ref())?;
         check_expansion(&plan, &self.limits)?;
         Ok((state, plan))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::SendableRecordBatchStream;
@@ -14,7 +15,7 @@ use futures::stream;
 use crate::error::{EngineError, Result};
 use crate::flight::door::Description;
 use crate::flight::wire_types::wire_type;
-use crate::session::parameters;
+use crate::session::{parameters, standard_sql};
 
 impl Description {
     /// What EXPLAIN answers: lines, each with what it is about.
@@ -56,6 +57,7 @@ pub fn analyze(state: &SessionState, plan: LogicalPlan, parameters: Option<&Para
         None => plan,
     };
     if plan.get_parameter_names()?.is_empty() {
+        let plan = standard_sql::rewrite(plan)?;
         return Ok(state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?);
     }
     // Types that hang on a parameter are known when it is bound.
@@ -84,13 +86,36 @@ pub fn describe_plan(state: &SessionState, plan: &LogicalPlan) -> Result<Descrip
     let schema = if fields.is_empty() {
         declared_schema(plan, &state.optimize(plan)?)
     } else {
-        let nulls = fields.iter().map(|field| ScalarValue::try_from(field.data_type()));
-        let bound = plan.clone().with_param_values(nulls.collect::<datafusion::error::Result<Vec<_>>>()?)?;
-        let analyzed = state.analyzer().execute_and_check(bound, state.config_options(), |_, _| {});
         // A NULL may fit where nothing else does, or not fit where a value would.
-        Arc::clone(analyzed.as_ref().unwrap_or(plan).schema().inner())
+        let analyzed = bound_to(state, plan, &fields, null).unwrap_or_else(|_| plan.clone());
+        // Of a plan with a NULL in it little may be left to tell types by.
+        match bound_to(state, plan, &fields, sample).and_then(|bound| state.optimize(&bound)) {
+            Ok(optimized) => declared_schema(&analyzed, &optimized),
+            Err(_) => Arc::clone(analyzed.schema().inner()),
+        }
     };
     Ok(Description { schema, parameters: Arc::new(Schema::new(fields)) })
+}
+
+/// The plan, analyzed, with a value for each parameter.
+fn bound_to(
+    state: &SessionState,
+    plan: &LogicalPlan,
+    parameters: &[Field],
+    value: fn(&DataType) -> DataFusionResult<ScalarValue>,
+) -> DataFusionResult<LogicalPlan> {
+    let values = parameters.iter().map(|field| value(field.data_type())).collect::<DataFusionResult<Vec<_>>>()?;
+    let bound = standard_sql::rewrite(plan.clone().with_param_values(values)?)?;
+    state.analyzer().execute_and_check(bound, state.config_options(), |_, _| {})
+}
+
+fn null(of: &DataType) -> DataFusionResult<ScalarValue> {
+    ScalarValue::try_from(of)
+}
+
+/// A value that is neither NULL nor zero, as far as the type has one.
+fn sample(of: &DataType) -> DataFusionResult<ScalarValue> {
+    ScalarValue::new_one(of).or_else(|_| ScalarValue::new_default(of)).or_else(|_| null(of))
 }
 
 /// A stream under the schema that was declared; its batches are relabelled on their way out.

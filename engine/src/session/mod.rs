@@ -15,6 +15,7 @@ pub mod queries;
 pub mod quotas;
 pub mod setting;
 pub mod spill;
+pub mod standard_sql;
 pub mod statement;
 pub mod tally;
 pub mod threads;

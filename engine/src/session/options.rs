@@ -13,6 +13,7 @@ use crate::config::limits::Limits;
 use crate::exec::physical_rules;
 use crate::session::bounded::bound_functions;
 use crate::session::spill::{Spilled, sealed_files};
+use crate::session::standard_sql;
 
 /// The session that every statement of a node starts from: all functions, no tables, pinned options, one memory pool, and what
 /// does not fit into it sealed on the disk.
@@ -25,13 +26,13 @@ pub fn base_state(limits: &Limits) -> DataFusionResult<SessionState> {
         .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
         .with_disk_manager_builder(sealed_files(limits.spill_bytes_max, Arc::clone(&spilled)))
         .build_arc()?;
-    let state = SessionStateBuilder::new()
+    let mut state = SessionStateBuilder::new()
         .with_config(pinned(limits.target_partitions).with_extension(spilled))
         .with_runtime_env(runtime)
         .with_default_features()
-        .with_physical_optimizer_rules(physical_rules(limits))
-        .build();
-    bound_functions(state, limits)
+        .with_physical_optimizer_rules(physical_rules(limits));
+    state.expr_planners().get_or_insert_default().push(standard_sql::planner());
+    bound_functions(state.build(), limits)
 }
 
 /// The pinned options. Text is plain Utf8 everywhere (no views), so that the planner's types, a fragment's types at the

@@ -32,6 +32,7 @@ use crate::session::declared::{analyze, declare, declared_schema};
 use crate::session::functions::check_functions;
 use crate::session::memory::task_context;
 use crate::session::queries::QueryRecord;
+use crate::session::standard_sql;
 use crate::session::statement::{ExplainedFor, Statement, parse};
 
 /// What a statement asks for, its names bound and decided.
@@ -149,7 +150,7 @@ impl Site {
         // What a statement reads of one server, it reads at one moment.
         state.config_mut().set_extension(Arc::new(ReadScope::default()));
         let in_statement = |error| EngineError::in_statement(error, &question.sql);
-        let plan = state.statement_to_plan(query).await.map_err(in_statement)?;
+        let plan = standard_sql::plan(&state, query).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, question.parameters.as_ref())?;
         check_expansion(&plan, &self.limits)?;
         let named = names.governed.into_inner();

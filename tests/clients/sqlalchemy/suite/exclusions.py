@@ -50,7 +50,6 @@ _writes("TableViaSelectTest::*", only="2")
 # Some of them want a refusal, and any will do.
 _writes("ReturningGuardsTest::*", only="2", sure=False)
 _fails("there is no WITH RECURSIVE", "CTETest::test_select_recursive_round_trip")
-_fails("two columns of a result may not have one name unless they are different ones", "RowFetchTest::test_row_with_dupe_names")
 _fails("a text has no length, and CHAR is a text as any", "*::test_string_length_reflection*", only="2")
 _fails("no source has a view that is listed as one", "ComponentReflectionTest::test_get_view_names*", only="2")
 _fails("there is one isolation level", "IsolationLevelTest::test_dialect_user_setting_is_restored", only="2")
