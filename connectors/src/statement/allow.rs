@@ -90,6 +90,28 @@ pub const SIZED_FUNCTIONS: &[&str] = &["array_repeat", "array_resize", "lpad", "
 /// The largest size for [`SIZED_FUNCTIONS`]: a batch of them stays small.
 pub const SIZE_MAX: i64 = 1000;
 
+/// How often as large as an element of it a value of a type is, by the type's own words: NULLs of `FixedSizeBinary(1000)` take
+/// 1,000 bytes each.
+pub fn type_size(data_type: &DataType) -> i64 {
+    match data_type {
+        DataType::FixedSizeBinary(size) => i64::from(*size),
+        DataType::FixedSizeList(item, size) => i64::from(*size).saturating_mul(type_size(item.data_type())),
+        DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::LargeListView(item) => {
+            type_size(item.data_type())
+        }
+        DataType::Map(entries, _) => type_size(entries.data_type()),
+        DataType::RunEndEncoded(_, values) => type_size(values.data_type()),
+        DataType::Dictionary(_, values) => type_size(values),
+        DataType::Struct(fields) => {
+            fields.iter().fold(0_i64, |sum, field| sum.saturating_add(type_size(field.data_type())))
+        }
+        DataType::Union(fields, _) => {
+            fields.iter().fold(0_i64, |sum, (_, field)| sum.saturating_add(type_size(field.data_type())))
+        }
+        _ => 1,
+    }
+}
+
 /// Refuses a call whose size is not said, or is large.
 pub(super) fn check_size(function: &ScalarFunction) -> Result<(), Refusal> {
     let size = match function.args.get(1).map(|size| size.as_literal()) {

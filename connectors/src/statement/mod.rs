@@ -42,7 +42,7 @@ use datafusion_expr::{Expr, LogicalPlan};
 
 pub(crate) use dialect::sqlite::functions as sqlite_functions;
 
-pub use allow::{Accepts, SIZE_MAX, SIZED_FUNCTIONS};
+pub use allow::{Accepts, SIZE_MAX, SIZED_FUNCTIONS, type_size};
 pub use check::check;
 pub use dialect::ForeignEngine;
 pub use refusal::Refusal;

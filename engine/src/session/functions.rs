@@ -2,7 +2,8 @@
 //! value hangs on its arguments alone and its size is bounded by theirs; a name that stands on no list is refused, and a
 //! test fails when DataFusion has one that is not here.
 
-use connectors::statement::{SIZE_MAX, SIZED_FUNCTIONS};
+use arrow::datatypes::DataType;
+use connectors::statement::{SIZE_MAX, SIZED_FUNCTIONS, type_size};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result as DataFusionResult;
@@ -48,7 +49,7 @@ const SCALAR: [&str; 5] = [OF_NUMBERS, OF_TEXTS, OF_TIME, OF_LISTS, OF_ANYTHING]
 /// The clock. It is read once, before a plan runs: what is evaluated is a literal.
 const CLOCK: &str = "current_date current_time now";
 
-/// Casts to a type that is named by a text: allowed unless the type has a size.
+/// Casts to a type that is named by a text: allowed unless the type has a large size.
 const TYPED: &str = "arrow_cast arrow_try_cast";
 
 /// Functions of rows' and files' whereabouts and of the program: refused.
@@ -184,9 +185,10 @@ fn check_scalar(call: &ScalarFunction) -> Result<()> {
         };
     }
     if is_of(TYPED) {
-        return match call.args.get(1) {
-            Some(Expr::Literal(ScalarValue::Utf8(Some(to)), _)) if !to.contains("FixedSize") => Ok(()),
-            _ => Err(refused(name, "needs a type without a size")),
+        let size = written_type(call).map(|to| type_size(&to).saturating_mul(sizes_within(&call.args)));
+        return match size.is_some_and(|size| size <= SIZE_MAX) {
+            true => Ok(()),
+            false => Err(refused(name, &format!("needs a type that is written, of a size of {SIZE_MAX} at most"))),
         };
     }
     check_known(name)?;
@@ -201,10 +203,18 @@ fn refused(name: &str, reason: &str) -> EngineError {
     EngineError::new(Code::Function, format!("the function `{name}` is refused over governed tables: it {reason}"))
 }
 
+/// The type that a cast names.
+fn written_type(call: &ScalarFunction) -> Option<DataType> {
+    match call.args.get(1)? {
+        Expr::Literal(ScalarValue::Utf8(Some(to)), _) => to.parse().ok(),
+        _ => None,
+    }
+}
+
 /// A size as it is written: a number, or one that a coordinator wrote with its type.
 fn size(arguments: &[Expr], position: usize) -> Option<i64> {
     match arguments.get(position)? {
-        Expr::Literal(value, _) => match value.cast_to(&arrow::datatypes::DataType::Int64).ok()? {
+        Expr::Literal(value, _) => match value.cast_to(&DataType::Int64).ok()? {
             ScalarValue::Int64(size) => size,
             _ => None,
         },
@@ -221,10 +231,15 @@ fn sizes_within(arguments: &[Expr]) -> i64 {
     for argument in arguments {
         // The visitor returns no error, so neither does the walk.
         let _: DataFusionResult<_> = argument.apply(|expr| {
-            if let Expr::ScalarFunction(call) = expr
-                && SIZED_FUNCTIONS.contains(&call.name())
-            {
-                product = product.saturating_mul(size(&call.args, 1).unwrap_or(i64::MAX).max(1));
+            if let Expr::ScalarFunction(call) = expr {
+                let grown = match call.name() {
+                    sized if SIZED_FUNCTIONS.contains(&sized) => size(&call.args, 1).unwrap_or(i64::MAX),
+                    typed if names(TYPED).any(|name| name == typed) => {
+                        written_type(call).map_or(1, |to| type_size(&to))
+                    }
+                    _ => 1,
+                };
+                product = product.saturating_mul(grown.max(1));
             }
             Ok(TreeNodeRecursion::Continue)
         });
@@ -293,6 +308,8 @@ mod tests {
             ("lpad", "SELECT lpad('x', 1001)"),
             ("array_repeat", "SELECT array_repeat(1, 100000000)"),
             ("arrow_cast", "SELECT arrow_cast(NULL, 'FixedSizeBinary(2147483647)')"),
+            ("arrow_cast", "SELECT arrow_cast(NULL, 'List(FixedSizeList(100 x FixedSizeBinary(100)))')"),
+            ("repeat", "SELECT repeat(arrow_cast(arrow_cast(X'00', 'FixedSizeBinary(100)'), 'Binary')::text, 100)"),
             ("random", "SELECT sum(column1) FROM (VALUES (1)) GROUP BY column1 HAVING max(random()) > 0"),
         ] {
             let error = check(sql).await.unwrap_err();
@@ -307,6 +324,7 @@ mod tests {
             "SELECT now(), current_date",
             "SELECT lpad('x', 5, '*'), rpad('x', arrow_cast('5', 'Int64')), repeat('x', -1)",
             "SELECT arrow_cast(1, 'Int16'), upper('x'), array_sort([2, 1])",
+            "SELECT arrow_cast(X'0001', 'FixedSizeBinary(2)'), arrow_cast(NULL, 'FixedSizeList(16 x Float32)')",
             "SELECT sum(column1), rank() OVER (ORDER BY column1) FROM (VALUES (1)) GROUP BY column1",
         ] {
             check(sql).await.unwrap();

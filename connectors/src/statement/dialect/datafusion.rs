@@ -8,6 +8,7 @@ use datafusion_expr::expr::{AggregateFunction, ScalarFunction, Sort};
 use datafusion_expr::{Expr, Operator};
 
 use super::{AggregateCall, Dialect, Place};
+use crate::statement::allow::{SIZE_MAX, type_size};
 use crate::statement::literal;
 use crate::statement::refusal::Refusal;
 use crate::statement::types::{Stored, Types};
@@ -181,10 +182,11 @@ impl Dialect for DataFusion {
     }
 }
 
-/// The name of an Arrow type, if the far side's parser reads the same type from it.
+/// The name of an Arrow type, if the far side's parser reads the same type from it, and its site allows values of that size.
 fn type_name(data_type: &DataType) -> Result<String, Refusal> {
     let name = data_type.to_string();
     match name.parse::<DataType>() {
+        Ok(_) if type_size(data_type) > SIZE_MAX => Err(Refusal::new(name, "is a type of large values")),
         Ok(read) if &read == data_type => Ok(name),
         _ => Err(Refusal::new(name, "is a type whose name does not survive parsing")),
     }
