@@ -78,7 +78,7 @@ impl Access {
                 asker: Arc::new(Asker::peer(&peer.name)),
                 default_purpose: None,
                 place: Place::default(),
-                reader: Reader::Arrow,
+                reader: Reader::Peer,
                 trace,
                 sign_in: None,
                 peer: Some(Arc::new(peer)),

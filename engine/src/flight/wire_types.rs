@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, IntervalUnit, Schema, SchemaRef, TimeUnit};
 
 use crate::sabotage::{Control, thrown};
 
@@ -14,9 +14,12 @@ pub fn wire_schema(schema: &Schema) -> SchemaRef {
 /// How the types of an answer are told, by who reads it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Reader {
-    /// Whoever reads Arrow's plain types.
+    /// Whoever reads Arrow's plain types. Of the intervals that is the one of months, days and nanoseconds: Python has no value for
+    /// the others.
     #[default]
     Arrow,
+    /// A coordinator, which takes every plain type as it is.
+    Peer,
     /// The Flight SQL JDBC driver: it shows an unsigned number of more than half its range as a negative one, gives no object for
     /// a time with a zone, and decodes no compression.
     Jdbc,
@@ -34,8 +37,9 @@ impl Reader {
     pub fn schema(self, schema: &Schema) -> SchemaRef {
         let plain = wire_schema(schema);
         match self {
-            Self::Arrow => plain,
-            Self::Jdbc => Arc::new(Schema::new(plain.fields().iter().map(jdbc_field).collect::<Fields>())),
+            Self::Peer => plain,
+            Self::Arrow => Arc::new(Schema::new(retyped(plain.fields(), arrow_type))),
+            Self::Jdbc => Arc::new(Schema::new(retyped(plain.fields(), jdbc_type))),
         }
     }
 
@@ -43,17 +47,39 @@ impl Reader {
     pub fn parameters(self, parameters: &Schema) -> SchemaRef {
         let plain = wire_schema(parameters);
         match self {
-            Self::Arrow => plain,
+            Self::Arrow | Self::Peer => plain,
             Self::Jdbc => Arc::new(Schema::new(plain.fields().iter().map(jdbc_parameter).collect::<Fields>())),
         }
     }
 }
 
-/// Unsigned numbers widened until they fit, and moments without their zone, as UTC; at every depth.
-fn jdbc_field(field: &FieldRef) -> FieldRef {
-    Arc::new(field.as_ref().clone().with_data_type(jdbc_type(field.data_type())))
+/// Plain fields with another type for each that has no fields of its own, at every depth.
+fn retyped(fields: &Fields, leaf: fn(&DataType) -> DataType) -> Fields {
+    fields.iter().map(|field| retyped_field(field, leaf)).collect()
 }
 
+fn retyped_field(field: &FieldRef, leaf: fn(&DataType) -> DataType) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::List(item) => DataType::List(retyped_field(item, leaf)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(retyped_field(item, leaf), *size),
+        DataType::Struct(fields) => DataType::Struct(retyped(fields, leaf)),
+        DataType::Union(fields, mode) => {
+            DataType::Union(fields.iter().map(|(id, field)| (id, retyped_field(field, leaf))).collect(), *mode)
+        }
+        DataType::Map(entries, sorted) => DataType::Map(retyped_field(entries, leaf), *sorted),
+        plain => leaf(plain),
+    };
+    Arc::new(field.as_ref().clone().with_data_type(data_type))
+}
+
+fn arrow_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Interval(_) => DataType::Interval(IntervalUnit::MonthDayNano),
+        known => known.clone(),
+    }
+}
+
+/// Unsigned numbers widened until they fit, and moments without their zone, as UTC.
 fn jdbc_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::UInt8 => DataType::Int16,
@@ -61,14 +87,6 @@ fn jdbc_type(data_type: &DataType) -> DataType {
         DataType::UInt32 => DataType::Int64,
         DataType::UInt64 => DataType::Decimal128(20, 0),
         DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, None),
-        DataType::List(item) => DataType::List(jdbc_field(item)),
-        DataType::LargeList(item) => DataType::LargeList(jdbc_field(item)),
-        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(jdbc_field(item), *size),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(jdbc_field).collect::<Fields>()),
-        DataType::Union(fields, mode) => {
-            DataType::Union(fields.iter().map(|(id, field)| (id, jdbc_field(field))).collect(), *mode)
-        }
-        DataType::Map(entries, sorted) => DataType::Map(jdbc_field(entries), *sorted),
         known => known.clone(),
     }
 }
@@ -88,7 +106,7 @@ fn jdbc_parameter(field: &FieldRef) -> FieldRef {
     Arc::new(field.as_ref().clone().with_data_type(told))
 }
 
-/// The type on the wire: views, dictionaries and run-ends made plain, small decimals and half floats widened, nested
+/// The type on the wire: views, large lists, dictionaries and run-ends made plain, small decimals and half floats widened, nested
 /// types likewise.
 pub fn wire_type(data_type: &DataType) -> DataType {
     match data_type {
@@ -100,8 +118,9 @@ pub fn wire_type(data_type: &DataType) -> DataType {
         }
         DataType::Dictionary(_, values) => wire_type(values),
         DataType::RunEndEncoded(_, values) => wire_type(values.data_type()),
-        DataType::List(item) | DataType::ListView(item) => DataType::List(wire_field(item)),
-        DataType::LargeList(item) | DataType::LargeListView(item) => DataType::LargeList(wire_field(item)),
+        DataType::List(item) | DataType::ListView(item) | DataType::LargeList(item) | DataType::LargeListView(item) => {
+            DataType::List(wire_field(item))
+        }
         DataType::FixedSizeList(item, size) => DataType::FixedSizeList(wire_field(item), *size),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(wire_field).collect::<Fields>()),
         DataType::Union(fields, mode) => {
@@ -146,6 +165,10 @@ mod tests {
         let adbc = Reader::of("ADBC Flight SQL Driver (unknown or development build) grpc-go/1.84.0");
         assert_eq!(told(adbc, DataType::UInt64), DataType::UInt64);
         assert_eq!(told(adbc, moment(Some("UTC"))), moment(Some("UTC")));
+        let (months, all) =
+            (DataType::Interval(IntervalUnit::YearMonth), DataType::Interval(IntervalUnit::MonthDayNano));
+        assert_eq!([told(jdbc, months.clone()), told(adbc, months.clone())], [months.clone(), all]);
+        assert_eq!(told(Reader::Peer, months.clone()), months);
     }
 
     #[test]
@@ -157,7 +180,6 @@ mod tests {
             let union = UnionFields::try_new([1], [Arc::clone(&item)]).unwrap();
             let types = [
                 DataType::List(Arc::clone(&item)),
-                DataType::LargeList(Arc::clone(&item)),
                 DataType::FixedSizeList(Arc::clone(&item), 2),
                 DataType::Struct(vec![item].into()),
                 DataType::Map(entries, false),
