@@ -163,6 +163,38 @@ async fn what_is_no_query_is_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_has_a_timeout_of_its_own_and_a_time_zone() {
+    let options = Options { coordinator_limits: "statement_timeout_ms = 60000".to_string(), ..Options::default() };
+    let cluster = Cluster::start_with(&tpch(0.01).unwrap(), options).await;
+    let client = cluster.client().await;
+    for (sql, told) in [
+        ("SHOW statement_timeout", "60000ms"),
+        ("SET statement_timeout = '2min'", "60000ms"),
+        ("SET statement_timeout = 300", "300ms"),
+        ("SHOW statement_timeout", "300ms"),
+        ("SET TIME ZONE 'utc'", "UTC"),
+        ("SHOW timezone", "UTC"),
+    ] {
+        assert_eq!(client.value(sql).await, told, "{sql}");
+    }
+    let endless = "SELECT count(*) FROM sales.tpch.orders a JOIN sales.tpch.orders b ON a.o_comment < b.o_comment \
+                   JOIN sales.tpch.orders c ON b.o_comment < c.o_comment";
+    let began = Instant::now();
+    let error = client.query(endless).await.map(|_| ()).unwrap_err();
+    assert!(error.starts_with("DEADLINE"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    for (sql, told) in [
+        ("SET statement_timeout = 'soon'", "TYPE: a timeout is"),
+        ("SET TIME ZONE 'Asia/Shanghai'", "TYPE: the time zone of every session is UTC"),
+    ] {
+        let error = client.query(sql).await.map(|_| ()).unwrap_err();
+        assert!(error.starts_with(told), "{sql}: {error}");
+    }
+    assert_eq!(client.value("RESET statement_timeout").await, "60000ms");
+    assert_eq!(cluster.client().await.value("SHOW statement_timeout").await, "60000ms", "it is the session's own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_offered_is_said_so() {
     let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
     let client = cluster.client().await;

@@ -68,7 +68,9 @@ async fn the_purpose_is_a_session_option() {
     let catalog = b"\x0a\x13\x0a\x07catalog\x12\x08\x0a\x06system".as_slice();
     let (purpose, schema) =
         (b"\x0a\x15\x0a\x07purpose\x12\x0a\x0a\x08research", b"\x0a\x13\x0a\x06schema\x12\x09\x0a\x07queries");
-    assert_eq!(told, [catalog, purpose, schema].concat());
+    let timeout = b"\x0a\x1f\x0a\x11statement_timeout\x12\x0a\x0a\x08600000ms";
+    let zone = b"\x0a\x12\x0a\x09time_zone\x12\x05\x0a\x03UTC";
+    assert_eq!(told, [catalog, purpose, schema, timeout, zone].concat());
     let wrong = act(&client, "SetSessionOptions", b"\x0a\x12\x0a\x07purpose\x12\x07\x0a\x05audit").await;
     assert_eq!(wrong, b"\x0a\x0d\x0a\x07purpose\x12\x02\x08\x02", "INVALID_VALUE");
     let unknown = act(&client, "SetSessionOptions", b"\x0a\x0b\x0a\x01x\x12\x06\x0a\x04care").await;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tonic::Extensions;
@@ -50,6 +51,8 @@ pub struct Caller {
     pub default_purpose: Option<String>,
     /// Where the short names of their statements are looked for.
     pub place: Place,
+    /// How long their statements may run, where their session says so.
+    pub statement_timeout: Option<Duration>,
     /// How they read answers.
     pub reader: Reader,
     /// The trace that the call belongs to.
@@ -78,6 +81,7 @@ impl Access {
                 asker: Arc::new(Asker::peer(&peer.name)),
                 default_purpose: None,
                 place: Place::default(),
+                statement_timeout: None,
                 reader: Reader::Peer,
                 trace,
                 sign_in: None,
@@ -91,12 +95,13 @@ impl Access {
                 let asker =
                     self.ask_for((*user).clone(), settings.purpose, sign_in.session, purpose_header(headers)?)?;
                 let default_purpose = user.default_purpose;
-                let place = settings.place;
+                let (place, statement_timeout) = (settings.place, settings.statement_timeout);
                 let reader = client.map(Reader::of);
                 Ok(Caller {
                     asker: Arc::new(asker),
                     default_purpose,
                     place,
+                    statement_timeout,
                     reader: reader.unwrap_or_default(),
                     trace,
                     sign_in: Some(sign_in),
@@ -173,6 +178,17 @@ impl Access {
             "a catalog or a schema can be chosen in a session only: log in by a handshake, or write names in full";
         let session = caller.session().ok_or_else(|| EngineError::new(Code::Statement, sentence))?;
         self.set(session, |settings| settings.place = place)
+    }
+
+    /// Keeps for the rest of the caller's session how long its statements may run; `None` for as long as the node lets them.
+    ///
+    /// # Errors
+    /// `STATEMENT` where there is no session.
+    pub fn choose_timeout(&self, caller: &Caller, timeout: Option<Duration>) -> Result<()> {
+        let sentence =
+            "a timeout can be set in a session only: log in by a handshake, or send a deadline with each call";
+        let session = caller.session().ok_or_else(|| EngineError::new(Code::Statement, sentence))?;
+        self.set(session, |settings| settings.statement_timeout = timeout)
     }
 
     fn set(&self, session: SessionId, change: impl FnOnce(&mut Settings)) -> Result<()> {

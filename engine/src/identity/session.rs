@@ -57,6 +57,8 @@ pub struct Settings {
     pub purpose: Option<String>,
     /// Where short names are looked for.
     pub place: Place,
+    /// How long its statements may run, where it says so.
+    pub statement_timeout: Option<Duration>,
 }
 
 /// By what the user of a session of ours was believed.

@@ -1,6 +1,9 @@
-//! The settings of a session: its purpose, and the catalog and schema of short names. `SET purpose = 'x'`, `SET purpose TO x`,
-//! `RESET purpose`, `SHOW purpose`, the same of `catalog` and `schema`, and `USE catalog.schema`; every other SET is refused with
-//! the other classes of statements.
+//! The settings of a session: its purpose, the catalog and schema of short names, how long a statement may run, and the time zone,
+//! which is UTC. `SET purpose = 'x'`, `SET purpose TO x`, `RESET purpose`, `SHOW purpose`, the same of `catalog`, `schema`,
+//! `statement_timeout` and `time_zone` (also `TIME ZONE`), and `USE catalog.schema`; every other SET is refused with the other
+//! classes of statements.
+
+use std::time::Duration;
 
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -26,6 +29,10 @@ pub enum Variable {
     Catalog,
     /// The schema of names without one.
     Schema,
+    /// How long a statement may run: the session's own share of the node's limit.
+    StatementTimeout,
+    /// The time zone, of which there is one.
+    TimeZone,
 }
 
 /// What is done with a setting.
@@ -40,7 +47,7 @@ pub enum Change {
 }
 
 impl Variable {
-    const ALL: [Self; 3] = [Self::Purpose, Self::Catalog, Self::Schema];
+    const ALL: [Self; 5] = [Self::Purpose, Self::Catalog, Self::Schema, Self::StatementTimeout, Self::TimeZone];
 
     /// Its name in statements and session options.
     pub fn name(self) -> &'static str {
@@ -48,6 +55,8 @@ impl Variable {
             Self::Purpose => "purpose",
             Self::Catalog => "catalog",
             Self::Schema => "schema",
+            Self::StatementTimeout => "statement_timeout",
+            Self::TimeZone => "time_zone",
         }
     }
 
@@ -57,7 +66,13 @@ impl Variable {
     }
 
     fn of(token: &Token) -> Option<Self> {
-        Self::ALL.into_iter().find(|variable| is(token, variable.name()))
+        let known = Self::ALL.into_iter().find(|variable| is(token, variable.name()));
+        known.or_else(|| is(token, "timezone").then_some(Self::TimeZone))
+    }
+
+    /// `TIME ZONE`, which SQL writes in two words.
+    fn in_two_words(time: &Token, zone: &Token) -> bool {
+        is(time, "TIME") && is(zone, "ZONE")
     }
 }
 
@@ -69,6 +84,12 @@ impl Setting {
             [set, rest @ ..] if is(set, "SET") => read_set(rest),
             [reset, name] if is(reset, "RESET") => Some(Self::Of(Variable::of(name)?, Change::Reset)),
             [show, name] if is(show, "SHOW") => Some(Self::Of(Variable::of(name)?, Change::Show)),
+            [reset, time, zone] if is(reset, "RESET") && Variable::in_two_words(time, zone) => {
+                Some(Self::Of(Variable::TimeZone, Change::Reset))
+            }
+            [show, time, zone] if is(show, "SHOW") && Variable::in_two_words(time, zone) => {
+                Some(Self::Of(Variable::TimeZone, Change::Show))
+            }
             [word, rest @ ..] if is(word, "USE") => read_use(rest),
             _ => None,
         }
@@ -89,18 +110,39 @@ pub(super) fn tokens(sql: &str, bytes_max: usize) -> Option<Vec<Token>> {
 }
 
 fn read_set(tokens: &[Token]) -> Option<Setting> {
-    let [name, to, value] = tokens else { return None };
-    let variable = Variable::of(name)?;
-    if !(*to == Token::Eq || is(to, "TO")) {
-        return None;
-    }
+    let (variable, value) = match tokens {
+        [time, zone, value] if Variable::in_two_words(time, zone) => (Variable::TimeZone, value),
+        [name, to, value] if *to == Token::Eq || is(to, "TO") => (Variable::of(name)?, value),
+        _ => return None,
+    };
     let change = match value {
         Token::SingleQuotedString(text) => Change::Set(text.clone()),
+        Token::Number(digits, false) if variable == Variable::StatementTimeout => Change::Set(digits.clone()),
         value if is(value, "DEFAULT") => Change::Reset,
         Token::Word(word) => Change::Set(word.value.clone()),
         _ => return None,
     };
     Some(Setting::Of(variable, change))
+}
+
+/// A time as `statement_timeout` takes it: milliseconds, or a number with its unit, `30s` or `5 min`.
+pub fn timeout(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let ms_of_one = match unit.trim() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60 * 1_000,
+        "h" => 60 * 60 * 1_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(ms_of_one).map(Duration::from_millis)
+}
+
+/// Whether a name of a time zone is one of UTC's.
+pub fn is_utc(zone: &str) -> bool {
+    const NAMES: [&str; 8] = ["UTC", "Etc/UTC", "GMT", "Z", "0", "+00", "+00:00", "-00:00"];
+    NAMES.iter().any(|name| name.eq_ignore_ascii_case(zone.trim()))
 }
 
 /// Names as in a query: in lower case without quotes.
@@ -158,6 +200,30 @@ mod tests {
         ] {
             assert_eq!(Setting::read(sql), expected, "{sql}");
         }
+    }
+
+    #[test]
+    fn statements_have_a_time_and_times_a_zone() {
+        let set = |variable, value: &str| Some(Setting::Of(variable, Change::Set(value.to_string())));
+        for (sql, expected) in [
+            ("SET statement_timeout = 5000", set(Variable::StatementTimeout, "5000")),
+            ("SET SESSION statement_timeout TO '30s'", set(Variable::StatementTimeout, "30s")),
+            ("SET TIME ZONE 'UTC'", set(Variable::TimeZone, "UTC")),
+            ("SET timezone = 'Asia/Shanghai'", set(Variable::TimeZone, "Asia/Shanghai")),
+            ("SHOW time zone", Some(Setting::Of(Variable::TimeZone, Change::Show))),
+            ("SET TIME ZONE DEFAULT", Some(Setting::Of(Variable::TimeZone, Change::Reset))),
+            ("SET TIME ZONE", None),
+            ("SET TIME 'UTC'", None),
+        ] {
+            assert_eq!(Setting::read(sql), expected, "{sql}");
+        }
+        let ms = |text: &str| timeout(text).map(|timeout| timeout.as_millis());
+        assert_eq!(
+            [ms("0"), ms("250ms"), ms("30 s"), ms("2min"), ms("1h")].map(Option::unwrap),
+            [0, 250, 30_000, 120_000, 3_600_000]
+        );
+        assert_eq!([ms(""), ms("s"), ms("-5"), ms("5 weeks"), ms("99999999999999999999")], [None; 5]);
+        assert!(is_utc("utc") && is_utc("+00:00") && !is_utc("+01:00") && !is_utc("Europe/London"));
     }
 
     #[test]

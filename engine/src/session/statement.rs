@@ -185,7 +185,7 @@ fn refused(class: &str) -> EngineError {
         Code::Statement,
         format!(
             "{class} is refused here; this door answers SELECT, VALUES, WITH, SHOW, DESCRIBE, EXPLAIN, EXPLAIN ANALYZE, \
-             EXPLAIN POLICY, USE and SET purpose, catalog or schema"
+             EXPLAIN POLICY, USE and SET purpose, catalog, schema or statement_timeout"
         ),
     )
 }

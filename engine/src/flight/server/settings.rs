@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -17,7 +18,7 @@ use crate::flight::session_options::{
     SetSessionOptionsResult,
 };
 use crate::session::place::Place;
-use crate::session::setting::{Change, Setting, Variable};
+use crate::session::setting::{Change, Setting, Variable, is_utc, timeout};
 
 /// The columns of the answer to a setting: what is in force from now on.
 pub(super) fn schema(setting: &Setting) -> SchemaRef {
@@ -26,6 +27,20 @@ pub(super) fn schema(setting: &Setting) -> SchemaRef {
         Setting::Use(_) => vec![Variable::Catalog.name(), Variable::Schema.name()],
     };
     Arc::new(Schema::new(names.into_iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>()))
+}
+
+/// The zone of every session: a moment is told the same to everybody, and a site could be told of no other.
+const TIME_ZONE: &str = "UTC";
+
+/// The zone that counts, which is the only one.
+fn only_utc(change: &Change) -> Result<String> {
+    match change {
+        Change::Set(zone) if !is_utc(zone) => {
+            let sentence = "the time zone of every session is UTC; convert times in the statement, by AT TIME ZONE";
+            Err(EngineError::new(Code::Type, sentence))
+        }
+        _ => Ok(TIME_ZONE.to_string()),
+    }
 }
 
 impl FlightServer {
@@ -51,6 +66,8 @@ impl FlightServer {
             (Variable::Purpose, Change::Set(purpose)) => return self.access.choose_purpose(caller, Some(purpose)),
             (Variable::Purpose, Change::Reset) => return self.access.choose_purpose(caller, None),
             (Variable::Purpose, Change::Show) => return Ok(caller.asker.purpose.clone()),
+            (Variable::StatementTimeout, change) => return self.change_timeout(caller, &change).map(Some),
+            (Variable::TimeZone, change) => return only_utc(&change).map(Some),
             (_, Change::Show) => return Ok(Some(self.in_force(variable, &caller.place))),
             (Variable::Catalog, Change::Set(catalog)) => self.moved(caller, catalog).await?,
             (Variable::Schema, Change::Set(schema)) => {
@@ -63,6 +80,25 @@ impl FlightServer {
         let now = self.in_force(variable, &place);
         self.access.choose_place(caller, place)?;
         Ok(Some(now))
+    }
+
+    /// The time of the session's statements; what counts is never more than the node's own limit.
+    fn change_timeout(&self, caller: &Caller, change: &Change) -> Result<String> {
+        let chosen = match change {
+            Change::Show => caller.statement_timeout,
+            Change::Reset => None,
+            Change::Set(text) => {
+                let sentence =
+                    "a timeout is a number of milliseconds, or one with its unit: ms, s, min or h; 0 is none";
+                let timeout = timeout(text).ok_or_else(|| EngineError::new(Code::Type, sentence))?;
+                Some(timeout).filter(|timeout| !timeout.is_zero())
+            }
+        };
+        if *change != Change::Show {
+            self.access.choose_timeout(caller, chosen)?;
+        }
+        let own = Duration::from_millis(self.limits.statement_timeout_ms);
+        Ok(format!("{}ms", chosen.map_or(own, |chosen| chosen.min(own)).as_millis()))
     }
 
     /// Another catalog, and the same schema if it is there too.
@@ -151,6 +187,7 @@ impl FlightServer {
         let change = match value.option_value {
             None => Change::Reset,
             Some(OptionValue::Text(text)) => Change::Set(text),
+            Some(OptionValue::Integer(ms)) if variable == Variable::StatementTimeout => Change::Set(ms.to_string()),
             Some(_) => return Ok(Some(ErrorValue::InvalidValue)),
         };
         let changed = match (variable, &change) {
@@ -170,7 +207,9 @@ impl FlightServer {
                 }
                 Ok(None)
             }
-            Err(error) if matches!(error.code(), Code::Purpose | Code::NotFound) => Ok(Some(ErrorValue::InvalidValue)),
+            Err(error) if matches!(error.code(), Code::Purpose | Code::NotFound | Code::Type) => {
+                Ok(Some(ErrorValue::InvalidValue))
+            }
             Err(error) => Err(error),
         }
     }
@@ -182,6 +221,8 @@ impl FlightServer {
             (Variable::Purpose, caller.asker.purpose.clone()),
             (Variable::Catalog, Some(catalog)),
             (Variable::Schema, Some(schema)),
+            (Variable::StatementTimeout, self.change_timeout(caller, &Change::Show).ok()),
+            (Variable::TimeZone, Some(TIME_ZONE.to_string())),
         ];
         let set = settings.into_iter().filter_map(|(variable, value)| Some((variable.name(), value?)));
         GetSessionOptionsResult::of(set).encode_to_vec()

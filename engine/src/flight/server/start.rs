@@ -61,7 +61,7 @@ impl FlightServer {
         question.fragment = caller.fragment(headers);
         question.keys_to = caller.keys_to(headers)?;
         question.key_sets = key_sets;
-        let admitted = Admitted { handle: Some(&handle.id), timeout: self.statement_timeout(headers) };
+        let admitted = Admitted { handle: Some(&handle.id), timeout: self.statement_timeout(caller, headers) };
         let running = self.door.queries().begin(id.clone(), &caller.asker, &handle.sql, admitted)?;
         running.record().belong_to(caller.trace, Span::current());
         if let Some(standing) = self.access.standing(caller) {
@@ -70,11 +70,11 @@ impl FlightServer {
         Ok((running, question))
     }
 
-    /// The shorter of the node's own limit and what the call says in `grpc-timeout`.
-    fn statement_timeout(&self, headers: &MetadataMap) -> Duration {
+    /// The shortest of the node's own limit, the session's, and what the call says in `grpc-timeout`.
+    fn statement_timeout(&self, caller: &Caller, headers: &MetadataMap) -> Duration {
         let own = Duration::from_millis(self.limits.statement_timeout_ms);
         let asked = headers.get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
-        asked.map_or(own, |asked| asked.min(own))
+        [caller.statement_timeout, asked].into_iter().flatten().fold(own, Duration::min)
     }
 }
 
