@@ -1,5 +1,6 @@
 //! The seam: what every kind of source promises to the site that opens it. A query arrives here bound and decided.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
@@ -83,6 +84,8 @@ pub struct TableDescription {
     pub primary_key: Vec<String>,
     /// What the owner says about the table.
     pub comment: Option<String>,
+    /// What the owner says about columns, by the column's name; of those about which nothing is said there is nothing.
+    pub column_comments: BTreeMap<String, String>,
     /// Row count, and per column NULLs, bounds and distinct values, as far as they are known; columns in the schema's
     /// order. `Exact` is exact: a planner may answer `count(*)` from it.
     pub statistics: Statistics,
@@ -96,6 +99,13 @@ pub(crate) fn in_key_order<'a>(columns: impl Iterator<Item = (&'a str, Option<i6
     let mut key: Vec<(i64, &str)> = columns.filter_map(|(name, place)| Some((place?, name))).collect();
     key.sort_unstable();
     key.into_iter().map(|(_, name)| name.to_owned()).collect()
+}
+
+/// What is said about columns, of all columns with their comments.
+pub(crate) fn column_comments<'a>(
+    columns: impl Iterator<Item = (&'a String, Option<&'a String>)>,
+) -> BTreeMap<String, String> {
+    columns.filter_map(|(name, comment)| Some((name.clone(), comment?.clone()))).collect()
 }
 
 /// A table ready to be scanned.

@@ -1,6 +1,6 @@
 //! Options of a `files` source, from what is written to checked types. Every fault is found here, before a table is read.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use arrow::datatypes::DataType;
@@ -29,6 +29,8 @@ pub(super) struct TableConfig {
     pub(super) path: TablePath,
     pub(super) format: Format,
     pub(super) comment: Option<String>,
+    /// What is said about columns, by their names.
+    pub(super) column_comments: BTreeMap<String, String>,
     /// The columns that tell each row from all others, by the owner's word; empty if nothing is said.
     pub(super) primary_key: Vec<String>,
     /// Columns whose types are declared; only for text formats.

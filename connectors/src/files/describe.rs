@@ -1,7 +1,7 @@
 //! Describes one version of a table and makes what reads it. Of the files of a version only those are looked at that an
 //! earlier one did not have: a new file among thousands costs one file's reading.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -214,6 +214,17 @@ fn primary_key(config: &TableConfig, schema: &SchemaRef) -> Result<Vec<String>, 
     }
 }
 
+fn column_comments(config: &TableConfig, schema: &SchemaRef) -> Result<BTreeMap<String, String>, ConnectorError> {
+    match config.column_comments.keys().find(|column| schema.field_with_name(column).is_err()) {
+        None => Ok(config.column_comments.clone()),
+        Some(column) => Err(ConnectorError::invalid_data(
+            format!("table `{}`", config.name),
+            format!("has no column `{column}`, on which it has a comment"),
+            "correct `column_comments`",
+        )),
+    }
+}
+
 fn description(config: &TableConfig, provider: &FilesTable, content: &str) -> Result<TableDescription, ConnectorError> {
     let schema = Arc::clone(provider.table_schema.table_schema());
     let statistics = provider
@@ -225,6 +236,7 @@ fn description(config: &TableConfig, provider: &FilesTable, content: &str) -> Re
         name: config.name.clone(),
         primary_key: primary_key(config, &schema)?,
         comment: config.comment.clone(),
+        column_comments: column_comments(config, &schema)?,
         schema,
         statistics,
         version,

@@ -1,5 +1,7 @@
 //! Which tables a root holds when none are declared: every data file and every directory of data files directly below it.
 
+use std::collections::BTreeMap;
+
 use super::config::{DeclaredColumns, Format, TableConfig, TablePath};
 
 /// One thing directly below a root that is a table.
@@ -56,6 +58,7 @@ fn table_of(entry: Entry) -> TableConfig {
         path,
         format,
         comment: None,
+        column_comments: BTreeMap::new(),
         primary_key: Vec::new(),
         declared: DeclaredColumns::default(),
         partitions: None,

@@ -24,13 +24,22 @@ pub(super) fn parse_table(
     }
     let format = parse_format(&mut reader, path.as_ref(), root);
     let comment = reader.text("comment").map(str::to_owned);
+    let column_comments = reader.text_by_name("column_comments").unwrap_or_default();
+    let column_comments = column_comments.into_iter().map(|(name, comment)| (name.to_owned(), comment.to_owned()));
     let primary_key = parse_primary_key(&mut reader);
     let declared = parse_declared(&mut reader, format.as_ref());
     let partitions = parse_partitions(&mut reader);
     let table = match (name, path, format) {
-        (Some(name), Some(path), Some(format)) => {
-            Some(TableConfig { name: name.to_owned(), path, format, comment, primary_key, declared, partitions })
-        }
+        (Some(name), Some(path), Some(format)) => Some(TableConfig {
+            name: name.to_owned(),
+            path,
+            format,
+            comment,
+            column_comments: column_comments.collect(),
+            primary_key,
+            declared,
+            partitions,
+        }),
         _ => None,
     };
     (table, reader.finish())

@@ -8,10 +8,13 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion_common::Statistics;
 
 use super::catalog::Relation;
-use crate::connector::TableDescription;
+use crate::connector::{TableDescription, column_comments};
 use crate::error::ConnectorError;
 use crate::plain::{plain, plain_type};
 use crate::statement::{ForeignEngine, Stored};
+
+/// What the protocol has beside a column for people.
+const REMARKS: &str = "ARROW:FLIGHT:SQL:REMARKS";
 
 /// The description of a table with these columns.
 ///
@@ -36,6 +39,9 @@ pub(super) fn describe(relation: &Relation, columns: &Schema) -> Result<TableDes
         name: relation.name.clone(),
         primary_key: Vec::new(),
         comment: None,
+        column_comments: column_comments(
+            columns.fields().iter().map(|field| (field.name(), field.metadata().get(REMARKS))),
+        ),
         statistics: Statistics::new_unknown(&schema),
         version: version(relation, columns),
         schema,

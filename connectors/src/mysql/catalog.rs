@@ -15,7 +15,8 @@ const RELATIONS: &str = "\
 /// Columns on which the account has any right, in their tables' order.
 const COLUMNS: &str = "\
     SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, NUMERIC_PRECISION, NUMERIC_SCALE, \
-           CHARACTER_SET_NAME, CHARACTER_MAXIMUM_LENGTH, IS_NULLABLE, PRIVILEGES, EXTRA FROM information_schema.COLUMNS WHERE TRUE";
+           CHARACTER_SET_NAME, CHARACTER_MAXIMUM_LENGTH, IS_NULLABLE, PRIVILEGES, EXTRA, COLUMN_COMMENT \
+    FROM information_schema.COLUMNS WHERE TRUE";
 const COLUMNS_ORDER: &str = " ORDER BY TABLE_NAME, ORDINAL_POSITION";
 
 /// The first column of every index, which tells how many values it has, and all of a primary key, in whose order the rows lie.
@@ -63,6 +64,7 @@ pub(super) struct Column {
     pub(super) distinct: Option<u64>,
     /// Its place in the primary key, from 1; the table's rows lie in the order of the first.
     pub(super) key_place: Option<i64>,
+    pub(super) comment: Option<String>,
 }
 
 /// Which tables are asked for.
@@ -163,6 +165,7 @@ fn column(row: &Row) -> Result<Column, Error> {
         is_nullable: cell::<String>(row, 9)? == "YES",
         distinct: None,
         key_place: None,
+        comment: Some(cell(row, 12)?).filter(|comment: &String| !comment.is_empty()),
     })
 }
 

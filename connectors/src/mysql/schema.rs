@@ -9,7 +9,7 @@ use datafusion_expr::TableType;
 use super::catalog::{Column, Relation};
 use super::statistics::statistics;
 use super::types::{Served, served};
-use crate::connector::{TableDescription, in_key_order};
+use crate::connector::{TableDescription, column_comments, in_key_order};
 use crate::database::places::Places;
 use crate::database::table::StoredTable;
 use crate::error::ConnectorError;
@@ -61,6 +61,7 @@ pub(super) fn describe(
         name: relation.name.clone(),
         primary_key: in_key_order(places_in_key),
         comment: relation.comment.clone(),
+        column_comments: column_comments(relation.columns.iter().map(|column| (&column.name, column.comment.as_ref()))),
         statistics: statistics(relation, &schema),
         version: version(relation),
         schema,

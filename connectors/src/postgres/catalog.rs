@@ -29,7 +29,8 @@ const COLUMNS: &str = "\
            coalesce(l.collisdeterministic, true), \
            (SELECT k.place FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k (number, place) \
             WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indisvalid AND k.place <= i.indnkeyatts \
-                  AND k.number = a.attnum AND (c.relkind = 'p' OR NOT c.relhassubclass)) \
+                  AND k.number = a.attnum AND (c.relkind = 'p' OR NOT c.relhassubclass)), \
+           col_description(a.attrelid, a.attnum) \
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_collation l ON l.oid = a.attcollation \
     WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
 
@@ -84,6 +85,7 @@ pub(super) struct Column {
     pub(super) compares_by_bytes: bool,
     /// Its place in the primary key, from 1.
     pub(super) key_place: Option<i64>,
+    pub(super) comment: Option<String>,
     pub(super) statistics: Option<ColumnNumbers>,
 }
 
@@ -164,6 +166,7 @@ fn column(row: &Row) -> Result<(u32, Column), Error> {
         is_not_null: row.try_get(4)?,
         compares_by_bytes: row.try_get(5)?,
         key_place: row.try_get(6)?,
+        comment: row.try_get(7)?,
         statistics: None,
     };
     Ok((row.try_get(0)?, column))

@@ -10,7 +10,7 @@ use datafusion_expr::TableType;
 use super::catalog::{Column, Relation};
 use super::statistics::statistics;
 use super::types::{Served, TypeCatalog};
-use crate::connector::{TableDescription, in_key_order};
+use crate::connector::{TableDescription, column_comments, in_key_order};
 use crate::database::places::{Places, Range};
 use crate::database::table::StoredTable;
 use crate::statement::Stored;
@@ -43,6 +43,7 @@ pub(super) fn describe(schema: &str, relation: &Relation, types: &TypeCatalog) -
         name: relation.name.clone(),
         primary_key: in_key_order(relation.columns.iter().map(|column| (column.name.as_str(), column.key_place))),
         comment: relation.comment.clone(),
+        column_comments: column_comments(relation.columns.iter().map(|column| (&column.name, column.comment.as_ref()))),
         statistics: statistics(relation, &fields),
         version: version(relation),
         schema: fields,
@@ -109,6 +110,7 @@ mod tests {
             is_not_null: *is_not_null,
             compares_by_bytes: true,
             key_place: None,
+            comment: None,
             statistics: None,
         });
         Relation {

@@ -1,6 +1,7 @@
 //! From what a file's schema says to a table: its description, whose version a change of its columns changes, and how it is
 //! stored.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
@@ -59,6 +60,7 @@ pub(super) fn describe(connection: &Connection, relation: &Relation, epoch: Opti
         name: relation.name.clone(),
         primary_key: primary_key(&columns),
         comment: None,
+        column_comments: BTreeMap::new(),
         statistics,
         version: version(relation, &columns),
         schema,

@@ -1,6 +1,6 @@
 //! `information_schema`: what metadata calls list, as the tables of SQL's standard. Under a catalog's name that catalog's part
-//! of it, under `system` all of it. Beyond the standard, `tables` has the owner's comment, and `columns` the Arrow type and, for
-//! a column that is not clear, the form in which it is seen.
+//! of it, under `system` all of it. Beyond the standard, `tables` has the owner's comment and tags, and `columns` the same, the
+//! Arrow type and, for a column that is not clear, the form in which it is seen.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::ResolvedTableReference;
 
+use crate::catalog::notes::{COMMENT_KEY, TAGS_KEY};
 use crate::catalog::sql_type::{SqlType, sql_type};
 use crate::catalog::system;
 use crate::catalog::treatment::FORM_KEY;
@@ -91,6 +92,7 @@ fn tables(seen: &[&ListedTable]) -> Result<RecordBatch> {
         ("is_insertable_into", texts(seen.iter().map(|_| Some("NO")))),
         ("is_typed", texts(seen.iter().map(|_| Some("NO")))),
         ("table_comment", texts(seen.iter().map(|table| table.comment.as_deref()))),
+        ("tags", texts(seen.iter().map(|table| table.tags.as_deref()))),
     ]);
     batch(all)
 }
@@ -138,13 +140,15 @@ fn columns(seen: &[&ListedTable]) -> Result<RecordBatch> {
         ("numeric_scale", numbers(&|of| of.scale.map(i64::from))),
         ("datetime_precision", numbers(&|of| of.fraction.map(i64::from))),
         ("arrow_type", texts(arrow_types.iter().map(|name| Some(name.as_str())))),
-        ("form", texts(listed.iter().map(|column| form(column.field)))),
+        ("form", texts(listed.iter().map(|column| noted(column.field, FORM_KEY)))),
+        ("column_comment", texts(listed.iter().map(|column| noted(column.field, COMMENT_KEY)))),
+        ("tags", texts(listed.iter().map(|column| noted(column.field, TAGS_KEY)))),
     ]);
     batch(all)
 }
 
-fn form(field: &Field) -> Option<&str> {
-    field.metadata().get(FORM_KEY).map(String::as_str)
+fn noted<'a>(field: &'a Field, key: &str) -> Option<&'a str> {
+    field.metadata().get(key).map(String::as_str)
 }
 
 /// The columns that name a primary key.

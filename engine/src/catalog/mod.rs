@@ -3,6 +3,7 @@
 pub mod binder;
 pub mod information_schema;
 pub mod listing;
+pub mod notes;
 pub mod regional;
 pub mod site_table;
 pub mod snapshot;

@@ -11,6 +11,7 @@ use futures::future::join_all;
 use parking_lot::{Mutex, RwLock};
 use tokio::task::JoinSet;
 
+use crate::catalog::notes::Notes;
 use crate::catalog::site_table::{Origin, SiteId, SiteTable};
 use crate::catalog::treatment::TableTreatment;
 use crate::catalog::view::{View, ViewTable};
@@ -94,6 +95,8 @@ pub struct KnownTable {
     pub schema: SchemaRef,
     /// What the owner says about it.
     pub comment: Option<String>,
+    /// What else the owner says about it and its columns.
+    pub notes: Notes,
     /// In which form this viewer sees it.
     pub treatment: Arc<TableTreatment>,
     /// The columns of its primary key, in the key's order; empty where none is known.
@@ -123,6 +126,7 @@ impl KnownTable {
             statistics,
             treatment: Arc::new(table.treatment.clone()),
             comment: table.comment.clone(),
+            notes: table.notes.clone(),
             primary_key: table.primary_key.clone(),
             has_pinned_rows: table.has_pinned_rows,
             version: table.version.clone(),

@@ -67,6 +67,7 @@ pub fn listed() -> Vec<ListedTable> {
             },
             primary_key: Vec::new(),
             comment: Some((*comment).to_string()),
+            tags: None,
         })
         .collect()
 }

@@ -15,6 +15,7 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::notes::Notes;
 use crate::catalog::treatment::TableTreatment;
 use crate::error::{Code, EngineError, Result};
 use crate::flight::guard::Guard;
@@ -76,6 +77,8 @@ pub struct ViewTable {
     pub version: String,
     /// What the department says about the table.
     pub comment: Option<String>,
+    /// What else the department says about it and its columns.
+    pub notes: Notes,
     /// The columns of its primary key, in the key's order, if it has one that the asker sees in the clear.
     pub primary_key: Vec<String>,
     /// Whether a version is of the rows, too: two statements at one version read the same.
@@ -137,7 +140,7 @@ impl ViewTable {
     pub fn new(
         source: &str,
         table: &TableDescription,
-        treatment: TableTreatment,
+        (treatment, notes): (TableTreatment, Notes),
         has_pinned_rows: bool,
     ) -> Result<Self> {
         let statistics = &table.statistics;
@@ -146,6 +149,7 @@ impl ViewTable {
             name: table.name.clone(),
             version: table.version.clone(),
             comment: table.comment.clone(),
+            notes,
             primary_key: table.primary_key.clone(),
             has_pinned_rows,
             rows: count(&statistics.num_rows),

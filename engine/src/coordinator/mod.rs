@@ -326,9 +326,10 @@ impl Core {
                 schema: source.clone(),
                 table: table.clone(),
                 table_type: "BASE TABLE",
-                columns: known.treatment.mark(&known.schema),
+                columns: known.notes.mark(&known.treatment.mark(&known.schema)),
                 primary_key: known.primary_key.clone(),
                 comment: known.comment.clone(),
+                tags: known.notes.table_tags(),
             })
         });
         Ok(tables.collect())
@@ -349,6 +350,7 @@ impl Core {
                     columns: view.listed,
                     primary_key: Vec::new(),
                     comment: None,
+                    tags: None,
                 }),
                 Err(error) => tracing::warn!("{error}"),
             }

@@ -37,6 +37,7 @@ pub(super) fn listed() -> Vec<ListedTable> {
         columns: schema_of(table),
         primary_key: Vec::new(),
         comment: Some((*comment).to_string()),
+        tags: None,
     };
     TABLES.iter().map(table).collect()
 }

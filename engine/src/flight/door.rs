@@ -77,6 +77,8 @@ pub struct ListedTable {
     pub primary_key: Vec<String>,
     /// What its owner says about it.
     pub comment: Option<String>,
+    /// The tags that it has at its site, in words.
+    pub tags: Option<String>,
 }
 
 impl ListedTable {

@@ -11,6 +11,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow_flight::sql::metadata::{GetCatalogsBuilder, SqlInfoDataBuilder};
 use arrow_flight::sql::{Command, CommandGetDbSchemas, CommandGetTables};
 
+use crate::catalog::notes::{COMMENT_KEY, TAGS_KEY, remarks};
 use crate::catalog::sql_type::sql_type;
 use crate::catalog::treatment::FORM_KEY;
 use crate::config::limits::Limits;
@@ -114,8 +115,8 @@ fn tables(
     builder.build()
 }
 
-/// The columns of a listed table: plain types, and of all metadata the type's name and size, and the form of those that are
-/// not clear, under our own key for programs and as a remark for people.
+/// The columns of a listed table: plain types, and of all metadata the type's name and size, the owner's words, the tags, and the
+/// form of those that are not clear, under our own keys for programs and together as remarks for people.
 fn listed_columns(columns: &Schema, reader: Reader) -> Schema {
     let plain = reader.schema(columns);
     let marked = plain.fields().iter().zip(columns.fields());
@@ -126,10 +127,12 @@ fn listed_columns(columns: &Schema, reader: Reader) -> Schema {
 
 fn marks(listed: &Field) -> HashMap<String, String> {
     let of = sql_type(listed.data_type());
-    let form = listed.metadata().get(FORM_KEY);
+    let noted = |key: &str| listed.metadata().get(key).cloned();
     let told = [
-        (FORM_KEY, form.cloned()),
-        (REMARKS_KEY, form.map(|form| format!("seen as {form}"))),
+        (FORM_KEY, noted(FORM_KEY)),
+        (COMMENT_KEY, noted(COMMENT_KEY)),
+        (TAGS_KEY, noted(TAGS_KEY)),
+        (REMARKS_KEY, remarks(listed)),
         (TYPE_NAME_KEY, Some(of.name.to_string())),
         (PRECISION_KEY, of.precision.or(of.fraction).map(|digits| digits.to_string())),
         (SCALE_KEY, of.scale.map(|digits| digits.to_string())),

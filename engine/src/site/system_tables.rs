@@ -64,6 +64,7 @@ pub(super) fn listed(site: &Site) -> Vec<ListedTable> {
         columns,
         primary_key: Vec::new(),
         comment: Some(comment.to_string()),
+        tags: None,
     };
     vec![
         table(

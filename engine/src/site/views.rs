@@ -12,6 +12,7 @@ use policy::resource::TableName;
 use super::Site;
 use super::evidence::form;
 use super::ruling::{Admitted, Ruling};
+use crate::catalog::notes::Notes;
 use crate::catalog::treatment::{ColumnTreatment, PublishedKeys, PublishedRelease, TableTreatment};
 use crate::catalog::view::{View, ViewTable};
 use crate::error::{Code, Result};
@@ -23,6 +24,7 @@ use crate::sabotage::{Control, thrown};
 struct Seen {
     source: String,
     table: TableDescription,
+    notes: Notes,
     treatment: TableTreatment,
 }
 
@@ -40,7 +42,7 @@ impl Site {
         let tables = self.seen(asker, ruling.as_ref()).await;
         let tables = tables.into_iter().map(|seen| {
             let is_pinned = self.has_pinned_rows(&seen.source);
-            ViewTable::new(&seen.source, &seen.table, seen.treatment, is_pinned)
+            ViewTable::new(&seen.source, &seen.table, (seen.treatment, seen.notes), is_pinned)
         });
         Ok(View {
             site: self.name.clone(),
@@ -61,9 +63,10 @@ impl Site {
             schema: seen.source,
             table: seen.table.name,
             table_type: "BASE TABLE",
-            columns: seen.treatment.mark(&seen.table.schema),
+            columns: seen.notes.mark(&seen.treatment.mark(&seen.table.schema)),
             primary_key: seen.table.primary_key,
             comment: seen.table.comment,
+            tags: seen.notes.table_tags(),
         });
         Ok(tables.collect())
     }
@@ -76,7 +79,10 @@ impl Site {
         described
             .into_iter()
             .filter_map(|(source, table)| match ruling {
-                None => Some(Seen { source, table: (*table).clone(), treatment: TableTreatment::ungoverned() }),
+                None => {
+                    let (table, notes) = ((*table).clone(), Notes::of(&table));
+                    Some(Seen { source, table, notes, treatment: TableTreatment::ungoverned() })
+                }
                 Some(ruling) => governed(ruling, asker, source, &table),
             })
             .collect()
@@ -93,9 +99,11 @@ fn governed(ruling: &Ruling, asker: &Asker, source: String, table: &Arc<TableDes
         version: ruling.version(&table.version, &decision),
         primary_key: told_key(&decision, table),
         comment: table.comment.clone(),
+        column_comments: table.column_comments.clone(),
         schema,
     };
-    Some(Seen { source, table: told, treatment: published(&decision) })
+    let notes = Notes::of(&told).tagged(&ruling.set, &name, &told.schema);
+    Some(Seen { source, table: told, notes, treatment: published(&decision) })
 }
 
 /// A key of clear columns; one of others could be other than unique.

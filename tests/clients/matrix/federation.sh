@@ -14,6 +14,9 @@ policies() {
 CREATE PURPOSE research COMMENT 'registered studies';
 GRANT SELECT ON SCHEMA lab TO ROLE analyst FOR PURPOSE research;
 GRANT SELECT ON SCHEMA civil TO ROLE analyst FOR PURPOSE research;
+CREATE TAG kind VALUES ('contact', 'register');
+ALTER TABLE civil.people SET TAG kind = 'register';
+ALTER TABLE civil.people ALTER COLUMN phone SET TAG kind = 'contact';
 CREATE POLICY phones ON TABLE civil.people COLUMN MASK show_last(2) COLUMNS (phone) TO ROLE analyst;
 CREATE POLICY own_regions ON TABLE civil.people ROW FILTER (region IN attribute('regions')) TO ALL;
 END
@@ -29,7 +32,8 @@ configurations() {
 name = "north"
 source = [
     { name = "civil", kind = "files", root = "data/north/civil", table = [
-        { name = "people", path = "people.parquet", comment = "Residents by the end of last year", primary_key = ["id_no"] }] },
+        { name = "people", path = "people.parquet", comment = "Residents by the end of last year", primary_key = ["id_no"],
+          column_comments = { phone = "of the household" } }] },
     { name = "lab", kind = "files", root = "data/north/lab" },
 ]
 END

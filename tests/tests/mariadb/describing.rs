@@ -19,7 +19,8 @@ async fn every_kind_of_table_that_may_be_read_is_listed() {
     let admin = server.admin().await;
     admin
         .run(
-            "CREATE TABLE plain (id bigint PRIMARY KEY, note text, hidden int INVISIBLE) COMMENT 'Residents';
+            "CREATE TABLE plain (id bigint PRIMARY KEY, note text COMMENT 'in their own words',
+                                 hidden int INVISIBLE COMMENT 'not told') COMMENT 'Residents';
              CREATE VIEW seen AS SELECT id FROM plain;
              CREATE TABLE parted (day date NOT NULL, n int) PARTITION BY RANGE (YEAR(day))
                  (PARTITION early VALUES LESS THAN (2024), PARTITION late VALUES LESS THAN MAXVALUE);
@@ -42,6 +43,7 @@ async fn every_kind_of_table_that_may_be_read_is_listed() {
     assert_eq!(names(&all).await, ["aria", "broken", "half", "parted", "plain", "seen", "versioned", "客户"]);
     let plain = all.table("plain").await.unwrap().description;
     assert_eq!(plain.comment.as_deref(), Some("Residents"));
+    assert_eq!(plain.column_comments, [("note".to_string(), "in their own words".to_string())].into());
     let columns: Vec<_> =
         plain.schema.fields().iter().map(|field| (field.name().as_str(), field.is_nullable())).collect();
     assert_eq!(columns, [("id", false), ("note", true)], "what `*` does not stand for is not served");

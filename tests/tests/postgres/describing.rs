@@ -20,6 +20,7 @@ async fn every_kind_of_table_that_may_be_read_is_listed() {
     admin
         .run(
             "CREATE TABLE plain (id int8 PRIMARY KEY, note text); COMMENT ON TABLE plain IS 'Residents';
+             COMMENT ON COLUMN plain.note IS 'in their own words';
              CREATE VIEW seen AS SELECT id FROM plain; CREATE MATERIALIZED VIEW kept AS SELECT id FROM plain;
              CREATE TABLE parted (day date NOT NULL, n int4) PARTITION BY RANGE (day);
              CREATE TABLE parted_2024 PARTITION OF parted FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
@@ -35,6 +36,7 @@ async fn every_kind_of_table_that_may_be_read_is_listed() {
     assert_eq!(names(&all).await, ["kept", "parted", "plain", "seen", "客户"]);
     let plain = all.table("plain").await.unwrap().description;
     assert_eq!(plain.comment.as_deref(), Some("Residents"));
+    assert_eq!(plain.column_comments, [("note".to_string(), "in their own words".to_string())].into());
     let nullable: Vec<bool> = plain.schema.fields().iter().map(|field| field.is_nullable()).collect();
     assert_eq!(nullable, [false, true]);
     assert!(all.table("seen").await.unwrap().description.schema.field(0).is_nullable());

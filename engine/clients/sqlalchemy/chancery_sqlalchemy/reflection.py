@@ -1,5 +1,5 @@
-"""What there is: schemas, tables, columns and comments, as `information_schema` tells them to whoever asks. What policy hides is not
-there. Keys, indexes and constraints are none: no source tells its own."""
+"""What there is: schemas, tables, columns, comments and primary keys, as `information_schema` tells them to whoever asks. What policy
+hides is not there. Foreign keys, indexes and other constraints are none: no source tells its own."""
 
 from sqlalchemy import exc
 from sqlalchemy.engine import reflection
@@ -118,7 +118,7 @@ class Reflection:
     def get_columns(self, connection, table_name, schema=None, **kw):
         rows = self._ask(
             connection,
-            "SELECT column_name, data_type, arrow_type, numeric_precision, numeric_scale, is_nullable, form "
+            "SELECT column_name, data_type, arrow_type, numeric_precision, numeric_scale, is_nullable, column_comment, tags, form "
             "FROM system.information_schema.columns "
             "WHERE table_catalog = ? AND table_schema = ? AND table_name = ? ORDER BY ordinal_position",
             *self._place(connection, schema),
@@ -140,8 +140,16 @@ class Reflection:
 
     @reflection.cache
     def get_pk_constraint(self, connection, table_name, schema=None, **kw):
-        self._known(connection, table_name, schema)
-        return {"constrained_columns": [], "name": None}
+        rows = self._ask(
+            connection,
+            "SELECT column_name, constraint_name FROM system.information_schema.key_column_usage "
+            "WHERE table_catalog = ? AND table_schema = ? AND table_name = ? ORDER BY ordinal_position",
+            *self._place(connection, schema),
+            str(table_name),
+        )
+        if not rows:
+            self._known(connection, table_name, schema)
+        return {"constrained_columns": [column for column, _ in rows], "name": rows[0][1] if rows else None}
 
     def _none(self, connection, table_name, schema=None, **kw):
         self._known(connection, table_name, schema)
@@ -155,12 +163,13 @@ def _written(name):
     return '"' + name.replace('"', '""') + '"' if "." in name or '"' in name else name
 
 
-def _column(name, data_type, arrow_type, precision, scale, is_nullable, form):
+def _column(name, data_type, arrow_type, precision, scale, is_nullable, comment, tags, form):
     column = {
         "name": name,
         "type": types.of_column(data_type, arrow_type, precision, scale),
         "nullable": is_nullable == "YES",
         "default": None,
     }
-    # Sources tell no comments of columns; what a comment tells is the form in which the asker sees it.
-    return column if form is None else {**column, "comment": f"seen as {form}"}
+    # What its owner says of it, its tags, and the form in which the asker sees it where that is not clear.
+    remarks = [part for part in (comment, tags, form and f"seen as {form}") if part]
+    return {**column, "comment": "; ".join(remarks)} if remarks else column

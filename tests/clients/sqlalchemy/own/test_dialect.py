@@ -219,8 +219,9 @@ def test_what_inspection_finds(everywhere):
     assert found.get_table_comment("people", schema="north.civil") == {"text": "Residents by the end of last year"}
     assert found.get_table_comment("people", schema="south.civil") == {"text": None}
     comments = {column["name"]: column.get("comment") for column in found.get_columns("people", schema="north.civil")}
-    assert comments == {"id_no": None, "phone": "seen as show_last(2)", "region": None, "born": None}
-    assert found.get_pk_constraint("people", schema="north.civil")["constrained_columns"] == []
+    assert comments == {"id_no": None, "phone": "of the household; kind = contact; seen as show_last(2)", "region": None, "born": None}
+    assert found.get_pk_constraint("people", schema="north.civil") == {"constrained_columns": ["id_no"], "name": "people_pkey"}
+    assert found.get_pk_constraint("people", schema="south.civil") == {"constrained_columns": [], "name": None}
     assert found.get_indexes("people", schema="north.civil") == found.get_foreign_keys("people", schema="north.civil") == []
     metadata = sa.MetaData()
     metadata.reflect(everywhere, schema="south.civil")
