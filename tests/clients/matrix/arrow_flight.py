@@ -6,7 +6,7 @@ usage: arrow_flight.py HOST:PORT AUTHORITY.crt OUT
 import sys
 
 import pyarrow.flight as flight
-from told import check, equal, finish, refusal, write_types
+from told import MADE_TYPES, TYPES, check, equal, finish, refusal, write_types
 
 ADDRESS, AUTHORITY, OUT = sys.argv[1:]
 with open(AUTHORITY, "rb") as file:
@@ -45,8 +45,8 @@ def read(descriptor, options=OPTIONS):
 
 @check("pyarrow", "every type, and the same schema at every call")
 def _():
-    table = read(statement("SELECT * FROM north.lab.types ORDER BY id"))
-    write_types(f"{OUT}.pyarrow", [(of.name, of.type, table[of.name].to_pylist()) for of in table.schema])
+    tables = [read(statement(sql)) for sql in (TYPES, MADE_TYPES)]
+    write_types(f"{OUT}.pyarrow", *([(of.name, of.type, table[of.name].to_pylist()) for of in table.schema] for table in tables))
 
 
 @check("pyarrow", "the schema is declared as it is sent, whatever hangs on statistics")

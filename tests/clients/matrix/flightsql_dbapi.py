@@ -7,7 +7,7 @@ import sys
 
 from flightsql import FlightSQLClient
 from flightsql import connect as connect_dbapi
-from told import check, equal, finish, write_types
+from told import MADE_TYPES, TYPES, check, equal, finish, write_types
 
 ADDRESS, AUTHORITY, OUT = sys.argv[1:]
 HOST, PORT = ADDRESS.split(":")
@@ -19,15 +19,17 @@ def client(user="analyst"):
     return FlightSQLClient(host=HOST, port=int(PORT), user=user, password=user, tls_root_certs=ROOTS)
 
 
-@check("flightsql-dbapi", "every type")
-def _():
-    connection = connect_dbapi(client())
-    cursor = connection.cursor()
-    cursor.execute("SELECT * FROM north.lab.types ORDER BY id")
+def shown(sql):
+    cursor = connect_dbapi(client()).cursor()
+    cursor.execute(sql)
     rows, names = cursor.fetchall(), [column[0] for column in cursor.description]
     kinds = [{type(value).__name__ for value in values if value is not None} for values in zip(*rows)]
-    columns = zip(names, [", ".join(sorted(kind)) for kind in kinds], zip(*rows))
-    write_types(f"{OUT}.flightsql-dbapi", columns)
+    return zip(names, [", ".join(sorted(kind)) for kind in kinds], zip(*rows))
+
+
+@check("flightsql-dbapi", "every type")
+def _():
+    write_types(f"{OUT}.flightsql-dbapi", shown(TYPES), shown(MADE_TYPES))
 
 
 @check("flightsql-dbapi", "listings")

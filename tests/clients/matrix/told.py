@@ -1,9 +1,13 @@
 """What the programs here share: checks that are told one by one, and an exit status that says whether all held."""
 
+import pathlib
 import sys
 import traceback
 
 FAILED = []
+
+TYPES = "SELECT * FROM north.lab.types ORDER BY id"
+MADE_TYPES = pathlib.Path(__file__).with_name("made_types.sql").read_text(encoding="utf-8")
 
 
 def check(client, name):
@@ -35,8 +39,9 @@ def refusal(ask):
     raise AssertionError("it was answered")
 
 
-def write_types(path, columns):
-    """`columns`: name, type, the values of the three rows."""
+def write_types(path, *tables):
+    """The columns of each table: name, type, the values of the three rows. The `id` of the second one is told already."""
+    columns = [column for number, table in enumerate(tables) for column in table if number == 0 or column[0] != "id"]
     with open(path, "w", encoding="utf-8") as out:
         for name, of, values in columns:
             cells = [name, str(of)] + ["NULL" if value is None else str(value) for value in values]

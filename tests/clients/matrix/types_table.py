@@ -11,13 +11,17 @@ import sys
 HEAD = """# What each client shows for each type
 
 Written by `tests/clients/matrix/run --write` and compared by each run of it: a table with a column of every type that a file
-can hold, of which each client reads three rows: the least value, the greatest or an odd one, and NULL.
+can hold, and from `utf8_view` on a statement with one of every other type that a statement can make
+([made_types.sql](../../../tests/clients/matrix/made_types.sql)), of which each client reads three rows: the least value, the greatest or
+an odd one, and NULL. What is declared before is what is sent, in FlightInfo, GetSchema and prepared statements.
 
-On the wire layouts are plain: large and view types, dictionaries and run-ends leave as what they hold, half floats as `Float32`.
+On the wire layouts are plain: lists of every layout leave as `List`, views, dictionaries and run-ends as what they hold, half floats as
+`Float32`, small decimals as `Decimal128`, and intervals as the one of months, days and nanoseconds, the only one that Python has values for;
+the JDBC driver, which shows all three, gets each as it is.
 To the JDBC driver, and to all that comes as gRPC for Java as it does, unsigned numbers leave as the next larger signed type
 (`UInt64` as `DECIMAL(20, 0)`), and times with a zone without it, in UTC: it shows the former as negative numbers, and gives no
 object for the latter. `pandas` turns whole numbers with NULLs into floats (`read_sql(…, dtype_backend="pyarrow")` does not). `polars` panics at a decimal of more than
-38 digits, and is not asked for one.
+38 digits and at an interval, and is not asked for them. `flight_sql_client` shows NULL as nothing.
 """
 
 
