@@ -11,6 +11,8 @@
 //!   ├─ servers    PostgreSQL servers that hold a layout's tables
 //!   ├─ link       a network namespace behind a link with delay, rate and queue
 //!   └─ report     the tables, and every measurement
+//! src/bin/chancery_relay  small and large queries and first batches, beside a bare Flight relay
+//!   └─ bare       that relay, and the site behind it
 //! src/bin/policy_cost     TPC-H over three sites with and without policy, by turns in one run
 //! src/bin/postgres_scan   reading a table of PostgreSQL, beside a discarded COPY and DuckDB's scanner
 //! run                     where a run was measured, what it took, its file
@@ -19,6 +21,7 @@
 //!
 //! **Invariant:** nothing here is a test: a time is shown beside what it is compared with, and gates nothing.
 
+pub mod bare;
 pub mod layout;
 pub mod link;
 pub mod party;

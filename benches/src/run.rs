@@ -55,6 +55,11 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
+/// The time, in microseconds since 1970.
+pub fn now_us() -> u128 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_micros())
+}
+
 /// CPU time of this process so far, all threads.
 pub fn cpu_ms() -> u64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
