@@ -61,12 +61,15 @@ pub fn check(plan: &LogicalPlan) -> Result<(), AggregateFault> {
 }
 
 /// Puts release control in. `treat_with_entity` gives the inside of a barrier once more, with the entity as its last
-/// column.
+/// column. A plan without such an aggregate is not transformed.
 ///
 /// # Errors
 /// As `treat_with_entity` fails; for a plan that [`check`] refuses.
-pub fn control(plan: LogicalPlan, treat_with_entity: &dyn Fn(&Governed) -> Result<LogicalPlan>) -> Result<LogicalPlan> {
-    let controlled = plan.transform_up_with_subqueries(|node| {
+pub fn control(
+    plan: LogicalPlan,
+    treat_with_entity: &dyn Fn(&Governed) -> Result<LogicalPlan>,
+) -> Result<Transformed<LogicalPlan>> {
+    plan.transform_up_with_subqueries(|node| {
         let LogicalPlan::Aggregate(aggregate) = &node else {
             return Ok(Transformed::no(node));
         };
@@ -75,8 +78,7 @@ pub fn control(plan: LogicalPlan, treat_with_entity: &dyn Fn(&Governed) -> Resul
             Some(column) => Ok(Transformed::yes(release(aggregate, &seen, column, treat_with_entity)?)),
             None => Ok(Transformed::no(node)),
         }
-    })?;
-    Ok(controlled.data)
+    })
 }
 
 fn external(fault: AggregateFault) -> datafusion_common::DataFusionError {

@@ -16,6 +16,7 @@ mod floods;
 mod handles;
 mod hostile_tokens;
 mod identity;
+mod kept_plans;
 mod key_sets;
 mod lifetimes;
 mod openness;

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use datafusion::catalog::memory::{MemoryCatalogProviderList, MemorySchemaProvider};
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::{ResolvedTableReference, TableReference};
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::parser::Statement;
 
@@ -54,11 +53,10 @@ pub async fn bind(base: &SessionState, names: &dyn Names, statement: &Statement)
         register(&catalogs, &resolved, provider)?;
         bound.insert(resolved, ());
     }
-    let config = base.config().clone().with_default_catalog_and_schema(catalog, schema);
-    let mut state = SessionStateBuilder::new_from_existing(base.clone())
-        .with_config(config)
-        .with_catalog_list(Arc::new(catalogs))
-        .build();
+    // Not by a builder, which registers every function anew.
+    let mut state = base.clone();
+    *state.config_mut() = base.config().clone().with_default_catalog_and_schema(catalog, schema);
+    state.register_catalog_list(Arc::new(catalogs));
     state.mark_start_execution();
     Ok((state, statement))
 }

@@ -46,7 +46,8 @@ pub async fn regional_table(
     let mut arms = Vec::new();
     for arm in &regional.arms {
         let TableName { catalog, schema, table } = &arm.table;
-        arms.push((arm, snapshots.table(asker, (catalog, schema, table)).await?));
+        let table = snapshots.table(asker, (catalog, schema, table)).await?;
+        arms.push((arm, table.map(|(table, _)| table)));
     }
     if arms.iter().all(|(_, table)| table.is_none()) {
         return Ok(None);

@@ -2,7 +2,7 @@
 //! and waits for no site that has answered the same asker before.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
@@ -51,14 +51,23 @@ struct Pace {
 
 /// Who sees the same of every site: all that a decision may depend on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Viewer(blake3::Hash);
+pub struct Viewer(blake3::Hash);
 
 impl Viewer {
-    fn of(asker: &Asker) -> Result<Self> {
+    /// The one that an asker is.
+    ///
+    /// # Errors
+    /// When the asker cannot be told from others: a defect.
+    pub fn of(asker: &Asker) -> Result<Self> {
         let told = serde_json::to_vec(&(&asker.subject, &asker.purpose)).map_err(EngineError::internal)?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(&told).update(format!("{:?}", asker.issuer).as_bytes());
         Ok(Self(hasher.finalize()))
+    }
+
+    /// What tells it from all others.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
     }
 }
 
@@ -189,12 +198,28 @@ impl Snapshots {
         views.of(&Viewer::of(asker)?).view(asker).await
     }
 
-    /// The table of that name as the planner needs it; `None` when the asker sees none.
+    /// Whether these are the views that the viewer's statements are planned with now.
+    pub async fn stand(&self, asker: &Arc<Asker>, viewer: &Viewer, views: &[(SiteId, Weak<KnownView>)]) -> bool {
+        for (site, planned_with) in views {
+            let Some(views) = self.sites.get(site) else { return false };
+            match views.of(viewer).view(asker).await {
+                Ok(now) if std::ptr::eq(planned_with.as_ptr(), Arc::as_ptr(&now)) => {}
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// The table of that name as the planner needs it, and the view that it is of; `None` when the asker sees none.
     ///
     /// # Errors
     /// `SITE_UNAVAILABLE` when the site has never answered the asker and does not answer now; `PURPOSE` when the site
     /// shows the asker nothing else without another purpose, whatever table is asked for.
-    pub async fn table(&self, asker: &Arc<Asker>, name: (&str, &str, &str)) -> Result<Option<SiteTable>> {
+    pub async fn table(
+        &self,
+        asker: &Arc<Asker>,
+        name: (&str, &str, &str),
+    ) -> Result<Option<(SiteTable, Arc<KnownView>)>> {
         let (site, source, table) = name;
         let id = SiteId::new(site);
         let Some(views) = self.sites.get(&id) else { return Ok(None) };
@@ -211,10 +236,11 @@ impl Snapshots {
         Ok(view.tables.get(&key).map(|known| {
             let (source, table) = (key.0.clone(), key.1.clone());
             let origin = Origin { catalog: None, source, table, version: known.version.clone() };
-            SiteTable::new(id, Arc::clone(&known.schema), known.statistics.clone())
+            let table = SiteTable::new(id, Arc::clone(&known.schema), known.statistics.clone())
                 .with_origin(origin)
                 .with_treatment(Arc::clone(&known.treatment))
-                .with_key(known.key())
+                .with_key(known.key());
+            (table, Arc::clone(&view))
         }))
     }
 

@@ -17,7 +17,7 @@ use crate::plan::pipeline;
 pub(super) async fn fold_subqueries(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut values = Vec::new();
     for subquery in subqueries(&plan)? {
-        let planned = pipeline::plan(state, subquery.subquery.as_ref().clone()).await?;
+        let planned = pipeline::plan(state, subquery.subquery.as_ref().clone(), None).await?;
         let answer = collect(planned.physical, state.task_ctx()).await?;
         if let Some(batch) = answer.iter().find(|batch| batch.num_rows() > 0) {
             values.push((subquery, ScalarValue::try_from_array(batch.column(0), 0)?));

@@ -2,6 +2,7 @@
 
 mod disclose;
 mod explain;
+mod kept_plans;
 mod names;
 mod policies;
 mod records;
@@ -11,16 +12,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
-use datafusion::execution::{SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::sql::parser::Statement as ParsedStatement;
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
-use parking_lot::Mutex;
 
+use self::kept_plans::{KeptPlan, Views};
 use crate::catalog::binder::bind;
 use crate::catalog::regional::regional_table;
 use crate::catalog::site_table::SiteId;
@@ -41,6 +42,7 @@ use crate::sabotage::{Control, thrown};
 use crate::session::complexity::Budget;
 use crate::session::declared::{analyze, declare, declared_schema, describe_plan};
 use crate::session::functions::check_pure;
+use crate::session::kept::Kept;
 use crate::session::memory::task_context;
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
@@ -62,6 +64,7 @@ struct Core {
     peers: Arc<Peers>,
     snapshots: Arc<Snapshots>,
     regionals: Vec<RegionalTable>,
+    plans: Kept<KeptPlan>,
     queries: Arc<Queries>,
     sessions: Arc<Sessions>,
     /// The roles of those who see and end what everybody runs here.
@@ -105,6 +108,7 @@ impl Coordinator {
             base: base_state(&limits)?,
             peers,
             snapshots,
+            plans: Kept::new(limits.kept_plans_max),
             regionals: config.regionals.clone(),
             queries: Queries::keeping(&limits, &config.node.state),
             sessions: Arc::new(Sessions::new(&limits)),
@@ -167,28 +171,38 @@ impl Door for Coordinator {
     }
 
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {
+        if let Some(kept) = self.core.kept(asker, question).await? {
+            return Ok(kept.description.clone());
+        }
         let asked = self.core.parse(asker, question).await?;
-        let (state, plan) = self.core.bind(asker, &asked).await?;
+        let bound = self.core.bind(asker, &asked).await?;
         match asked.wanted {
-            Wanted::Rows => describe_plan(&state, &plan),
+            Wanted::Rows => match self.core.keep(asker, &asked, &bound).await? {
+                Some(kept) => Ok(kept.description.clone()),
+                None => describe_plan(&bound.state, &bound.plan),
+            },
             Wanted::Explanation | Wanted::Analysis => Ok(Description::explanation()),
             Wanted::Policy => Ok(Description::told(&POLICY_COLUMNS)),
         }
     }
 
     async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream> {
-        let asked = Arc::new(self.core.parse(&record.asker, &question).await?);
+        if let Some(kept) = self.core.kept(&record.asker, &question).await? {
+            let run = self.core.run_of(&record, &kept).await?;
+            return Ok(answer(Arc::clone(&self.core), record, question, run));
+        }
+        let asked = self.core.parse(&record.asker, &question).await?;
         if asked.wanted == Wanted::Policy {
-            let (_, plan) = self.core.bind(&record.asker, &asked).await?;
-            return policies::told(&plan);
+            let bound = self.core.bind(&record.asker, &asked).await?;
+            return policies::told(&bound.plan);
         }
         let run = self.core.plan(&record, &asked).await?;
         match asked.wanted {
-            Wanted::Rows => Ok(answer(Arc::clone(&self.core), record, asked, run)),
+            Wanted::Rows => Ok(answer(Arc::clone(&self.core), record, question, run)),
             Wanted::Explanation | Wanted::Policy => explain::explanation(&run),
             Wanted::Analysis => match explain::analysis(&run, &record).await {
                 Err(error) if has_moved_on(&error) => {
-                    let run = plan_again(&self.core, &record, &asked, &run).await?;
+                    let run = plan_again(&self.core, &record, &question, &run).await?;
                     explain::analysis(&run, &record).await
                 }
                 analyzed => analyzed,
@@ -226,11 +240,19 @@ impl Door for Coordinator {
     }
 }
 
+/// A statement over the tables that it names, nothing of it optimized.
+struct Bound {
+    state: SessionState,
+    plan: LogicalPlan,
+    /// The views that its tables are of; `None` where it names others.
+    views: Option<Views>,
+}
+
 /// A planned query and the session it runs in.
 struct Run {
     context: Arc<TaskContext>,
     declared: arrow::datatypes::SchemaRef,
-    planned: Planned,
+    planned: Arc<Planned>,
     /// The policies that applied, a line for each governed table.
     policies: Vec<(String, String)>,
 }
@@ -250,64 +272,94 @@ impl Core {
         Ok(Asked { statement, wanted, question: question.clone() })
     }
 
-    async fn bind(&self, asker: &Arc<Asker>, asked: &Asked) -> Result<(SessionState, LogicalPlan)> {
-        let place = &asked.question.place;
-        let names = names::Subjects { core: self, asker, place, sites: Mutex::default() };
-        let (state, plan) = match self.bind_once(&names, asked).await {
+    async fn bind(&self, asker: &Arc<Asker>, asked: &Asked) -> Result<Bound> {
+        let names = || names::Subjects::new(self, asker, &asked.question.place);
+        let first = names();
+        let bound = match self.bind_once(&first, asked).await {
             Err(error) if error.code() == Code::NotFound => {
                 // What is not found may be new.
-                let sites = names.sites.lock().iter().cloned().collect();
+                let sites = first.sites.lock().iter().cloned().collect();
                 if !self.snapshots.look_again(asker, sites).await? {
                     return Err(error);
                 }
-                self.bind_once(&names, asked).await?
+                self.bind_once(&names(), asked).await?
             }
             bound => bound?,
         };
-        if !policies::governed_tables(&plan)?.is_empty() {
-            check_pure(&plan)?;
+        if !policies::governed_tables(&bound.plan)?.is_empty() {
+            check_pure(&bound.plan)?;
         }
-        Ok((state, plan))
+        Ok(bound)
     }
 
-    async fn bind_once(&self, names: &names::Subjects<'_>, asked: &Asked) -> Result<(SessionState, LogicalPlan)> {
+    async fn bind_once(&self, names: &names::Subjects<'_>, asked: &Asked) -> Result<Bound> {
         let (state, statement) = bind(&self.base, names, &asked.statement).await?;
         let in_statement = |error| EngineError::in_statement(error, &asked.question.sql);
         let plan = standard_sql::plan(&state, statement).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, asked.question.parameters.as_ref())?;
         check_expansion(&plan, &self.limits)?;
-        Ok((state, plan))
+        let views = names.views.lock().take();
+        Ok(Bound { state, plan, views })
+    }
+
+    /// What the operators of that query run in.
+    fn context(&self, state: &SessionState, record: &Arc<QueryRecord>) -> Arc<TaskContext> {
+        let config = state.config().clone().with_extension(self.access(record));
+        task_context(state, config, &record.memory, self.limits.subject_memory_bytes)
+    }
+
+    fn access(&self, record: &Arc<QueryRecord>) -> Arc<RemoteAccess> {
+        let (peers, limits) = (Arc::clone(&self.peers), Arc::clone(&self.limits));
+        Arc::new(RemoteAccess { peers, record: Arc::clone(record), limits })
     }
 
     async fn plan(&self, record: &Arc<QueryRecord>, asked: &Asked) -> Result<Run> {
-        let (state, mut logical) = self.bind(&record.asker, asked).await?;
-        let access = RemoteAccess {
-            peers: Arc::clone(&self.peers),
-            record: Arc::clone(record),
-            limits: Arc::clone(&self.limits),
-        };
-        let config = state.config().clone().with_extension(Arc::new(access));
-        let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
+        let bound = self.bind(&record.asker, asked).await?;
+        match self.keep(&record.asker, asked, &bound).await? {
+            Some(kept) => self.run_of(record, &kept).await,
+            None => self.finish(record, bound.state, bound.plan, None).await,
+        }
+    }
+
+    /// Plans a bound statement to its end, for that query.
+    async fn finish(
+        &self,
+        record: &Arc<QueryRecord>,
+        mut state: SessionState,
+        mut logical: LogicalPlan,
+        optimized: Option<LogicalPlan>,
+    ) -> Result<Run> {
+        state.config_mut().set_extension(self.access(record));
         if thrown(Control::Disclosure) {
             logical = disclose::fold_subqueries(&state, logical).await?;
         }
-        let planned = plan(&state, logical.clone()).await?;
-        check_literals(&planned.cut.plan, &self.limits)?;
+        let planned = self.planned(&state, logical.clone(), optimized).await?;
         let policies = policies::lines(&logical)?;
         let declared = declared_schema(&logical, &planned.cut.plan);
+        let context = self.context(&state, record);
+        Ok(Run { context, declared, planned: Arc::new(planned), policies })
+    }
+
+    async fn planned(
+        &self,
+        state: &SessionState,
+        logical: LogicalPlan,
+        optimized: Option<LogicalPlan>,
+    ) -> Result<Planned> {
+        let planned = plan(state, logical, optimized).await?;
+        check_literals(&planned.cut.plan, &self.limits)?;
         for (site, unsent) in &planned.cut.unsent {
             // The reason may quote the statement; EXPLAIN tells it to the asker.
             match unsent {
                 Unsent::NotWritten(what) => {
-                    tracing::debug!(query = %record.id, %site, "cut smaller: {}", what.operator)
+                    tracing::debug!(%site, "cut smaller: {}", what.operator);
                 }
                 Unsent::NotProven(what) => {
-                    tracing::warn!(query = %record.id, %site, "cut smaller, not proven: {}", what.operator);
+                    tracing::warn!(%site, "cut smaller, not proven: {}", what.operator);
                 }
             }
         }
-        let context = task_context(&state, &record.memory, self.limits.subject_memory_bytes);
-        Ok(Run { context, declared, planned, policies })
+        Ok(planned)
     }
 
     async fn listed(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>> {
@@ -367,7 +419,7 @@ impl Run {
 
 /// The rows of a query. When a site says, before the first row, that its view has moved on, the sites are asked anew
 /// and the statement is planned once more.
-fn answer(core: Arc<Core>, record: Arc<QueryRecord>, asked: Arc<Asked>, run: Run) -> SendableRecordBatchStream {
+fn answer(core: Arc<Core>, record: Arc<QueryRecord>, question: Question, run: Run) -> SendableRecordBatchStream {
     let declared = Arc::clone(&run.declared);
     let batches = stream::once(async move {
         let mut batches = run.start()?;
@@ -379,7 +431,7 @@ fn answer(core: Arc<Core>, record: Arc<QueryRecord>, asked: Arc<Asked>, run: Run
                     return Err(error);
                 }
                 drop(batches);
-                plan_again(&core, &record, &asked, &run).await?.start()
+                plan_again(&core, &record, &question, &run).await?.start()
             }
             first => Ok(declare(
                 batches.schema(),
@@ -398,10 +450,11 @@ fn has_moved_on(error: &EngineError) -> bool {
     matches!(error.code(), Code::Stale | Code::NotFound)
 }
 
-async fn plan_again(core: &Core, record: &Arc<QueryRecord>, asked: &Asked, stale: &Run) -> Result<Run> {
+async fn plan_again(core: &Core, record: &Arc<QueryRecord>, question: &Question, stale: &Run) -> Result<Run> {
     let sites: Vec<SiteId> = stale.planned.cut.fragments.iter().map(|fragment| fragment.site.clone()).collect();
     core.snapshots.refresh(&record.asker, sites).await?;
-    let run = core.plan(record, asked).await?;
+    let asked = core.parse(&record.asker, question).await?;
+    let run = core.plan(record, &asked).await?;
     let told = |run: &Run| -> Vec<_> {
         let fields = run.declared.fields().iter();
         fields.map(|field| (field.name().clone(), field.data_type().clone(), field.is_nullable())).collect()

@@ -24,7 +24,7 @@ pub fn check(analyzed: &LogicalPlan) -> Result<()> {
     aggregate::check(analyzed).map_err(|fault| EngineError::new(Code::Aggregate, fault.to_string()))
 }
 
-/// At a site: puts release control in. `scans` are the untreated tables, by barrier.
+/// At a site: puts release control in; a plan that needs none is not transformed. `scans` are the untreated tables, by barrier.
 ///
 /// # Errors
 /// When a table cannot be treated: a defect.
@@ -32,9 +32,9 @@ pub fn release(
     analyzed: LogicalPlan,
     scans: &BTreeMap<BarrierId, LogicalPlan>,
     keys: Option<&PseudonymKeys>,
-) -> Result<LogicalPlan> {
+) -> Result<Transformed<LogicalPlan>> {
     if thrown(Control::Aggregates) {
-        return Ok(analyzed);
+        return Ok(Transformed::no(analyzed));
     }
     let controlled = aggregate::control(analyzed, &|governed| {
         let scan = scans.get(&governed.id).ok_or_else(|| DataFusionError::from(EngineError::defect("no scan")))?;
@@ -45,22 +45,22 @@ pub fn release(
 }
 
 /// At a coordinator: every aggregate directly over a table with aggregate-only columns, as the asker wrote it, is given
-/// to `send`, which makes a fragment of it, before any rule could take it apart; where `send` gives nothing it stays.
+/// to `send`, which makes a fragment of it, before any rule could take it apart; where `send` gives nothing it stays. A plan
+/// without any is not transformed.
 ///
 /// # Errors
 /// When the plan cannot be walked.
 pub fn send_whole(
     analyzed: LogicalPlan,
     send: &mut dyn FnMut(&LogicalPlan, &SiteId) -> Option<LogicalPlan>,
-) -> Result<LogicalPlan> {
-    let sent = analyzed.transform_down_with_subqueries(|node| {
+) -> Result<Transformed<LogicalPlan>> {
+    Ok(analyzed.transform_down_with_subqueries(|node| {
         let Some(site) = aggregate_only_site(&node)? else { return Ok(Transformed::no(node)) };
         Ok(match send(&node, &site) {
             Some(fragment) => Transformed::new(fragment, true, TreeNodeRecursion::Jump),
             None => Transformed::no(node),
         })
-    })?;
-    Ok(sent.data)
+    })?)
 }
 
 /// The site of an aggregate's one table, if it has aggregate-only columns and only filters, projections and names lie

@@ -232,7 +232,7 @@ impl World {
         let state = self.ctx.state();
         let analyzed = analyze(&state, state.create_logical_plan(sql).await?, None)?;
         aggregate_only::check(&analyzed)?;
-        let released = aggregate_only::release(analyzed, &self.scans, None)?;
+        let released = aggregate_only::release(analyzed, &self.scans, None)?.data;
         let request = RegisteredBarriers::new([Arc::clone(&self.governed)]);
         plan_at_site(&state, state.optimize(&released)?, &request).await
     }

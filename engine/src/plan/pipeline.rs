@@ -5,13 +5,15 @@ use std::sync::Arc;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use crate::error::Result;
 use crate::exec::key_source::connect_key_sources;
+use crate::exec::remote_scan::RemoteScanExec;
 use crate::plan::aggregate_only;
 use crate::plan::cut_fragments::{self, CutPlan, cut_fragments};
-use crate::plan::fragment_node::FragmentPlanner;
+use crate::plan::fragment_node::{FragmentNode, FragmentPlanner};
 use crate::plan::group_joins::{group_joins, optimizer_after};
 use crate::plan::key_sets::send_key_sets;
 use crate::plan::late_columns::late_columns;
@@ -27,20 +29,30 @@ pub struct Planned {
     pub cut: CutPlan,
 }
 
-/// Plans a bound statement to its end.
+impl Planned {
+    /// Whether one site answers the whole statement, and nothing of the plan changes while it runs.
+    pub fn is_whole(&self) -> bool {
+        FragmentNode::of(&self.cut.plan).is_some()
+    }
+}
+
+/// Plans a bound statement to its end. `optimized` is what DataFusion's rules make of it, where that is known.
 ///
 /// # Errors
 /// As planning fails; a subtree that cannot be pushed is no failure.
-pub async fn plan(state: &SessionState, logical: LogicalPlan) -> Result<Planned> {
+pub async fn plan(state: &SessionState, logical: LogicalPlan, optimized: Option<LogicalPlan>) -> Result<Planned> {
     // 0. Aggregates over aggregate-only columns go to their site as the asker wrote them: no rule may take them apart.
     let mut whole = Vec::new();
-    let logical = aggregate_only::send_whole(logical, &mut |aggregate, site| {
+    let sent = aggregate_only::send_whole(logical, &mut |aggregate, site| {
         let (fragment, node) = cut_fragments::whole_fragment(state, aggregate, site).ok()?;
         whole.push(fragment);
         Some(node)
     })?;
     // 1. DataFusion's own rules: subqueries become joins, filters sink, names are all resolved and typed.
-    let optimized = state.optimize(&logical)?;
+    let optimized = match optimized.filter(|_| !sent.transformed) {
+        Some(optimized) => optimized,
+        None => state.optimize(&sent.data)?,
+    };
     // 2. Ours, over several sites only: what can run together at one site stands together; work sinks into the arms of
     //    unions over sites; what only the answer needs waits until few rows are left.
     let arranged = match Sites::default().locate(&optimized)? {
@@ -52,7 +64,12 @@ pub async fn plan(state: &SessionState, logical: LogicalPlan) -> Result<Planned>
     cut.fragments.extend(whole);
     // 4. Fragments that reduce others: their keys go along, once their rows are here.
     let cut = send_key_sets(state, cut)?;
-    // 5. Operators for what is left. DataFusion picks build sides by the fragments' expected sizes.
+    // 5. Operators for what is left. DataFusion picks build sides by the fragments' expected sizes. Of what is one fragment
+    //    nothing is left, and no rule has anything to do.
+    if let Some(node) = FragmentNode::of(&cut.plan) {
+        let scan = Arc::new(RemoteScanExec::new(Arc::clone(node.fragment())));
+        return Ok(Planned { physical: Arc::new(CooperativeExec::new(scan)), cut });
+    }
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(FragmentPlanner)]);
     let physical = planner.create_physical_plan(&cut.plan, state).await?;
     connect_key_sources(&physical)?;

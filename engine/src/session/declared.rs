@@ -18,6 +18,11 @@ use crate::flight::wire_types::wire_type;
 use crate::session::{parameters, standard_sql};
 
 impl Description {
+    /// Of a statement of these columns without placeholders.
+    pub fn of(columns: &SchemaRef) -> Self {
+        Self { schema: Arc::clone(columns), parameters: Arc::new(Schema::empty()) }
+    }
+
     /// What EXPLAIN answers: lines, each with what it is about.
     pub fn explanation() -> Self {
         Self { schema: explanation_schema(), parameters: Arc::new(Schema::empty()) }

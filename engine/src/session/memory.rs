@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
+use datafusion::execution::context::SessionConfig;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
@@ -34,14 +35,16 @@ impl Usages {
     }
 }
 
-/// What a statement runs in: the session's, with the pool's share of its subject.
-pub fn task_context(state: &SessionState, usage: &Usage, bytes_max: usize) -> Arc<TaskContext> {
-    let context = TaskContext::from(state);
-    let runtime = context.runtime_env();
+/// What a statement runs in: the session's, with the pool's share of its subject. Without the names of functions: a plan has
+/// the functions themselves.
+pub fn task_context(state: &SessionState, config: SessionConfig, usage: &Usage, bytes_max: usize) -> Arc<TaskContext> {
+    let runtime = state.runtime_env();
     let shared = Arc::clone(&runtime.memory_pool);
     let pool = SharePool { shared, usage: Arc::clone(usage), bytes_max };
     let runtime = RuntimeEnv { memory_pool: Arc::new(pool), ..runtime.as_ref().clone() };
-    Arc::new(context.with_runtime(Arc::new(runtime)))
+    let id = state.session_id().to_string();
+    let (scalar, higher, aggregate, window) = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
+    Arc::new(TaskContext::new(None, id, config, scalar, higher, aggregate, window, Arc::new(runtime)))
 }
 
 /// A share of a pool.
@@ -117,7 +120,9 @@ mod tests {
         let usages = Usages::default();
         let state = SessionContext::new().state();
         let (of_ann, of_bob) = (usages.of(&ann), usages.of(&bob));
-        let pool_of = |usage: &Usage| Arc::clone(&task_context(&state, usage, 100).runtime_env().memory_pool);
+        let pool_of = |usage: &Usage| {
+            Arc::clone(&task_context(&state, state.config().clone(), usage, 100).runtime_env().memory_pool)
+        };
         let consumer = |name: &str| MemoryConsumer::new(name);
         let first = consumer("first").register(&pool_of(&of_ann));
         first.try_grow(70).unwrap();

@@ -5,6 +5,7 @@ pub mod complexity;
 pub mod declared;
 pub mod functions;
 pub mod history;
+pub mod kept;
 pub mod kill;
 pub mod memory;
 pub mod options;

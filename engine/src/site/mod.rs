@@ -4,6 +4,7 @@
 //! names              the tables that an asker may use, each under its barrier
 //!   └─ ruling        by what it is decided: the policies of one version, one moment
 //! statement          admit → bind → decide → check → plan: a question made ready to run, or refused
+//!   └─ kept_plans    the same for a question that was asked before
 //! evidence           the record of it: intent before, completion after; and the right by which it runs
 //! refusals           the record of what was not let in
 //! views              what an asker is told of the tables: for listings and for coordinators
@@ -17,6 +18,7 @@
 
 mod evidence;
 mod explain;
+mod kept_plans;
 mod names;
 pub mod policies;
 mod policy_statements;
@@ -38,6 +40,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::future::join_all;
 use parking_lot::Mutex;
 
+use self::kept_plans::KeptPlan;
 use self::policies::Policies;
 use self::policies::tables::SiteTables;
 use self::refusals::Strangers;
@@ -50,6 +53,7 @@ use crate::error::{Code, EngineError, Result, with_causes};
 use crate::flight::door::{Description, Door, ListedTable, Question, Readiness, Refused};
 use crate::identity::{Asker, Sessions};
 use crate::session::declared::describe_plan;
+use crate::session::kept::Kept;
 use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
 use crate::state;
@@ -64,6 +68,7 @@ pub struct Site {
     queries: Arc<Queries>,
     sessions: Arc<Sessions>,
     limits: Limits,
+    kept: Kept<KeptPlan>,
     users: Option<std::path::PathBuf>,
     /// The sources that could be listed at least once.
     listed_once: Mutex<BTreeSet<String>>,
@@ -105,6 +110,7 @@ impl Site {
             base: base_state(&limits)?,
             queries,
             sessions: Arc::new(Sessions::new(&limits)),
+            kept: Kept::new(limits.kept_plans_max),
             limits,
             users: config.node.users.clone(),
             listed_once: Mutex::default(),
@@ -263,6 +269,7 @@ impl Door for Site {
 
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description> {
         match self.ask(asker, question).await? {
+            Asked::Rows(Bound { kept: Some(kept), .. }) => Ok(Description::of(&kept.declared)),
             Asked::Rows(Bound { state, plan, .. }) => describe_plan(&state, &plan),
             Asked::Explain(_) => Ok(Description::explanation()),
             Asked::ExplainPolicy(_) => Ok(explain::policy_description()),

@@ -21,12 +21,13 @@ use policy::decision::{Decision, Denial};
 use policy::resource::TableName;
 
 use super::Site;
+use super::kept_plans::Use;
 use super::ruling::{Admitted, Ruling};
 use super::system_tables::system_table;
 use crate::catalog::binder::{Names, unknown_table};
 use crate::catalog::{information_schema, system};
 use crate::error::{Code, EngineError, Result, with_causes};
-use crate::flight::door::Door;
+use crate::flight::door::{Door, Question};
 use crate::identity::Asker;
 use crate::key_set::{self, KeySet};
 use crate::sabotage::{Control, thrown};
@@ -50,43 +51,25 @@ pub(super) struct SiteNames<'a> {
     pub(super) told: Mutex<Vec<String>>,
     /// Why tables were denied: for administrators alone.
     pub(super) denials: Mutex<Vec<String>>,
+    /// The tables that were named so far; `None` once anything but a table of a source was.
+    pub(super) uses: Mutex<Option<Vec<Use>>>,
 }
 
 #[async_trait]
 impl Names for SiteNames<'_> {
     async fn table(&self, name: &ResolvedTableReference) -> Result<Arc<dyn TableProvider>> {
-        if name.schema.as_ref() == information_schema::SCHEMA {
-            let listed = self.site.listed(self.asker).await?;
-            return information_schema::table(name, &listed)?.ok_or_else(|| unknown_table(name));
+        if let Some(own) = self.own_table(name).await? {
+            *self.uses.lock() = None;
+            return Ok(own);
         }
-        if name.catalog.as_ref() == system::CATALOG && name.schema.as_ref() == key_set::SCHEMA {
-            let named = self.key_sets.iter().find(|set| set.id.to_string() == *name.table);
-            return named.ok_or_else(|| unknown_table(name))?.table();
+        let (table, decision) = self.resolve(name).await?;
+        if let Some(uses) = self.uses.lock().as_mut() {
+            uses.push(Use { name: name.clone(), table: table.clone(), decision: decision.clone() });
         }
-        if name.catalog.as_ref() == system::CATALOG {
-            self.told.lock().push(format!("{}.{}.{}", name.catalog, name.schema, name.table));
-            return system_table(self.site, self.asker, name)?.ok_or_else(|| unknown_table(name));
+        match (self.ruling, decision) {
+            (Some(ruling), Some(decision)) => self.governed_table(ruling, name, &table, decision),
+            _ => Ok(table.provider),
         }
-        if name.catalog.as_ref() != self.site.name {
-            return Err(unknown_table(name));
-        }
-        let Some(ruling) = self.ruling else {
-            let table = self.found(name).await?;
-            self.check_version(name, &table.description.version)?;
-            return Ok(table.provider);
-        };
-        if self.site.is_administrator(self.asker) {
-            self.site.policies()?.current().readable()?;
-        }
-        let found = match ruling.admit(self.asker)? {
-            Admitted::ForPurpose => self.found(name).await,
-            // Without a purpose, a table that exists is told exactly like one that does not.
-            Admitted::ToWhatIsOpen(refusal) => match self.found(name).await {
-                Ok(table) if self.decided(ruling, name, &table).is_ok() => Ok(table),
-                _ => Err(refusal),
-            },
-        };
-        self.governed_table(ruling, name, &found?)
     }
 
     async fn known(&self, name: &ResolvedTableReference) -> Result<()> {
@@ -101,7 +84,74 @@ impl Names for SiteNames<'_> {
     }
 }
 
-impl SiteNames<'_> {
+impl<'a> SiteNames<'a> {
+    /// The names of one question of that asker.
+    pub(super) fn new(site: &'a Site, asker: &'a Asker, question: &'a Question, ruling: Option<&'a Ruling>) -> Self {
+        Self {
+            site,
+            asker,
+            place: &question.place,
+            versions: &question.versions,
+            key_sets: &question.key_sets,
+            ruling,
+            governed: Mutex::default(),
+            told: Mutex::default(),
+            denials: Mutex::default(),
+            uses: Mutex::new(Some(Vec::new())),
+        }
+    }
+
+    /// A table of no source: of a listing, of keys that came with the question, of the system.
+    async fn own_table(&self, name: &ResolvedTableReference) -> Result<Option<Arc<dyn TableProvider>>> {
+        if name.schema.as_ref() == information_schema::SCHEMA {
+            let listed = self.site.listed(self.asker).await?;
+            return information_schema::table(name, &listed)?.map(Some).ok_or_else(|| unknown_table(name));
+        }
+        if name.catalog.as_ref() == system::CATALOG && name.schema.as_ref() == key_set::SCHEMA {
+            let named = self.key_sets.iter().find(|set| set.id.to_string() == *name.table);
+            return named.ok_or_else(|| unknown_table(name))?.table().map(Some);
+        }
+        if name.catalog.as_ref() == system::CATALOG {
+            self.told.lock().push(format!("{}.{}.{}", name.catalog, name.schema, name.table));
+            return system_table(self.site, self.asker, name)?.map(Some).ok_or_else(|| unknown_table(name));
+        }
+        Ok(None)
+    }
+
+    /// A table of a source, and what is decided about it for the asker; nothing is where policy is switched off.
+    ///
+    /// # Errors
+    /// As [`Names::table`]; `STALE` for another version than a coordinator planned with.
+    pub(super) async fn resolve(&self, name: &ResolvedTableReference) -> Result<(Table, Option<Decision>)> {
+        if name.catalog.as_ref() != self.site.name {
+            return Err(unknown_table(name));
+        }
+        let Some(ruling) = self.ruling else {
+            let table = self.found(name).await?;
+            self.check_version(name, &table.description.version)?;
+            return Ok((table, None));
+        };
+        if self.site.is_administrator(self.asker) {
+            self.site.policies()?.current().readable()?;
+        }
+        let found = match ruling.admit(self.asker)? {
+            Admitted::ForPurpose => self.found(name).await,
+            // Without a purpose, a table that exists is told exactly like one that does not.
+            Admitted::ToWhatIsOpen(refusal) => match self.found(name).await {
+                Ok(table) if self.decided(ruling, name, &table).is_ok() => Ok(table),
+                _ => Err(refusal),
+            },
+        };
+        let table = found?;
+        let decision = self.decided(ruling, name, &table).map_err(|denial| {
+            let of_site = TableName::new(name.schema.as_ref(), name.table.as_ref());
+            self.denials.lock().push(format!("{of_site} is denied: {denial}"));
+            unknown_table(name)
+        })?;
+        self.check_version(name, &ruling.version(&table.description.version, &decision))?;
+        Ok((table, Some(decision)))
+    }
+
     async fn found(&self, name: &ResolvedTableReference) -> Result<Table> {
         let source = self.site.sources.get(name.schema.as_ref()).ok_or_else(|| unknown_table(name))?;
         match source.table(&name.table).await {
@@ -143,13 +193,9 @@ impl SiteNames<'_> {
         ruling: &Ruling,
         name: &ResolvedTableReference,
         table: &Table,
+        decision: Decision,
     ) -> Result<Arc<dyn TableProvider>> {
         let of_site = TableName::new(name.schema.as_ref(), name.table.as_ref());
-        let decision = self.decided(ruling, name, table).map_err(|denial| {
-            self.denials.lock().push(format!("{of_site} is denied: {denial}"));
-            unknown_table(name)
-        })?;
-        self.check_version(name, &ruling.version(&table.description.version, &decision))?;
         let governed = Arc::new(Governed { table: of_site, decision, id: next_barrier() });
         let scan = scan(name, table)?;
         let provider = GovernedTable::new(ruling, scan.clone(), &governed)?;

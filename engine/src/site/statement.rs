@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use connectors::ReadScope;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
 use datafusion::sql::parser::Statement as ParsedStatement;
-use parking_lot::Mutex;
 use policy::barrier::{BarrierId, Governed};
 use policy::statement::Statement as PolicyStatement;
 
 use super::evidence::{self, Basis, Evidence, Leaves};
+use super::kept_plans::{KeptPlan, Use};
 use super::names::SiteNames;
 use super::ruling::Ruling;
 use super::{Site, explain, for_administrators, policy_statements};
 use crate::catalog::binder::bind;
-use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
 use crate::flight::door::Question;
 use crate::identity::Asker;
@@ -34,6 +34,9 @@ use crate::session::memory::task_context;
 use crate::session::queries::QueryRecord;
 use crate::session::standard_sql;
 use crate::session::statement::{ExplainedFor, Statement, parse};
+
+/// One batch of a scan, as tables are written.
+const FEW_ROWS: usize = 64 * 1024;
 
 /// What a statement asks for, its names bound and decided.
 pub(super) enum Asked {
@@ -55,10 +58,14 @@ pub(super) struct Bound {
     /// The decisions, one for each mention of a governed table.
     pub(super) governed: Vec<Arc<Governed>>,
     /// The untreated tables, by barrier.
-    scans: BTreeMap<BarrierId, LogicalPlan>,
+    pub(super) scans: BTreeMap<BarrierId, LogicalPlan>,
     /// The system tables that it reads.
     pub(super) told: Vec<String>,
     pub(super) ruling: Option<Ruling>,
+    /// The tables that the plan was made from; `None` where it was made from anything else.
+    pub(super) uses: Option<Vec<Use>>,
+    /// What the rules have made of it before.
+    pub(super) kept: Option<Arc<KeptPlan>>,
 }
 
 /// Whether a denial tells its reason: only to an administrator who asks what another would be told.
@@ -82,7 +89,7 @@ pub(super) enum Ready {
 /// A query planned to its end and verified.
 pub(super) struct Planned {
     bound: Bound,
-    declared: arrow::datatypes::SchemaRef,
+    declared: SchemaRef,
     physical: Arc<dyn ExecutionPlan>,
 }
 
@@ -95,6 +102,9 @@ impl Site {
         if asker.is_peer() {
             let sentence = "a coordinator asks for somebody: its call carries no delegation";
             return Err(EngineError::new(Code::Unauthenticated, sentence));
+        }
+        if let Some(bound) = self.kept(asker, question).await? {
+            return Ok(Asked::Rows(bound));
         }
         let budget = match question.fragment {
             0 => Budget::of(&self.limits),
@@ -132,23 +142,12 @@ impl Site {
         reasons: Reasons,
     ) -> Result<Bound> {
         let ruling = self.ruling();
-        let names = SiteNames {
-            site: self,
-            asker,
-            place: &question.place,
-            versions: &question.versions,
-            key_sets: &question.key_sets,
-            ruling: ruling.as_ref(),
-            governed: Mutex::default(),
-            told: Mutex::default(),
-            denials: Mutex::default(),
-        };
+        let names = SiteNames::new(self, asker, question, ruling.as_ref());
         let (mut state, query) = bind(&self.base, &names, &query).await.map_err(|error| match reasons {
             Reasons::Told => names.with_denials(error),
             Reasons::Kept => error,
         })?;
-        // What a statement reads of one server, it reads at one moment.
-        state.config_mut().set_extension(Arc::new(ReadScope::default()));
+        session_of(&mut state, names.uses.lock().as_deref());
         let in_statement = |error| EngineError::in_statement(error, &question.sql);
         let plan = standard_sql::plan(&state, query).await.map_err(in_statement)?;
         let plan = analyze(&state, plan, question.parameters.as_ref())?;
@@ -165,8 +164,8 @@ impl Site {
         if ruling.is_some() {
             check_keys(&question.keys_to, &governed)?;
         }
-        let told = names.told.into_inner();
-        Ok(Bound { state, plan, governed, scans, told, ruling })
+        let (told, uses) = (names.told.into_inner(), names.uses.into_inner());
+        Ok(Bound { state, plan, governed, scans, told, ruling, uses, kept: None })
     }
 
     /// What is decided by, from now on.
@@ -190,7 +189,7 @@ impl Site {
     pub(super) async fn ready(&self, record: &QueryRecord, question: &Question) -> Result<Ready> {
         let asker = &record.asker;
         match self.ask(asker, question).await? {
-            Asked::Rows(bound) => Ok(Ready::Rows(Box::new(planned(bound, &self.limits).await?))),
+            Asked::Rows(bound) => Ok(Ready::Rows(Box::new(self.planned((asker, question), bound).await?))),
             Asked::Explain(bound) => {
                 let sight = if self.is_administrator(asker) || self.control.is_none() {
                     explain::Sight::Whole
@@ -237,7 +236,8 @@ impl Site {
             }
             (Ready::Explained(rows, _) | Ready::Shown(rows), None) => return Ok(rows),
         };
-        let context = task_context(&bound.state, &record.memory, self.limits.subject_memory_bytes);
+        let (state, limit) = (&bound.state, self.limits.subject_memory_bytes);
+        let context = task_context(state, state.config().clone(), &record.memory, limit);
         let batches = match &self.control {
             None => execute_stream(physical, context)?,
             Some(control) => {
@@ -250,9 +250,51 @@ impl Site {
     }
 }
 
+impl Site {
+    async fn planned(&self, asked: (&Asker, &Question), mut bound: Bound) -> Result<Planned> {
+        let (optimized, declared) = match &bound.kept {
+            Some(kept) => (kept.optimized.clone(), Arc::clone(&kept.declared)),
+            None => {
+                let (optimized, declared) = optimized(&bound)?;
+                check_literals(&optimized, &self.limits)?;
+                self.keep(asked, &mut bound, (&optimized, &declared))?;
+                (optimized, declared)
+            }
+        };
+        let barriers = RegisteredBarriers::new(bound.governed.iter().cloned());
+        let physical = if bound.ruling.is_some() {
+            plan_at_site(&bound.state, optimized, &barriers).await?
+        } else {
+            plan_without_policy(&bound.state, optimized).await?
+        };
+        Ok(Planned { declared, physical, bound })
+    }
+}
+
+/// The plan under release control, optimized, and the columns that the statement declares.
+fn optimized(bound: &Bound) -> Result<(LogicalPlan, SchemaRef)> {
+    let Bound { state, plan, .. } = bound;
+    let optimized = state.optimize(plan)?;
+    let declared = declared_schema(plan, &optimized);
+    let released = aggregate_only::release(plan.clone(), &bound.scans, bound.ruling.as_ref().and_then(Ruling::keys))?;
+    let optimized = if released.transformed { state.optimize(&released.data)? } else { optimized };
+    Ok((optimized, declared))
+}
+
+/// Makes a session that of one execution over these tables, if all are known: its clock, and what it reads of one server at
+/// one moment. Few rows are read by one thread, which has no other one to wait for; where rows are hidden, their number is.
+pub(super) fn session_of(state: &mut SessionState, uses: Option<&[Use]>) {
+    let rows = uses.and_then(|uses| uses.iter().map(Use::told_rows).sum::<Option<usize>>());
+    if rows.is_some_and(|rows| rows <= FEW_ROWS) {
+        state.config_mut().options_mut().execution.target_partitions = 1;
+    }
+    state.mark_start_execution();
+    state.config_mut().set_extension(Arc::new(ReadScope::default()));
+}
+
 /// Values go on to another site by a `GRANT JOIN` only, whatever the coordinator thinks: by one of the column that they are
 /// of, and by one of each other table, by which they are chosen.
-fn check_keys(keys: &[KeysTo], governed: &[Arc<Governed>]) -> Result<()> {
+pub(super) fn check_keys(keys: &[KeysTo], governed: &[Arc<Governed>]) -> Result<()> {
     let has_leave = |keys: &KeysTo| {
         let mut decisions = governed.iter().map(|governed| &governed.decision);
         decisions.any(|decision| {
@@ -272,19 +314,4 @@ fn check_keys(keys: &[KeysTo], governed: &[Arc<Governed>]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-async fn planned(bound: Bound, limits: &Limits) -> Result<Planned> {
-    let (state, plan) = (&bound.state, &bound.plan);
-    let declared = declared_schema(plan, &state.optimize(plan)?);
-    let released = aggregate_only::release(plan.clone(), &bound.scans, bound.ruling.as_ref().and_then(Ruling::keys))?;
-    let optimized = state.optimize(&released)?;
-    check_literals(&optimized, limits)?;
-    let barriers = RegisteredBarriers::new(bound.governed.iter().cloned());
-    let physical = if bound.ruling.is_some() {
-        plan_at_site(state, optimized, &barriers).await?
-    } else {
-        plan_without_policy(state, optimized).await?
-    };
-    Ok(Planned { declared, physical, bound })
 }
