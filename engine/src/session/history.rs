@@ -4,16 +4,20 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Limits;
+use crate::session::kept::Kept;
 use crate::session::queries::QueryRecord;
 
 const FILE: &str = "queries.history";
 /// Queries that have ended and are not written yet; of a node that ends so many faster than its disk is, some are left out.
 const QUEUE_MAX: usize = 1_000;
+/// Statements of which the words are known without reading them again.
+const WORDS_KEPT: usize = 500;
 /// The longest statement that is kept whole.
 const STATEMENT_CHARS_MAX: usize = 10_000;
 
@@ -37,11 +41,11 @@ pub struct Ended {
 }
 
 impl Ended {
-    fn of(record: &QueryRecord) -> Self {
+    fn of(record: &QueryRecord, statement: String) -> Self {
         Self {
             query_id: record.id.to_string(),
             subject: record.subject.to_string(),
-            statement: record.shown_to_others().chars().take(STATEMENT_CHARS_MAX).collect(),
+            statement,
             started_ms: record.started_ms(),
             elapsed_ms: u64::try_from(record.elapsed().as_millis()).unwrap_or(u64::MAX),
             rows: record.rows(),
@@ -55,6 +59,8 @@ impl Ended {
 pub struct History {
     before: Vec<Ended>,
     queue: SyncSender<Ended>,
+    /// The words of statements, which are found by reading them; many end in the same ones.
+    words: Kept<String>,
 }
 
 impl History {
@@ -67,7 +73,7 @@ impl History {
             let writer = Writer { file: rewrite(&path, &before)?, path, lines: before.len(), kept_max };
             let (queue, ended) = sync_channel(QUEUE_MAX);
             std::thread::Builder::new().name("history".to_string()).spawn(move || writer.write_all(&ended))?;
-            Ok(Self { before, queue })
+            Ok(Self { before, queue, words: Kept::new(WORDS_KEPT) })
         });
         begun
             .inspect_err(|error| tracing::warn!(directory = %directory.display(), %error, "ended queries are not kept"))
@@ -81,9 +87,22 @@ impl History {
 
     /// Keeps a query that has ended.
     pub fn keep(&self, record: &QueryRecord) {
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(Ended::of(record)) {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Ended::of(record, self.words_of(record))) {
             tracing::warn!("queries end faster than they can be written down; one is left out of the history");
         }
+    }
+}
+
+impl History {
+    /// The statement without its literals.
+    fn words_of(&self, record: &QueryRecord) -> String {
+        let key = blake3::hash(record.statement.as_bytes());
+        if let Some(words) = self.words.get(&key) {
+            return words.as_ref().clone();
+        }
+        let words: String = record.shown_to_others().chars().take(STATEMENT_CHARS_MAX).collect();
+        self.words.keep(key, Arc::new(words.clone()));
+        words
     }
 }
 
@@ -203,7 +222,7 @@ mod tests {
         let queries = Queries::new(10, 10);
         let shown = |text: &str| {
             ask(&queries, text);
-            Ended::of(queries.recent().last().unwrap()).statement
+            queries.recent().last().unwrap().shown_to_others()
         };
         assert_eq!(shown("SELECT 1 FROM t WHERE note = 'it's John Smith's'"), "?");
         assert_eq!(shown("GRANT SELECT ON TABLE s.t TO ROLE 'it's John Smith's'"), "?");

@@ -591,8 +591,27 @@ pub struct Queries {
 struct State {
     running: HashMap<QueryId, Arc<QueryRecord>>,
     recent: VecDeque<Arc<QueryRecord>>,
+    /// How many of `recent` have an identity: the fragments of one query have one.
+    recent_ids: HashMap<QueryId, usize>,
     /// Why everything was stopped: what had its turn then begins no more.
     stopped: Option<Stop>,
+}
+
+impl State {
+    /// Takes what has ended to the `most` that are remembered.
+    fn remember(&mut self, record: &Arc<QueryRecord>, most: usize) {
+        if self.recent.len() >= most
+            && let Some(oldest) = self.recent.pop_front()
+            && let Some(count) = self.recent_ids.get_mut(&oldest.id)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.recent_ids.remove(&oldest.id);
+            }
+        }
+        *self.recent_ids.entry(record.id.clone()).or_default() += 1;
+        self.recent.push_back(Arc::clone(record));
+    }
 }
 
 impl Queries {
@@ -731,7 +750,7 @@ impl Queries {
     /// Whether a query of that identity runs or is remembered.
     pub fn knows(&self, id: &QueryId) -> bool {
         let state = self.state.lock();
-        state.running.values().chain(&state.recent).any(|record| record.id == *id)
+        state.recent_ids.contains_key(id) || state.running.values().any(|record| record.id == *id)
     }
 
     /// What runs, oldest first.
@@ -749,10 +768,7 @@ impl Queries {
     fn finish(&self, key: &QueryId) {
         let mut state = self.state.lock();
         let Some(record) = state.running.remove(key) else { return };
-        if state.recent.len() >= self.recent_max {
-            state.recent.pop_front();
-        }
-        state.recent.push_back(Arc::clone(&record));
+        state.remember(&record, self.recent_max);
         drop(state);
         if let Some(history) = &self.history {
             history.keep(&record);
