@@ -98,7 +98,9 @@ impl Setting {
 
 /// The words of a statement of at most `bytes_max`, without what stands between them and at its end.
 pub(super) fn tokens(sql: &str, bytes_max: usize) -> Option<Vec<Token>> {
-    if sql.len() > bytes_max {
+    // Most statements are queries, which neither set nor end anything: their first word says so.
+    let first = sql.trim_start().split(|sign: char| !sign.is_ascii_alphabetic()).next().unwrap_or_default();
+    if sql.len() > bytes_max || ["SELECT", "WITH"].iter().any(|query| first.eq_ignore_ascii_case(query)) {
         return None;
     }
     let mut tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().ok()?;
