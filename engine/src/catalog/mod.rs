@@ -2,6 +2,7 @@
 
 pub mod binder;
 pub mod information_schema;
+pub mod known_tables;
 pub mod listing;
 pub mod notes;
 pub mod regional;

@@ -5,16 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use arrow::datatypes::SchemaRef;
-use datafusion::common::Statistics;
 use futures::future::join_all;
 use parking_lot::{Mutex, RwLock};
 use tokio::task::JoinSet;
 
-use crate::catalog::notes::Notes;
+use crate::catalog::known_tables::KnownTables;
 use crate::catalog::site_table::{Origin, SiteId, SiteTable};
-use crate::catalog::treatment::TableTreatment;
-use crate::catalog::view::{View, ViewTable};
+use crate::catalog::view::View;
 use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
 use crate::identity::Asker;
@@ -88,8 +85,8 @@ struct Snapshot {
 /// A view as it was at one moment.
 #[derive(Debug)]
 pub struct KnownView {
-    /// The tables by source and name.
-    pub tables: BTreeMap<(String, String), KnownTable>,
+    /// The tables.
+    pub tables: KnownTables,
     /// Whether the site keeps a record that can be read.
     pub keeps_record: bool,
     /// Why nothing is visible, when it is the purpose.
@@ -97,50 +94,10 @@ pub struct KnownView {
     taken: Instant,
 }
 
-/// A table of a view.
-#[derive(Debug)]
-pub struct KnownTable {
-    /// The columns.
-    pub schema: SchemaRef,
-    /// What the owner says about it.
-    pub comment: Option<String>,
-    /// What else the owner says about it and its columns.
-    pub notes: Notes,
-    /// In which form this viewer sees it.
-    pub treatment: Arc<TableTreatment>,
-    /// The columns of its primary key, in the key's order; empty where none is known.
-    pub primary_key: Vec<String>,
-    has_pinned_rows: bool,
-    statistics: Statistics,
-    version: String,
-}
-
 impl KnownView {
-    fn decode(view: &View) -> Result<Self> {
-        let tables = view.tables.iter().map(KnownTable::decode).collect::<Result<_>>()?;
-        Ok(Self { tables, keeps_record: view.keeps_record, purpose: view.purpose.clone(), taken: Instant::now() })
-    }
-}
-
-impl KnownTable {
-    /// What tells a row of this version from all its others.
-    fn key(&self) -> Vec<String> {
-        if self.has_pinned_rows { self.primary_key.clone() } else { Vec::new() }
-    }
-
-    fn decode(table: &ViewTable) -> Result<((String, String), Self)> {
-        let (schema, statistics) = table.decode()?;
-        let known = Self {
-            schema,
-            statistics,
-            treatment: Arc::new(table.treatment.clone()),
-            comment: table.comment.clone(),
-            notes: table.notes.clone(),
-            primary_key: table.primary_key.clone(),
-            has_pinned_rows: table.has_pinned_rows,
-            version: table.version.clone(),
-        };
-        Ok(((table.source.clone(), table.name.clone()), known))
+    fn decode(view: View) -> Result<Self> {
+        let View { tables, keeps_record, purpose, .. } = view;
+        Ok(Self { tables: KnownTables::new(tables)?, keeps_record, purpose, taken: Instant::now() })
     }
 }
 
@@ -224,17 +181,18 @@ impl Snapshots {
         let id = SiteId::new(site);
         let Some(views) = self.sites.get(&id) else { return Ok(None) };
         let snapshot = views.of(&Viewer::of(asker)?);
-        let key = (source.to_string(), table.to_string());
         let mut view = snapshot.view(asker).await?;
-        if !view.tables.contains_key(&key) && view.taken.elapsed() > SECOND_LOOK_AFTER {
+        let mut known = view.tables.get(source, table)?;
+        if known.is_none() && view.taken.elapsed() > SECOND_LOOK_AFTER {
             // It may be new; when the site does not answer, what is known stands.
             view = snapshot.ask_again(asker, Instant::now()).await.unwrap_or(view);
+            known = view.tables.get(source, table)?;
         }
-        if let Some(refusal) = view.purpose.as_ref().filter(|_| !view.tables.contains_key(&key)) {
+        if let Some(refusal) = view.purpose.as_ref().filter(|_| known.is_none()) {
             return Err(EngineError::new(Code::Purpose, format!("site {id} says: {refusal}")));
         }
-        Ok(view.tables.get(&key).map(|known| {
-            let (source, table) = (key.0.clone(), key.1.clone());
+        Ok(known.map(|known| {
+            let (source, table) = (source.to_string(), table.to_string());
             let origin = Origin { catalog: None, source, table, version: known.version.clone() };
             let table = SiteTable::new(id, Arc::clone(&known.schema), known.statistics.clone())
                 .with_origin(origin)
@@ -353,7 +311,7 @@ impl Snapshot {
     }
 
     async fn ask(&self, asker: &Arc<Asker>) -> Result<Arc<KnownView>> {
-        let view = Arc::new(KnownView::decode(&self.peer.view(asker).await?).map_err(|error| {
+        let view = Arc::new(KnownView::decode(self.peer.view(asker).await?).map_err(|error| {
             EngineError::new(Code::SiteProtocol, format!("site {}: {}", self.peer.site(), error.sentence()))
         })?);
         *self.known.write() = Some(Arc::clone(&view));

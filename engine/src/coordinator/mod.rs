@@ -372,19 +372,20 @@ impl Core {
 
     async fn site_tables(&self, asker: &Arc<Asker>) -> Result<Vec<ListedTable>> {
         let views = self.snapshots.all(asker).await?;
-        let tables = views.iter().flat_map(|(site, view)| {
-            view.tables.iter().map(|((source, table), known)| ListedTable {
+        let mut listed = Vec::new();
+        for (site, view) in &views {
+            listed.extend(view.tables.all()?.into_iter().map(|(source, table, known)| ListedTable {
                 catalog: site.to_string(),
-                schema: source.clone(),
-                table: table.clone(),
+                schema: source.to_string(),
+                table: table.to_string(),
                 table_type: "BASE TABLE",
                 columns: known.notes.mark(&known.treatment.mark(&known.schema)),
                 primary_key: known.primary_key.clone(),
                 comment: known.comment.clone(),
                 tags: known.notes.table_tags(),
-            })
-        });
-        Ok(tables.collect())
+            }));
+        }
+        Ok(listed)
     }
 
     /// A regional table whose arms cannot all be described is not listed; asking for it says why. One of whose arms the asker

@@ -36,7 +36,7 @@ async fn owners(core: &Core, asker: &Arc<Asker>, text: &str) -> BTreeSet<SiteId>
     }
     let views = core.snapshots.all(asker).await.unwrap_or_default();
     let sees = |site: &SiteId, resource: &Resource| {
-        let mut tables = views.iter().filter(|(seen, _)| seen == site).flat_map(|(_, view)| view.tables.keys());
+        let mut tables = views.iter().filter(|(seen, _)| seen == site).flat_map(|(_, view)| view.tables.names());
         tables.any(|(source, table)| resource.covers(&TableName::new(source, table)))
     };
     read.into_iter().filter(|(site, resource)| sees(site, resource)).map(|(site, _)| site).collect()
