@@ -24,6 +24,7 @@
 //! store       servers of files of a test's own, S3 and WebDAV: every request noted, faults on demand
 //! tokens      keys that sign tokens of issuers, whatever these say
 //! random      generated schemas, data and statements: federated against local, seeds printed, failures shrunk
+//! slt         DataFusion's own .slt files, made ready for a federation
 //! hostile     statements that want to end or freeze a node, made from a seed
 //! twins       pairs of sites that differ only in what an asker may not see: every byte that leaves is compared
 //! ```
@@ -50,6 +51,7 @@ pub mod postgres;
 pub mod random;
 pub mod roapi;
 pub mod round_trip;
+pub mod slt;
 pub mod source;
 pub mod sqlite;
 pub mod statements;

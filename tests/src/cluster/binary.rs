@@ -14,19 +14,12 @@ pub fn chancery() -> &'static PathBuf {
 }
 
 fn built() -> PathBuf {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
     let program = std::env::current_exe().expect("a test is a program");
     let directory = program.parent().expect("a program lies in a directory");
     // Tests lie in target/<profile>/deps, programs that measure one above.
     let profile = if directory.ends_with("deps") { directory.parent().expect("target/<profile>") } else { directory };
     let release: &[&str] = if profile.ends_with("release") { &["--release"] } else { &[] };
-    let mut build = Command::new(cargo);
-    // What `cargo test` says of the test to the test is not for this cargo: build scripts that look at it (ring's) would run
-    // again, and all that stands on them be built again, here and then back for the next `cargo test`.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_the_test(&name.to_string_lossy())) {
-        build.env_remove(name);
-    }
-    let built = build
+    let built = cargo()
         .args(["build", "--quiet", "--package", "chancery-engine", "--bin", "chancery"])
         .args(release)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -34,6 +27,16 @@ fn built() -> PathBuf {
         .expect("cargo runs");
     assert!(built.success(), "cargo cannot build the chancery binary");
     profile.join("chancery")
+}
+
+/// Cargo, without what `cargo test` says of the test to the test: build scripts that look at it (ring's) would run again, and all
+/// that stands on them be built again, here and then back for the next `cargo test`.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string()));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_the_test(&name.to_string_lossy())) {
+        cargo.env_remove(name);
+    }
+    cargo
 }
 
 /// Whether cargo sets the variable for the crate whose test runs.

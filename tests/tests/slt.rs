@@ -1,0 +1,105 @@
+//! DataFusion's own `.slt` files, with their tables at two sites, through a coordinator: what they expect is what comes.
+//!
+//! A target of its own behind the feature `slt`, because it has cargo fetch the crate that has the files, and build its parser.
+//! `tests/all` runs `cargo test --workspace --features chancery-tests/slt --test slt`; what it is about stands in
+//! `tests/slt/README.md`, the result in `tests/expected/slt.txt`.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use futures::StreamExt;
+use harness::cluster::{Client, Cluster};
+use harness::dataset::Dataset;
+use harness::slt::judged::{Fault, judge};
+use harness::slt::report::Report;
+use harness::slt::source::{self, Record};
+use harness::slt::stage::{Asked, stage};
+use tempfile::TempDir;
+
+/// Set to write the kept result anew; the test fails all the same, so that nobody forgets to read it.
+const REWRITE: &str = "CHANCERY_REWRITE_EXPECTED";
+/// Part of the names of the files to ask, in the place of all; then every failure is told, and nothing compared.
+const FILES: &str = "CHANCERY_SLT";
+/// What is for another engine: functions and a dialect of Spark's.
+const SPARK: &str = "spark/";
+/// So many statements at a time.
+const AT_A_TIME: usize = 4;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datafusions_own_files_through_a_coordinator() {
+    let some = std::env::var(FILES).ok();
+    let directory = source::directory();
+    let mut files = source::files(&directory.join("test_files"));
+    files.retain(|file| !file.starts_with(SPARK) && some.as_ref().is_none_or(|some| file.contains(some.as_str())));
+    let mut dataset = Dataset::temporary().unwrap();
+    let (mut report, asked) = stage_all(&directory, &files, &mut dataset).await;
+    let cluster = Cluster::start(&dataset).await;
+    let faults = ask(&cluster.client().await, asked, &mut report).await;
+    if some.is_some() {
+        panic!("{}\n\n{report}", faults.join("\n\n"));
+    }
+    compare(&report.to_string());
+}
+
+/// Runs the files in one process, with their tables written to the data set.
+async fn stage_all(directory: &Path, files: &[String], dataset: &mut Dataset) -> (Report, Vec<Asked>) {
+    let mut records = source::records(&directory.join("test_files"), files).into_iter().peekable();
+    let scratch = scratch(directory);
+    std::env::set_current_dir(scratch.path().join("sqllogictest")).unwrap();
+    let (mut report, mut asked) = (Report::default(), vec![]);
+    for file in files {
+        let name = Path::new(file).file_stem().unwrap();
+        fs::create_dir_all(Path::new("test_files/scratch").join(name)).unwrap();
+        let own: Vec<Record> = std::iter::from_fn(|| records.next_if(|record| record.file == *file)).collect();
+        let staged = stage(own, dataset, file.trim_end_matches(".slt").replace('/', "_")).await;
+        report.leave_out(file, staged.left_out);
+        asked.extend(staged.asked);
+    }
+    std::env::set_current_dir(env!("CARGO_MANIFEST_DIR")).unwrap();
+    (report, asked)
+}
+
+/// Where the files are run: they name what they read and write from the crate's directory.
+fn scratch(directory: &Path) -> TempDir {
+    let scratch = TempDir::with_prefix("chancery-slt-").unwrap();
+    let run_in: PathBuf = scratch.path().join("sqllogictest");
+    fs::create_dir_all(run_in.join("test_files/scratch")).unwrap();
+    symlink(directory.join("data"), run_in.join("data")).unwrap();
+    scratch
+}
+
+/// Asks the coordinator all of it, and tells each fault.
+async fn ask(client: &Client, asked: Vec<Asked>, report: &mut Report) -> Vec<String> {
+    let answers = asked.into_iter().map(|asked| {
+        let client = client.clone();
+        async move {
+            let answer = client.query(&asked.sql).await;
+            (judge(&asked.record.expects, &answer, &asked.sql), asked)
+        }
+    });
+    let mut judged = futures::stream::iter(answers).buffered(AT_A_TIME);
+    let mut faults = vec![];
+    while let Some((verdict, asked)) = judged.next().await {
+        report.add(&asked, &verdict);
+        faults.extend(verdict.err().map(|fault| told(&asked, &fault)));
+    }
+    faults
+}
+
+fn told(asked: &Asked, fault: &Fault) -> String {
+    let Asked { record, sql } = asked;
+    format!("{} {}: {}\n{sql}\n{}", record.file, record.at, fault.word(), fault.told())
+}
+
+fn compare(actual: &str) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/expected/slt.txt");
+    if std::env::var_os(REWRITE).is_some() {
+        fs::write(path, actual).unwrap();
+        panic!("{path} is written; read its difference, then run without {REWRITE}");
+    }
+    let kept = fs::read_to_string(path).unwrap_or_default();
+    let differs = |(kept, actual): (&str, &str)| (kept != actual).then(|| format!("was {kept}\nis  {actual}"));
+    let lines = kept.lines().zip(actual.lines()).filter_map(differs).collect::<Vec<_>>();
+    assert!(kept == actual, "{path} is another (write anew: {REWRITE}=1):\n{}", lines.join("\n"));
+}
