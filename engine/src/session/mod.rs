@@ -23,3 +23,4 @@ pub mod threads;
 pub mod told;
 pub mod trace;
 pub mod turns;
+pub mod zoned;

@@ -14,6 +14,7 @@ use crate::exec::physical_rules;
 use crate::session::bounded::bound_functions;
 use crate::session::spill::{Spilled, sealed_files};
 use crate::session::standard_sql;
+use crate::session::zoned::keep_zones;
 
 /// The session that every statement of a node starts from: all functions, no tables, pinned options, one memory pool, and what
 /// does not fit into it sealed on the disk.
@@ -32,7 +33,7 @@ pub fn base_state(limits: &Limits) -> DataFusionResult<SessionState> {
         .with_default_features()
         .with_physical_optimizer_rules(physical_rules(limits));
     state.expr_planners().get_or_insert_default().push(standard_sql::planner());
-    bound_functions(state.build(), limits)
+    bound_functions(keep_zones(state.build())?, limits)
 }
 
 /// The pinned options. Text is plain Utf8 everywhere (no views), so that the planner's types, a fragment's types at the
