@@ -152,6 +152,10 @@ async fn what_is_no_query_is_refused_by_name() {
             ("SELECT o_orderkeys FROM sales.tpch.orders", "NOT_FOUND: there is no column"),
             ("SELEC 1", "SYNTAX"),
             ("SELECT nosuch(1)", "FUNCTION"),
+            (
+                "SELECT * FROM range(1, 5)",
+                "FUNCTION: the function `range` is not offered as a table; write unnest(range(…))",
+            ),
             ("SELECT 'a' + DATE '2020-01-01' * 2", "TYPE"),
             ("SELECT o_orderkey / (o_orderkey - o_orderkey) FROM sales.tpch.orders", "EVAL"),
             ("SELECT CAST(o_comment AS INT) FROM sales.tpch.orders", "EVAL"),

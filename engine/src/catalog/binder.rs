@@ -49,7 +49,7 @@ pub async fn bind(base: &SessionState, names: &dyn Names, statement: &Statement)
         if bound.contains_key(&resolved) {
             continue;
         }
-        let provider = names.table(&resolved).await?;
+        let provider = names.table(&resolved).await.map_err(|error| of_function(base, &reference, error))?;
         register(&catalogs, &resolved, provider)?;
         bound.insert(resolved, ());
     }
@@ -59,6 +59,20 @@ pub async fn bind(base: &SessionState, names: &dyn Names, statement: &Statement)
     state.register_catalog_list(Arc::new(catalogs));
     state.mark_start_execution();
     Ok((state, statement))
+}
+
+/// What is told of a name that is no table: a function that makes rows is not one either.
+fn of_function(base: &SessionState, reference: &TableReference, error: EngineError) -> EngineError {
+    match reference {
+        TableReference::Bare { table }
+            if error.code() == Code::NotFound && base.table_functions().contains_key(table.as_ref()) =>
+        {
+            let sentence =
+                format!("the function `{table}` is not offered as a table; write unnest({table}(…)) in its place");
+            EngineError::new(Code::Function, sentence)
+        }
+        _ => error,
+    }
 }
 
 fn register(
