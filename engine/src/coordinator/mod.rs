@@ -41,7 +41,7 @@ use crate::plan::prove::Unsent;
 use crate::sabotage::{Control, thrown};
 use crate::session::complexity::Budget;
 use crate::session::declared::{analyze, declare, declared_schema, describe_plan};
-use crate::session::functions::check_pure;
+use crate::session::functions::{check_of_files, check_pure};
 use crate::session::kept::Kept;
 use crate::session::memory::task_context;
 use crate::session::options::base_state;
@@ -286,6 +286,7 @@ impl Core {
             }
             bound => bound?,
         };
+        check_of_files(&bound.plan)?;
         if !policies::governed_tables(&bound.plan)?.is_empty() {
             check_pure(&bound.plan)?;
         }

@@ -55,6 +55,9 @@ const TYPED: &str = "arrow_cast arrow_try_cast";
 /// Functions of rows' and files' whereabouts and of the program: refused.
 const METADATA: &str = "arrow_field arrow_metadata file_row_index input_file_name version with_metadata";
 
+/// Those of them that nothing can evaluate once rows have left their files.
+const OF_FILES: &str = "file_row_index input_file_name";
+
 /// Functions with another value each time: refused.
 const VOLATILE: &str = "random uuid";
 
@@ -128,11 +131,29 @@ pub fn check_functions(plan: &LogicalPlan) -> Result<()> {
 /// # Errors
 /// `FUNCTION` with the function's name and the reason.
 pub fn check_pure(plan: &LogicalPlan) -> Result<()> {
+    check_names(plan, check_known)
+}
+
+/// Refuses a statement that asks a coordinator, which has no files, for a row's place in one.
+///
+/// # Errors
+/// `FUNCTION` with the function's name and the reason.
+pub fn check_of_files(plan: &LogicalPlan) -> Result<()> {
+    check_names(plan, |name| match names(OF_FILES).any(|listed| listed == name) {
+        true => Err(EngineError::new(
+            Code::Function,
+            format!("the function `{name}` is not offered here: only the site of a table knows its files"),
+        )),
+        false => Ok(()),
+    })
+}
+
+fn check_names(plan: &LogicalPlan, check: impl Fn(&str) -> Result<()>) -> Result<()> {
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
             expr.apply(|expr| match expr {
                 Expr::ScalarFunction(call) => {
-                    check_known(call.name()).map(|()| TreeNodeRecursion::Continue).map_err(Into::into)
+                    check(call.name()).map(|()| TreeNodeRecursion::Continue).map_err(Into::into)
                 }
                 _ => Ok(TreeNodeRecursion::Continue),
             })
@@ -315,6 +336,15 @@ mod tests {
             let error = check(sql).await.unwrap_err();
             assert_eq!(error.code(), Code::Function, "{sql}");
             assert!(error.sentence().contains(&format!("`{function}`")), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn places_in_files_are_not_told() {
+        let state = SessionContext::new().state();
+        for (sql, refused) in [("SELECT 1 WHERE input_file_name() LIKE 'a%'", true), ("SELECT version()", false)] {
+            let plan = state.create_logical_plan(sql).await.unwrap();
+            assert_eq!(check_of_files(&plan).is_err_and(|error| error.code() == Code::Function), refused, "{sql}");
         }
     }
 
