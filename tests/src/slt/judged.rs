@@ -23,6 +23,8 @@ pub enum Fault {
     Order(String),
     /// Other rows.
     Rows(String),
+    /// Any of these; but one process says the same of the same tables, in a session like the federation's.
+    Alike(Box<Fault>),
 }
 
 impl Fault {
@@ -34,12 +36,14 @@ impl Fault {
             Self::Types(_) => "types",
             Self::Order(_) => "order",
             Self::Rows(_) => "rows",
+            Self::Alike(_) => "alike",
         }
     }
 
     /// The whole of it.
     pub fn told(&self) -> &str {
         match self {
+            Self::Alike(fault) => fault.told(),
             Self::Refused(told) | Self::Answered(told) | Self::Types(told) | Self::Order(told) | Self::Rows(told) => {
                 told
             }

@@ -6,6 +6,7 @@
 //! names    those names
 //! judged   whether an answer is what a record expects
 //! shown    an answer as the files show it
+//! opinion  what one process says where it is not
 //! report   the share of the records that pass, by file, and why the others do not
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 pub mod judged;
 pub mod names;
+pub mod opinion;
 pub mod report;
 pub mod shown;
 pub mod source;

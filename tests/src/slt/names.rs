@@ -56,7 +56,10 @@ impl Tables<'_> {
         let parts: Vec<&Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
         let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return };
         let Ok(reference) = object_name_to_table_reference(name.clone(), true) else { return };
-        let (from, to) = (offset(self.sql, first.span.start), offset(self.sql, last.span.end));
+        // A name that is written as a text, as a file's is, has no place.
+        let (Some(from), Some(to)) = (offset(self.sql, first.span.start), offset(self.sql, last.span.end)) else {
+            return;
+        };
         if !self.scope.contains(&reference) && self.seen.insert(from) {
             self.found.push(Named { reference, alias: (!alias).then(|| last.to_string()), from, to });
         }
@@ -93,12 +96,12 @@ impl Visitor for Tables<'_> {
     }
 }
 
-/// Lines and columns are counted from one, columns in characters.
-fn offset(sql: &str, location: Location) -> usize {
-    let lines = usize::try_from(location.line).expect("64 bits") - 1;
-    let characters = usize::try_from(location.column).expect("64 bits") - 1;
+/// Lines and columns are counted from one, columns in characters; none of what has no place.
+fn offset(sql: &str, location: Location) -> Option<usize> {
+    let lines = usize::try_from(location.line).ok()?.checked_sub(1)?;
+    let characters = usize::try_from(location.column).ok()?.checked_sub(1)?;
     let line: usize = sql.split_inclusive('\n').take(lines).map(str::len).sum();
-    line + sql[line..].chars().take(characters).map(char::len_utf8).sum::<usize>()
+    Some(line + sql[line..].chars().take(characters).map(char::len_utf8).sum::<usize>())
 }
 
 #[cfg(test)]

@@ -8,16 +8,16 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use datafusion::common::TableReference;
+use datafusion::common::{Constraint, TableReference};
 use datafusion::config::ConfigEntry;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement as Parsed};
-use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::ast::{SetExpr, Statement};
 
 use super::judged::judge;
 use super::names;
 use super::source::Record;
-use crate::dataset::{Dataset, quote};
+use crate::dataset::Dataset;
 use crate::oracle::{Answer, local_answer};
 
 /// The sites over which tables are dealt.
@@ -153,10 +153,26 @@ impl<'a> Stage<'a> {
         if let Some(written) = self.written.get(&name).filter(|written| written.rows == rows) {
             return Ok(written.names.last().cloned());
         }
-        Ok(Some(self.write(name, reference.table(), rows)?))
+        let key = self.primary_key(reference, &rows).await;
+        Ok(Some(self.write(reference, key, rows)?))
     }
 
-    fn write(&mut self, name: String, table: &str, rows: RecordBatch) -> Result<String, String> {
+    /// The columns of the table's primary key; none of most. That others are unique nobody can tell a site.
+    async fn primary_key(&self, reference: &TableReference, rows: &RecordBatch) -> Vec<String> {
+        let provider = self.ctx.table_provider(reference.clone()).await.ok();
+        let constraints = provider.as_ref().and_then(|provider| provider.constraints());
+        let key =
+            constraints.into_iter().flat_map(|constraints| constraints.iter()).find_map(
+                |constraint| match constraint {
+                    Constraint::PrimaryKey(columns) => Some(columns.clone()),
+                    Constraint::Unique(_) => None,
+                },
+            );
+        key.into_iter().flatten().map(|column| rows.schema().field(column).name().clone()).collect()
+    }
+
+    fn write(&mut self, reference: &TableReference, key: Vec<String>, rows: RecordBatch) -> Result<String, String> {
+        let (name, table) = (reference.to_quoted_string(), reference.table());
         let before = self.written.get(&name).map_or_else(Vec::new, |written| written.names.clone());
         let site = SITES[(self.written.len() + before.len()) % SITES.len()];
         let called = match before.len() {
@@ -166,7 +182,9 @@ impl<'a> Stage<'a> {
         let schema = rows.schema();
         let added = self.dataset.add([site, &self.source, &called], &schema, std::slice::from_ref(&rows));
         added.map_err(|_| "a table of a type that Parquet does not hold".to_string())?;
-        let quoted = format!("{site}.{}.{}", quote(&self.source), quote(&called));
+        let table = self.dataset.tables.last_mut().expect("the table that was added");
+        table.primary_key = key;
+        let quoted = table.sql_name();
         let names = before.into_iter().chain([quoted.clone()]).collect();
         self.written.insert(name, Written { rows, names });
         Ok(quoted)
@@ -182,16 +200,24 @@ fn name_of_a_table(name: &str, table: &str) -> String {
 fn query(sql: &str) -> Result<Arc<Statement>, String> {
     let mut parsed = DFParser::parse_sql(sql).map_err(|_| "no SQL".to_string())?;
     match (parsed.pop_front(), parsed.pop_front()) {
-        (Some(Parsed::Statement(statement)), None) if matches!(*statement, Statement::Query(_)) => {
-            Ok(Arc::new(*statement))
-        }
+        (Some(Parsed::Statement(statement)), None) if is_query(&statement) => Ok(Arc::new(*statement)),
         (Some(_), None) => Err(kind(sql)),
         _ => Err("several statements".to_string()),
     }
 }
 
+/// Not what writes: `SELECT … INTO`.
+fn is_query(statement: &Statement) -> bool {
+    let Statement::Query(query) = statement else { return false };
+    !matches!(query.body.as_ref(), SetExpr::Select(select) if select.into.is_some())
+}
+
 /// The word that a statement begins with.
 fn kind(sql: &str) -> String {
     let text = sql.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("--")).unwrap_or_default();
-    text.split_whitespace().next().unwrap_or_default().trim_end_matches(';').to_uppercase()
+    let word: String = text.chars().skip_while(|c| !c.is_alphabetic()).take_while(|c| c.is_alphabetic()).collect();
+    match word.to_uppercase() {
+        into if into == "SELECT" => "SELECT INTO".to_string(),
+        other => other,
+    }
 }
