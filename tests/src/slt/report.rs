@@ -42,7 +42,8 @@ impl Display for Report {
         let mut left_out: BTreeMap<&str, usize> = BTreeMap::new();
         let (mut passed, mut asked) = (0, 0);
         for (name, file) in &self.files {
-            write!(f, "{file:>11}  {name}\n", file = format!("{} of {}", file.passed, file.asked()))?;
+            let share = format!("{} of {}", file.passed, file.asked());
+            writeln!(f, "{share:>11}  {name}")?;
             for (word, lines) in &file.failed {
                 writeln!(f, "               {word}: {}", lines.join(" "))?;
             }
