@@ -26,6 +26,8 @@ const REWRITE: &str = "CHANCERY_REWRITE_EXPECTED";
 const FILES: &str = "CHANCERY_SLT";
 /// What is for another engine: functions and a dialect of Spark's.
 const SPARK: &str = "spark/";
+/// Records whose `ORDER BY` leaves open which row comes first: they pass now and then.
+const UNSETTLED: [(&str, &str); 2] = [("group_by.slt", "5190"), ("union_by_name.slt", "163")];
 /// So many statements at a time.
 const AT_A_TIME: usize = 4;
 
@@ -67,7 +69,9 @@ async fn stage_all(directory: &Path, files: &[String], dataset: &mut Dataset) ->
     for file in files {
         let name = Path::new(file).file_stem().unwrap();
         fs::create_dir_all(Path::new("test_files/scratch").join(name)).unwrap();
-        let own: Vec<Record> = std::iter::from_fn(|| records.next_if(|record| record.file == *file)).collect();
+        let own = std::iter::from_fn(|| records.next_if(|record| record.file == *file));
+        let own: Vec<Record> =
+            own.filter(|record| !UNSETTLED.contains(&(record.file.as_str(), record.at.as_str()))).collect();
         let staged = stage(own, dataset, file.trim_end_matches(".slt").replace('/', "_")).await;
         report.leave_out(file, staged.left_out);
         asked.extend(staged.asked);
