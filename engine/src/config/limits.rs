@@ -168,8 +168,8 @@ limits! {
     view_retry_interval_ms: u64 = 1_000, 10..=HOUR_MS;
     /// Views of one site that a coordinator keeps, one for each kind of asker.
     views_per_site_max: usize = 1_000, 1..=MIB;
-    /// Plans that a coordinator keeps for when the same is asked again; 0 plans everything anew.
-    kept_plans_max: usize = 500, 0..=MIB;
+    /// Plans that a node keeps for when the same is asked again; 0 plans everything anew.
+    kept_plans_max: usize = 500, 0..=100_000;
     /// Parameters of one statement.
     parameters_max: usize = 1_000, 1..=MIB;
     /// The largest row of parameters that is bound to a statement.

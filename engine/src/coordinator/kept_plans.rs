@@ -21,7 +21,7 @@ use crate::plan::pipeline::Planned;
 use crate::plan::sites::{Location, Sites};
 use crate::sabotage::{Control, thrown};
 use crate::session::declared::declared_schema;
-use crate::session::kept::{Key, is_fixed};
+use crate::session::kept::{Key, STATEMENT_BYTES_MAX, is_fixed};
 use crate::session::queries::QueryRecord;
 
 /// The views that a plan was made from.
@@ -57,7 +57,7 @@ fn key(viewer: &Viewer, question: &Question) -> Result<Key> {
 impl Core {
     /// The plan of a question that was asked before, if it still stands.
     pub(super) async fn kept(&self, asker: &Arc<Asker>, question: &Question) -> Result<Option<Arc<KeptPlan>>> {
-        if question.parameters.is_some() {
+        if question.parameters.is_some() || question.sql.len() > STATEMENT_BYTES_MAX {
             return Ok(None);
         }
         let viewer = Viewer::of(asker)?;
@@ -76,14 +76,17 @@ impl Core {
         let Bound { state, plan: logical, views } = bound;
         let is_alone = *wanted == Wanted::Rows && question.parameters.is_none() && !thrown(Control::Disclosure);
         let Some(views) = views.as_ref().filter(|_| is_alone) else { return Ok(None) };
-        if !is_fixed(logical)? {
+        if question.sql.len() > STATEMENT_BYTES_MAX || !is_fixed(logical)? {
             return Ok(None);
         }
         let optimized = state.optimize(logical)?;
         let description = Description::of(&declared_schema(logical, &optimized));
         let whole = match Sites::default().locate(&optimized)? {
-            // What cannot be planned is told to whoever has it run.
-            Location::At(_) => self.planned(state, logical.clone(), Some(optimized.clone())).await.ok(),
+            Location::At(_) => match self.planned(state, logical.clone(), Some(optimized.clone())).await {
+                Ok(planned) => Some(planned),
+                // What cannot be planned is told to whoever has it run.
+                Err(_) => return Ok(None),
+            },
             _ => None,
         };
         let planned = match whole.filter(Planned::is_whole) {

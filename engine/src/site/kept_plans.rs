@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use connectors::connector::Table;
 use datafusion::common::ResolvedTableReference;
+use datafusion::common::stats::Precision;
 use datafusion::logical_expr::LogicalPlan;
 use policy::barrier::Governed;
 use policy::decision::Decision;
@@ -22,7 +23,7 @@ use crate::catalog::snapshot::Viewer;
 use crate::error::{EngineError, Result};
 use crate::flight::door::Question;
 use crate::identity::Asker;
-use crate::session::kept::{Key, is_fixed};
+use crate::session::kept::{Key, STATEMENT_BYTES_MAX, is_fixed};
 
 /// A table that a plan was made from.
 #[derive(Debug)]
@@ -34,10 +35,13 @@ pub(super) struct Use {
 }
 
 impl Use {
-    /// How many rows the table has, where that tells nothing of hidden ones.
+    /// How many rows the table has, where that is known and tells nothing of hidden ones.
     pub(super) fn told_rows(&self) -> Option<usize> {
         let hides_rows = self.decision.as_ref().is_some_and(|decision| decision.row_filter.is_some());
-        self.table.description.statistics.num_rows.get_value().copied().filter(|_| !hides_rows)
+        match self.table.description.statistics.num_rows {
+            Precision::Exact(rows) if !hides_rows => Some(rows),
+            _ => None,
+        }
     }
 
     fn is_still(&self, table: &Table, decision: Option<&Decision>) -> bool {
@@ -59,9 +63,10 @@ pub(super) struct KeptPlan {
     pub(super) declared: SchemaRef,
 }
 
-/// The key of a question that may be asked again in the same words; `None` for one that brings values of its own.
+/// The key of a question that may be asked again in the same words; `None` for one that brings values of its own, or is long.
 fn key(asker: &Asker, question: &Question) -> Result<Option<Key>> {
-    if question.parameters.is_some() || !question.key_sets.is_empty() {
+    let is_short = question.sql.len() <= STATEMENT_BYTES_MAX;
+    if question.parameters.is_some() || !question.key_sets.is_empty() || !is_short {
         return Ok(None);
     }
     let asked = (question.fragment > 0, &question.place, &question.sql);
@@ -84,6 +89,9 @@ impl Site {
         for used in &kept.uses {
             let (table, decision) = names.resolve(&used.name).await?;
             stands &= used.is_still(&table, decision.as_ref());
+            if !stands {
+                break;
+            }
         }
         if !stands {
             self.kept.forget(&key);

@@ -51,7 +51,7 @@ pub(super) struct SiteNames<'a> {
     pub(super) told: Mutex<Vec<String>>,
     /// Why tables were denied: for administrators alone.
     pub(super) denials: Mutex<Vec<String>>,
-    /// The tables that were named so far; `None` once anything but a table of a source was.
+    /// The tables that were named so far; `None` once anything else was, or a table of a source that makes another one each time.
     pub(super) uses: Mutex<Option<Vec<Use>>>,
 }
 
@@ -63,9 +63,12 @@ impl Names for SiteNames<'_> {
             return Ok(own);
         }
         let (table, decision) = self.resolve(name).await?;
-        if let Some(uses) = self.uses.lock().as_mut() {
-            uses.push(Use { name: name.clone(), table: table.clone(), decision: decision.clone() });
+        let mut uses = self.uses.lock();
+        match uses.as_mut().filter(|_| self.site.has_pinned_rows(&name.schema)) {
+            Some(uses) => uses.push(Use { name: name.clone(), table: table.clone(), decision: decision.clone() }),
+            None => *uses = None,
         }
+        drop(uses);
         match (self.ruling, decision) {
             (Some(ruling), Some(decision)) => self.governed_table(ruling, name, &table, decision),
             _ => Ok(table.provider),

@@ -282,10 +282,12 @@ fn optimized(bound: &Bound) -> Result<(LogicalPlan, SchemaRef)> {
 }
 
 /// Makes a session that of one execution over these tables, if all are known: its clock, and what it reads of one server at
-/// one moment. Few rows are read by one thread, which has no other one to wait for; where rows are hidden, their number is.
+/// one moment. Few rows of one table are read by one thread, which has no other one to wait for; where rows are hidden, their
+/// number is.
 pub(super) fn session_of(state: &mut SessionState, uses: Option<&[Use]>) {
-    let rows = uses.and_then(|uses| uses.iter().map(Use::told_rows).sum::<Option<usize>>());
-    if rows.is_some_and(|rows| rows <= FEW_ROWS) {
+    if let Some([used]) = uses
+        && used.told_rows().is_some_and(|rows| rows <= FEW_ROWS)
+    {
         state.config_mut().options_mut().execution.target_partitions = 1;
     }
     state.mark_start_execution();
