@@ -88,8 +88,8 @@ impl Budget {
     }
 
     fn check_query(&self, statement: &Statement) -> Result<()> {
-        let mut relations =
-            Relations { scopes: vec![Scope::default()], written: 0, grouping_sets: 0, recursive: false };
+        let scopes = vec![Scope::default()];
+        let mut relations = Relations { scopes, written: 0, grouping_sets: 0, recursive: false, function: None };
         // The visitor never breaks off.
         let _ = statement.visit(&mut relations);
         if relations.grouping_sets > self.grouping_sets {
@@ -97,6 +97,10 @@ impl Budget {
         }
         if relations.recursive {
             return Err(EngineError::new(Code::Unsupported, "WITH RECURSIVE is not offered"));
+        }
+        if let Some(function) = relations.function {
+            let sentence = format!("the function `{function}` is not offered as a table");
+            return Err(EngineError::new(Code::Function, sentence));
         }
         let read = relations.scopes.first().map_or(0, |scope| scope.relations).max(relations.written);
         if read > self.relations {
@@ -514,6 +518,8 @@ struct Relations {
     /// The most that one SELECT has.
     grouping_sets: usize,
     recursive: bool,
+    /// The last function after LATERAL, whose rows would stand for a table's.
+    function: Option<String>,
 }
 
 impl Relations {
@@ -563,6 +569,10 @@ impl Visitor for Relations {
     }
 
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<()> {
+        // One that is named like a table is refused where names are looked up.
+        if let TableFactor::Function { name, .. } = table {
+            self.function = Some(name.to_string());
+        }
         let relations = self.named(table).unwrap_or(1);
         self.add(relations);
         ControlFlow::Continue(())
