@@ -5,10 +5,11 @@
 //! refused   SELECT x FROM (SELECT x + x AS x FROM (… thirty times …)) WHERE x > 0     x stands in it 2^30 times
 //! ```
 
+use connectors::statement::type_size;
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
+use datafusion::logical_expr::{Cast, Distinct, Expr, LogicalPlan, TryCast};
 
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
@@ -59,6 +60,11 @@ pub fn check_literals(plan: &LogicalPlan, limits: &Limits) -> Result<()> {
 
 /// Refuses a cast to a type whose every value has a size that the asker writes.
 fn check_type(expr: &Expr, limits: &Limits) -> Result<()> {
+    if let Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. }) = expr {
+        let is_within =
+            usize::try_from(type_size(field.data_type())).is_ok_and(|size| size <= limits.literal_bytes_max);
+        return if is_within { Ok(()) } else { Err(too_large(limits)) };
+    }
     let Expr::ScalarFunction(call) = expr else { return Ok(()) };
     let Some(Expr::Literal(ScalarValue::Utf8(Some(to)), _)) =
         call.args.get(1).filter(|_| call.name().starts_with("arrow_"))
@@ -67,11 +73,15 @@ fn check_type(expr: &Expr, limits: &Limits) -> Result<()> {
     };
     let mut sizes = to.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
     if sizes.any(|digits| digits.parse::<usize>().map_or(true, |size| size > limits.literal_bytes_max)) {
-        let most = limits.literal_bytes_max;
-        let sentence = format!("a type whose values have more than {most} bytes is not offered (`literal_bytes_max`)");
-        return Err(EngineError::new(Code::Complexity, sentence));
+        return Err(too_large(limits));
     }
     Ok(())
+}
+
+fn too_large(limits: &Limits) -> EngineError {
+    let most = limits.literal_bytes_max;
+    let sentence = format!("a type whose values have more than {most} bytes is not offered (`literal_bytes_max`)");
+    EngineError::new(Code::Complexity, sentence)
 }
 
 fn value_bytes(value: &ScalarValue) -> usize {

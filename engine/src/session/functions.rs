@@ -8,7 +8,7 @@ use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan, TryCast};
 
 use crate::error::{Code, EngineError, Result};
 
@@ -175,6 +175,12 @@ fn check_known(name: &str) -> Result<()> {
 fn check_call(expr: &Expr) -> Result<()> {
     match expr {
         Expr::ScalarFunction(call) => check_scalar(call),
+        Expr::Cast(Cast { field, expr }) | Expr::TryCast(TryCast { field, expr }) => {
+            match type_size(field.data_type()).saturating_mul(sizes_within(std::slice::from_ref(expr))) {
+                size if size <= SIZE_MAX || type_size(field.data_type()) == 1 => Ok(()),
+                _ => Err(refused("CAST", &format!("needs a type of a size of {SIZE_MAX} at most"))),
+            }
+        }
         Expr::HigherOrderFunction(call) => listed(call.func.name(), &[HIGHER_ORDER]),
         Expr::AggregateFunction(call) => listed(call.func.name(), &[AGGREGATE]),
         Expr::WindowFunction(call) => match &call.fun {
@@ -252,6 +258,9 @@ fn sizes_within(arguments: &[Expr]) -> i64 {
     for argument in arguments {
         // The visitor returns no error, so neither does the walk.
         let _: DataFusionResult<_> = argument.apply(|expr| {
+            if let Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. }) = expr {
+                product = product.saturating_mul(type_size(field.data_type()).max(1));
+            }
             if let Expr::ScalarFunction(call) = expr {
                 let grown = match call.name() {
                     sized if SIZED_FUNCTIONS.contains(&sized) => size(&call.args, 1).unwrap_or(i64::MAX),
