@@ -100,6 +100,14 @@ async fn a_column_may_be_named_twice() {
         ("SELECT *, id FROM (SELECT id, city FROM south.ledger.customers) c WHERE id = 1".to_string(), "id city id", "1 北京 1"),
         ("SELECT c.id, *, city FROM (SELECT id, city FROM south.ledger.customers) c WHERE id = 1".to_string(), "id id city city", "1 1 北京 北京"),
         ("SELECT 1, 1, 2".to_string(), "", "1 1 2"),
+        // An alias is what ORDER BY means, not a column of that name.
+        (
+            "SELECT c.*, c.id, -c.id AS tier FROM (SELECT id FROM south.ledger.customers) c \
+             JOIN (SELECT id AS i, id AS tier FROM south.ledger.customers) d ON c.id = d.i WHERE id < 3 ORDER BY tier"
+                .to_string(),
+            "id id tier",
+            "2 2 -2|1 1 -1",
+        ),
     ] {
         let (names, values) = told(&client, &sql).await;
         assert_eq!(values, expected, "{sql}");

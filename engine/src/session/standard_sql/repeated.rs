@@ -1,12 +1,16 @@
 //! A column that one SELECT names twice, `SELECT a, a FROM t` or `SELECT *, a FROM t`: DataFusion wants names that differ. The
 //! later one is planned under a name of its own, and has its name back on top of the plan.
 
+use std::collections::HashSet;
+
 use datafusion::common::TableReference;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Ident, SelectItem, SetExpr, Statement as SqlStatement};
+use datafusion::sql::sqlparser::ast::{
+    Expr as SqlExpr, Ident, SelectItem, SetExpr, SetQuantifier, Statement as SqlStatement,
+};
 
 /// Between a name and the number of its column, in a name of our own.
 const REPEATED: &str = "\u{1f}repeated ";
@@ -39,16 +43,18 @@ fn tell_apart(body: &mut SetExpr) {
     match body {
         SetExpr::Select(select) => {
             let all = select.projection.iter().any(is_wildcard);
-            let mut names: Vec<String> = Vec::new();
+            let mut names = HashSet::new();
             for (number, item) in select.projection.iter_mut().enumerate() {
                 let Some(name) = name_of(item) else { continue };
+                // An alias is a name for ORDER BY too: it stays but where an earlier item has it.
                 if (all && is_column(item)) || names.contains(&name) {
                     rename(item, format!("{name}{REPEATED}{number}"));
                 }
-                names.push(name);
+                names.insert(name);
             }
         }
-        SetExpr::SetOperation { left, right, .. } => {
+        // Where columns are matched by name, a name of our own would match none.
+        SetExpr::SetOperation { left, right, set_quantifier, .. } if !is_by_name(*set_quantifier) => {
             tell_apart(left);
             tell_apart(right);
         }
@@ -61,13 +67,13 @@ fn is_wildcard(item: &SelectItem) -> bool {
     matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
 }
 
+fn is_by_name(quantifier: SetQuantifier) -> bool {
+    matches!(quantifier, SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName)
+}
+
 /// Whether a wildcard may be about the same column.
 fn is_column(item: &SelectItem) -> bool {
-    matches!(
-        item,
-        SelectItem::ExprWithAlias { .. }
-            | SelectItem::UnnamedExpr(SqlExpr::Identifier(_) | SqlExpr::CompoundIdentifier(_))
-    )
+    matches!(item, SelectItem::UnnamedExpr(SqlExpr::Identifier(_) | SqlExpr::CompoundIdentifier(_)))
 }
 
 /// The name of an item's column: its alias, the column's own, or what is written.
@@ -88,9 +94,7 @@ fn normalized(name: &Ident) -> String {
 fn rename(item: &mut SelectItem, name: String) {
     let alias = Ident::with_quote('"', name);
     match item {
-        SelectItem::UnnamedExpr(expr) => {
-            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
-        }
+        SelectItem::UnnamedExpr(expr) => *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias },
         SelectItem::ExprWithAlias { alias: written, .. } => *written = alias,
         _ => {}
     }

@@ -28,9 +28,10 @@ fn fineness(of: &DataType) -> u8 {
     }
 }
 
-fn common_of<'a>(of: impl IntoIterator<Item = &'a Expr>, schema: &DFSchema) -> DataFusionResult<Option<DataType>> {
-    let types = of.into_iter().map(|expr| expr.get_type(schema)).collect::<DataFusionResult<Vec<_>>>()?;
-    Ok(common(&types))
+/// What has no type yet is for the analyzer to see to.
+fn common_of<'a>(of: impl IntoIterator<Item = &'a Expr>, schema: &DFSchema) -> Option<DataType> {
+    let types = of.into_iter().map(|expr| expr.get_type(schema)).collect::<DataFusionResult<Vec<_>>>().ok()?;
+    common(&types)
 }
 
 /// Whether an operator compares by order or equality.
@@ -40,7 +41,7 @@ pub(super) fn compares(op: Operator) -> bool {
 
 /// What a parameter made of a comparison, which had no type while the statement became a plan.
 pub(super) fn compared(compared: BinaryExpr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
-    let Some(common) = common_of([compared.left.as_ref(), compared.right.as_ref()], schema)? else {
+    let Some(common) = common_of([compared.left.as_ref(), compared.right.as_ref()], schema) else {
         return Ok(Transformed::no(Expr::BinaryExpr(compared)));
     };
     let (left, right) = (cast(*compared.left, common.clone()), cast(*compared.right, common));
@@ -49,7 +50,7 @@ pub(super) fn compared(compared: BinaryExpr, schema: &DFSchema) -> DataFusionRes
 
 pub(super) fn between(between: Between, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
     let parts = [between.expr.as_ref(), between.low.as_ref(), between.high.as_ref()];
-    let Some(common) = common_of(parts, schema)? else { return Ok(Transformed::no(Expr::Between(between))) };
+    let Some(common) = common_of(parts, schema) else { return Ok(Transformed::no(Expr::Between(between))) };
     let as_common = |expr: Box<Expr>| Box::new(cast(*expr, common.clone()));
     let Between { expr, negated, low, high } = between;
     let (expr, low, high) = (as_common(expr), as_common(low), as_common(high));
@@ -57,7 +58,7 @@ pub(super) fn between(between: Between, schema: &DFSchema) -> DataFusionResult<T
 }
 
 pub(super) fn in_list(list: InList, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
-    let Some(common) = common_of(std::iter::once(list.expr.as_ref()).chain(&list.list), schema)? else {
+    let Some(common) = common_of(std::iter::once(list.expr.as_ref()).chain(&list.list), schema) else {
         return Ok(Transformed::no(Expr::InList(list)));
     };
     let items = list.list.into_iter().map(|item| cast(item, common.clone())).collect();
