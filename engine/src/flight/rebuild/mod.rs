@@ -143,8 +143,7 @@ fn build(pieces: &[Piece], data_type: &DataType, nulls: Option<NullBuffer>) -> R
 /// Whether an array of the type `to` is built from pieces of the type `from`, their children aside.
 fn builds(from: &DataType, to: &DataType) -> bool {
     match (&built_type(from), to) {
-        (DataType::List(_), DataType::List(_))
-        | (DataType::LargeList(_), DataType::LargeList(_))
+        (DataType::List(_) | DataType::LargeList(_), DataType::List(_) | DataType::LargeList(_))
         | (DataType::Map(_, _), DataType::Map(_, _)) => true,
         (DataType::FixedSizeList(_, from), DataType::FixedSizeList(_, to)) => from == to,
         (DataType::Struct(from), DataType::Struct(to)) => from.len() == to.len(),

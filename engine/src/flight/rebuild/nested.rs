@@ -3,16 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait};
-use arrow::array::{StructArray, UnionArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, GenericListArray, GenericListViewArray, MapArray};
+use arrow::array::{OffsetSizeTrait, StructArray, UnionArray, new_null_array};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
-use arrow::datatypes::{ArrowNativeType, FieldRef, Fields, UnionFields, UnionMode};
+use arrow::datatypes::{ArrowNativeType, DataType, FieldRef, Fields, UnionFields, UnionMode};
 use arrow::error::ArrowError;
 
 use super::flat::{Ends, stretch};
 use super::{Piece, gather, rows};
 
-/// Lists, from plain ones or from views.
+/// Lists, from plain ones or from views, of offsets of either size.
 pub(super) fn list<O: OffsetSizeTrait>(
     pieces: &[Piece],
     item: &FieldRef,
@@ -21,22 +21,41 @@ pub(super) fn list<O: OffsetSizeTrait>(
     let mut ends = Ends::<O>::new(rows(pieces));
     let mut items = Vec::new();
     for piece in pieces {
-        if let Some(list) = piece.array.as_list_opt::<O>() {
-            ends.push(piece, list.offsets().lengths());
-            for run in piece.runs() {
-                items.extend(elements(list.values(), stretch(list.value_offsets(), run)?));
-            }
-        } else {
-            let views = piece.array.as_list_view::<O>();
-            ends.push(piece, views.sizes().iter().map(|size| size.as_usize()));
-            let ranges = views.offsets().iter().zip(views.sizes().iter());
-            let ranges = ranges.map(|(offset, size)| offset.as_usize()..offset.as_usize() + size.as_usize());
-            let shown = ranges.enumerate().filter(|(slot, _)| piece.is_shown(*slot));
-            items.extend(shown.filter_map(|(_, range)| elements(views.values(), range)));
+        match piece.array.data_type() {
+            DataType::List(_) => of_plain(piece, piece.array.as_list::<i32>(), &mut ends, &mut items)?,
+            DataType::LargeList(_) => of_plain(piece, piece.array.as_list::<i64>(), &mut ends, &mut items)?,
+            DataType::ListView(_) => of_views(piece, piece.array.as_list_view::<i32>(), &mut ends, &mut items),
+            _ => of_views(piece, piece.array.as_list_view::<i64>(), &mut ends, &mut items),
         }
     }
     let values = gather(items, item)?;
     Ok(Arc::new(GenericListArray::try_new(Arc::clone(item), ends.offsets()?, values, nulls)?))
+}
+
+fn of_plain<I: OffsetSizeTrait, O: OffsetSizeTrait>(
+    piece: &Piece,
+    list: &GenericListArray<I>,
+    ends: &mut Ends<O>,
+    items: &mut Vec<Piece>,
+) -> Result<(), ArrowError> {
+    ends.push(piece, list.offsets().lengths());
+    for run in piece.runs() {
+        items.extend(elements(list.values(), stretch(list.value_offsets(), run)?));
+    }
+    Ok(())
+}
+
+fn of_views<I: OffsetSizeTrait, O: OffsetSizeTrait>(
+    piece: &Piece,
+    views: &GenericListViewArray<I>,
+    ends: &mut Ends<O>,
+    items: &mut Vec<Piece>,
+) {
+    ends.push(piece, views.sizes().iter().map(|size| size.as_usize()));
+    let ranges = views.offsets().iter().zip(views.sizes().iter());
+    let ranges = ranges.map(|(offset, size)| offset.as_usize()..offset.as_usize() + size.as_usize());
+    let shown = ranges.enumerate().filter(|(slot, _)| piece.is_shown(*slot));
+    items.extend(shown.filter_map(|(_, range)| elements(views.values(), range)));
 }
 
 fn elements(values: &ArrayRef, range: Range<usize>) -> Option<Piece> {
