@@ -23,9 +23,9 @@ const TUNED: &str =
 /// Of Trino's plugins the two connectors that are used, and the types that the first wants: without the others it starts in half
 /// the time.
 const PLUGINS: [&str; 3] = ["postgresql", "geospatial", "memory"];
-/// The options without which Trino 476 does not start on its Java, and a heap that a machine of 24 GB has beside the servers.
+/// The options without which Trino 476 does not start on its Java, and a heap that a machine of 24 GB has twice beside the servers.
 const JAVA: [&str; 5] = [
-    "-Xmx10G",
+    "-Xmx6G",
     "-XX:+UseG1GC",
     "-XX:+EnableDynamicAgentLoading",
     "-Djdk.attach.allowAttachSelf=true",
