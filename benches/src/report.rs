@@ -49,7 +49,8 @@ impl Run {
 
     /// The parties that the others are compared with come first.
     fn reference(&self) -> Kind {
-        if self.has(Kind::Floor) { Kind::Floor } else { Kind::Chancery }
+        let known = [Kind::Floor, Kind::Chancery].into_iter().find(|party| self.has(*party));
+        known.or(self.parties.first().copied()).unwrap_or(Kind::Floor)
     }
 
     /// All tables.
