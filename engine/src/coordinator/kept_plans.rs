@@ -43,9 +43,9 @@ enum Way {
     /// As DataFusion's rules leave it: what follows holds rows while it runs.
     Optimized {
         /// The bound plan.
-        logical: LogicalPlan,
+        logical: Box<LogicalPlan>,
         /// What the rules make of it.
-        optimized: LogicalPlan,
+        optimized: Box<LogicalPlan>,
     },
 }
 
@@ -91,7 +91,7 @@ impl Core {
         };
         let planned = match whole.filter(Planned::is_whole) {
             Some(planned) => Way::Whole(Arc::new(planned)),
-            None => Way::Optimized { logical: logical.clone(), optimized },
+            None => Way::Optimized { logical: Box::new(logical.clone()), optimized: Box::new(optimized) },
         };
         let kept = Arc::new(KeptPlan { views: views.clone(), description, planned });
         self.plans.keep(key(&Viewer::of(asker)?, question)?, Arc::clone(&kept));
@@ -109,7 +109,7 @@ impl Core {
             Way::Optimized { logical, optimized } => {
                 let mut state = self.base.clone();
                 state.mark_start_execution();
-                self.finish(record, state, logical.clone(), Some(optimized.clone())).await
+                self.finish(record, state, logical.as_ref().clone(), Some(optimized.as_ref().clone())).await
             }
         }
     }
