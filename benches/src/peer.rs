@@ -204,6 +204,7 @@ fn configure(directory: &Path, home: &Path, port: u16) -> std::io::Result<()> {
 }
 
 /// The Java is that of `JAVA_HOME`, or the first of the path.
+#[expect(clippy::disallowed_methods, reason = "where a machine keeps its Java is said there for every program")]
 fn serve(directory: &Path, home: &Path) -> Result<Server, String> {
     let java = std::env::var_os("JAVA_HOME").map_or(PathBuf::from("java"), |home| Path::new(&home).join("bin/java"));
     let told = |error: std::io::Error| error.to_string();
