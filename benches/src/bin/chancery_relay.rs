@@ -448,7 +448,7 @@ fn plain_site(config: &Path) -> Process {
 /// One who asks.
 enum Asking {
     Statement(FlightSqlServiceClient<Channel>),
-    Prepared(PreparedStatement<Channel>, FlightSqlServiceClient<Channel>),
+    Prepared(Box<PreparedStatement<Channel>>, FlightSqlServiceClient<Channel>),
 }
 
 impl Asking {
@@ -458,7 +458,7 @@ impl Asking {
             return Ok(Self::Statement(flight));
         }
         let prepared = flight.prepare(case.sql.to_string(), None).await.map_err(|error| error.to_string())?;
-        Ok(Self::Prepared(prepared, flight))
+        Ok(Self::Prepared(Box::new(prepared), flight))
     }
 
     /// Hands over each batch of the answer.
