@@ -83,7 +83,8 @@ fn noted(table: &RecordBatch, world: World) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(schema, table.columns().to_vec())?)
 }
 
-/// Stands in the metadata of every file, of its schema and of each column; nobody who asks may be told.
+/// Stands in the metadata of every file, of its schema and of each column; nobody who asks may be told. A comment of a column in a
+/// server is another thing: its owner says it to whoever may see the column.
 fn file_note(world: World) -> String {
     format!("FILE-NOTE-OF-{world:?}-WORLD")
 }

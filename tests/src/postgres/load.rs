@@ -17,8 +17,6 @@ use crate::namespace::Namespace;
 
 /// Tests ask much at one time; the server bears it from two sources of different sites.
 const CONNECTIONS_MAX: i64 = 24;
-/// The metadata of a field that becomes the comment of its column.
-const COMMENT: &str = "comment";
 
 impl Postgres {
     /// A server of its own that holds all tables of a data set: those of a source in one schema.
@@ -96,11 +94,6 @@ impl Admin {
     async fn create(&self, name: &str, schema: &Schema) {
         let columns = schema.fields().iter().map(|field| format!("{} {}", quote(field.name()), any_type(field)));
         self.run(&format!("CREATE TABLE {name} ({})", columns.collect::<Vec<_>>().join(", "))).await;
-        for field in schema.fields() {
-            if let Some(comment) = field.metadata().get(COMMENT) {
-                self.run(&format!("COMMENT ON COLUMN {name}.{} IS '{comment}'", quote(field.name()))).await;
-            }
-        }
     }
 }
 
