@@ -17,6 +17,8 @@ use crate::namespace::Namespace;
 
 /// Tests ask much at one time; the server bears it from two sources of different sites.
 const CONNECTIONS_MAX: i64 = 24;
+/// The metadata of a field whose column has a comment in the server.
+const COMMENT: &str = "comment";
 
 impl Postgres {
     /// A server of its own that holds all tables of a data set: those of a source in one schema.
@@ -94,6 +96,11 @@ impl Admin {
     async fn create(&self, name: &str, schema: &Schema) {
         let columns = schema.fields().iter().map(|field| format!("{} {}", quote(field.name()), any_type(field)));
         self.run(&format!("CREATE TABLE {name} ({})", columns.collect::<Vec<_>>().join(", "))).await;
+        // The name of a table that is denied must be in nothing that its asker is told, comments among it.
+        for field in schema.fields().iter().filter(|field| field.metadata().contains_key(COMMENT)) {
+            let column = quote(field.name());
+            self.run(&format!("COMMENT ON COLUMN {name}.{column} IS 'kept in {}'", name.replace('\'', "''"))).await;
+        }
     }
 }
 
