@@ -195,11 +195,13 @@ struct Probing {
     unyielded: u64,
     /// Rows of the next step, and when the last one was handed out.
     timed: (usize, Option<Instant>),
+    /// When the first step since it last yielded was handed out.
+    turn: Option<Instant>,
 }
 
 /// By time, steps begin this small, and are no smaller: whoever reads the join may be slow too.
 const ROWS_AT_LEAST: usize = 16;
-/// A step that took longer is followed by a smaller one, and by others' turn.
+/// A step that took longer is followed by a smaller one; after so long, of one step or of many, others have their turn.
 const STEP_LONG: Duration = Duration::from_millis(50);
 /// A step that took less is followed by a larger one.
 const STEP_SHORT: Duration = Duration::from_millis(10);
@@ -208,10 +210,10 @@ const ROWS_AT_MOST: usize = 1 << 20;
 
 impl Probing {
     fn new(input: SendableRecordBatchStream, steps: Arc<Steps>) -> Self {
-        Self { input, steps, rest: None, unyielded: 0, timed: (ROWS_AT_LEAST, None) }
+        Self { input, steps, rest: None, unyielded: 0, timed: (ROWS_AT_LEAST, None), turn: None }
     }
 
-    /// Whether others have their turn now: the step before was long.
+    /// Whether others have their turn now: the steps since they had it were many, or long.
     fn gives_way(&mut self) -> bool {
         match self.steps.as_ref() {
             Steps::ByPairs(pairs) if self.unyielded >= pairs.step_max => {
@@ -228,7 +230,11 @@ impl Probing {
                     () => rows,
                 };
                 self.timed = (next, None);
-                took > STEP_LONG
+                let is_over = self.turn.get_or_insert(handed_out).elapsed() > STEP_LONG;
+                if is_over {
+                    self.turn = None;
+                }
+                is_over
             }
         }
     }

@@ -18,7 +18,7 @@ const ENDLESS: [&str; 4] = [
 ];
 
 /// A node has this long to stop: two seconds, times what a build without optimizations on a busy machine takes more.
-const CANCELLED_WITHIN: Duration = Duration::from_secs(10);
+const CANCELLED_WITHIN: Duration = Duration::from_secs(5);
 
 async fn running(client: &Client) -> String {
     client.value("SELECT count(*) FROM system.queries.running WHERE statement LIKE '%lineitem a%' AND statement NOT LIKE '%running%'").await
