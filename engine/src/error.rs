@@ -355,6 +355,14 @@ fn describe(error: DataFusionError) -> EngineError {
         DataFusionError::NotImplemented(_) => {
             EngineError::new(Code::Unsupported, "a construct of the statement is not offered")
         }
+        // A slip of DataFusion's: nothing is broken where an asker writes this.
+        DataFusionError::Internal(text) if text.contains("unnest on struct can only be applied at the root level") => {
+            EngineError::new(
+                Code::Unsupported,
+                "`unnest` of a struct makes columns, and stands alone in SELECT: take one of its fields, or unnest it in a \
+                 subquery",
+            )
+        }
         _ => return describe_running(error),
     };
     told.caused_by(error)

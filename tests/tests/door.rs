@@ -156,6 +156,12 @@ async fn what_is_no_query_is_refused_by_name() {
                 "SELECT * FROM range(1, 5)",
                 "FUNCTION: the function `range` is not offered as a table; write unnest(range(…))",
             ),
+            ("SELECT arrow_typeof(unnest(named_struct('a', 1)))", "UNSUPPORTED: `unnest` of a struct"),
+            (
+                "SELECT array_resize([o_orderkey], -5) FROM sales.tpch.orders",
+                "EVAL: the size of `array_resize` is negative",
+            ),
+            ("SELECT generate_series(-9223372036854775808, 9223372036854775807)", "MEMORY"),
             ("SELECT 'a' + DATE '2020-01-01' * 2", "TYPE"),
             ("SELECT o_orderkey / (o_orderkey - o_orderkey) FROM sales.tpch.orders", "EVAL"),
             ("SELECT CAST(o_comment AS INT) FROM sales.tpch.orders", "EVAL"),

@@ -118,6 +118,10 @@ impl Bounded {
             true => (self.value_bytes_max, "one value that stands in every row (`literal_bytes_max`)"),
             false => (self.bytes_max, "one batch of rows (`function_bytes_max`)"),
         };
+        if self.growth == Growth::Resizes && has_negative_size(args)? {
+            let sentence = format!("the size of `{}` is negative in some row", self.function.name());
+            return Err(EngineError::new(Code::Eval, sentence).into());
+        }
         if bytes_made(self.growth, args, is_one_value)? <= most as u64 {
             return Ok(());
         }
@@ -134,6 +138,14 @@ fn is_bounded(function: &ScalarUDF) -> bool {
     function.is::<Bounded>()
 }
 
+/// Whether a list is to have a negative number of elements. Of NULL nothing is made, whatever its size.
+fn has_negative_size(args: &ScalarFunctionArgs) -> Result<bool> {
+    let [list, size, ..] = args.args.as_slice() else { return Ok(false) };
+    let rows = args.number_rows;
+    let (list, size) = (Values::of(list, rows)?, Values::of(size, rows)?);
+    Ok((0..rows).any(|row| size.number(row) < 0 && !list.is_null(row)))
+}
+
 /// A bound on the bytes of an answer.
 fn bytes_made(growth: Growth, args: &ScalarFunctionArgs, is_one_value: bool) -> Result<u64> {
     let rows = args.number_rows;
@@ -147,20 +159,20 @@ fn bytes_made(growth: Growth, args: &ScalarFunctionArgs, is_one_value: bool) -> 
     let number =
         |column: usize, row: usize| columns.get(column).map_or(0, |values| values.number(row).max(0).cast_unsigned());
     let each_row = |row: usize| match growth {
-        Growth::Repeats => (of(0, row) + PER_ELEMENT).saturating_mul(number(1, row)),
+        Growth::Repeats => of(0, row).saturating_add(PER_ELEMENT).saturating_mul(number(1, row)),
         Growth::Pads => number(1, row).saturating_mul(CHARACTER_BYTES_MAX),
         Growth::Resizes => number(1, row).saturating_mul(of(2, row).max(PER_ELEMENT)),
         Growth::Counts => counted(&columns, row).saturating_mul(PER_ELEMENT),
         Growth::Replaces => {
             // The pattern of a regular expression may be found at every place, and each group holds some of the text once.
-            let places = of(0, row) + 1;
+            let places = of(0, row).saturating_add(1);
             let groups = of(2, row).min(GROUPS_MAX);
             places.saturating_mul(of(2, row)).saturating_add(of(0, row).saturating_mul(groups + 1))
         }
         Growth::Joins => {
             (0..columns.len()).map(|column| of(column, row)).fold(0, u64::saturating_add).saturating_mul(2)
         }
-        Growth::Separates => of(0, row).saturating_mul(of(1, row) + 1),
+        Growth::Separates => of(0, row).saturating_mul(of(1, row).saturating_add(1)),
         Growth::Formats => of(1, row).saturating_mul(CHARACTERS_OF_A_PATTERN_MAX),
         Growth::Casts => 0,
     };
@@ -223,7 +235,7 @@ fn counted(columns: &[Values], row: usize) -> u64 {
     let step = if columns.len() < 3 { 1 } else { end(2) };
     let distance = u64::try_from(to.abs_diff(from)).unwrap_or(u64::MAX);
     let step = u64::try_from(step.unsigned_abs()).unwrap_or(u64::MAX).max(1);
-    if (to >= from) == (end(2) >= 0 || columns.len() < 3) { distance / step + 1 } else { 0 }
+    if (to >= from) == (end(2) >= 0 || columns.len() < 3) { (distance / step).saturating_add(1) } else { 0 }
 }
 
 /// An argument, row by row.
@@ -250,11 +262,16 @@ impl Values {
         if self.is_scalar { 0 } else { row }
     }
 
-    fn bytes(&self, row: usize) -> u64 {
+    fn is_null(&self, row: usize) -> bool {
         let row = self.row(row);
-        if row >= self.array.len() || self.array.is_null(row) {
+        row >= self.array.len() || self.array.is_null(row)
+    }
+
+    fn bytes(&self, row: usize) -> u64 {
+        if self.is_null(row) {
             return 0;
         }
+        let row = self.row(row);
         match self.array.data_type() {
             DataType::Utf8 => self.array.as_string::<i32>().value(row).len() as u64,
             DataType::LargeUtf8 => self.array.as_string::<i64>().value(row).len() as u64,
@@ -406,6 +423,8 @@ mod tests {
             "SELECT generate_series(1, 400000000)",
             "SELECT range(1, 9223372036854775807)",
             "SELECT range(9223372036854775807, -9223372036854775807, -1)",
+            "SELECT generate_series(-9223372036854775808, 9223372036854775807)",
+            "SELECT generate_series(9223372036854775807, -9223372036854775808, -1)",
             "SELECT generate_series(TIMESTAMP '1900-01-01', TIMESTAMP '2100-01-01', INTERVAL '1 second')",
             "SELECT range(DATE '0001-01-01', DATE '9999-01-01', INTERVAL '1 day')",
             "SELECT array_repeat(1, 100000000)",
@@ -419,6 +438,13 @@ mod tests {
             "SELECT to_char(column1, repeat('%c', 100000)) FROM (VALUES (DATE '2020-01-01'))",
         ] {
             assert_eq!(told(sql).await, "MEMORY", "{sql}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_negative_size_is_the_asker_s_mistake() {
+        for sql in ["SELECT array_resize([1], -5)", "SELECT array_resize([1], n, 0) FROM (VALUES (1), (-1)) AS t(n)"] {
+            assert_eq!(told(sql).await, "EVAL", "{sql}");
         }
     }
 
@@ -445,6 +471,7 @@ mod tests {
             "SELECT concat('a', NULL, 5), concat_ws('-', 'a', 'b'), replace('aaa', 'a', 'bc'), replace('aaa', '', 'b')",
             "SELECT regexp_replace('https://www.example.org/a', '^https?://([^/]+)/.*$', '\\1')",
             "SELECT array_repeat([1, 2], 3), list_repeat('x', 2), array_resize([1], 3), array_to_string([1, 2], ',')",
+            "SELECT array_resize(arrow_cast(NULL, 'List(Int64)'), -1), array_resize([1], arrow_cast(NULL, 'Int64'))",
             "SELECT to_char(DATE '2020-01-01', '%Y'), arrow_cast(1, 'Int16'), make_array(1, 2), array_append([1], 2)",
             "SELECT unnest(range(1, 2)), repeat('x', unnest([1]))",
         ] {
