@@ -2,8 +2,9 @@
 //! read, change or use it.
 
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +84,20 @@ pub struct Sealer {
     key: LessSafeKey,
     lifetime_s: u64,
     clock: Clock,
+    strange: Mutex<Strange>,
 }
+
+/// The handles of late that were sealed by nobody, or for somebody else.
+#[derive(Debug, Default)]
+struct Strange {
+    times: u64,
+    last: Option<Instant>,
+}
+
+/// Clients show the handles of before a restart, or of another node, now and then; whoever guesses needs more.
+const STRANGE_MIN: u64 = 64;
+/// After so long without any they are counted anew.
+const STRANGE_FORGOTTEN: Duration = Duration::from_secs(600);
 
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -101,7 +115,8 @@ impl Sealer {
         getrandom::fill(&mut bytes).map_err(EngineError::internal)?;
         let key =
             UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| EngineError::defect("the sealing key is unusable"))?;
-        Ok(Arc::new(Self { key: LessSafeKey::new(key), lifetime_s, clock: Clock::default() }))
+        let key = LessSafeKey::new(key);
+        Ok(Arc::new(Self { key, lifetime_s, clock: Clock::default(), strange: Mutex::default() }))
     }
 
     /// Seals a handle for `subject`, from now until the lifetime's end.
@@ -180,6 +195,25 @@ impl Sealer {
     }
 
     fn unseal(&self, subject: &str, sealed: &[u8]) -> Option<Handle> {
+        let handle = self.unsealed(subject, sealed);
+        if handle.is_none() {
+            self.is_strange(subject);
+        }
+        handle
+    }
+
+    fn is_strange(&self, last_by: &str) {
+        let mut strange = self.strange.lock();
+        let is_long_ago = strange.last.is_some_and(|last| last.elapsed() > STRANGE_FORGOTTEN);
+        let times = if is_long_ago { 1 } else { strange.times + 1 };
+        *strange = Strange { times, last: Some(Instant::now()) };
+        drop(strange);
+        if times >= STRANGE_MIN && times.is_power_of_two() {
+            tracing::warn!(times, last_by, "ALARM: handles are guessed, or shown by others than they were given to");
+        }
+    }
+
+    fn unsealed(&self, subject: &str, sealed: &[u8]) -> Option<Handle> {
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN)?;
         let mut body = body.to_vec();
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;

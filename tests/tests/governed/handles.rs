@@ -13,8 +13,11 @@ use arrow_flight::{
 };
 use futures::{StreamExt, stream};
 use harness::cluster::{Client, Cluster, Options, Written};
+use harness::environment::number;
 use harness::policy::record::{of_kind, records};
 use prost::Message;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use tonic::metadata::{AsciiMetadataKey, MetadataValue};
 use tonic::{Request, Status};
 
@@ -170,6 +173,45 @@ async fn a82_a_handle_of_somebody_else_is_no_handle() {
     let used = ana.flight().inner_mut().get_flight_info(call(&ana, descriptor)).await.unwrap();
     assert!(redeem(&ana, ticket_of(&used.into_inner())).await.unwrap() > 1, "its own subject still has it");
     act(&ana, "ClosePreparedStatement", close).await.unwrap();
+}
+
+/// So many ask at once.
+const GUESSERS: usize = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a82_guesses_open_no_handle_and_raise_an_alarm() {
+    let count = number("CHANCERY_GUESSES", 2_000_usize);
+    let cluster = cluster(600).await;
+    let ana = cluster.user("ana").await;
+    let request = ActionCreatePreparedStatementRequest { query: COUNT_ORDERS.to_string(), transaction_id: None };
+    let body = act(&ana, "CreatePreparedStatement", request.as_any().encode_to_vec()).await.unwrap();
+    let any = Any::decode(body.as_slice()).unwrap();
+    let prepared = any.unpack::<ActionCreatePreparedStatementResult>().unwrap().unwrap().prepared_statement_handle;
+    let close = |handle: Vec<u8>| {
+        ActionClosePreparedStatementRequest { prepared_statement_handle: handle.into() }.as_any().encode_to_vec()
+    };
+    let mut guessers = Vec::new();
+    for guesser in 0..GUESSERS {
+        let (client, known) = (cluster.user("ana").await, prepared.to_vec());
+        guessers.push(tokio::spawn(async move {
+            let mut random = StdRng::seed_from_u64(guesser as u64);
+            for _ in 0..count.div_ceil(GUESSERS) {
+                let mut guess = known.clone();
+                match random.random_range(0..3) {
+                    0 => random.fill(&mut guess[..]),
+                    1 => guess[random.random_range(0..known.len())] ^= random.random_range(1..=255_u8),
+                    _ => guess.truncate(random.random_range(0..known.len())),
+                }
+                assert_unknown("a guess", act(&client, "ClosePreparedStatement", close(guess)).await);
+            }
+        }));
+    }
+    for guesser in guessers {
+        guesser.await.unwrap();
+    }
+    let log = cluster.coordinator().log();
+    assert!(log.contains("ALARM: handles are guessed"), "{log}");
+    act(&ana, "ClosePreparedStatement", close(prepared.to_vec())).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
