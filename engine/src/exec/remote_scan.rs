@@ -223,7 +223,7 @@ async fn send(
         keys_to: fragment.keys_to.clone(),
         versions: Arc::clone(&fragment.versions),
         schema: Arc::clone(&fragment.schema),
-        trace: record.trace().map(|trace| trace.child()),
+        trace: entry.trace,
         timeout: Some(left),
     };
     peer.run(request, Arc::clone(&entry)).await.map_err(|error| {

@@ -1,28 +1,34 @@
 //! The record of what runs and ran: one entry a query, and in it the ledger, one entry a statement sent to a site.
+//!
+//! - `record`: one execution of one statement; `ledger`: what was sent for it and came back; `stop`: why it may end early.
+//! - here: all of a node's, those that run and the last that ended.
+
+mod ledger;
+mod record;
+mod stop;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
-use tracing::Span;
 
-use crate::catalog::site_table::SiteId;
+pub use ledger::{LedgerEntry, Progress};
+pub use record::{QueryRecord, Standing, Warrant};
+pub use stop::Stop;
+
 use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
 use crate::identity::{Asker, Came};
 use crate::session::complexity::Budget;
 use crate::session::history::{Ended, History};
-use crate::session::memory::{Usage, Usages};
-use crate::session::quotas::{Quota, Quotas};
-use crate::session::statement::shown;
+use crate::session::memory::Usages;
+use crate::session::quotas::Quotas;
 use crate::session::tally::Tally;
-use crate::session::trace::TraceContext;
 use crate::session::turns::Turn;
+use record::Under;
 
 /// The identity of one execution of one statement: 128 random bits in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,231 +57,10 @@ impl fmt::Display for QueryId {
     }
 }
 
-/// Where a query or a remote scan stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
-    /// Not ended.
-    Running,
-    /// Ended with its whole answer.
-    Finished,
-    /// Ended by an error of this code.
-    Failed(Code),
-    /// Ended because nobody wanted the rest.
-    Cancelled,
-}
-
-impl Progress {
-    fn ended_by(code: Code) -> Self {
-        match code {
-            Code::Cancelled => Progress::Cancelled,
-            code => Progress::Failed(code),
-        }
-    }
-}
-
-impl fmt::Display for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Progress::Running => f.write_str("running"),
-            Progress::Finished => f.write_str("finished"),
-            Progress::Failed(code) => write!(f, "failed: {code}"),
-            Progress::Cancelled => f.write_str("cancelled"),
-        }
-    }
-}
-
-/// What crossed the border to and from one site for one statement of a query.
-#[derive(Debug)]
-pub struct LedgerEntry {
-    /// The site.
-    pub site: SiteId,
-    /// The statement's number within the query, from 1 in the order in which they were sent.
-    pub number: usize,
-    /// The statement as sent.
-    pub statement: Arc<str>,
-    /// The key sets that went with it, by number and size; `None` without any.
-    pub key_sets: Option<String>,
-    /// gRPC message bytes to the site, the statement included.
-    pub bytes_sent: Arc<AtomicU64>,
-    /// gRPC message bytes from the site.
-    pub bytes_received: Arc<AtomicU64>,
-    rows: AtomicU64,
-    course: Course,
-    first_row: OnceLock<Duration>,
-}
-
-/// From a beginning to an end, which comes once.
-#[derive(Debug)]
-struct Course {
-    started: Instant,
-    ended: OnceLock<(Progress, Duration)>,
-}
-
-impl Course {
-    fn begin() -> Self {
-        Self { started: Instant::now(), ended: OnceLock::new() }
-    }
-
-    /// The first end counts.
-    fn end(&self, progress: Progress) {
-        let _ = self.ended.set((progress, self.started.elapsed()));
-    }
-
-    fn progress(&self) -> Progress {
-        self.ended.get().map_or(Progress::Running, |(progress, _)| progress.clone())
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.ended.get().map_or_else(|| self.started.elapsed(), |(_, elapsed)| *elapsed)
-    }
-}
-
-impl LedgerEntry {
-    /// Adds rows that arrived.
-    pub fn add_rows(&self, rows: usize) {
-        if rows > 0 {
-            self.first_row.get_or_init(|| self.course.started.elapsed());
-        }
-        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
-    }
-
-    /// The entry's last word; later ones are ignored.
-    pub fn end(&self, progress: Progress) {
-        self.course.end(progress);
-    }
-
-    /// Rows received.
-    pub fn rows(&self) -> u64 {
-        self.rows.load(Ordering::Relaxed)
-    }
-
-    /// Where it stands.
-    pub fn progress(&self) -> Progress {
-        self.course.progress()
-    }
-
-    /// Time since the statement was sent, until its end.
-    pub fn elapsed(&self) -> Duration {
-        self.course.elapsed()
-    }
-
-    /// Time from sending until the first row.
-    pub fn first_row(&self) -> Option<Duration> {
-        self.first_row.get().copied()
-    }
-}
-
-/// One execution of one statement.
-#[derive(Debug)]
-pub struct QueryRecord {
-    /// Its identity.
-    pub id: QueryId,
-    /// Who asked.
-    pub asker: Arc<Asker>,
-    /// The name that they are recorded under.
-    pub subject: Arc<str>,
-    /// The statement as asked.
-    pub statement: Arc<str>,
-    /// What its text may cost to read.
-    budget: Budget,
-    /// When it began, by this node's clock.
-    pub started_at: SystemTime,
-    /// When its time is over.
-    pub deadline: Instant,
-    /// When the identity that it runs under is over.
-    identity_ends: Option<Instant>,
-    /// The sealed handle it runs under, by which its subject may cancel it.
-    handle: Option<Arc<str>>,
-    /// What the statements of its subject take of the memory.
-    pub memory: Usage,
-    /// What its subject may be sent.
-    quota: Arc<Quota>,
-    course: Course,
-    rows: AtomicU64,
-    bytes: AtomicU64,
-    ledger: Mutex<Vec<Arc<LedgerEntry>>>,
-    stop: watch::Sender<Option<Stop>>,
-    warranted: Mutex<Warranted>,
-    /// INVARIANT: once true, the warrant has been told the end, and no message is handed over any more.
-    closed: Mutex<bool>,
-    standing: OnceLock<Box<dyn Standing>>,
-    traced: OnceLock<(TraceContext, Span)>,
-}
-
-/// Whether a query has a right to run by.
-#[derive(Debug)]
-enum Warranted {
-    /// Not yet, and nothing has left.
-    NotYet,
-    /// By none: it changes something here, which is done to its end. What comes of that is its record.
-    Changing,
-    By(Arc<dyn Warrant>),
-    /// It was refused: it gets none.
-    Refused,
-    /// By none: it has changed what it was to change.
-    Changed,
-    /// It has ended: it gets none any more.
-    Over,
-}
-
-/// Why a query is stopped before its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// Its asker cancelled it.
-    Cancelled,
-    /// An administrator ended it.
-    Killed,
-    /// A grant that it rests on was revoked.
-    Revoked,
-    /// A grant that it rests on, or the asker's identity, has ended.
-    Expired,
-    /// The node is being stopped, and waits no longer.
-    Leaving,
-}
-
-impl Stop {
-    /// The error that the asker reads.
-    pub fn error(self) -> EngineError {
-        match self {
-            Stop::Cancelled => EngineError::new(Code::Cancelled, "the query was cancelled"),
-            Stop::Killed => EngineError::new(Code::Cancelled, "an administrator of this node has ended the query"),
-            Stop::Revoked => EngineError::new(
-                Code::Revoked,
-                "a grant that the query rests on was revoked while it ran; what has arrived of the answer is not whole",
-            ),
-            Stop::Expired => EngineError::new(
-                Code::Expired,
-                "a grant or the identity that the query rests on ended while it ran; what has arrived of the answer is \
-                 not whole",
-            ),
-            Stop::Leaving => EngineError::new(
-                Code::Cancelled,
-                "this node is being stopped and waits no longer for the statement to end (`drain_timeout_s`); what has \
-                 arrived of the answer is not whole: ask again",
-            ),
-        }
-    }
-}
-
-/// By what right a query runs at a site: asked at least twice a second whether it still stands, and told the end.
-pub trait Warrant: fmt::Debug + Send + Sync {
-    /// The reason to stop the query now, if there is one.
-    fn lapsed(&self) -> Option<Stop>;
-
-    /// Counts rows and bytes that are about to leave against what may leave.
-    ///
-    /// # Errors
-    /// `CAP`: they may not, and are not counted.
-    fn charge(&self, rows: u64, bytes: u64) -> Result<()>;
-
-    /// The query has ended; comes once, and no message is handed over after it.
+/// Whoever is told of each statement that has ended here.
+pub trait Ends: fmt::Debug + Send + Sync {
+    /// One has, with what was sent for it; holds up nobody.
     fn ended(&self, record: &QueryRecord);
-}
-
-/// How the asker of a query signed in: asked at least twice a second whether that still holds.
-pub trait Standing: fmt::Debug + Send + Sync {
-    /// Whether the asker would still be let in as they were.
-    fn holds(&self) -> bool;
 }
 
 /// How often running queries are asked whether what they rest on still stands.
@@ -287,282 +72,6 @@ pub async fn watch(queries: Arc<Queries>) {
         tokio::time::sleep(CHECKED_EVERY).await;
         queries.stop_lapsed();
     }
-}
-
-impl QueryRecord {
-    /// The statement as others than its subject may read it, without its literals.
-    pub fn shown_to_others(&self) -> String {
-        shown(&self.statement, &self.budget)
-    }
-
-    /// Lets the query rest on how its asker signed in; before its first batch, once.
-    pub fn rest_on(&self, standing: Box<dyn Standing>) {
-        // A second one would be a defect of the caller's; the first stands.
-        let _ = self.standing.set(standing);
-    }
-
-    /// Says to which trace the query belongs, and what each line of the log about it carries; once.
-    pub fn belong_to(&self, trace: TraceContext, span: Span) {
-        // A second one would be a defect of the caller's; the first stands.
-        let _ = self.traced.set((trace, span));
-    }
-
-    /// The trace that the query belongs to.
-    pub fn trace(&self) -> Option<TraceContext> {
-        self.traced.get().map(|(trace, _)| *trace)
-    }
-
-    /// What its lines in the log carry.
-    pub fn span(&self) -> Span {
-        self.traced.get().map_or_else(Span::none, |(_, span)| span.clone())
-    }
-
-    /// Gives the query the right that it runs by; before its first batch, once. A query cannot end while `make` makes it:
-    /// whatever is begun there, the warrant is told its end.
-    ///
-    /// # Errors
-    /// Those of `make`; `CANCELLED`, and nothing is made, for a query that has ended.
-    pub fn warrant<T>(&self, make: impl FnOnce() -> Result<(Arc<dyn Warrant>, T)>) -> Result<T> {
-        let mut warranted = self.warranted.lock();
-        self.has_not_begun(&warranted)?;
-        let (warrant, made) = make()?;
-        *warranted = Warranted::By(warrant);
-        Ok(made)
-    }
-
-    /// From now on the query is not cut off, until it [has changed](Self::has_changed) what it is to change, or failed to.
-    ///
-    /// # Errors
-    /// `CANCELLED` for a query that has ended: it must change nothing.
-    pub fn begin_change(&self) -> Result<()> {
-        let mut warranted = self.warranted.lock();
-        self.has_not_begun(&warranted)?;
-        *warranted = Warranted::Changing;
-        Ok(())
-    }
-
-    /// The change is made, and on record.
-    pub fn has_changed(&self) {
-        *self.warranted.lock() = Warranted::Changed;
-    }
-
-    fn has_not_begun(&self, warranted: &Warranted) -> Result<()> {
-        if *self.closed.lock() || !matches!(warranted, Warranted::NotYet) {
-            return Err(self.go_on().err().unwrap_or_else(|| Stop::Cancelled.error()));
-        }
-        Ok(())
-    }
-
-    /// Whether the work of a query that must stop can be dropped; without a warrant it gets none from now on. Not the work
-    /// of one that changes something.
-    pub fn cut_off(&self) -> bool {
-        let mut warranted = self.warranted.lock();
-        match *warranted {
-            Warranted::Changing | Warranted::Changed => return false,
-            Warranted::NotYet => *warranted = Warranted::Refused,
-            Warranted::By(_) | Warranted::Refused | Warranted::Over => {}
-        }
-        true
-    }
-
-    /// From now on the query gets no warrant; whether it had none, and so was never let in.
-    pub fn refuse_warrant(&self) -> bool {
-        let mut warranted = self.warranted.lock();
-        let had_none = matches!(*warranted, Warranted::NotYet | Warranted::Changing | Warranted::Refused);
-        if had_none {
-            *warranted = Warranted::Refused;
-        }
-        had_none
-    }
-
-    /// The warrant, and none from now on.
-    fn end_warrant(&self) -> Option<Arc<dyn Warrant>> {
-        let mut warranted = self.warranted.lock();
-        let Warranted::By(warrant) = &*warranted else { return None };
-        let warrant = Arc::clone(warrant);
-        *warranted = Warranted::Over;
-        Some(warrant)
-    }
-
-    /// Ends the query here and now if its right has lapsed, its asker is signed in no more, somebody cancelled it or its time
-    /// is over: its reader may never ask for more, and would never be told.
-    pub fn end_if_over(&self) {
-        if self.standing.get().is_some_and(|standing| !standing.holds()) {
-            self.stop(Stop::Expired);
-        }
-        let lapsed = match &*self.warranted.lock() {
-            Warranted::By(warrant) => warrant.lapsed(),
-            _ => None,
-        };
-        if let Some(stop) = lapsed {
-            self.stop(stop);
-        }
-        if let Err(over) = self.go_on() {
-            self.close(Progress::ended_by(over.code()));
-        }
-    }
-
-    /// The query's end, unless it had one: nothing is handed over from now on, and the warrant is told.
-    fn close(&self, progress: Progress) {
-        let was_closed = std::mem::replace(&mut *self.closed.lock(), true);
-        if was_closed {
-            return;
-        }
-        self.course.end(progress);
-        if let Some(warrant) = self.end_warrant() {
-            warrant.ended(self);
-        }
-    }
-
-    /// Counts rows, and the bytes of their values, that are about to leave by the query's right.
-    ///
-    /// # Errors
-    /// `CAP` when they may not.
-    pub fn charge(&self, rows: usize, bytes: usize) -> Result<()> {
-        let warrant = match &*self.warranted.lock() {
-            Warranted::By(warrant) => Arc::clone(warrant),
-            _ => return Ok(()),
-        };
-        warrant.charge(rows as u64, bytes as u64)
-    }
-
-    /// Stops the query; the first reason counts.
-    pub fn stop(&self, reason: Stop) {
-        self.stop.send_if_modified(|stop| {
-            let first = stop.is_none();
-            stop.get_or_insert(reason);
-            first
-        });
-    }
-
-    /// Counts a message that is now handed to the connection, and the rows in it.
-    ///
-    /// # Errors
-    /// The reason of the query's end, when that has come: the message must not leave. `CAP` when its subject may be sent no more
-    /// today.
-    pub fn hand_over(&self, rows: usize, bytes: usize) -> Result<()> {
-        let closed = self.closed.lock();
-        self.go_on()?;
-        if *closed {
-            return Err(Stop::Cancelled.error());
-        }
-        self.quota.charge(rows as u64, bytes as u64)?;
-        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Bytes handed to the connection.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// Opens a ledger entry for a statement that is about to be sent.
-    pub fn open_entry(&self, site: SiteId, statement: Arc<str>, key_sets: Option<String>) -> Arc<LedgerEntry> {
-        let mut ledger = self.ledger.lock();
-        let entry = Arc::new(LedgerEntry {
-            site,
-            number: ledger.len() + 1,
-            statement,
-            key_sets,
-            bytes_sent: Arc::default(),
-            bytes_received: Arc::default(),
-            rows: AtomicU64::new(0),
-            course: Course::begin(),
-            first_row: OnceLock::new(),
-        });
-        ledger.push(Arc::clone(&entry));
-        entry
-    }
-
-    /// The ledger so far.
-    pub fn ledger(&self) -> Vec<Arc<LedgerEntry>> {
-        self.ledger.lock().clone()
-    }
-
-    /// Rows sent to the client.
-    pub fn rows(&self) -> u64 {
-        self.rows.load(Ordering::Relaxed)
-    }
-
-    /// Where it stands.
-    pub fn progress(&self) -> Progress {
-        self.course.progress()
-    }
-
-    /// Time since its beginning, until its end.
-    pub fn elapsed(&self) -> Duration {
-        self.course.elapsed()
-    }
-
-    /// Milliseconds since 1970 at which it began.
-    pub fn started_ms(&self) -> i64 {
-        let since = self.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    }
-
-    /// Whether the next message may leave, asked of each by itself.
-    ///
-    /// # Errors
-    /// The reason why the query must stop.
-    pub fn go_on(&self) -> Result<()> {
-        let stop = *self.stop.borrow();
-        let now = Instant::now();
-        match stop {
-            Some(stop) => Err(stop.error()),
-            None if now >= self.deadline => Err(self.out_of_time()),
-            None if self.identity_ends.is_some_and(|end| now >= end) => Err(token_expired()),
-            None => Ok(()),
-        }
-    }
-
-    /// An error ended it; the first end counts.
-    pub fn failed(&self, code: Code) {
-        self.course.end(Progress::ended_by(code));
-    }
-
-    /// Resolves with the reason when the query must stop: somebody cancelled it, its right has lapsed, or its time is over.
-    pub async fn stopped(&self) -> EngineError {
-        tokio::select! {
-            stop = self.told_to_stop() => stop.error(),
-            () = tokio::time::sleep_until(self.deadline.into()) => self.out_of_time(),
-            () = self.identity_over() => token_expired(),
-        }
-    }
-
-    async fn identity_over(&self) {
-        match self.identity_ends {
-            Some(end) => tokio::time::sleep_until(end.into()).await,
-            None => std::future::pending().await,
-        }
-    }
-
-    async fn told_to_stop(&self) -> Stop {
-        let mut receiver = self.stop.subscribe();
-        // The sender lives in `self`, so the wait ends only by a stop.
-        let told = receiver.wait_for(Option::is_some).await.ok().and_then(|stop| *stop);
-        told.unwrap_or(Stop::Cancelled)
-    }
-
-    /// The error of a query whose time is over.
-    pub fn out_of_time(&self) -> EngineError {
-        let sentence = "the statement's time is over; ask for less, or raise `statement_timeout_ms`";
-        EngineError::new(Code::Deadline, sentence)
-    }
-
-    /// Whether somebody has cancelled the query.
-    pub fn is_cancelled(&self) -> bool {
-        matches!(*self.stop.borrow(), Some(Stop::Cancelled | Stop::Killed))
-    }
-}
-
-fn token_expired() -> EngineError {
-    EngineError::new(Code::Expired, "the token that the query ran under has expired; get a new one, ask again")
-}
-
-/// When that time comes; `None` where it is too far away to be counted.
-fn instant_of(time: SystemTime) -> Option<Instant> {
-    Instant::now().checked_add(time.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// Under what a query was let in.
@@ -584,6 +93,7 @@ pub struct Queries {
     budget: Budget,
     history: Option<History>,
     tally: Tally,
+    ends: OnceLock<Arc<dyn Ends>>,
     state: Mutex<State>,
 }
 
@@ -636,6 +146,7 @@ impl Queries {
             budget: Budget::of_fragment(limits),
             history,
             tally: Tally::default(),
+            ends: OnceLock::new(),
             state: Mutex::default(),
         })
     }
@@ -648,6 +159,12 @@ impl Queries {
     /// What is counted of them.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Tells the end of each from now on; once.
+    pub fn tell_ends(&self, ends: Arc<dyn Ends>) {
+        // A second one would be a defect of the caller's; the first stands.
+        let _ = self.ends.set(ends);
     }
 
     /// Records the beginning of a query.
@@ -668,28 +185,9 @@ impl Queries {
         if asker.came == Came::Directly {
             quota.begin_statement()?;
         }
-        let record = Arc::new(QueryRecord {
-            id: id.clone(),
-            memory: self.memory.of(&subject),
-            quota,
-            subject,
-            asker: Arc::clone(asker),
-            statement: Arc::from(statement),
-            budget: self.budget,
-            started_at: SystemTime::now(),
-            deadline: Instant::now() + admitted.timeout,
-            identity_ends: asker.ends.and_then(instant_of),
-            handle: admitted.handle.map(Arc::from),
-            course: Course::begin(),
-            rows: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            ledger: Mutex::default(),
-            stop: watch::Sender::new(None),
-            warranted: Mutex::new(Warranted::NotYet),
-            closed: Mutex::new(false),
-            standing: OnceLock::new(),
-            traced: OnceLock::new(),
-        });
+        let (memory, budget) = (self.memory.of(&subject), self.budget);
+        let under = Under { admitted, subject, memory, quota, budget };
+        let record = Arc::new(QueryRecord::begin(id.clone(), asker, statement, under));
         let mut state = self.state.lock();
         if let Some(reason) = state.stopped {
             return Err(reason.error());
@@ -711,7 +209,7 @@ impl Queries {
         let state = self.state.lock();
         let mut found = false;
         for record in state.running.values() {
-            if record.handle.as_deref() == Some(handle) && record.subject.as_ref() == subject {
+            if record.runs_under(handle) && record.subject.as_ref() == subject {
                 record.stop(Stop::Cancelled);
                 found = true;
             }
@@ -756,7 +254,7 @@ impl Queries {
     /// What runs, oldest first.
     pub fn running(&self) -> Vec<Arc<QueryRecord>> {
         let mut running: Vec<_> = self.state.lock().running.values().cloned().collect();
-        running.sort_by_key(|record| record.course.started);
+        running.sort_by_key(|record| record.began());
         running
     }
 
@@ -805,7 +303,7 @@ impl RunningQuery {
 
     /// The whole answer has been handed over.
     pub fn finished(&self) {
-        self.record.course.end(Progress::Finished);
+        self.record.finished();
     }
 
     /// An error ended it.
@@ -821,6 +319,9 @@ impl Drop for RunningQuery {
             entry.end(Progress::Cancelled);
         }
         self.queries.tally.ended(&self.record);
+        if let Some(ends) = self.queries.ends.get() {
+            ends.ended(&self.record);
+        }
         self.record.span().in_scope(|| {
             let (query, outcome) = (self.record.id.as_str(), self.record.progress().to_string());
             let elapsed_ms = u64::try_from(self.record.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -832,6 +333,9 @@ impl Drop for RunningQuery {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::SystemTime;
+
     use datafusion::common::runtime::SpawnedTask;
 
     use super::*;

@@ -1,0 +1,42 @@
+//! Why a query is stopped before its end, and what its asker reads then.
+
+use crate::error::{Code, EngineError};
+
+/// Why a query is stopped before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Its asker cancelled it.
+    Cancelled,
+    /// An administrator ended it.
+    Killed,
+    /// A grant that it rests on was revoked.
+    Revoked,
+    /// A grant that it rests on, or the asker's identity, has ended.
+    Expired,
+    /// The node is being stopped, and waits no longer.
+    Leaving,
+}
+
+impl Stop {
+    /// The error that the asker reads.
+    pub fn error(self) -> EngineError {
+        match self {
+            Stop::Cancelled => EngineError::new(Code::Cancelled, "the query was cancelled"),
+            Stop::Killed => EngineError::new(Code::Cancelled, "an administrator of this node has ended the query"),
+            Stop::Revoked => EngineError::new(
+                Code::Revoked,
+                "a grant that the query rests on was revoked while it ran; what has arrived of the answer is not whole",
+            ),
+            Stop::Expired => EngineError::new(
+                Code::Expired,
+                "a grant or the identity that the query rests on ended while it ran; what has arrived of the answer is \
+                 not whole",
+            ),
+            Stop::Leaving => EngineError::new(
+                Code::Cancelled,
+                "this node is being stopped and waits no longer for the statement to end (`drain_timeout_s`); what has \
+                 arrived of the answer is not whole: ask again",
+            ),
+        }
+    }
+}
