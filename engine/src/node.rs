@@ -27,9 +27,10 @@ use crate::flight::server::FlightServer;
 use crate::identity::delegation::REMEMBERED;
 use crate::identity::tls::{Revoked, ServerCertificates};
 use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Sessions, Users, handshakes};
+use crate::operations::traces::{LAST_SPANS, Traces};
 use crate::operations::{self, Listener, Observed};
 use crate::sabotage;
-use crate::session::queries::{QueryId, watch};
+use crate::session::queries::{Ends, QueryId, watch};
 use crate::site::Site;
 use crate::state;
 
@@ -52,6 +53,7 @@ pub struct RunningNode {
     pub operations: Option<SocketAddr>,
     leaving: Leaving,
     listener: Option<Listener>,
+    traces: Option<Arc<Traces>>,
     stop: watch::Sender<bool>,
     task: SpawnedTask<Result<()>>,
     _watch: SpawnedTask<()>,
@@ -97,6 +99,11 @@ impl RunningNode {
     async fn open(door: Arc<dyn Door>, config: &NodeConfig, identities: Identities, sockets: Sockets) -> Result<Self> {
         sabotage::announce();
         let limits = Arc::new(config.limits.clone());
+        let traces = config.traces.as_ref().map(|traces| Traces::of(config.name.as_str(), traces)).transpose()?;
+        let traces = traces.map(Arc::new);
+        if let Some(traces) = &traces {
+            door.queries().tell_ends(Arc::clone(traces) as Arc<dyn Ends>);
+        }
         let watch = SpawnedTask::spawn(watch(Arc::clone(door.queries())));
         let access = Access::new(identities.authenticator, identities.delegations);
         let server = FlightServer::new(Arc::clone(&door), Arc::clone(&access), Arc::clone(&limits))?;
@@ -153,7 +160,7 @@ impl RunningNode {
         let leaving = Leaving { name: name.clone(), door, turns, health: health_reporter, drain };
         let url = format!("{scheme}://{address}");
         let operations = listener.as_ref().map(|listener| listener.address);
-        Ok(Self { name, address, url, operations, leaving, listener, stop, task, _watch: watch })
+        Ok(Self { name, address, url, operations, leaving, listener, traces, stop, task, _watch: watch })
     }
 
     /// Serves until it is wished otherwise; then takes nothing new, lets end what runs, and closes the door.
@@ -161,7 +168,7 @@ impl RunningNode {
     /// # Errors
     /// When the server itself fails.
     pub async fn serve_until(self, mut wish: watch::Receiver<Wish>) -> Result<()> {
-        let Self { leaving, listener, stop, task, _watch, .. } = self;
+        let Self { leaving, listener, traces, stop, task, _watch, .. } = self;
         tokio::pin!(task);
         tokio::select! {
             ended = &mut task => return ended.map_err(EngineError::internal)?,
@@ -174,6 +181,9 @@ impl RunningNode {
         // The last bytes of an answer may be on their way still, at whatever pace its reader takes them.
         leaving.last_words(rest, &mut wish, async { ended = (&mut task).await.map_err(EngineError::internal) }).await;
         leaving.settle().await;
+        if let Some(traces) = traces {
+            leaving.last_words(LAST_SPANS, &mut wish, traces.end()).await;
+        }
         // Until now it has told that the node is not ready.
         drop(listener);
         ended.flatten()

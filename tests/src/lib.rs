@@ -9,6 +9,7 @@
 //! oracle      answers compared: exact but for floats, as multisets unless the order is total; a readable difference
 //!   └─ value      one value of an answer, free of how Arrow lays it out
 //! compared  kept statements over a federation and over one process
+//! collector   OpenTelemetry's, for the spans that nodes send
 //! watch       how long a node takes to tell its health, whatever else is asked of it
 //! environment how much of it: what CI takes, unless a longer run asks for more
 //! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
@@ -34,6 +35,7 @@
 //! **Invariant:** no data set is edited in place: it is written under a new name and renamed, so tests may run side by side.
 
 pub mod cluster;
+pub mod collector;
 pub mod compared;
 pub mod dataset;
 pub mod edge;

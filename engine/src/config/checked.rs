@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use datafusion::common::TableReference;
+use reqwest::Url;
 
 /// Names that are ours and never a site's or a source's.
 const RESERVED: [&str; 3] = ["system", "information_schema", "localhost"];
@@ -160,6 +161,19 @@ impl WireCompression {
             _ => Err(format!("unknown compression `{text}`; known: auto, none, lz4, zstd")),
         }
     }
+}
+
+/// Whether the address is asked in plain text, and on this machine, where nobody reads along.
+pub(crate) fn is_plain_here(address: &Url) -> bool {
+    let is_here = match address.host_str() {
+        Some("localhost") => true,
+        Some(host) => {
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+        None => false,
+    };
+    address.scheme() == "http" && is_here
 }
 
 /// Checks an address to listen on. Names are not resolved, but for `localhost`.

@@ -1,4 +1,5 @@
-//! The process environment: read here and nowhere else, so that what a node depends on can be listed.
+//! The process environment: read here and nowhere else, so that what a node depends on can be listed. Beside it the library
+//! that exports spans reads OpenTelemetry's own variables, of which those of headers and resource attributes count.
 
 /// The variable that holds the password of `chancery sql`.
 pub const PASSWORD: &str = "CHANCERY_PASSWORD";

@@ -219,7 +219,8 @@ fn read_keys(section: &mut Section<'_>, name: Option<&str>) -> Option<KeySource>
     }
 }
 
-fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates of a PEM file of authorities, of which there is at least one.
+pub(super) fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),

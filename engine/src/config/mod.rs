@@ -4,7 +4,7 @@
 //! - [`issuers`]: whom a node believes about users.
 //! - [`policy`]: where a site's policy comes from, and the secret behind its pseudonyms.
 //! - [`place`]: where a node keeps its state, read without the rest.
-//! - [`operations`]: where an operator is told how a node is.
+//! - [`operations`]: where an operator is told how a node is; [`traces`]: who is sent the spans of its statements.
 //! - [`limits`]: every queue, message and buffer; [`tls`]: certificates and keys; [`checked`]: names and addresses.
 //! - `raw`: how a file is taken apart so that all its faults are found; [`fault`]: how they are told.
 //! - [`environment`]: the one place that reads the process environment.
@@ -27,6 +27,7 @@ pub mod site;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+pub mod traces;
 
 use std::path::Path;
 
@@ -42,6 +43,7 @@ pub use policy::{Enforcement, PolicyConfig};
 pub use serve::{FileKind, ServeConfig};
 pub use site::{SiteConfig, SourceConfig};
 pub use tls::{TlsFiles, TlsMaterial};
+pub use traces::TracesConfig;
 
 use raw::RawFile;
 

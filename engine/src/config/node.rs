@@ -9,6 +9,7 @@ use super::limits::Limits;
 use super::operations::OperationsConfig;
 use super::raw::Section;
 use super::tls::TlsMaterial;
+use super::traces::TracesConfig;
 use crate::identity::users_file::UsersFile;
 
 /// The checked keys that every node has.
@@ -30,6 +31,8 @@ pub struct NodeConfig {
     pub issuers: Vec<IssuerConfig>,
     /// `[operations]`: where an operator is told how the node is; nowhere when left out.
     pub operations: Option<OperationsConfig>,
+    /// `[traces]`: who is sent the spans of its statements; nobody when left out.
+    pub traces: Option<TracesConfig>,
     /// `[limits]`: what is left out has its default.
     pub limits: Limits,
 }
@@ -59,6 +62,7 @@ pub(super) struct NodeKeys {
     /// `[[issuer]]`, when none is faulty.
     pub(super) issuers: Option<Vec<IssuerConfig>>,
     operations: Option<OperationsConfig>,
+    traces: Option<TracesConfig>,
     limits: Limits,
 }
 
@@ -88,6 +92,7 @@ impl NodeKeys {
             has_users,
             issuers: issuers::read(section),
             operations: section.section("operations").and_then(OperationsConfig::read),
+            traces: section.section("traces").and_then(TracesConfig::read),
             limits: Limits::read(section.section("limits")),
         };
         keys.check_door(section);
@@ -125,6 +130,7 @@ impl NodeKeys {
             users: self.users,
             issuers: self.issuers?,
             operations: self.operations,
+            traces: self.traces,
             limits: self.limits,
         })
     }

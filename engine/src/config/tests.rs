@@ -186,6 +186,42 @@ fn plain_text_leaves_the_machine_only_when_it_is_written() {
 }
 
 #[test]
+fn spans_leave_the_machine_in_plain_text_only_when_it_is_written() {
+    let fixture = Fixture::new();
+    let with = |traces: &str| {
+        fixture.write(
+            "site.toml",
+            &format!("{}[traces]\n{traces}", site("listen = '127.0.0.1:1'\npeers = ['coordinator']")),
+        )
+    };
+    let faults = |traces: &str| fixture.faults(&with(traces));
+    for endpoint in
+        ["collector.example:4317", "ftp://collector.example", "https://ann:pw@collector.example", "https://c/v1"]
+    {
+        let told = faults(&format!("endpoint = '{endpoint}'\ntls_ca = 'certs/authority.crt'"));
+        assert!(
+            told.contains("`traces.endpoint`: ") && told.contains("OTLP over gRPC") && !told.contains("pw"),
+            "{told}"
+        );
+    }
+    let plain = "endpoint = 'http://collector.example:4317'";
+    assert!(faults(plain).contains("plaintext = true"), "{}", faults(plain));
+    assert!(faults("endpoint = 'https://collector.example:4317'").contains("`traces.tls_ca`: is missing"));
+    let keyed = "endpoint = 'https://collector.example:4317'\ntls_ca = 'certs/bts.key'";
+    assert!(faults(keyed).contains("`traces.tls_ca`: has no certificate"), "{}", faults(keyed));
+    let both = "endpoint = 'http://localhost:4317'\ntls_ca = 'certs/authority.crt'";
+    assert!(faults(both).contains("`traces.tls_ca`: is for https"), "{}", faults(both));
+    for good in [
+        "endpoint = 'http://127.0.0.1:4317'".to_string(),
+        format!("{plain}\nplaintext = true"),
+        "endpoint = 'https://collector.example:4317'\ntls_ca = 'certs/authority.crt'".to_string(),
+    ] {
+        let traces = load_site(&with(&good)).unwrap().node.traces.unwrap();
+        assert_eq!(traces.authority.is_some(), traces.endpoint.scheme() == "https");
+    }
+}
+
+#[test]
 fn a_certificate_of_another_authority_is_refused() {
     let fixture = Fixture::new();
     certs::init(&fixture.path("other"), &[]).unwrap();

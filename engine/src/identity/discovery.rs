@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 
 use super::token_keys::TokenKeys;
 use crate::config::Limits;
+use crate::config::checked::is_plain_here;
 use crate::error::{Code, EngineError, Result};
 use crate::session::threads::run_to_the_end;
 
@@ -229,19 +230,6 @@ pub(crate) fn check_issuer(issuer: &str) -> Result<Url, String> {
         ));
     }
     Ok(address)
-}
-
-/// Whether the address is on this machine, where nobody reads along.
-fn is_plain_here(address: &Url) -> bool {
-    let is_here = match address.host_str() {
-        Some("localhost") => true,
-        Some(host) => {
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        }
-        None => false,
-    };
-    address.scheme() == "http" && is_here
 }
 
 fn causes(error: &reqwest::Error) -> String {

@@ -1,6 +1,7 @@
-//! What an operator is told of a running node, at a listener of its own: whether it lives, whether it is ready, and numbers.
+//! What an operator is told of a running node: whether it lives, whether it is ready, numbers, and the spans of statements.
 //!
 //! - `listener`: plain HTTP, nothing to be changed by it; [`metrics`]: the numbers; `process`: those of the process.
+//! - [`traces`]: spans, sent to a collector.
 //!
 //! It is the administrator's: numbers tell how many rows statements take and how large what nobody may see is. Users have
 //! `system.queries`, where each finds their own.
@@ -10,6 +11,7 @@
 mod listener;
 pub mod metrics;
 mod process;
+pub mod traces;
 
 use std::sync::Arc;
 
