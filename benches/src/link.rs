@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use harness::namespace::Namespace;
 use tappers::{Interface, Tun};
 
@@ -31,6 +32,35 @@ struct Shape {
     delay_us: AtomicU64,
     bits_per_second: AtomicU64,
     dropped: AtomicU64,
+}
+
+/// Whether a run has a link, and which.
+#[derive(Debug, Clone, Args)]
+pub struct LinkArguments {
+    /// Puts the sites and their servers behind a link, in a network namespace; root only.
+    #[arg(long)]
+    pub wan: bool,
+    /// The link's delay one way.
+    #[arg(long, default_value_t = 15)]
+    pub delay_ms: u64,
+    /// The link's rate, each way.
+    #[arg(long, default_value_t = 100)]
+    pub rate_mbit: u64,
+}
+
+impl LinkArguments {
+    /// The link, if there is to be one, with nothing held back yet.
+    ///
+    /// # Errors
+    /// Those of [`Link::open`].
+    pub fn open(&self) -> Result<Option<Link>, String> {
+        self.wan.then(Link::open).transpose()
+    }
+
+    /// From now on the link is as long and as narrow as was asked.
+    pub fn shape(&self, link: &Link) {
+        link.shape(Duration::from_millis(self.delay_ms), self.rate_mbit);
+    }
 }
 
 /// A link that is up; dropped, the namespace is gone.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 /// What the kernel counts CPU time in.
 pub const TICK_MS: u64 = 10;
@@ -26,6 +26,20 @@ pub fn keep(name: &str, out: Option<&Path>, report: &str, csv: &str) -> io::Resu
     fs::write(&file, format!("{command}\n\n{report}"))?;
     fs::write(file.with_extension("csv"), csv)?;
     Ok(file)
+}
+
+/// How a program that measures ends: it prints its report, and fails when that is not clean, or when it could not measure.
+pub fn conclude(program: &str, measured: Result<(String, bool), String>) -> ExitCode {
+    match measured {
+        Ok((report, is_clean)) => {
+            print!("{report}");
+            if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(fault) => {
+            eprintln!("{program}: {fault}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn kept_below() -> PathBuf {

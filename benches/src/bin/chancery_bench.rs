@@ -13,10 +13,10 @@ use std::collections::BTreeSet;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use benches::layout::Layout;
-use benches::link::Link;
+use benches::link::{Link, LinkArguments};
 use benches::party::{Ground, Kind, Party};
 use benches::report::Run;
 use benches::run::{self, median};
@@ -80,15 +80,8 @@ struct Arguments {
     /// An unpacked trino-server, for the parties trino and trino-tuned; its Java is that of JAVA_HOME.
     #[arg(long)]
     trino: Option<PathBuf>,
-    /// Puts the sites and their servers behind a link, in a network namespace; root only.
-    #[arg(long)]
-    wan: bool,
-    /// The link's delay one way.
-    #[arg(long, default_value_t = 15)]
-    delay_ms: u64,
-    /// The link's rate, each way.
-    #[arg(long, default_value_t = 100)]
-    rate_mbit: u64,
+    #[command(flatten)]
+    link: LinkArguments,
     /// Where the report and the CSV go; `benches/runs/<date>-<host>` when left out.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -99,8 +92,11 @@ impl Arguments {
         let layout = self.data.layout;
         let mut parties = self.parties.clone();
         if parties.is_empty() {
-            parties =
-                if self.wan { vec![Kind::Chancery] } else { vec![Kind::Floor, Kind::Chancery, Kind::ChanceryZstd] };
+            parties = if self.link.wan {
+                vec![Kind::Chancery]
+            } else {
+                vec![Kind::Floor, Kind::Chancery, Kind::ChanceryZstd]
+            };
             let has_servers = self.python.is_some() && layout != Layout::H;
             parties.extend(has_servers.then_some(Kind::ChanceryPostgres));
             parties.extend(self.python.is_some().then_some(Kind::Duckdb));
@@ -116,7 +112,7 @@ impl Arguments {
 
     fn statements(&self) -> Result<Vec<Statement>, String> {
         let mut asked: BTreeSet<&str> = self.queries.iter().map(String::as_str).collect();
-        if asked.is_empty() && self.wan {
+        if asked.is_empty() && self.link.wan {
             asked = WAN_QUERIES.into();
         }
         let mut statements = self.data.layout.statements();
@@ -137,7 +133,7 @@ impl Arguments {
 
     fn name(&self) -> String {
         let Data { layout, scale } = self.data;
-        format!("tpch-{}-sf{scale}{}", layout.name(), if self.wan { "-wan" } else { "" })
+        format!("tpch-{}-sf{scale}{}", layout.name(), if self.link.wan { "-wan" } else { "" })
     }
 }
 
@@ -148,16 +144,7 @@ async fn main() -> ExitCode {
         Some(Worker::Floor { data, answer }) => work(&data, answer).await.map(|()| (String::new(), true)),
         None => measured(&arguments).await,
     };
-    match told {
-        Ok((report, is_clean)) => {
-            print!("{report}");
-            if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(fault) => {
-            eprintln!("chancery-bench: {fault}");
-            ExitCode::FAILURE
-        }
-    }
+    run::conclude("chancery-bench", told)
 }
 
 async fn work(data: &Data, answer: PathBuf) -> Result<(), String> {
@@ -169,7 +156,7 @@ async fn measured(arguments: &Arguments) -> Result<(String, bool), String> {
     let (kinds, statements) = (arguments.parties()?, arguments.statements()?);
     let mut head = head(arguments);
     let Data { layout, scale } = arguments.data;
-    let link = if arguments.wan { Some(Link::open()?) } else { None };
+    let link = arguments.link.open()?;
     let namespace = link.as_ref().map(|link| link.namespace().clone());
     let dataset = layout.dataset(scale).await.map_err(|error| error.to_string())?;
     let mut held = dataset.clone();
@@ -186,7 +173,7 @@ async fn measured(arguments: &Arguments) -> Result<(String, bool), String> {
     let mut run = Run { parties: kinds, ..Run::default() };
     let measured = compare_answers(&ground, &mut parties, statements, &mut run).await?;
     if let Some(link) = &link {
-        link.shape(Duration::from_millis(arguments.delay_ms), arguments.rate_mbit);
+        arguments.link.shape(link);
         head.push_str(&described(link, &ground)?);
     }
     measure(&mut parties, &measured, arguments.repetitions, link.as_ref(), &mut run).await?;

@@ -115,16 +115,7 @@ async fn main() -> ExitCode {
         Some(Sites::Sites { size, certificates }) => serve(size, &certificates).await.map(|()| String::new()),
         None => measured(&arguments).await,
     };
-    match told {
-        Ok(report) => {
-            print!("{report}");
-            ExitCode::SUCCESS
-        }
-        Err(fault) => {
-            eprintln!("chancery-planning: {fault}");
-            ExitCode::FAILURE
-        }
-    }
+    run::conclude("chancery-planning", told.map(|report| (report, true)))
 }
 
 fn site(number: usize) -> String {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use arrow_flight::sql::client::{FlightSqlServiceClient, PreparedStatement};
 use benches::bare::{self, Credentials, Serving, credentials};
-use benches::link::Link;
+use benches::link::{Link, LinkArguments};
 use benches::process::Tree;
 use benches::run::{self, median};
 use clap::{Args, Parser, Subcommand};
@@ -200,15 +200,8 @@ struct Arguments {
     /// Those who ask come without TLS.
     #[arg(long)]
     plain: bool,
-    /// Puts the sites behind a link, in a network namespace; root only.
-    #[arg(long)]
-    wan: bool,
-    /// The link's delay one way.
-    #[arg(long, default_value_t = 15)]
-    delay_ms: u64,
-    /// The link's rate, each way.
-    #[arg(long, default_value_t = 100)]
-    rate_mbit: u64,
+    #[command(flatten)]
+    link: LinkArguments,
     /// Where the report and the CSV go; `benches/runs/<date>-<host>` when left out.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -221,7 +214,7 @@ impl Arguments {
             return Err(format!("--cases: there is no `{unknown}`"));
         }
         // A whole scan over the link says how fast the link is.
-        let on_the_way = |case: &&Case| !self.wan || case.is_small() || case.until == Until::FirstBatch;
+        let on_the_way = |case: &&Case| !self.link.wan || case.is_small() || case.until == Until::FirstBatch;
         let asked = |case: &&Case| self.cases.is_empty() || self.cases.iter().any(|name| name == case.name);
         Ok(CASES.iter().filter(on_the_way).filter(asked).collect())
     }
@@ -236,7 +229,7 @@ impl Arguments {
     }
 
     fn name(&self) -> String {
-        let how = [(self.plain, "-plain"), (self.wan, "-wan")];
+        let how = [(self.plain, "-plain"), (self.link.wan, "-wan")];
         let how: String = how.iter().filter(|(is_so, _)| *is_so).map(|(_, how)| *how).collect();
         format!("relay-sf{}{how}", self.scale)
     }
@@ -311,16 +304,7 @@ async fn main() -> ExitCode {
         Some(bare) => serve(bare).await.map(|()| String::new()),
         None => measured(&arguments).await,
     };
-    match told {
-        Ok(report) => {
-            print!("{report}");
-            ExitCode::SUCCESS
-        }
-        Err(fault) => {
-            eprintln!("chancery-relay: {fault}");
-            ExitCode::FAILURE
-        }
-    }
+    run::conclude("chancery-relay", told.map(|report| (report, true)))
 }
 
 async fn serve(bare: Bare) -> Result<(), String> {
@@ -345,7 +329,7 @@ async fn measured(arguments: &Arguments) -> Result<String, String> {
         all.extend(crowds.map(|(clients, queries)| (Measured::new(case, clients, bytes, parties.len()), queries)));
     }
     if let Some(link) = &ground.link {
-        link.shape(Duration::from_millis(arguments.delay_ms), arguments.rate_mbit);
+        arguments.link.shape(link);
     }
     for (measured, queries) in &mut all {
         measured.measure(&parties, *queries, arguments.repetitions, ground.link.as_ref()).await?;
@@ -359,7 +343,7 @@ async fn measured(arguments: &Arguments) -> Result<String, String> {
 
 async fn start(arguments: &Arguments) -> Result<(Ground, Vec<Party>), String> {
     let dataset = tpch(arguments.scale).map_err(|error| error.to_string())?;
-    let link = if arguments.wan { Some(Link::open()?) } else { None };
+    let link = arguments.link.open()?;
     let namespace = link.as_ref().map(|link| link.namespace().clone());
     let mut ground = Ground { clusters: Vec::new(), bare: Vec::new(), plain_sites: Vec::new(), link };
     let mut parties = Vec::new();
@@ -632,8 +616,13 @@ fn report(arguments: &Arguments, cases: &[&Case], parties: &[Party], all: &[Meas
         if arguments.plain { "without TLS" } else { "over TLS" },
         run::place()
     );
-    if arguments.wan {
-        let _ = writeln!(text, "the sites are {} ms and {} Mbit/s away", arguments.delay_ms * 2, arguments.rate_mbit);
+    if arguments.link.wan {
+        let _ = writeln!(
+            text,
+            "the sites are {} ms and {} Mbit/s away",
+            arguments.link.delay_ms * 2,
+            arguments.link.rate_mbit
+        );
     }
     for Case { name, about, .. } in cases {
         let _ = writeln!(text, "{name:<9} {about}");
