@@ -17,11 +17,12 @@ mod turns;
 use std::time::Duration;
 
 use harness::cluster::Cluster;
+use harness::environment::number;
 use harness::watch::Watch;
 
-/// How long a node may take to tell its health, 99 times of 100. The goal is 100 ms; a build without optimizations on a
-/// machine that does much else is given more.
-const HEALTH_P99: Duration = Duration::from_millis(5_000);
+/// How long a node may take to tell its health, 99 times of 100, unless the environment says less. The goal is 100 ms; a build
+/// without optimizations on a machine that does much else is given more.
+const HEALTH_P99_MS: u64 = 5_000;
 
 /// The coordinator and a site, watched while something is done to them.
 struct Watched {
@@ -37,10 +38,11 @@ impl Watched {
 
     /// The nodes have told their health all the time.
     fn end(self, what: &str) {
+        let most_p99 = Duration::from_millis(number("CHANCERY_HEALTH_P99_MS", HEALTH_P99_MS));
         for (node, watch) in ["coordinator", "site"].iter().zip(self.watches) {
             let (p99, most) = watch.end();
             println!("{what}: health of the {node}: p99 {} ms, at most {} ms", p99.as_millis(), most.as_millis());
-            assert!(p99 < HEALTH_P99, "{what}: the {node} took {p99:?} to tell its health");
+            assert!(p99 < most_p99, "{what}: the {node} took {p99:?} to tell its health");
         }
     }
 }
