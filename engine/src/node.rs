@@ -119,6 +119,9 @@ impl RunningNode {
             .max_concurrent_streams(limits.calls_per_connection_max)
             .http2_keepalive_interval(Some(Duration::from_secs(limits.keepalive_interval_s)))
             .http2_max_header_list_size(limits.metadata_bytes_max);
+        if limits.connection_age_s > 0 {
+            server = server.max_connection_age(Duration::from_secs(limits.connection_age_s));
+        }
         let certificates = match (config.door, &config.tls) {
             (DoorSecurity::Plain, _) => None,
             (DoorSecurity::Tls, Some(material)) => Some(ServerCertificates::open(&material.files)?),

@@ -182,6 +182,10 @@ limits! {
     key_source_bytes_max: usize = 256 * MIB, KIB..=64 * GIB;
     /// How often an idle connection is asked whether its other end still lives.
     keepalive_interval_s: u64 = 20, 1..=HOUR_S;
+    /// After so long a connection takes no new call, and is closed when those on it have ended; 0 is never. For a coordinator
+    /// behind a balancer of load that is to spread its clients anew. Clients connect again by themselves; those of gRPC's own
+    /// libraries repeat a call that crosses with the end, others may be told `UNAVAILABLE` once.
+    connection_age_s: u64 = 0, 0..=DAY_S;
     /// How often a stream that has no row yet sends an empty batch, so that no proxy takes it for dead; well below the
     /// `idle_timeout_ms` of the coordinators.
     empty_batch_interval_ms: u64 = 20_000, 10..=HOUR_MS;
