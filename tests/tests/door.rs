@@ -1,12 +1,13 @@
 //! The door as clients use it: signing in, statements, prepared statements, metadata, cancelling, refusals.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use arrow_flight::sql::{CommandGetDbSchemas, CommandGetTables};
+use arrow_flight::sql::{ActionCancelQueryRequest, CommandGetDbSchemas, CommandGetTables, ProstMessageExt};
 use arrow_flight::{Action, CancelFlightInfoRequest, Criteria, FlightInfo};
 use engine::catalog::site_table::SiteId;
 use engine::catalog::view::directory_columns;
@@ -124,6 +125,51 @@ fn with_token<T>(client: &FlightSqlServiceClient<tonic::transport::Channel>, mes
     request
 }
 
+/// The types of frames that a connection is sent until it is closed.
+fn frames_until_the_end(address: &str) -> Vec<u8> {
+    const HEAD_BYTES: usize = 9;
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    connection.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    // No settings of its own.
+    connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let mut frames = Vec::new();
+    let mut head = [0_u8; HEAD_BYTES];
+    while connection.read_exact(&mut head).is_ok() {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let mut body = vec![0; length];
+        connection.read_exact(&mut body).unwrap();
+        frames.push(head[3]);
+        // A ping is answered, as by everybody who lives.
+        if head[3] == 6 && head[4] & 1 == 0 {
+            head[4] |= 1;
+            connection.write_all(&[&head[..], &body].concat()).unwrap();
+        }
+    }
+    frames
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_of_age_is_told_to_go_and_what_runs_on_it_is_whole() {
+    let options = Options { coordinator_limits: "connection_age_s = 2".to_string(), ..Options::default() };
+    let cluster = Cluster::start_with(&tpch(0.1).unwrap(), options).await;
+    let address = cluster.address().to_string();
+    let frames = tokio::task::spawn_blocking(move || frames_until_the_end(&address)).await.unwrap();
+    assert!(frames.contains(&7), "GOAWAY is not among {frames:?}");
+
+    let client = cluster.client().await;
+    let info = client.info("SELECT * FROM logistics.tpch.lineitem").await.unwrap();
+    let mut read = client.flight().do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
+    let mut rows = read.next().await.unwrap().unwrap().num_rows();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    while let Some(batch) = read.next().await {
+        rows += batch.unwrap().num_rows();
+    }
+    assert_eq!(rows, 600_572);
+    // The same client, on another connection; one call may have crossed with the end of the first.
+    let _ = client.query(COUNT_ORDERS).await;
+    assert_eq!(client.value(COUNT_ORDERS).await, "150000");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn users_may_be_made_to_come_over_tls() {
     let options = Options { users_over_tls: true, ..Options::default() };
@@ -224,28 +270,47 @@ const ENDLESS: &str = "SELECT count(*) FROM logistics.tpch.lineitem a \
 async fn a_cancelled_query_ends_and_says_so() {
     let cluster = Cluster::start(&tpch(0.1).unwrap()).await;
     let client = cluster.client().await;
-    let info = client.info("SELECT l_orderkey, l_comment FROM logistics.tpch.lineitem").await.unwrap();
-    let ticket = info.endpoint[0].ticket.clone().unwrap();
-    let mut rows = client.flight().do_get(ticket).await.unwrap();
-    rows.next().await.unwrap().unwrap();
-    cancel(&client.flight(), info).await;
-    let mut last = None;
-    while let Some(batch) = rows.next().await {
-        last = Some(batch);
+    for route in ["CancelFlightInfo", "CancelQuery"] {
+        let info = client.info("SELECT l_orderkey, l_comment FROM logistics.tpch.lineitem").await.unwrap();
+        let ticket = info.endpoint[0].ticket.clone().unwrap();
+        let mut rows = client.flight().do_get(ticket).await.unwrap();
+        rows.next().await.unwrap().unwrap();
+        cancel(&client.flight(), route, info).await;
+        let mut last = None;
+        while let Some(batch) = rows.next().await {
+            last = Some(batch);
+        }
+        let error = last.expect("the stream goes on for a while").unwrap_err();
+        assert!(told(&error).contains("CANCELLED"), "{route}: a cancelled answer must not look complete");
     }
-    let error = last.expect("the stream goes on for a while").unwrap_err();
-    assert!(told(&error).contains("CANCELLED"), "a cancelled answer must not look complete");
 }
 
-async fn cancel(client: &FlightSqlServiceClient<tonic::transport::Channel>, info: FlightInfo) {
-    let body = prost_bytes(&CancelFlightInfoRequest::new(info));
-    let action = Action { r#type: "CancelFlightInfo".into(), body };
+/// By an action, of which the second is older.
+async fn cancel(client: &FlightSqlServiceClient<tonic::transport::Channel>, route: &str, info: FlightInfo) {
+    let body = match route {
+        "CancelFlightInfo" => prost_bytes(&CancelFlightInfoRequest::new(info)),
+        _ => prost_bytes(&ActionCancelQueryRequest { info: prost_bytes(&info) }.as_any()),
+    };
+    let action = Action { r#type: route.into(), body };
     let mut client = client.clone();
     let request = with_token(&client, action);
     let mut results = client.inner_mut().do_action(request).await.unwrap().into_inner();
     let result = results.next().await.unwrap().unwrap();
-    // CancelFlightInfoResult { status: CANCELLED }
-    assert_eq!(result.body.as_ref(), [8, 1]);
+    // The status is CANCELLED, 1, in the result of either.
+    assert!(result.body.ends_with(&[8, 1]), "{result:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_without_a_row_yet_is_no_silent_one() {
+    let options = Options { coordinator_limits: "empty_batch_interval_ms = 50".to_string(), ..Options::default() };
+    let cluster = Cluster::start_with(&tpch(0.1).unwrap(), options).await;
+    let client = cluster.client().await;
+    let info = client.info(ENDLESS).await.unwrap();
+    let mut read = client.flight().do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
+    for _ in 0..3 {
+        let next = tokio::time::timeout(Duration::from_secs(30), read.next()).await.expect("proxies take it for dead");
+        assert_eq!(next.expect("the statement takes minutes").unwrap().num_rows(), 0);
+    }
 }
 
 fn prost_bytes(message: &impl prost::Message) -> bytes::Bytes {

@@ -11,15 +11,20 @@ use arrow_flight::{
     Action, CancelFlightInfoRequest, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo,
     RenewFlightEndpointRequest, Ticket,
 };
+use futures::future::poll_fn;
 use futures::{StreamExt, stream};
+use harness::cluster::client::channel;
 use harness::cluster::{Client, Cluster, Options, Written};
 use harness::environment::number;
 use harness::policy::record::{of_kind, records};
 use prost::Message;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tonic::body::Body;
 use tonic::metadata::{AsciiMetadataKey, MetadataValue};
+use tonic::transport::Channel;
 use tonic::{Request, Status};
+use tower::Service;
 
 use super::federation::{COUNT_ORDERS, NORTH, data, governed};
 
@@ -247,6 +252,14 @@ async fn a85_headers_make_nobody_somebody_else() {
     assert_eq!((delegated.code(), delegated.message()), (plain.code(), plain.message()), "nobody's word is ignored");
 }
 
+/// The status that a method is answered with, which our own clients do not know.
+async fn status_of(mut channel: Channel, method: &str) -> String {
+    poll_fn(|context| Service::<http::Request<Body>>::poll_ready(&mut channel, context)).await.unwrap();
+    let request = http::Request::post(method).header("content-type", "application/grpc").body(Body::empty()).unwrap();
+    let answer = channel.call(request).await.unwrap();
+    answer.headers()["grpc-status"].to_str().unwrap().to_string()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a94_what_is_not_offered_is_refused_at_every_door() {
     let cluster = cluster(600).await;
@@ -273,5 +286,15 @@ async fn a94_what_is_not_offered_is_refused_at_every_door() {
         // Whoever is nobody is told nothing, whatever they call.
         let nobody = client.flight().inner_mut().list_actions(Request::new(Empty {})).await;
         assert_eq!(nobody.map(|_| ()).unwrap_err().code(), tonic::Code::Unauthenticated);
+    }
+    // A service that is not there says so: a shipped node describes itself to nobody.
+    let authority = cluster.authority();
+    for (address, authority) in
+        [(cluster.address(), None), (cluster.site("north").address(), Some(authority.as_path()))]
+    {
+        for reflection in ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"] {
+            let method = format!("http://{address}/{reflection}/ServerReflectionInfo");
+            assert_eq!(status_of(channel(address, authority).await, &method).await, "12", "{reflection} at {address}");
+        }
     }
 }

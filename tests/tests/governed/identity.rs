@@ -313,6 +313,20 @@ async fn a86_a_certificate_without_a_delegation_is_worth_nothing() {
     ] {
         impostor.ask(ALL_ORDERS, (&query, 0), Some(&header)).await.assert_unauthenticated(what);
     }
+    // A85: the purpose is the one that is signed, here none, whatever a header says beside it.
+    let aimless = Asker { purpose: None, ..ana() };
+    let mut told = Vec::new();
+    for (fragment, header) in [(3, None), (4, Some("x-chancery-purpose")), (5, Some("purpose"))] {
+        let signed = impostor.sign(&aimless, ("north", &query, fragment), ALL_ORDERS);
+        let mut request = delegated(Ticket { ticket: command(ALL_ORDERS).into() }, (&query, fragment), Some(&signed));
+        if let Some(header) = header {
+            request.metadata_mut().insert(header, "care".parse().unwrap());
+        }
+        told.push(impostor.flight.clone().do_get(request).await.map(|_| ()).unwrap_err().message().to_string());
+    }
+    assert!(told.iter().all(|told| told.starts_with("PURPOSE") || told.starts_with("NOT_FOUND")), "{told:?}");
+    assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
+
     // A delegated statement is none of the site's administrator, whatever roles the coordinator claims.
     let mut admin = ana();
     admin.subject.roles = set(&["admin"]);
