@@ -99,8 +99,8 @@ impl RunningNode {
     async fn open(door: Arc<dyn Door>, config: &NodeConfig, identities: Identities, sockets: Sockets) -> Result<Self> {
         sabotage::announce();
         let limits = Arc::new(config.limits.clone());
-        let traces = config.traces.as_ref().map(|traces| Traces::of(config.name.as_str(), traces)).transpose()?;
-        let traces = traces.map(Arc::new);
+        let traces = config.traces.as_ref().map(|traces| Traces::of(config.name.as_str(), traces));
+        let traces = traces.transpose()?.map(Arc::new);
         if let Some(traces) = &traces {
             door.queries().tell_ends(Arc::clone(traces) as Arc<dyn Ends>);
         }

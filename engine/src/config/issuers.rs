@@ -1,14 +1,14 @@
 //! `[[issuer]]`: whom a node believes about users, beside its own users file, and how far.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jsonwebtoken::Algorithm;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use super::node::checked;
 use super::raw::Section;
+use super::tls::authorities;
 use crate::identity::claims::{ClaimPath, ClaimRules, NAMED};
 use crate::identity::discovery::check_issuer;
 use crate::identity::token_keys::TokenKeys;
@@ -216,16 +216,6 @@ fn read_keys(section: &mut Section<'_>, name: Option<&str>) -> Option<KeySource>
                 .fault("keys", "is missing: a JWK set in a file, or `discover = true` for what the issuer publishes");
             None
         }
-    }
-}
-
-/// The certificates of a PEM file of authorities, of which there is at least one.
-pub(super) fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err("has no certificate".to_string()),
-        Err(error) => Err(format!("cannot be read: {error}")),
     }
 }
 

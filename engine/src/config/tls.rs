@@ -117,6 +117,16 @@ fn certificates(faults: &mut Vec<TlsFault>, key: &'static str, pem: &str) -> Opt
     }
 }
 
+/// The certificates of a PEM file of authorities, of which there is at least one.
+pub(super) fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err("has no certificate".to_string()),
+        Err(error) => Err(format!("cannot be read: {error}")),
+    }
+}
+
 /// Lists that the authority has signed: others say nothing of its certificates.
 fn lists(
     faults: &mut Vec<TlsFault>,

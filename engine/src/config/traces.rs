@@ -5,9 +5,9 @@ use std::path::Path;
 use reqwest::Url;
 
 use super::checked::is_plain_here;
-use super::issuers::authorities;
 use super::node::checked;
 use super::raw::Section;
+use super::tls::authorities;
 
 /// A checked `[traces]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

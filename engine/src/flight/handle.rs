@@ -197,12 +197,13 @@ impl Sealer {
     fn unseal(&self, subject: &str, sealed: &[u8]) -> Option<Handle> {
         let handle = self.unsealed(subject, sealed);
         if handle.is_none() {
-            self.is_strange(subject);
+            self.count_strange(subject);
         }
         handle
     }
 
-    fn is_strange(&self, last_by: &str) {
+    /// Counts one that was sealed by nobody, or for somebody else.
+    fn count_strange(&self, last_by: &str) {
         let mut strange = self.strange.lock();
         let is_long_ago = strange.last.is_some_and(|last| last.elapsed() > STRANGE_FORGOTTEN);
         let times = if is_long_ago { 1 } else { strange.times + 1 };

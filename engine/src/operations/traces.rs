@@ -1,8 +1,8 @@
 //! The spans of statements, sent to a collector by OTLP over gRPC: one of each statement that has ended here, and one of each
 //! fragment that was sent for it, under the identities that the header `traceparent` has told everybody.
 //!
-//! A collector that is slow or gone holds up nobody: what does not find room in the queue is not sent. What a span tells stands
-//! in the log too; neither has a text of a statement, a value, or who asked.
+//! A collector that is slow or gone holds up nobody: what does not find room in the queue is not sent. No span
+//! has a text of a statement, a value, or who asked: the log, which has the same trace, tells that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
