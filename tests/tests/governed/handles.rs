@@ -136,14 +136,19 @@ async fn a81_a_ticket_is_redeemed_by_its_subject_and_until_it_expires() {
     );
 }
 
+/// The handle of a statement that the client has prepared.
+async fn prepare(client: &Client) -> bytes::Bytes {
+    let request = ActionCreatePreparedStatementRequest { query: COUNT_ORDERS.to_string(), transaction_id: None };
+    let body = act(client, "CreatePreparedStatement", request.as_any().encode_to_vec()).await.unwrap();
+    let any = Any::decode(body.as_slice()).unwrap();
+    any.unpack::<ActionCreatePreparedStatementResult>().unwrap().unwrap().prepared_statement_handle
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a82_a_handle_of_somebody_else_is_no_handle() {
     let cluster = cluster(600).await;
     let (ana, visitor) = (cluster.user("ana").await, cluster.user("visitor").await);
-    let request = ActionCreatePreparedStatementRequest { query: COUNT_ORDERS.to_string(), transaction_id: None };
-    let body = act(&ana, "CreatePreparedStatement", request.as_any().encode_to_vec()).await.unwrap();
-    let any = Any::decode(body.as_slice()).unwrap();
-    let prepared = any.unpack::<ActionCreatePreparedStatementResult>().unwrap().unwrap().prepared_statement_handle;
+    let prepared = prepare(&ana).await;
     let command = CommandPreparedStatementQuery { prepared_statement_handle: prepared.clone() }.as_any();
     let descriptor = FlightDescriptor::new_cmd(command.encode_to_vec());
 
@@ -188,10 +193,7 @@ async fn a82_guesses_open_no_handle_and_raise_an_alarm() {
     let count = number("CHANCERY_GUESSES", 2_000_usize);
     let cluster = cluster(600).await;
     let ana = cluster.user("ana").await;
-    let request = ActionCreatePreparedStatementRequest { query: COUNT_ORDERS.to_string(), transaction_id: None };
-    let body = act(&ana, "CreatePreparedStatement", request.as_any().encode_to_vec()).await.unwrap();
-    let any = Any::decode(body.as_slice()).unwrap();
-    let prepared = any.unpack::<ActionCreatePreparedStatementResult>().unwrap().unwrap().prepared_statement_handle;
+    let prepared = prepare(&ana).await;
     let close = |handle: Vec<u8>| {
         ActionClosePreparedStatementRequest { prepared_statement_handle: handle.into() }.as_any().encode_to_vec()
     };

@@ -17,8 +17,8 @@ use tokio::time::timeout;
 
 use super::{Watched, assert_whole};
 
-/// A client that is not answered after so long is held up: a statement has two seconds at most, and a build without optimizations on a
-/// busy machine may be long about what it cannot be stopped in.
+/// A client that is not answered after so long is held up: a statement has two seconds at most, and a build without
+/// optimizations on a busy machine may be long about what it cannot be stopped in.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
 /// What each node may have had of memory at one time.
 const MEMORY_PEAK_BYTES: u64 = 3 << 30;
