@@ -1,6 +1,7 @@
 //! A running node: a door on a socket, with TLS or on loopback, and its health beside it.
 
 mod leave;
+mod linger;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use chrono::Utc;
 use datafusion::common::runtime::SpawnedTask;
+use futures::TryStreamExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::server::NamedService;
@@ -36,6 +38,7 @@ use crate::state;
 
 use leave::Leaving;
 pub use leave::Wish;
+use linger::Lingering;
 
 /// The name of our service, by which its health is asked.
 const FLIGHT_SERVICE: &str = <FlightServiceServer<FlightServer> as NamedService>::NAME;
@@ -138,13 +141,13 @@ impl RunningNode {
         let task = SpawnedTask::spawn(async move {
             let served = match certificates {
                 Some(certificates) => {
-                    let incoming = handshakes::incoming(listener, certificates, &limits);
+                    let incoming = handshakes::incoming(listener, certificates, &limits).map_ok(Lingering::new);
                     router.serve_with_incoming_shutdown(incoming, until).await
                 }
                 // Of the server's own setting nothing reaches a listener that it did not open. Without this the end of an
                 // answer waits for the client's acknowledgement of what came before, which takes the client 40 ms.
                 None => {
-                    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+                    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(Lingering::new);
                     router.serve_with_incoming_shutdown(incoming, until).await
                 }
             };
