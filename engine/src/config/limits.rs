@@ -52,6 +52,9 @@ limits! {
     idle_timeout_ms: u64 = MINUTE_MS, 10..=HOUR_MS;
     /// How long a statement may run, from its admission to its last row.
     statement_timeout_ms: u64 = 10 * MINUTE_MS, 10..=7 * 24 * HOUR_MS;
+    /// How long an answer is kept for a client that takes nothing of it; then its statement is cancelled. 0 keeps it for as long
+    /// as a statement may run.
+    unread_timeout_ms: u64 = MINUTE_MS, 0..=7 * 24 * HOUR_MS;
     /// The largest gRPC message that is accepted.
     message_bytes_max: usize = 64 * MIB, MIB..=2 * GIB - 1;
     /// What one batch of a site's answer, or of a client's parameters, may take once it is decompressed.

@@ -1,7 +1,9 @@
 //! The way out: a result's batches re-cut, built anew, encoded, bounded in time, and closed with a trailer for peers.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -30,7 +32,7 @@ use crate::flight::status::to_status;
 use crate::flight::wire_types::Reader;
 use crate::peer::trailer::Digest;
 use crate::sabotage::{Control, thrown};
-use crate::session::queries::RunningQuery;
+use crate::session::queries::{QueryRecord, RunningQuery};
 
 /// Whether the stream ends with a trailer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +84,7 @@ pub fn encode(
         let encoded = batch.and_then(|batch| messages.batch(&batch).map_err(EngineError::internal));
         stream::iter(encoded.map_or_else(|error| vec![Err(error)], |sent| sent.into_iter().map(Ok).collect()))
     });
-    let hashed = Arc::clone(&digest);
+    let (hashed, reader) = (Arc::clone(&digest), Arc::clone(&record));
     // One batch is many messages, and a reader may take them slowly: each is let out by itself.
     let let_out = move |message: Result<(usize, FlightData)>| {
         let handed_over = message.and_then(|(rows, data)| {
@@ -106,13 +108,54 @@ pub fn encode(
         })
     };
     let messages = stream::iter([Ok(first)]).chain(following).map(let_out);
-    Ok(match ending {
+    let messages = match ending {
         Ending::Plain => stop_at_error(messages).boxed(),
         Ending::Trailer(_) => {
             let trailer = stream::once(async move { trailer(&schema, &digest.lock()) });
             stop_at_error(messages.chain(trailer)).boxed()
         }
-    })
+    };
+    Ok(Kept::new(messages, reader).boxed())
+}
+
+/// Messages that are kept for their reader. Their query notices when they are taken; when it is over and they are not, they are
+/// let go, with all that the query holds, and the reason alone is kept.
+struct Kept {
+    messages: Arc<Mutex<Option<BoxStream<'static, Result<FlightData, Status>>>>>,
+    record: Arc<QueryRecord>,
+    told: bool,
+}
+
+impl Kept {
+    fn new(messages: BoxStream<'static, Result<FlightData, Status>>, record: Arc<QueryRecord>) -> Self {
+        let messages = Arc::new(Mutex::new(Some(messages)));
+        let kept = Arc::downgrade(&messages);
+        record.keep_until_over(move || {
+            // Whoever holds the lock takes the next message, and finds the reason there.
+            let let_go = kept.upgrade().and_then(|kept| kept.try_lock().and_then(|mut messages| messages.take()));
+            drop(let_go);
+        });
+        Self { messages, record, told: false }
+    }
+}
+
+impl Stream for Kept {
+    type Item = Result<FlightData, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { messages, record, told } = &mut *self;
+        record.reader_waits();
+        let message = match messages.lock().as_mut() {
+            Some(messages) => ready!(messages.poll_next_unpin(context)),
+            None if *told => None,
+            None => {
+                *told = true;
+                record.go_on().err().map(|over| Err(to_status(&over, Some(&record.id))))
+            }
+        };
+        record.reader_is_served();
+        Poll::Ready(message)
+    }
 }
 
 fn too_many_rows(most: u64) -> EngineError {
@@ -301,7 +344,7 @@ mod tests {
 
     use super::*;
     use crate::identity::Asker;
-    use crate::session::queries::{Admitted, Progress, Queries, QueryId, QueryRecord, Stop, Warrant};
+    use crate::session::queries::{Admitted, Progress, Queries, QueryId, Stop, Warrant};
 
     const ROWS: usize = 20_000;
 

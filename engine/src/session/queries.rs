@@ -91,6 +91,8 @@ pub struct Queries {
     memory: Usages,
     quotas: Quotas,
     budget: Budget,
+    /// How long the reader of an answer may take nothing.
+    unread: Option<Duration>,
     history: Option<History>,
     tally: Tally,
     ends: OnceLock<Arc<dyn Ends>>,
@@ -144,6 +146,7 @@ impl Queries {
             quotas: Quotas::new(limits),
             // Of what a coordinator writes more is read than of what people write, and a record does not say whose it is.
             budget: Budget::of_fragment(limits),
+            unread: (limits.unread_timeout_ms > 0).then(|| Duration::from_millis(limits.unread_timeout_ms)),
             history,
             tally: Tally::default(),
             ends: OnceLock::new(),
@@ -186,7 +189,9 @@ impl Queries {
             quota.begin_statement()?;
         }
         let (memory, budget) = (self.memory.of(&subject), self.budget);
-        let under = Under { admitted, subject, memory, quota, budget };
+        // A coordinator may read one answer before another, and ends what its own reader does not take.
+        let unread = self.unread.filter(|_| asker.came == Came::Directly);
+        let under = Under { admitted, subject, memory, quota, budget, unread };
         let record = Arc::new(QueryRecord::begin(id.clone(), asker, statement, under));
         let mut state = self.state.lock();
         if let Some(reason) = state.stopped {

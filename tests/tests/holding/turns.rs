@@ -1,9 +1,12 @@
 //! A subject's share of a node, and the queue before it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
+use futures::StreamExt;
 use futures::future::join_all;
+use harness::cluster::client::told;
 use harness::cluster::{Client, Cluster, Governance, Options, Person};
 use harness::dataset::Dataset;
 use harness::tpch::tpch;
@@ -15,7 +18,7 @@ const LIMITS: &str = "running_queries_max = 3\nsubject_running_queries_max = 2\n
 /// It makes rows for as long as somebody reads them, and holds its turn when nobody does.
 const LONG: &str = "SELECT a.l_comment FROM logistics.tpch.lineitem a CROSS JOIN logistics.tpch.lineitem b";
 
-async fn begin(client: &Client) -> impl Sized + use<> {
+async fn begin(client: &Client) -> FlightRecordBatchStream {
     let info = client.info(LONG).await.unwrap();
     let ticket = info.endpoint[0].ticket.clone().unwrap();
     client.flight().do_get(ticket).await.unwrap()
@@ -56,4 +59,34 @@ async fn a_subject_has_its_share_and_the_others_theirs() {
         drop(held);
     });
     answer.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_nobody_takes_gives_its_turn_back() {
+    let limits = format!("{LIMITS}unread_timeout_ms = 1000\nstream_window_bytes = 65536\n");
+    let options = Options { coordinator_limits: limits, ..Options::default() };
+    let cluster = Cluster::start_with(&tpch(0.01).unwrap(), options).await;
+    let client = cluster.client().await;
+    let mut unread = [begin(&client).await, begin(&client).await];
+    assert!(client.query("SELECT 1").await.is_err_and(|error| error.starts_with("BUSY: ")), "no turn is left");
+    let waited = Instant::now();
+    while client.query("SELECT 1").await.is_err() {
+        assert!(waited.elapsed() < Duration::from_secs(20), "the turns are held on");
+        sleep(Duration::from_millis(100)).await;
+    }
+    for answer in &mut unread {
+        let error = loop {
+            match answer.next().await.expect("no end before the error") {
+                Ok(_) => {}
+                Err(error) => break told(&error),
+            }
+        };
+        assert!(error.starts_with("CANCELLED: ") && error.contains("unread_timeout_ms"), "{error}");
+    }
+    // Whoever takes it slowly, but takes it, is not ended.
+    let mut slow = begin(&client).await;
+    for _ in 0..15 {
+        slow.next().await.unwrap().unwrap();
+        sleep(Duration::from_millis(200)).await;
+    }
 }

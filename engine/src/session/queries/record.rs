@@ -49,6 +49,7 @@ pub struct QueryRecord {
     course: Course,
     rows: AtomicU64,
     bytes: AtomicU64,
+    reading: Reading,
     ledger: Mutex<Vec<Arc<LedgerEntry>>>,
     stop: watch::Sender<Option<Stop>>,
     warranted: Mutex<Warranted>,
@@ -56,6 +57,25 @@ pub struct QueryRecord {
     closed: Mutex<bool>,
     standing: OnceLock<Box<dyn Standing>>,
     traced: OnceLock<(TraceContext, Span)>,
+}
+
+/// Whether its reader takes what there is.
+#[derive(Debug)]
+struct Reading {
+    /// How long a message may lie untaken.
+    patience: Option<Duration>,
+    /// Since when one does; `None` while the reader waits for the query.
+    untaken: Mutex<Option<Instant>>,
+    kept: OnceLock<Kept>,
+}
+
+/// How what is kept for a reader is let go.
+struct Kept(Box<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kept")
+    }
 }
 
 /// Whether a query has a right to run by.
@@ -102,11 +122,13 @@ pub(super) struct Under<'a> {
     pub(super) memory: Usage,
     pub(super) quota: Arc<Quota>,
     pub(super) budget: Budget,
+    /// How long its reader may take nothing.
+    pub(super) unread: Option<Duration>,
 }
 
 impl QueryRecord {
     pub(super) fn begin(id: QueryId, asker: &Arc<Asker>, statement: &str, under: Under<'_>) -> Self {
-        let Under { admitted, subject, memory, quota, budget } = under;
+        let Under { admitted, subject, memory, quota, budget, unread } = under;
         Self {
             id,
             memory,
@@ -122,6 +144,7 @@ impl QueryRecord {
             course: Course::begin(),
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            reading: Reading { patience: unread, untaken: Mutex::new(None), kept: OnceLock::new() },
             ledger: Mutex::default(),
             stop: watch::Sender::new(None),
             warranted: Mutex::new(Warranted::NotYet),
@@ -240,9 +263,35 @@ impl QueryRecord {
         Some(warrant)
     }
 
-    /// Ends the query here and now if its right has lapsed, its asker is signed in no more, somebody cancelled it or its time
-    /// is over: its reader may never ask for more, and would never be told.
+    /// Says how to let go of what is kept for its reader: when the query is over, and they have not come; once.
+    pub fn keep_until_over(&self, let_go: impl Fn() + Send + Sync + 'static) {
+        // A second one would be a defect of the caller's; the first stands.
+        let _ = self.reading.kept.set(Kept(Box::new(let_go)));
+    }
+
+    /// Its reader has come for a message.
+    pub fn reader_waits(&self) {
+        *self.reading.untaken.lock() = None;
+    }
+
+    /// There is a message for its reader, which they come for or not.
+    pub fn reader_is_served(&self) {
+        *self.reading.untaken.lock() = Some(Instant::now());
+    }
+
+    /// Whether its reader has come for nothing for longer than may be.
+    fn is_unread(&self) -> bool {
+        let untaken = *self.reading.untaken.lock();
+        let patience = self.reading.patience;
+        untaken.zip(patience).is_some_and(|(since, patience)| since.elapsed() >= patience)
+    }
+
+    /// Ends the query here and now if its right has lapsed, its asker is signed in no more, nobody reads it, somebody cancelled
+    /// it or its time is over: its reader may never ask for more, and would never be told.
     pub fn end_if_over(&self) {
+        if self.is_unread() {
+            self.stop(Stop::Unread);
+        }
         if self.standing.get().is_some_and(|standing| !standing.holds()) {
             self.stop(Stop::Expired);
         }
@@ -255,6 +304,11 @@ impl QueryRecord {
         }
         if let Err(over) = self.go_on() {
             self.close(Progress::ended_by(over.code()));
+            if let Some(kept) = self.reading.kept.get()
+                && self.reading.untaken.lock().is_some()
+            {
+                kept.0();
+            }
         }
     }
 

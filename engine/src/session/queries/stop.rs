@@ -13,6 +13,8 @@ pub enum Stop {
     Revoked,
     /// A grant that it rests on, or the asker's identity, has ended.
     Expired,
+    /// Its reader takes nothing of it.
+    Unread,
     /// The node is being stopped, and waits no longer.
     Leaving,
 }
@@ -31,6 +33,11 @@ impl Stop {
                 Code::Expired,
                 "a grant or the identity that the query rests on ended while it ran; what has arrived of the answer is \
                  not whole",
+            ),
+            Stop::Unread => EngineError::new(
+                Code::Cancelled,
+                "nothing of the answer was taken for so long that the statement was ended (`unread_timeout_ms`); what has \
+                 arrived of the answer is not whole: ask again, or for less",
             ),
             Stop::Leaving => EngineError::new(
                 Code::Cancelled,
