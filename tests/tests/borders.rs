@@ -222,7 +222,7 @@ fn operator_name(line: &str) -> &str {
 fn is_exchange(name: &str) -> bool {
     [
         "CooperativeExec",
-        "JoinStepsExec",
+        "StepsExec",
         "RepartitionExec",
         "CoalescePartitionsExec",
         "CoalesceBatchesExec",

@@ -2,13 +2,13 @@
 
 pub mod filters_by_unique_names;
 pub mod fixed_batches;
+pub mod give_way;
 pub mod in_order;
-pub mod join_steps;
 pub mod key_source;
 pub mod policy_barrier;
 pub mod release;
 pub mod remote_scan;
-pub mod yield_in_joins;
+pub mod steps;
 
 use std::sync::Arc;
 
@@ -18,15 +18,15 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use crate::config::limits::Limits;
 
 use self::filters_by_unique_names::FiltersByUniqueNames;
-use self::yield_in_joins::YieldInJoins;
+use self::give_way::GiveWay;
 
-/// The physical rules of a node: DataFusion's in its order, filter pushdown only where it is right, and at the end joins
-/// that let go.
+/// The physical rules of a node: DataFusion's in its order, filter pushdown only where it is right, and at the end
+/// operators that let go.
 pub fn physical_rules(limits: &Limits) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let guarded = |rule: Arc<dyn PhysicalOptimizerRule + Send + Sync>| {
         if rule.name().starts_with("FilterPushdown") { Arc::new(FiltersByUniqueNames::new(rule)) } else { rule }
     };
     let mut rules: Vec<_> = PhysicalOptimizer::new().rules.into_iter().map(guarded).collect();
-    rules.push(Arc::new(YieldInJoins::new(limits)));
+    rules.push(Arc::new(GiveWay::new(limits)));
     rules
 }

@@ -41,6 +41,7 @@ use crate::error::{EngineError, Result};
 use crate::exec::in_order::InOrderExec;
 use crate::exec::policy_barrier::PolicyBarrierExec;
 use crate::exec::release::ReleaseExec;
+use crate::exec::steps::StepsExec;
 
 /// The barriers of one request, as they were made when names were bound.
 #[derive(Debug, Default)]
@@ -310,6 +311,7 @@ fn may_stand_below(node: &dyn ExecutionPlan) -> bool {
         || node.is::<CoalescePartitionsExec>()
         || node.is::<InOrderExec>()
         || node.is::<CooperativeExec>()
+        || node.is::<StepsExec>()
         || limits(node)
 }
 
@@ -337,6 +339,7 @@ fn leads_to_release(node: &dyn ExecutionPlan) -> bool {
         || node.is::<CoalescePartitionsExec>()
         || node.is::<InOrderExec>()
         || node.is::<CooperativeExec>()
+        || node.is::<StepsExec>()
 }
 
 /// A release directly over an aggregate: what it reads is groups, not rows.

@@ -1,5 +1,5 @@
-//! Functions whose answer may be much larger than what they are given, under a bound: they allocate outside the memory pool, and
-//! are asked for the size before they do.
+//! Functions whose answer, or whose work, may be much larger than what they are given, under a bound: they allocate outside the
+//! memory pool and do not yield, and are asked for the size before they do.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -44,10 +44,12 @@ enum Growth {
     Formats,
     /// What its type says.
     Casts,
+    /// Nothing to speak of; but each part of the first is compared with each of the second.
+    Compares,
 }
 
 /// The functions that are bounded.
-const GROWING: [(&str, Growth); 22] = [
+const GROWING: [(&str, Growth); 25] = [
     ("repeat", Growth::Repeats),
     ("array_repeat", Growth::Repeats),
     ("lpad", Growth::Pads),
@@ -70,7 +72,12 @@ const GROWING: [(&str, Growth); 22] = [
     ("to_char", Growth::Formats),
     ("arrow_cast", Growth::Casts),
     ("arrow_try_cast", Growth::Casts),
+    ("levenshtein", Growth::Compares),
+    ("array_has_all", Growth::Compares),
+    ("array_has_any", Growth::Compares),
 ];
+/// What one row compares, at most: no statement can be stopped within it.
+const COMPARED_MAX: u64 = 100_000_000;
 
 /// The session with its growing functions under a bound.
 ///
@@ -122,10 +129,21 @@ impl Bounded {
             let sentence = format!("the size of `{}` is negative in some row", self.function.name());
             return Err(EngineError::new(Code::Eval, sentence).into());
         }
+        let name = self.function.name();
+        if self.growth == Growth::Compares {
+            return match compared(args)? {
+                pairs if pairs <= COMPARED_MAX => Ok(()),
+                _ => {
+                    let sentence = format!(
+                        "the function `{name}` would make more than {COMPARED_MAX} comparisons for one row; give it less"
+                    );
+                    Err(EngineError::new(Code::Cost, sentence).into())
+                }
+            };
+        }
         if bytes_made(self.growth, args, is_one_value)? <= most as u64 {
             return Ok(());
         }
-        let name = self.function.name();
         let sentence =
             format!("the function `{name}` would make more than {most} bytes of {of_what}; ask for less at once");
         Err(EngineError::new(Code::Memory, sentence).into())
@@ -144,6 +162,14 @@ fn has_negative_size(args: &ScalarFunctionArgs) -> Result<bool> {
     let rows = args.number_rows;
     let (list, size) = (Values::of(list, rows)?, Values::of(size, rows)?);
     Ok((0..rows).any(|row| size.number(row) < 0 && !list.is_null(row)))
+}
+
+/// The most that one row compares.
+fn compared(args: &ScalarFunctionArgs) -> Result<u64> {
+    let [left, right, ..] = args.args.as_slice() else { return Ok(0) };
+    let (left, right) = (Values::of(left, args.number_rows)?, Values::of(right, args.number_rows)?);
+    let pairs = |row: usize| left.parts(row).saturating_mul(right.parts(row));
+    Ok((0..args.number_rows).map(pairs).max().unwrap_or_default())
 }
 
 /// A bound on the bytes of an answer.
@@ -174,7 +200,7 @@ fn bytes_made(growth: Growth, args: &ScalarFunctionArgs, is_one_value: bool) -> 
         }
         Growth::Separates => of(0, row).saturating_mul(of(1, row).saturating_add(1)),
         Growth::Formats => of(1, row).saturating_mul(CHARACTERS_OF_A_PATTERN_MAX),
-        Growth::Casts => 0,
+        Growth::Casts | Growth::Compares => 0,
     };
     Ok((0..made_rows).map(each_row).fold(0, u64::saturating_add))
 }
@@ -278,6 +304,21 @@ impl Values {
             DataType::Utf8View => self.array.as_string_view().value(row).len() as u64,
             _ => self.array.slice(row, 1).to_data().get_slice_memory_size().map_or(u64::MAX, |bytes| bytes as u64),
         }
+    }
+
+    /// The elements of a list; the bytes of anything else.
+    fn parts(&self, row: usize) -> u64 {
+        if self.is_null(row) {
+            return 0;
+        }
+        let place = self.row(row);
+        let elements = match self.array.data_type() {
+            DataType::List(_) => self.array.as_list::<i32>().value(place).len(),
+            DataType::LargeList(_) => self.array.as_list::<i64>().value(place).len(),
+            DataType::FixedSizeList(_, _) => self.array.as_fixed_size_list().value(place).len(),
+            _ => return self.bytes(row),
+        };
+        elements as u64
     }
 
     fn number(&self, row: usize) -> i64 {

@@ -1,4 +1,4 @@
-//! Joins over pairs without end.
+//! Joins over pairs without end, and functions that take long for each row.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,17 @@ const ENDLESS: [&str; 4] = [
      ON a.l_linenumber = b.l_linenumber AND a.l_orderkey + b.l_orderkey < 0",
 ];
 
+/// Every one of them would run for hours too, a second or so for each row of a batch.
+const SLOW: [&str; 5] = [
+    "SELECT count(*) FROM logistics.tpch.lineitem a \
+     WHERE levenshtein(repeat(a.l_comment, 100), repeat(reverse(a.l_comment), 100)) = 1",
+    "SELECT sum(levenshtein(repeat(a.l_comment, 100), repeat(reverse(a.l_comment), 100))) FROM logistics.tpch.lineitem a",
+    "SELECT count(*) FROM logistics.tpch.lineitem a WHERE repeat(a.l_comment, 300) ~ '[a-z]{2,}([a-z ]*[aeiou][a-z ]{90}){4}[1-8]{3}'",
+    "SELECT count(*) FROM logistics.tpch.lineitem a \
+     WHERE array_has_all(range(1000000000, 1000002000 + a.l_linenumber), range(0, 2000 + a.l_linenumber))",
+    "SELECT count(*) FROM logistics.tpch.lineitem a WHERE repeat(a.l_comment, 300) LIKE repeat('%' || left(a.l_comment, 3), 50)",
+];
+
 /// A node has this long to stop: two seconds, times what a build without optimizations on a busy machine takes more.
 const CANCELLED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -32,24 +43,47 @@ async fn a98_joins_give_way_and_end_when_nobody_wants_them() {
     let client = cluster.client().await;
     let watched = Watched::begin(&cluster, "logistics");
     for sql in ENDLESS {
-        let ended = timeout(Duration::from_secs(3), client.query(sql)).await;
-        assert!(ended.is_err(), "{sql} ended: {:?}", ended.map(|answer| answer.map(|_| ())));
-        // The client has left. Both nodes come to rest, and answer others meanwhile.
-        let left = Instant::now();
-        assert_eq!(client.value("SELECT count(*) FROM sales.tpch.orders").await, "150000");
-        loop {
-            let ticks = || cluster.site("logistics").cpu_ticks() + cluster.coordinator().cpu_ticks();
-            let before = ticks();
-            sleep(Duration::from_millis(300)).await;
-            if ticks() - before < 10 && running(&client).await == "0" {
-                break;
-            }
-            assert!(left.elapsed() < CANCELLED_WITHIN, "{sql} goes on {:?} after its asker left", left.elapsed());
-        }
-        println!("A98: at rest {} ms after the asker left: {sql}", left.elapsed().as_millis());
+        ends_with_its_asker(&cluster, &client, sql).await;
     }
     watched.end("A98");
     assert_whole(&cluster, &["logistics", "sales"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_that_take_long_for_each_row_end_when_nobody_wants_them() {
+    let cluster = Cluster::start(&tpch(0.1).unwrap()).await;
+    let client = cluster.client().await;
+    let watched = Watched::begin(&cluster, "logistics");
+    for sql in SLOW {
+        ends_with_its_asker(&cluster, &client, sql).await;
+    }
+    for long in [
+        "SELECT levenshtein(repeat('a', 60000), repeat('b', 60000))",
+        "SELECT array_has_any(range(0, 20000 + n_nationkey), range(30000, 50000 + n_nationkey)) FROM supply.tpch.nation",
+    ] {
+        let error = client.query(long).await.map(|_| ()).unwrap_err();
+        assert!(error.starts_with("COST: "), "{long}: {error}");
+    }
+    watched.end("slow functions");
+    assert_whole(&cluster, &["logistics", "sales"]);
+}
+
+async fn ends_with_its_asker(cluster: &Cluster, client: &Client, sql: &str) {
+    let ended = timeout(Duration::from_secs(3), client.query(sql)).await;
+    assert!(ended.is_err(), "{sql} ended: {:?}", ended.map(|answer| answer.map(|_| ())));
+    // The client has left. Both nodes come to rest, and answer others meanwhile.
+    let left = Instant::now();
+    assert_eq!(client.value("SELECT count(*) FROM sales.tpch.orders").await, "150000");
+    loop {
+        let ticks = || cluster.site("logistics").cpu_ticks() + cluster.coordinator().cpu_ticks();
+        let before = ticks();
+        sleep(Duration::from_millis(300)).await;
+        if ticks() - before < 10 && running(client).await == "0" {
+            break;
+        }
+        assert!(left.elapsed() < CANCELLED_WITHIN, "{sql} goes on {:?} after its asker left", left.elapsed());
+    }
+    println!("A98: at rest {} ms after the asker left: {sql}", left.elapsed().as_millis());
 }
 
 #[tokio::test(flavor = "multi_thread")]

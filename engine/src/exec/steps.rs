@@ -1,6 +1,7 @@
-//! The inputs of a join, so that it works in steps: what builds is counted, and what probes comes in as many rows as one step
-//! may meet of them. A join by pairs never yields within a batch of its probe side, nor does a hash join whose filter lets
-//! nothing pass; between two steps both do.
+//! The inputs of an operator that may work on one batch for long, so that it works in steps. Of a join, what builds is counted,
+//! and what probes comes in as many rows as one step may meet of them: a join by pairs never yields within a batch of its
+//! probe side, nor does a hash join whose filter lets nothing pass. What computes costly expressions gets as many rows as it
+//! computes in a short time. Between two steps all of them yield.
 
 use std::fmt;
 use std::pin::Pin;
@@ -24,13 +25,20 @@ use futures::{Stream, StreamExt};
 
 use crate::error::{Code, EngineError};
 
-/// How the steps of one join are cut.
+/// How the steps of one operator are cut.
 #[derive(Debug)]
 pub enum Steps {
     /// Of a join that looks at every pair: by their number.
     ByPairs(Pairs),
-    /// Of a join that looks at few: by the time that the step before took.
-    ByTime,
+    /// Of another join, and of costly expressions: by the time that the step before took, and no smaller than so many rows.
+    ByTime(usize),
+}
+
+impl Steps {
+    /// By time, of a join: it reads what it builds on for each step, and whoever reads it may be slow too.
+    pub const OF_A_JOIN: Steps = Steps::ByTime(16);
+    /// By time, of expressions that may take long for a single row.
+    pub const OF_EXPRESSIONS: Steps = Steps::ByTime(1);
 }
 
 /// The pairs of one join.
@@ -74,41 +82,41 @@ pub fn too_many(all_max: u64) -> EngineError {
     )
 }
 
-/// Which input of the join it is.
+/// Which input it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Read to its end first, and kept.
+    /// Of a join: read to its end first, and kept.
     Build,
-    /// Met with it, batch by batch.
+    /// Of a join: met with what was built, batch by batch. Or the one input of what is no join.
     Probe,
 }
 
-/// One input of a join.
+/// One input of an operator that works in steps.
 #[derive(Debug)]
-pub struct JoinStepsExec {
+pub struct StepsExec {
     input: Arc<dyn ExecutionPlan>,
     side: Side,
     steps: Arc<Steps>,
     properties: Arc<PlanProperties>,
 }
 
-impl JoinStepsExec {
-    /// That input of the join with these steps.
+impl StepsExec {
+    /// That input of an operator with these steps.
     pub fn new(input: Arc<dyn ExecutionPlan>, side: Side, steps: Arc<Steps>) -> Self {
         let properties = Arc::clone(input.properties());
         Self { input, side, steps, properties }
     }
 }
 
-impl DisplayAs for JoinStepsExec {
+impl DisplayAs for StepsExec {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JoinStepsExec")
+        f.write_str("StepsExec")
     }
 }
 
-impl ExecutionPlan for JoinStepsExec {
+impl ExecutionPlan for StepsExec {
     fn name(&self) -> &'static str {
-        "JoinStepsExec"
+        "StepsExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -126,7 +134,7 @@ impl ExecutionPlan for JoinStepsExec {
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match children.pop() {
             Some(input) if children.is_empty() => Ok(Arc::new(Self::new(input, self.side, Arc::clone(&self.steps)))),
-            _ => Err(EngineError::defect("a side of a join has one input").into()),
+            _ => Err(EngineError::defect("an input of an operator in steps is one").into()),
         }
     }
 
@@ -199,8 +207,8 @@ struct Probing {
     turn: Option<Instant>,
 }
 
-/// By time, steps begin this small, and are no smaller: whoever reads the join may be slow too.
-const ROWS_AT_LEAST: usize = 16;
+/// By time, steps begin this small.
+const ROWS_AT_FIRST: usize = 16;
 /// A step that took longer is followed by a smaller one; after so long, of one step or of many, others have their turn.
 const STEP_LONG: Duration = Duration::from_millis(50);
 /// A step that took less is followed by a larger one.
@@ -210,7 +218,7 @@ const ROWS_AT_MOST: usize = 1 << 20;
 
 impl Probing {
     fn new(input: SendableRecordBatchStream, steps: Arc<Steps>) -> Self {
-        Self { input, steps, rest: None, unyielded: 0, timed: (ROWS_AT_LEAST, None), turn: None }
+        Self { input, steps, rest: None, unyielded: 0, timed: (ROWS_AT_FIRST, None), turn: None }
     }
 
     /// Whether others have their turn now: the steps since they had it were many, or long.
@@ -221,11 +229,11 @@ impl Probing {
                 true
             }
             Steps::ByPairs(_) => false,
-            Steps::ByTime => {
+            Steps::ByTime(at_least) => {
                 let (rows, Some(handed_out)) = self.timed else { return false };
                 let took = handed_out.elapsed();
                 let next = match () {
-                    () if took > STEP_LONG => (rows / 2).max(ROWS_AT_LEAST),
+                    () if took > STEP_LONG => (rows / 2).max(*at_least),
                     () if took < STEP_SHORT => (rows * 2).min(ROWS_AT_MOST),
                     () => rows,
                 };
@@ -243,7 +251,7 @@ impl Probing {
     fn step(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
         let rows = match self.steps.as_ref() {
             Steps::ByPairs(pairs) => usize::try_from(pairs.step_max / pairs.built()).unwrap_or(usize::MAX).max(1),
-            Steps::ByTime => self.timed.0,
+            Steps::ByTime(_) => self.timed.0,
         };
         let step = if batch.num_rows() > rows {
             self.rest = Some(batch.slice(rows, batch.num_rows() - rows));
@@ -256,7 +264,7 @@ impl Probing {
                 pairs.take(step.num_rows())?;
                 self.unyielded += pairs.built().saturating_mul(step.num_rows() as u64);
             }
-            Steps::ByTime => self.timed.1 = Some(Instant::now()),
+            Steps::ByTime(_) => self.timed.1 = Some(Instant::now()),
         }
         Ok(step)
     }
