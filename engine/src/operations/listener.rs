@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use super::Observed;
 use super::metrics::Metrics;
 use crate::error::{Code, EngineError, Result};
+use crate::session::watchdog::Threads;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 32;
@@ -132,7 +133,11 @@ impl Answers {
     }
 
     async fn ready(&self) -> Response<Full<Bytes>> {
-        let readiness = self.node.door.readiness().await;
+        let mut readiness = self.node.door.readiness().await;
+        if Threads::now().are_all_held() {
+            readiness.ready = false;
+            readiness.faults.push("every thread on which statements run is held by one that does not give way");
+        }
         let stopping = self.node.turns.is_closed();
         let ready = readiness.ready && !stopping;
         let told = json!({

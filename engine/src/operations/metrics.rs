@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::Observed;
 use super::process::Process;
 use crate::session::spill::Spilled;
+use crate::session::watchdog::Threads;
 
 /// The numbers of one node.
 #[derive(Debug)]
@@ -66,6 +67,11 @@ impl AsTheyAre {
         told.gauge("chancery_statements_waiting", "Statements that wait for their turn", None, turns.waiting())?;
         told.gauge("chancery_sessions", "Sessions that are open", None, access.sessions())?;
         told.gauge("chancery_stopping", "1 when the node takes nothing new", None, usize::from(turns.is_closed()))?;
+        let threads = Threads::now();
+        let held = "Those of them that are held by a step of a statement which does not give way";
+        told.gauge("chancery_query_threads", "Threads on which statements run", None, threads.all)?;
+        told.gauge("chancery_query_threads_held", held, None, threads.held)?;
+        told.counter("chancery_long_steps", "Steps of statements that held a thread", None, threads.long_steps)?;
         let reserved = door.base().runtime_env().memory_pool.reserved();
         let bytes = Some(&Unit::Bytes);
         told.gauge("chancery_memory_reserved", "Memory that statements have of the node's share", bytes, reserved)?;

@@ -23,4 +23,5 @@ pub mod threads;
 pub mod told;
 pub mod trace;
 pub mod turns;
+pub mod watchdog;
 pub mod zoned;

@@ -11,11 +11,12 @@ use futures::{StreamExt, stream};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::error::{Code, EngineError, Result};
 use crate::session::queries::QueryRecord;
 use crate::session::turns::Turn;
+use crate::session::watchdog;
 
 /// Threads for each core: some may be held by operators that do not yield, the rest go on.
 const THREADS_PER_CORE: usize = 8;
@@ -28,9 +29,9 @@ const BATCHES_AHEAD: usize = 2;
 fn threads() -> Result<&'static Handle> {
     static THREADS: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let started = THREADS.get_or_init(|| {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        watchdog::begin();
         Builder::new_multi_thread()
-            .worker_threads(cores * THREADS_PER_CORE)
+            .worker_threads(count())
             .thread_name("query")
             .thread_stack_size(STACK_BYTES)
             .enable_all()
@@ -40,6 +41,11 @@ fn threads() -> Result<&'static Handle> {
         Ok(runtime) => Ok(runtime.handle()),
         Err(error) => Err(EngineError::defect(format!("no threads for queries: {error}"))),
     }
+}
+
+/// How many there are.
+pub fn count() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from) * THREADS_PER_CORE
 }
 
 /// Runs `work` on the query threads.
@@ -55,7 +61,7 @@ where
     W: Future<Output = Result<T>> + Send + 'static,
 {
     let mut tasks = JoinSet::new();
-    tasks.spawn_on(work.in_current_span(), threads()?);
+    tasks.spawn_on(watchdog::watched(Span::current(), work.in_current_span()), threads()?);
     joined(tasks.join_next().await)
 }
 
@@ -96,30 +102,27 @@ pub fn stream(
     let schema = batches.schema();
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     let span = record.span();
-    let mut tasks = JoinSet::new();
-    tasks.spawn_on(
-        async move {
-            let making = async {
-                while let Some(batch) = batches.next().await {
-                    if sender.send(batch).await.is_err() {
-                        return;
-                    }
+    let work = async move {
+        let making = async {
+            while let Some(batch) = batches.next().await {
+                if sender.send(batch).await.is_err() {
+                    return;
                 }
-            };
-            let stopped = tokio::select! {
-                () = making => None,
-                reason = record.stopped() => Some(reason),
-            };
-            drop(batches);
-            drop(turn);
-            if let Some(reason) = stopped {
-                // Whoever comes to read finds the reason; nobody may come.
-                let _ = sender.send(Err(reason.into())).await;
             }
+        };
+        let stopped = tokio::select! {
+            () = making => None,
+            reason = record.stopped() => Some(reason),
+        };
+        drop(batches);
+        drop(turn);
+        if let Some(reason) = stopped {
+            // Whoever comes to read finds the reason; nobody may come.
+            let _ = sender.send(Err(reason.into())).await;
         }
-        .instrument(span),
-        threads()?,
-    );
+    };
+    let mut tasks = JoinSet::new();
+    tasks.spawn_on(watchdog::watched(span.clone(), work.instrument(span)), threads()?);
     let read = stream::unfold((receiver, tasks), |(mut receiver, mut tasks)| async move {
         if let Some(batch) = receiver.recv().await {
             return Some((batch, (receiver, tasks)));

@@ -1,0 +1,211 @@
+//! The watchdog of the query threads: it sees what each of them does, and tells of a step that does not give way.
+//!
+//! A thread that polls a statement's work cannot take it away again before it yields. What is known to work for long is cut into
+//! steps or refused; of what is not known the operator is told: by whom a thread is held is in the log, how many are held is among
+//! the numbers, and a node whose threads are all held is not ready.
+
+use std::any::Any;
+use std::cell::OnceCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Once, Weak};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use datafusion::common::runtime::{JoinSetTracer, set_join_set_tracer};
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tracing::Span;
+
+use super::threads;
+
+/// After how long a step is one that does not give way.
+const LONG: Duration = Duration::from_secs(2);
+/// How often it is looked.
+const LOOKS_EVERY: Duration = Duration::from_millis(500);
+
+/// What one thread does now.
+#[derive(Debug, Default)]
+struct Seat(Mutex<Option<Step>>);
+
+/// A poll that has not returned yet.
+#[derive(Debug)]
+struct Step {
+    began: Instant,
+    span: Span,
+    told: bool,
+}
+
+static SEATS: LazyLock<Mutex<Vec<Weak<Seat>>>> = LazyLock::new(Mutex::default);
+static TOLD: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static SEAT: OnceCell<Arc<Seat>> = const { OnceCell::new() };
+}
+
+/// The threads of this process that run statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Threads {
+    /// How many there are.
+    pub all: usize,
+    /// How many are held by a step that does not give way.
+    pub held: usize,
+    /// How many such steps there were.
+    pub long_steps: u64,
+}
+
+impl Threads {
+    /// How they stand now.
+    pub fn now() -> Self {
+        let mut held = 0;
+        each(|step| held += usize::from(step.began.elapsed() >= LONG));
+        Self { all: threads::count(), held, long_steps: TOLD.load(Ordering::Relaxed) }
+    }
+
+    /// Whether no other statement can be answered.
+    pub fn are_all_held(self) -> bool {
+        self.held >= self.all
+    }
+}
+
+/// Begins to watch: what [`watched`] wraps, and whatever DataFusion spawns from there. Once in a process.
+pub(super) fn begin() {
+    static BEGUN: Once = Once::new();
+    BEGUN.call_once(|| {
+        // Nobody else in this process traces what DataFusion spawns.
+        let _ = set_join_set_tracer(&Spawned);
+        let looking = std::thread::Builder::new().name("watchdog".to_string()).spawn(|| {
+            loop {
+                std::thread::sleep(LOOKS_EVERY);
+                look();
+            }
+        });
+        if let Err(error) = looking {
+            tracing::error!(%error, "no thread for the watchdog: steps that do not give way are told by nobody");
+        }
+    });
+}
+
+/// The same work, each step of which is seen; what is told of it stands in that span.
+pub(super) fn watched<T>(span: Span, work: impl Future<Output = T> + Send + 'static) -> Watched<T> {
+    Watched { work: Box::pin(work), span }
+}
+
+fn look() {
+    each(|step| {
+        let took = step.began.elapsed();
+        if took >= LONG && !step.told {
+            step.told = true;
+            TOLD.fetch_add(1, Ordering::Relaxed);
+            let _entered = step.span.enter();
+            tracing::warn!(seconds = took.as_secs(), "a step of a statement does not give way and holds a thread");
+        }
+    });
+}
+
+fn each(mut see: impl FnMut(&mut Step)) {
+    let seats: Vec<_> = SEATS.lock().iter().filter_map(Weak::upgrade).collect();
+    for seat in seats {
+        if let Some(step) = seat.0.lock().as_mut() {
+            see(step);
+        }
+    }
+}
+
+impl Seat {
+    /// The one of this thread.
+    fn own() -> Arc<Self> {
+        SEAT.with(|own| {
+            let seat = own.get_or_init(|| {
+                let seat = Arc::new(Self::default());
+                let mut seats = SEATS.lock();
+                seats.retain(|seat| seat.strong_count() > 0);
+                seats.push(Arc::downgrade(&seat));
+                seat
+            });
+            Arc::clone(seat)
+        })
+    }
+}
+
+/// A step under way: when it is over, or has panicked, the thread does what it did before.
+struct UnderWay {
+    seat: Arc<Seat>,
+    before: Option<Step>,
+}
+
+impl UnderWay {
+    fn begin(span: &Span) -> Self {
+        let seat = Seat::own();
+        let step = Step { began: Instant::now(), span: span.clone(), told: false };
+        let before = seat.0.lock().replace(step);
+        Self { seat, before }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        *self.seat.0.lock() = self.before.take();
+    }
+}
+
+/// Work that is watched.
+pub(super) struct Watched<T> {
+    work: BoxFuture<'static, T>,
+    span: Span,
+}
+
+impl<T> Future for Watched<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let Self { work, span } = &mut *self;
+        let _under_way = UnderWay::begin(span);
+        work.as_mut().poll(context)
+    }
+}
+
+/// What DataFusion spawns, which is under the span of what spawned it.
+struct Spawned;
+
+impl JoinSetTracer for Spawned {
+    fn trace_future(&self, work: BoxFuture<'static, Box<dyn Any + Send>>) -> BoxFuture<'static, Box<dyn Any + Send>> {
+        Box::pin(watched(Span::current(), work))
+    }
+
+    fn trace_block(
+        &self,
+        work: Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>,
+    ) -> Box<dyn FnOnce() -> Box<dyn Any + Send> + Send> {
+        // It has a thread of its own, which nobody waits for.
+        work
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::threads::run;
+
+    #[tokio::test]
+    async fn a_step_that_does_not_give_way_is_told() {
+        let before = Threads::now();
+        let (go_on, told) = std::sync::mpsc::channel::<()>();
+        let stuck = tokio::spawn(run(async move {
+            // As a loop does that never yields.
+            told.recv().unwrap();
+            Ok(())
+        }));
+        let seen = tokio::time::timeout(Duration::from_secs(60), async {
+            while Threads::now().held == 0 || Threads::now().long_steps == before.long_steps {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        seen.await.unwrap();
+        assert!(!Threads::now().are_all_held());
+        go_on.send(()).unwrap();
+        stuck.await.unwrap().unwrap();
+        assert_eq!(Threads::now().held, before.held, "it has given way");
+    }
+}
