@@ -76,6 +76,8 @@ pub type Described = (String, Result<Arc<TableDescription>, ConnectorError>);
 pub struct TableDescription {
     /// The table's name within its source.
     pub name: String,
+    /// Whether it is a view, kept or not: its rows are made of those of other tables.
+    pub is_view: bool,
     /// Columns in order. Types are plain: no views, no dictionaries, no large offsets; no metadata, neither the
     /// schema's nor a field's. A column that is not nullable holds no NULL.
     pub schema: SchemaRef,

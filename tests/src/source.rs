@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::util::display::array_value_to_string;
 use connectors::{ConnectorError, ReadScope, Source};
 use datafusion::datasource::MemTable;
@@ -39,9 +40,13 @@ pub async fn in_memory(ctx: &SessionContext, table: &str) -> SessionContext {
 /// # Errors
 /// What DataFusion or the source says.
 pub async fn rows(ctx: &SessionContext, sql: &str) -> Result<String, DataFusionError> {
-    let batches = ctx.sql(sql).await?.collect().await?;
+    Ok(lines(&ctx.sql(sql).await?.collect().await?))
+}
+
+/// A line for each row, its cells with bars between them.
+pub fn lines(batches: &[RecordBatch]) -> String {
     let mut lines = Vec::new();
-    for batch in &batches {
+    for batch in batches {
         for row in 0..batch.num_rows() {
             let cells = batch.columns().iter().map(|column| match column.is_null(row) {
                 true => "NULL".to_string(),
@@ -50,7 +55,7 @@ pub async fn rows(ctx: &SessionContext, sql: &str) -> Result<String, DataFusionE
             lines.push(cells.collect::<Vec<_>>().join("|"));
         }
     }
-    Ok(lines.join("\n"))
+    lines.join("\n")
 }
 
 /// What reads all of a table.

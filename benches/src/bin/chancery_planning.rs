@@ -158,6 +158,7 @@ fn description(site: usize, number: usize) -> TableDescription {
     }
     TableDescription {
         name: table(number),
+        is_view: false,
         schema,
         primary_key: vec!["id".to_string()],
         column_comments: BTreeMap::new(),

@@ -35,7 +35,6 @@ pub(crate) struct StoredTable {
     pub(crate) has_foreign_text: bool,
     /// By what it can be read in parts.
     pub(crate) places: Option<Places>,
-    pub(crate) table_type: TableType,
 }
 
 /// One table.
@@ -160,7 +159,7 @@ impl TableProvider for DatabaseTable {
     }
 
     fn table_type(&self) -> TableType {
-        self.stored.table_type
+        if self.description.is_view { TableType::View } else { TableType::Base }
     }
 
     fn statistics(&self) -> Option<Statistics> {

@@ -234,6 +234,7 @@ fn description(config: &TableConfig, provider: &FilesTable, content: &str) -> Re
     let version = format!("{content}-{}", short(&shape));
     Ok(TableDescription {
         name: config.name.clone(),
+        is_view: false,
         primary_key: primary_key(config, &schema)?,
         comment: config.comment.clone(),
         column_comments: column_comments(config, &schema)?,

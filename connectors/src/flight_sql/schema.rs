@@ -37,6 +37,7 @@ pub(super) fn describe(relation: &Relation, columns: &Schema) -> Result<TableDes
     let schema = Arc::new(plain(columns));
     Ok(TableDescription {
         name: relation.name.clone(),
+        is_view: relation.kind.eq_ignore_ascii_case("view"),
         primary_key: Vec::new(),
         comment: None,
         column_comments: column_comments(

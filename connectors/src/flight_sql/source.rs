@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use datafusion_common::TableReference;
-use datafusion_expr::TableType;
 
 use super::catalog::{Asked, Relation, list};
 use super::columns::{Told, columns_of_answer};
@@ -119,7 +118,6 @@ impl FlightSqlSource {
             columns: stored(&columns, self.server.config().engine),
             has_foreign_text: false,
             places: None,
-            table_type: if relation.kind.eq_ignore_ascii_case("view") { TableType::View } else { TableType::Base },
         };
         let database: Arc<dyn Database> = Arc::clone(&self.server) as _;
         let table = DatabaseTable::new(Arc::clone(&database), Arc::clone(&description), stored);

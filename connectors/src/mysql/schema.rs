@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion_common::TableReference;
-use datafusion_expr::TableType;
 
 use super::catalog::{Column, Relation};
 use super::statistics::statistics;
@@ -53,12 +52,12 @@ pub(super) fn describe(
         columns,
         has_foreign_text: false,
         places,
-        table_type: if relation.is_view { TableType::View } else { TableType::Base },
     };
     let places_in_key = relation.columns.iter().filter(|_| relation.is_seen_whole);
     let places_in_key = places_in_key.map(|column| (column.name.as_str(), column.key_place));
     let description = TableDescription {
         name: relation.name.clone(),
+        is_view: relation.is_view,
         primary_key: in_key_order(places_in_key),
         comment: relation.comment.clone(),
         column_comments: column_comments(relation.columns.iter().map(|column| (&column.name, column.comment.as_ref()))),

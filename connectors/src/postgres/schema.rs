@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion_common::TableReference;
-use datafusion_expr::TableType;
 
 use super::catalog::{Column, Relation};
 use super::statistics::statistics;
@@ -37,10 +36,10 @@ pub(super) fn describe(schema: &str, relation: &Relation, types: &TypeCatalog) -
         columns: columns.map(|(column, served)| stored(relation, column, served)).collect(),
         has_foreign_text: !relation.is_utf8,
         places: pages(relation),
-        table_type: if relation.kind == "v" { TableType::View } else { TableType::Base },
     };
     let description = TableDescription {
         name: relation.name.clone(),
+        is_view: matches!(relation.kind.as_str(), "v" | "m"),
         primary_key: in_key_order(relation.columns.iter().map(|column| (column.name.as_str(), column.key_place))),
         comment: relation.comment.clone(),
         column_comments: column_comments(relation.columns.iter().map(|column| (&column.name, column.comment.as_ref()))),

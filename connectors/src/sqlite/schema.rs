@@ -7,7 +7,6 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion_common::stats::Precision;
 use datafusion_common::{Statistics, TableReference};
-use datafusion_expr::TableType;
 use rusqlite::{Connection, Result};
 
 use super::catalog::{self, Column, Relation, RowNumbers};
@@ -54,10 +53,10 @@ pub(super) fn describe(connection: &Connection, relation: &Relation, epoch: Opti
         columns: columns.iter().zip(all).map(|(column, served)| stored(relation, column, served, is_utf8)).collect(),
         has_foreign_text: !is_utf8,
         places: numbers.map(places),
-        table_type: if relation.is_view { TableType::View } else { TableType::Base },
     };
     let description = TableDescription {
         name: relation.name.clone(),
+        is_view: relation.is_view,
         primary_key: primary_key(&columns),
         comment: None,
         column_comments: BTreeMap::new(),

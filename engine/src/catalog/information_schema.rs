@@ -88,7 +88,7 @@ fn named<'a>(tables: impl Iterator<Item = &'a ListedTable> + Clone) -> Columns {
 fn tables(seen: &[&ListedTable]) -> Result<RecordBatch> {
     let mut all = named(seen.iter().copied());
     all.extend([
-        ("table_type", texts(seen.iter().map(|table| Some(table.table_type)))),
+        ("table_type", texts(seen.iter().map(|table| Some(table.table_type())))),
         ("is_insertable_into", texts(seen.iter().map(|_| Some("NO")))),
         ("is_typed", texts(seen.iter().map(|_| Some("NO")))),
         ("table_comment", texts(seen.iter().map(|table| table.comment.as_deref()))),
@@ -99,7 +99,7 @@ fn tables(seen: &[&ListedTable]) -> Result<RecordBatch> {
 
 /// A view's text is its owner's.
 fn views(seen: &[&ListedTable]) -> Result<RecordBatch> {
-    let views: Vec<&ListedTable> = seen.iter().copied().filter(|table| table.table_type == "VIEW").collect();
+    let views: Vec<&ListedTable> = seen.iter().copied().filter(|table| table.is_view).collect();
     let all_are = |value: Option<&'static str>| texts(views.iter().map(move |_| value));
     let mut all = named(views.iter().copied());
     all.extend([

@@ -40,6 +40,8 @@ struct Block {
 /// A table of a view.
 #[derive(Debug)]
 pub struct KnownTable {
+    /// Whether it is a view.
+    pub is_view: bool,
     /// The columns.
     pub schema: SchemaRef,
     /// What the owner says about it.
@@ -66,6 +68,7 @@ impl KnownTable {
     fn decode(table: ViewTable) -> Result<Self> {
         let (schema, statistics) = table.decode()?;
         Ok(Self {
+            is_view: table.is_view,
             schema,
             statistics,
             treatment: Arc::new(table.treatment),
@@ -254,6 +257,7 @@ mod tests {
         let schema = Arc::new(Schema::new(columns));
         let described = TableDescription {
             name: format!("t{number}"),
+            is_view: number % 2 == 1,
             statistics: Statistics::new_unknown(&schema),
             schema,
             primary_key: vec!["id".to_string()],
@@ -278,7 +282,7 @@ mod tests {
                         (found.schema.field(1).name(), &found.version),
                         (&format!("c{number}"), &number.to_string())
                     );
-                    assert_eq!(found.key(), ["id"]);
+                    assert_eq!((found.is_view, found.key()), (number % 2 == 1, vec!["id".to_string()]));
                 }
                 for (source, name, found) in known.all().unwrap() {
                     assert_eq!(format!("t{}", found.version), name);

@@ -59,7 +59,7 @@ pub fn listed() -> Vec<ListedTable> {
             catalog: CATALOG.to_string(),
             schema: (*schema).to_string(),
             table: (*name).to_string(),
-            table_type: "VIEW",
+            is_view: true,
             columns: match *name {
                 "ledger" => ledger_schema(),
                 "open" => sessions_schema(),

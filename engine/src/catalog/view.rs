@@ -75,6 +75,9 @@ pub struct ViewTable {
     pub name: String,
     /// Changes when the table's schema or content does; a fragment carries it, and a site that has moved on says so.
     pub version: String,
+    /// Whether it is a view. Left out where it is none, as of most of a federation's hundreds of thousands of tables.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_view: bool,
     /// What the department says about the table.
     pub comment: Option<String>,
     /// What else the department says about it and its columns.
@@ -148,6 +151,7 @@ impl ViewTable {
             source: source.to_string(),
             name: table.name.clone(),
             version: table.version.clone(),
+            is_view: table.is_view,
             comment: table.comment.clone(),
             notes,
             primary_key: table.primary_key.clone(),

@@ -69,8 +69,8 @@ pub struct ListedTable {
     pub schema: String,
     /// The table.
     pub table: String,
-    /// `BASE TABLE` or `VIEW`.
-    pub table_type: &'static str,
+    /// Whether it is a view.
+    pub is_view: bool,
     /// Its columns.
     pub columns: SchemaRef,
     /// The columns of its primary key, in the key's order; empty where none is known.
@@ -82,6 +82,11 @@ pub struct ListedTable {
 }
 
 impl ListedTable {
+    /// Its type, as metadata calls tell it.
+    pub fn table_type(&self) -> &'static str {
+        if self.is_view { "VIEW" } else { "BASE TABLE" }
+    }
+
     /// What its primary key is called. A source's own name for it is not told, and may be no name here.
     pub fn key_name(&self) -> String {
         format!("{}_pkey", self.table)

@@ -110,7 +110,7 @@ fn tables(
     let mut builder = request.into_builder();
     for table in tables {
         let columns = listed_columns(&table.columns, reader);
-        builder.append(&table.catalog, &table.schema, &table.table, table.table_type, &columns)?;
+        builder.append(&table.catalog, &table.schema, &table.table, table.table_type(), &columns)?;
     }
     builder.build()
 }

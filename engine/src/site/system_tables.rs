@@ -60,7 +60,7 @@ pub(super) fn listed(site: &Site) -> Vec<ListedTable> {
         catalog: system::CATALOG.to_string(),
         schema: system::AUDIT.to_string(),
         table: table.to_string(),
-        table_type: "VIEW",
+        is_view: true,
         columns,
         primary_key: Vec::new(),
         comment: Some(comment.to_string()),

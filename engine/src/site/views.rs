@@ -62,7 +62,7 @@ impl Site {
             catalog: self.name.clone(),
             schema: seen.source,
             table: seen.table.name,
-            table_type: "BASE TABLE",
+            is_view: seen.table.is_view,
             columns: seen.notes.mark(&seen.treatment.mark(&seen.table.schema)),
             primary_key: seen.table.primary_key,
             comment: seen.table.comment,
@@ -95,6 +95,7 @@ fn governed(ruling: &Ruling, asker: &Asker, source: String, table: &Arc<TableDes
     let schema = policy::view::treated_schema(&decision, &table.schema);
     let told = TableDescription {
         name: table.name.clone(),
+        is_view: table.is_view,
         statistics: told_statistics(&decision, table, &schema),
         version: ruling.version(&table.version, &decision),
         primary_key: told_key(&decision, table),

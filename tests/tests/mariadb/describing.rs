@@ -48,6 +48,9 @@ async fn every_kind_of_table_that_may_be_read_is_listed() {
         plain.schema.fields().iter().map(|field| (field.name().as_str(), field.is_nullable())).collect();
     assert_eq!(columns, [("id", false), ("note", true)], "what `*` does not stand for is not served");
     assert_eq!(all.table("seen").await.unwrap().description.comment, None);
+    for (table, is_view) in [("seen", true), ("plain", false), ("versioned", false), ("aria", false)] {
+        assert_eq!(all.table(table).await.unwrap().description.is_view, is_view, "{table}");
+    }
     let broken = all.table("broken").await.unwrap_err();
     assert!(broken.to_string().starts_with("view `broken`: cannot be used"), "{broken}");
     for hidden in ["closed", "written", "elsewhere", "counter", "Plain", "pl\0ain", "plain ", "pla_n"] {

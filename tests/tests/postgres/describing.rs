@@ -40,6 +40,9 @@ async fn every_kind_of_table_that_may_be_read_is_listed() {
     let nullable: Vec<bool> = plain.schema.fields().iter().map(|field| field.is_nullable()).collect();
     assert_eq!(nullable, [false, true]);
     assert!(all.table("seen").await.unwrap().description.schema.field(0).is_nullable());
+    for (table, is_view) in [("seen", true), ("kept", true), ("plain", false), ("parted", false)] {
+        assert_eq!(all.table(table).await.unwrap().description.is_view, is_view, "{table}");
+    }
     for hidden in ["closed", "elsewhere", "counter", "by_note", "parted_2024", "pl\0ain"] {
         let error = all.table(hidden).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{hidden}: {error}");

@@ -37,6 +37,9 @@ async fn every_table_and_view_is_listed() {
         ["backwards", "broken", "computed", "counted", "keyed", "plain", "seen", "strict", "taken", "客户"],
         "neither virtual tables and their shadows nor what SQLite keeps for itself"
     );
+    let described = listed.iter().filter_map(|(name, table)| table.as_ref().ok().map(|table| (name, table)));
+    let views: Vec<&String> = described.filter(|(_, table)| table.is_view).map(|(name, _)| name).collect();
+    assert_eq!(views, ["seen"]);
     let fault = listed.iter().find(|(name, _)| name == "broken").unwrap().1.as_ref().unwrap_err();
     assert!(matches!(fault, ConnectorError::InvalidData { .. }), "{fault:?}");
     assert!(fault.to_string().starts_with("table `broken`: ") && !fault.to_string().contains("nowhere"), "{fault}");

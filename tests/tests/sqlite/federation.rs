@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
+use arrow_flight::sql::CommandGetTables;
 use harness::cluster::{Cluster, Options};
 use harness::dataset::Dataset;
+use harness::source::lines;
 use harness::sqlite::SqliteFile;
 
 /// A data set with a table of files at each of two sites.
@@ -120,5 +122,38 @@ async fn a_statement_sees_one_moment_of_the_file() {
         is_done.store(true, Ordering::Relaxed);
         let written = writing.join().unwrap();
         assert!(written > 10, "{mode}: the writer was at work: {written}");
+    }
+}
+
+/// At both doors, by every listing.
+#[tokio::test(flavor = "multi_thread")]
+async fn views_are_told_from_tables() {
+    let file =
+        SqliteFile::with("CREATE TABLE people (id INTEGER, name TEXT); CREATE VIEW seen AS SELECT id FROM people");
+    let dataset = dataset();
+    let cluster = cluster(&file, &dataset).await;
+    for client in [cluster.client().await, cluster.client_of_site("north").await] {
+        for (table_type, expected) in [("BASE TABLE", "people"), ("VIEW", "seen")] {
+            let request = CommandGetTables {
+                catalog: Some("north".to_string()),
+                db_schema_filter_pattern: Some("registry".to_string()),
+                table_name_filter_pattern: None,
+                table_types: vec![table_type.to_string()],
+                include_schema: false,
+            };
+            let listed = client.collect(client.flight().get_tables(request).await.unwrap()).await;
+            assert_eq!(lines(&listed), format!("north|registry|{expected}|{table_type}"));
+        }
+        for (sql, expected) in [
+            (
+                "SELECT table_name, table_type FROM north.information_schema.tables \
+                 WHERE table_schema = 'registry' ORDER BY 1",
+                "people|BASE TABLE\nseen|VIEW",
+            ),
+            ("SELECT table_name FROM north.information_schema.views WHERE table_schema = 'registry'", "seen"),
+            ("SHOW TABLES FROM north.registry", "north|registry|people|BASE TABLE|NULL\nnorth|registry|seen|VIEW|NULL"),
+        ] {
+            assert_eq!(lines(&client.query(sql).await.unwrap().batches), expected, "{sql}");
+        }
     }
 }
