@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion_common::Statistics;
 use datafusion_session::TableProvider;
+use serde::{Deserialize, Serialize};
 
 use crate::capability::Capability;
 use crate::error::{ConnectorError, OptionFault};
@@ -84,6 +85,9 @@ pub struct TableDescription {
     /// The columns of its primary key, in the key's order; empty where it has none, or none is known. A database holds its
     /// rows to it; for files it is its owner's word.
     pub primary_key: Vec<String>,
+    /// The keys of other tables that it holds, as its database declares them; empty where none is known. The tables may
+    /// be ones that the source does not serve.
+    pub foreign_keys: Vec<ForeignKey>,
     /// What the owner says about the table.
     pub comment: Option<String>,
     /// What the owner says about columns, by the column's name; of those about which nothing is said there is nothing.
@@ -94,6 +98,57 @@ pub struct TableDescription {
     /// Opaque; differs whenever the schema differs and, with [`Capability::pinned_versions`], whenever the content does;
     /// equal as long as both are the same.
     pub version: String,
+}
+
+/// Columns that hold a key of another table, or NULL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignKey {
+    /// Its columns, in the key's order.
+    pub columns: Vec<String>,
+    /// The table that they refer to, of the same schema; it may be their own.
+    pub table: String,
+    /// The columns that they refer to, each in the place of the one that does.
+    pub referenced: Vec<String>,
+    /// What becomes of it when a row that it refers to gets another key; `None` where that is not told.
+    pub on_update: Option<ReferentialAction>,
+    /// What becomes of it when a row that it refers to is deleted; likewise.
+    pub on_delete: Option<ReferentialAction>,
+}
+
+/// What becomes of a foreign key when what it refers to is no longer there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReferentialAction {
+    /// The change is refused in the end.
+    NoAction,
+    /// The change is refused at once.
+    Restrict,
+    /// The row goes, or gets the other key.
+    Cascade,
+    /// It becomes NULL.
+    SetNull,
+    /// It becomes its columns' default.
+    SetDefault,
+}
+
+impl ReferentialAction {
+    /// The action in SQL's words.
+    pub fn as_sql(self) -> &'static str {
+        match self {
+            Self::NoAction => "NO ACTION",
+            Self::Restrict => "RESTRICT",
+            Self::Cascade => "CASCADE",
+            Self::SetNull => "SET NULL",
+            Self::SetDefault => "SET DEFAULT",
+        }
+    }
+
+    /// The action of SQL's words.
+    pub(crate) fn of_sql(words: &str) -> Option<Self> {
+        let all = [Self::NoAction, Self::Restrict, Self::Cascade, Self::SetNull, Self::SetDefault];
+        all.into_iter().find(|action| action.as_sql() == words)
+    }
 }
 
 /// The names of a primary key's columns in the key's order, of all columns with their places in it.

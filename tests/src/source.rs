@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::util::display::array_value_to_string;
-use connectors::{ConnectorError, ReadScope, Source};
+use connectors::connector::{ForeignKey, ReferentialAction};
+use connectors::{ConnectorError, ReadScope, Source, TableDescription};
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
@@ -41,6 +42,17 @@ pub async fn in_memory(ctx: &SessionContext, table: &str) -> SessionContext {
 /// What DataFusion or the source says.
 pub async fn rows(ctx: &SessionContext, sql: &str) -> Result<String, DataFusionError> {
     Ok(lines(&ctx.sql(sql).await?.collect().await?))
+}
+
+/// A line for each foreign key of a description.
+pub fn foreign_keys(description: &TableDescription) -> Vec<String> {
+    let action = |action: Option<ReferentialAction>| action.map_or("?", ReferentialAction::as_sql);
+    let line = |key: &ForeignKey| {
+        let (columns, referenced) = (key.columns.join(", "), key.referenced.join(", "));
+        let (update, delete) = (action(key.on_update), action(key.on_delete));
+        format!("{columns} -> {}({referenced}) {update} {delete}", key.table)
+    };
+    description.foreign_keys.iter().map(line).collect()
 }
 
 /// A line for each row, its cells with bars between them.

@@ -161,6 +161,7 @@ fn description(site: usize, number: usize) -> TableDescription {
         is_view: false,
         schema,
         primary_key: vec!["id".to_string()],
+        foreign_keys: Vec::new(),
         column_comments: BTreeMap::new(),
         comment: Some(format!("Register of {}s, volume {number}", SUBJECTS[number % SUBJECTS.len()])),
         statistics,

@@ -236,6 +236,7 @@ fn description(config: &TableConfig, provider: &FilesTable, content: &str) -> Re
         name: config.name.clone(),
         is_view: false,
         primary_key: primary_key(config, &schema)?,
+        foreign_keys: Vec::new(),
         comment: config.comment.clone(),
         column_comments: column_comments(config, &schema)?,
         schema,

@@ -39,6 +39,7 @@ pub(super) fn describe(relation: &Relation, columns: &Schema) -> Result<TableDes
         name: relation.name.clone(),
         is_view: relation.kind.eq_ignore_ascii_case("view"),
         primary_key: Vec::new(),
+        foreign_keys: Vec::new(),
         comment: None,
         column_comments: column_comments(
             columns.fields().iter().map(|field| (field.name(), field.metadata().get(REMARKS))),

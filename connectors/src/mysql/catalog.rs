@@ -2,31 +2,46 @@
 //!
 //! Its own comparisons fold case, so every name that comes back is compared again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Error, Params, Row, Value};
 
+use crate::connector::{ForeignKey, ReferentialAction};
+
 /// Tables and views; sequences and the server's own views are none of them.
 const RELATIONS: &str = "\
     SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, TABLE_COMMENT, TABLE_ROWS, DATA_LENGTH, ENGINE FROM information_schema.TABLES \
-    WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW')";
+    WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') AND TABLE_SCHEMA = ?";
 
 /// Columns on which the account has any right, in their tables' order.
 const COLUMNS: &str = "\
     SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, NUMERIC_PRECISION, NUMERIC_SCALE, \
            CHARACTER_SET_NAME, CHARACTER_MAXIMUM_LENGTH, IS_NULLABLE, PRIVILEGES, EXTRA, COLUMN_COMMENT \
-    FROM information_schema.COLUMNS WHERE TRUE";
+    FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ?";
 const COLUMNS_ORDER: &str = " ORDER BY TABLE_NAME, ORDINAL_POSITION";
 
 /// The first column of every index, which tells how many values it has, and all of a primary key, in whose order the rows lie.
 const INDEXES: &str = "\
     SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, IF(SEQ_IN_INDEX = 1, CARDINALITY, NULL), \
            IF(INDEX_NAME = 'PRIMARY', SEQ_IN_INDEX, NULL) \
-    FROM information_schema.STATISTICS WHERE (SEQ_IN_INDEX = 1 OR INDEX_NAME = 'PRIMARY')";
+    FROM information_schema.STATISTICS WHERE (SEQ_IN_INDEX = 1 OR INDEX_NAME = 'PRIMARY') AND TABLE_SCHEMA = ?";
+
+/// The columns of every foreign key.
+const FOREIGN_KEYS: &str = "\
+    SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME, \
+           REFERENCED_COLUMN_NAME \
+    FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_NAME IS NOT NULL AND TABLE_SCHEMA = ?";
+const FOREIGN_KEYS_ORDER: &str = " ORDER BY TABLE_NAME, CONSTRAINT_NAME, ORDINAL_POSITION";
+
+/// What becomes of foreign keys; MariaDB tells an account nothing of it that may only read.
+const ACTIONS: &str = "\
+    SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, UPDATE_RULE, DELETE_RULE \
+    FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = ?";
 
 /// Tables on which the account has rights by column, so that it may see a part of a key only.
-const BY_COLUMN: &str = "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM information_schema.COLUMN_PRIVILEGES WHERE TRUE";
+const BY_COLUMN: &str =
+    "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM information_schema.COLUMN_PRIVILEGES WHERE TABLE_SCHEMA = ?";
 
 /// One table.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +59,8 @@ pub(super) struct Relation {
     pub(super) bytes: Option<u64>,
     /// Those that may be read and that `*` stands for.
     pub(super) columns: Vec<Column>,
+    /// Those that refer to tables of the same database.
+    pub(super) foreign_keys: Vec<ForeignKey>,
 }
 
 /// One column, in its table's order.
@@ -84,14 +101,16 @@ impl Asked<'_> {
             && self.served.is_none_or(|served| served.iter().any(|name| name == table))
     }
 
+    /// The answer to a question that ends with the database's name.
     async fn rows(&self, conn: &mut Conn, question: &str, order: &str) -> Result<Vec<Row>, Error> {
-        let mut sql = format!("{question} AND TABLE_SCHEMA = ?");
+        let mut sql = question.to_owned();
         let mut names = vec![Value::from(self.database)];
         if let Some(name) = self.name {
             sql.push_str(" AND TABLE_NAME = ?");
             names.push(Value::from(name));
         }
-        conn.exec(sql + order, Params::Positional(names)).await
+        sql.push_str(order);
+        conn.exec(sql, Params::Positional(names)).await
     }
 }
 
@@ -133,7 +152,40 @@ pub(super) async fn read(conn: &mut Conn, asked: &Asked<'_>) -> Result<Vec<Relat
             relation.is_seen_whole = false;
         }
     }
+    for (table, key) in foreign_keys(conn, asked).await? {
+        let relation = relations.iter_mut().find(|relation| relation.name == table);
+        relation.into_iter().for_each(|relation| relation.foreign_keys.push(key.clone()));
+    }
     Ok(relations)
+}
+
+/// The foreign keys that refer to tables of the same database, each after its table's name.
+async fn foreign_keys(conn: &mut Conn, asked: &Asked<'_>) -> Result<Vec<(String, ForeignKey)>, Error> {
+    let mut keys: BTreeMap<(String, String), ForeignKey> = BTreeMap::new();
+    for row in asked.rows(conn, FOREIGN_KEYS, FOREIGN_KEYS_ORDER).await? {
+        let (database, table): (String, String) = (cell(&row, 0)?, cell(&row, 1)?);
+        let (referenced_database, referenced): (String, String) = (cell(&row, 4)?, cell(&row, 5)?);
+        if !asked.holds(&database, &table) || referenced_database != database {
+            continue;
+        }
+        let key = keys.entry((table, cell(&row, 2)?)).or_insert_with(|| ForeignKey {
+            columns: Vec::new(),
+            table: referenced,
+            referenced: Vec::new(),
+            on_update: None,
+            on_delete: None,
+        });
+        key.columns.push(cell(&row, 3)?);
+        key.referenced.push(cell(&row, 6)?);
+    }
+    for row in asked.rows(conn, ACTIONS, "").await? {
+        let name: (String, String) = (cell(&row, 1)?, cell(&row, 2)?);
+        if let Some(key) = keys.get_mut(&name) {
+            key.on_update = ReferentialAction::of_sql(&cell::<String>(&row, 3)?);
+            key.on_delete = ReferentialAction::of_sql(&cell::<String>(&row, 4)?);
+        }
+    }
+    Ok(keys.into_iter().map(|((table, _), key)| (table, key)).collect())
 }
 
 fn relation(row: &Row) -> Result<(String, Relation), Error> {
@@ -149,6 +201,7 @@ fn relation(row: &Row) -> Result<(String, Relation), Error> {
         rows: cell(row, 4)?,
         bytes: cell(row, 5)?,
         columns: Vec::new(),
+        foreign_keys: Vec::new(),
     };
     Ok((cell(row, 0)?, relation))
 }

@@ -59,6 +59,7 @@ pub(super) fn describe(
         name: relation.name.clone(),
         is_view: relation.is_view,
         primary_key: in_key_order(places_in_key),
+        foreign_keys: if relation.is_seen_whole { relation.foreign_keys.clone() } else { Vec::new() },
         comment: relation.comment.clone(),
         column_comments: column_comments(relation.columns.iter().map(|column| (&column.name, column.comment.as_ref()))),
         statistics: statistics(relation, &schema),

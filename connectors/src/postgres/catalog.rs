@@ -7,6 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row};
 
 use super::types::{TypeCatalog, TypeEntry};
+use crate::connector::{ForeignKey, ReferentialAction};
 
 /// Tables, partitioned tables, views, materialised views and foreign tables that the account may read: those of a list, or
 /// all but partitions, since their rows are their parent's; and of these one alone, if it is named. The pages are those of
@@ -33,6 +34,21 @@ const COLUMNS: &str = "\
            col_description(a.attrelid, a.attnum) \
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_collation l ON l.oid = a.attcollation \
     WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
+
+/// Likewise at both ends, and within a schema. What the server keeps of a key for each partition is the key again.
+const FOREIGN_KEYS: &str = "\
+    SELECT k.conrelid, r.relname::text, k.confupdtype::text, k.confdeltype::text, \
+           (SELECT array_agg(a.attname::text ORDER BY n.place) \
+            FROM unnest(k.conkey) WITH ORDINALITY n (number, place) \
+                 JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = n.number), \
+           (SELECT array_agg(a.attname::text ORDER BY n.place) \
+            FROM unnest(k.confkey) WITH ORDINALITY n (number, place) \
+                 JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = n.number) \
+    FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class r ON r.oid = k.confrelid \
+    WHERE k.conrelid = ANY ($1) AND k.contype = 'f' AND k.convalidated AND r.relnamespace = c.relnamespace \
+      AND (c.relkind = 'p' OR NOT c.relhassubclass) AND (r.relkind = 'p' OR NOT r.relhassubclass) \
+      AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid = k.conrelid) \
+    ORDER BY k.oid";
 
 /// The types of the columns, and those that these are made of.
 const TYPES: &str = "\
@@ -72,6 +88,8 @@ pub(super) struct Relation {
     /// Whether the database stores UTF-8, so that text has there the bytes that it has here.
     pub(super) is_utf8: bool,
     pub(super) columns: Vec<Column>,
+    /// Those that refer to tables of the same schema.
+    pub(super) foreign_keys: Vec<ForeignKey>,
 }
 
 /// One column, in its table's order.
@@ -126,8 +144,9 @@ impl Catalog {
         let mut relations = rows.iter().map(relation).collect::<Result<Vec<_>, _>>()?;
         let oids: Vec<u32> = relations.iter().map(|relation| relation.oid).collect();
         let of_these: [(&(dyn ToSql + Sync), Type); 1] = [(&oids, Type::OID_ARRAY)];
-        let (columns, types, statistics) = try_join!(
+        let (columns, foreign_keys, types, statistics) = try_join!(
             client.query_typed(COLUMNS, &of_these),
+            client.query_typed(FOREIGN_KEYS, &of_these),
             client.query_typed(TYPES, &of_these),
             client.query_typed(STATISTICS, &of_these),
         )?;
@@ -137,6 +156,11 @@ impl Catalog {
             column.statistics = statistics.remove(&(oid, column.name.clone()));
             let relation = relations.iter_mut().find(|relation| relation.oid == oid);
             relation.into_iter().for_each(|relation| relation.columns.push(column.clone()));
+        }
+        for row in &foreign_keys {
+            let (oid, key) = foreign_key(row)?;
+            let relation = relations.iter_mut().find(|relation| relation.oid == oid);
+            relation.into_iter().for_each(|relation| relation.foreign_keys.push(key.clone()));
         }
         let types = types.iter().map(type_entry).collect::<Result<_, _>>()?;
         Ok(Self { relations, types: TypeCatalog(types) })
@@ -155,6 +179,7 @@ fn relation(row: &Row) -> Result<Relation, Error> {
         server_version: row.try_get(7)?,
         is_utf8: row.try_get(8)?,
         columns: Vec::new(),
+        foreign_keys: Vec::new(),
     })
 }
 
@@ -170,6 +195,29 @@ fn column(row: &Row) -> Result<(u32, Column), Error> {
         statistics: None,
     };
     Ok((row.try_get(0)?, column))
+}
+
+fn foreign_key(row: &Row) -> Result<(u32, ForeignKey), Error> {
+    let key = ForeignKey {
+        table: row.try_get(1)?,
+        on_update: action(row.try_get(2)?),
+        on_delete: action(row.try_get(3)?),
+        columns: row.try_get(4)?,
+        referenced: row.try_get(5)?,
+    };
+    Ok((row.try_get(0)?, key))
+}
+
+/// An action by the letter that `pg_constraint` has for it.
+fn action(letter: &str) -> Option<ReferentialAction> {
+    Some(match letter {
+        "a" => ReferentialAction::NoAction,
+        "r" => ReferentialAction::Restrict,
+        "c" => ReferentialAction::Cascade,
+        "n" => ReferentialAction::SetNull,
+        "d" => ReferentialAction::SetDefault,
+        _ => return None,
+    })
 }
 
 fn type_entry(row: &Row) -> Result<(u32, TypeEntry), Error> {

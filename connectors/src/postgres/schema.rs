@@ -41,6 +41,7 @@ pub(super) fn describe(schema: &str, relation: &Relation, types: &TypeCatalog) -
         name: relation.name.clone(),
         is_view: matches!(relation.kind.as_str(), "v" | "m"),
         primary_key: in_key_order(relation.columns.iter().map(|column| (column.name.as_str(), column.key_place))),
+        foreign_keys: relation.foreign_keys.clone(),
         comment: relation.comment.clone(),
         column_comments: column_comments(relation.columns.iter().map(|column| (&column.name, column.comment.as_ref()))),
         statistics: statistics(relation, &fields),
@@ -123,6 +124,7 @@ mod tests {
             server_version: 150_000,
             is_utf8: true,
             columns: columns.collect(),
+            foreign_keys: Vec::new(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
+use crate::connector::{ForeignKey, ReferentialAction};
+
 /// Tables and views; what SQLite keeps for itself, virtual tables and their shadows are none.
 const TABLES: &str = "\
     SELECT name, type = 'view', wr, strict FROM pragma_table_list \
@@ -18,6 +20,16 @@ const COLUMNS: &str =
 
 /// A primary key that is a column of its own has an index; one that is another name of the row's number has none.
 const KEY_INDEXES: &str = "SELECT count(*) FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
+
+/// What a key refers to has its own spelling, whatever the key's; it is the primary key where the key names no column,
+/// and NULL where it is not there.
+const FOREIGN_KEYS: &str = "\
+    SELECT k.id, k.\"from\", t.name, c.name, k.on_update, k.on_delete \
+    FROM pragma_foreign_key_list(?1, 'main') k \
+         LEFT JOIN pragma_table_list(k.\"table\") t ON t.schema = 'main' AND t.type = 'table' \
+         LEFT JOIN pragma_table_xinfo(t.name, 'main') c \
+             ON CASE WHEN k.\"to\" IS NULL THEN c.pk = k.seq + 1 ELSE c.name = k.\"to\" COLLATE NOCASE END \
+    ORDER BY k.id DESC, k.seq";
 
 /// The names of a row's number, of which a column may have taken any.
 const ROW_NUMBERS: [&str; 3] = ["rowid", "_rowid_", "oid"];
@@ -98,6 +110,44 @@ pub(super) fn columns(connection: &Connection, relation: &Relation) -> Result<Ve
         }
     }
     Ok(columns.into_iter().map(|(_, column)| column).collect())
+}
+
+/// The foreign keys of a table that refer to columns that are there, in the order in which they were declared.
+pub(super) fn foreign_keys(connection: &Connection, relation: &Relation) -> Result<Vec<ForeignKey>> {
+    let mut statement = connection.prepare(FOREIGN_KEYS)?;
+    let columns = statement.query_map([&relation.name], |row| {
+        Ok(KeyColumn {
+            key: row.get(0)?,
+            column: row.get(1)?,
+            table: row.get(2)?,
+            referenced: row.get(3)?,
+            on_update: ReferentialAction::of_sql(&row.get::<_, String>(4)?),
+            on_delete: ReferentialAction::of_sql(&row.get::<_, String>(5)?),
+        })
+    })?;
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    Ok(columns.chunk_by(|one, next| one.key == next.key).filter_map(foreign_key).collect())
+}
+
+/// A column of a foreign key.
+struct KeyColumn {
+    key: i64,
+    column: String,
+    table: Option<String>,
+    referenced: Option<String>,
+    on_update: Option<ReferentialAction>,
+    on_delete: Option<ReferentialAction>,
+}
+
+fn foreign_key(columns: &[KeyColumn]) -> Option<ForeignKey> {
+    let first = columns.first()?;
+    Some(ForeignKey {
+        columns: columns.iter().map(|column| column.column.clone()).collect(),
+        table: first.table.clone()?,
+        referenced: columns.iter().map(|column| column.referenced.clone()).collect::<Option<_>>()?,
+        on_update: first.on_update,
+        on_delete: first.on_delete,
+    })
 }
 
 /// The numbers of a table's rows; none of a view, of a table without them or without rows, or if columns have all their names.

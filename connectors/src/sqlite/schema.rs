@@ -58,6 +58,7 @@ pub(super) fn describe(connection: &Connection, relation: &Relation, epoch: Opti
         name: relation.name.clone(),
         is_view: relation.is_view,
         primary_key: primary_key(&columns),
+        foreign_keys: catalog::foreign_keys(connection, relation)?,
         comment: None,
         column_comments: BTreeMap::new(),
         statistics,

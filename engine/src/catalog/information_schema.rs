@@ -1,15 +1,18 @@
-//! `information_schema`: what metadata calls list, as the tables of SQL's standard. Under a catalog's name that catalog's part
-//! of it, under `system` all of it. Beyond the standard, `tables` has the owner's comment and tags, and `columns` the same, the
-//! Arrow type and, for a column that is not clear, the form in which it is seen.
+//! `information_schema`: what metadata calls list, as the tables of SQL's standard. Under a catalog's name that
+//! catalog's part of it, under `system` all of it. Beyond the standard, `tables` has the owner's comment and tags;
+//! `columns` the same, the Arrow type and, for a column that is not clear, the form in which it is seen;
+//! `key_column_usage`, as in MySQL, what a foreign key refers to.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
+use connectors::connector::ReferentialAction;
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::ResolvedTableReference;
 
 use crate::catalog::notes::{COMMENT_KEY, TAGS_KEY};
+use crate::catalog::references::{Reference, references};
 use crate::catalog::sql_type::{SqlType, sql_type};
 use crate::catalog::system;
 use crate::catalog::treatment::FORM_KEY;
@@ -47,7 +50,7 @@ pub fn table(name: &ResolvedTableReference, listed: &[ListedTable]) -> Result<Op
         "views" => views(&seen),
         "columns" => columns(&seen),
         "table_constraints" => table_constraints(&seen),
-        "referential_constraints" => none(&REFERENTIAL_CONSTRAINTS),
+        "referential_constraints" => referential_constraints(&seen),
         "key_column_usage" => key_column_usage(&seen),
         _ => return Ok(None),
     };
@@ -151,59 +154,104 @@ fn noted<'a>(field: &'a Field, key: &str) -> Option<&'a str> {
     field.metadata().get(key).map(String::as_str)
 }
 
-/// The columns that name a primary key.
-fn constraints<'a>(tables: impl Iterator<Item = &'a ListedTable> + Clone) -> Columns {
+/// The columns that name a constraint of a table.
+fn constraints<'a>(keys: impl Iterator<Item = (&'a ListedTable, &'a str)> + Clone) -> Columns {
     vec![
-        ("constraint_catalog", texts(tables.clone().map(|table| Some(table.catalog.as_str())))),
-        ("constraint_schema", texts(tables.clone().map(|table| Some(table.schema.as_str())))),
-        ("constraint_name", Arc::new(tables.map(|table| Some(table.key_name())).collect::<StringArray>())),
+        ("constraint_catalog", texts(keys.clone().map(|(table, _)| Some(table.catalog.as_str())))),
+        ("constraint_schema", texts(keys.clone().map(|(table, _)| Some(table.schema.as_str())))),
+        ("constraint_name", texts(keys.map(|(_, name)| Some(name)))),
     ]
 }
 
 fn table_constraints(seen: &[&ListedTable]) -> Result<RecordBatch> {
-    let keyed: Vec<&ListedTable> = seen.iter().copied().filter(|table| !table.primary_key.is_empty()).collect();
-    let all_are = |value: &'static str| texts(keyed.iter().map(move |_| Some(value)));
-    let mut all = constraints(keyed.iter().copied());
-    all.extend(named(keyed.iter().copied()));
+    let references = references(seen.iter().copied());
+    let keyed = seen.iter().copied().filter(|table| !table.primary_key.is_empty());
+    let primary = keyed.map(|table| (table, table.key_name(), "PRIMARY KEY"));
+    let foreign = references.iter().map(|reference| (reference.from, reference.name.clone(), "FOREIGN KEY"));
+    let keys: Vec<(&ListedTable, String, &str)> = primary.chain(foreign).collect();
+    let all_are = |value: &'static str| texts(keys.iter().map(move |_| Some(value)));
+    let mut all = constraints(keys.iter().map(|(table, name, _)| (*table, name.as_str())));
+    all.extend(named(keys.iter().map(|(table, _, _)| *table)));
     all.extend([
-        ("constraint_type", all_are("PRIMARY KEY")),
+        ("constraint_type", texts(keys.iter().map(|(_, _, constraint_type)| Some(*constraint_type)))),
         ("is_deferrable", all_are("NO")),
         ("initially_deferred", all_are("NO")),
     ]);
     batch(all)
 }
 
+/// One row of `key_column_usage`.
+struct KeyColumn<'a> {
+    table: &'a ListedTable,
+    name: String,
+    column: &'a str,
+    place: i64,
+    /// Of a foreign key, the table and the column that it refers to, and that one's place in its key.
+    refers_to: Option<(&'a ListedTable, &'a str, i64)>,
+}
+
 fn key_column_usage(seen: &[&ListedTable]) -> Result<RecordBatch> {
-    let columns: Vec<(&ListedTable, i64, &str)> = seen
-        .iter()
-        .flat_map(|table| (1..).zip(&table.primary_key).map(|(place, column)| (*table, place, column.as_str())))
-        .collect();
-    let tables = columns.iter().map(|(table, _, _)| *table);
-    let mut all = constraints(tables.clone());
-    all.extend(named(tables));
+    let references = references(seen.iter().copied());
+    let primary = seen.iter().flat_map(|table| columns_of_primary_key(table));
+    let columns: Vec<KeyColumn<'_>> = primary.chain(references.iter().flat_map(columns_of_foreign_key)).collect();
+    let referred = |of: &dyn Fn(&ListedTable, &str) -> String| -> ArrayRef {
+        let told = columns.iter().map(|column| column.refers_to.map(|(table, column, _)| of(table, column)));
+        Arc::new(told.collect::<StringArray>())
+    };
+    let mut all = constraints(columns.iter().map(|column| (column.table, column.name.as_str())));
+    all.extend(named(columns.iter().map(|column| column.table)));
     all.extend([
-        ("column_name", texts(columns.iter().map(|(_, _, column)| Some(*column)))),
-        ("ordinal_position", Arc::new(Int64Array::from_iter_values(columns.iter().map(|(_, place, _)| *place))) as _),
-        ("position_in_unique_constraint", Arc::new(Int64Array::from(vec![None; columns.len()])) as _),
+        ("column_name", texts(columns.iter().map(|column| Some(column.column)))),
+        ("ordinal_position", Arc::new(Int64Array::from_iter_values(columns.iter().map(|column| column.place))) as _),
+        (
+            "position_in_unique_constraint",
+            Arc::new(columns.iter().map(|column| column.refers_to.map(|(_, _, place)| place)).collect::<Int64Array>())
+                as _,
+        ),
+        ("referenced_table_schema", referred(&|table, _| table.schema.clone())),
+        ("referenced_table_name", referred(&|table, _| table.table.clone())),
+        ("referenced_column_name", referred(&|_, column| column.to_string())),
     ]);
     batch(all)
 }
 
-const REFERENTIAL_CONSTRAINTS: [&str; 9] = [
-    "constraint_catalog",
-    "constraint_schema",
-    "constraint_name",
-    "unique_constraint_catalog",
-    "unique_constraint_schema",
-    "unique_constraint_name",
-    "match_option",
-    "update_rule",
-    "delete_rule",
-];
+fn columns_of_primary_key(table: &ListedTable) -> impl Iterator<Item = KeyColumn<'_>> {
+    (1..).zip(&table.primary_key).map(move |(place, column)| KeyColumn {
+        table,
+        name: table.key_name(),
+        column: column.as_str(),
+        place,
+        refers_to: None,
+    })
+}
 
-/// A table without rows: no source tells which keys of other tables its columns hold.
-fn none(names: &[&'static str]) -> Result<RecordBatch> {
-    batch(names.iter().map(|name| (*name, texts(std::iter::empty()))).collect())
+fn columns_of_foreign_key<'a>(reference: &Reference<'a>) -> impl Iterator<Item = KeyColumn<'a>> {
+    let (from, to, name) = (reference.from, reference.to, reference.name.clone());
+    let is_primary = reference.unique_name.is_some();
+    (1..).zip(reference.columns()).map(move |(place, (column, referred))| {
+        // Where the key is not the primary one, its order is not told but by those that refer to it.
+        let there = (1..).zip(&to.primary_key).find(|(_, column)| is_primary && *column == referred);
+        let there = there.map_or(place, |(place, _)| place);
+        KeyColumn { table: from, name: name.clone(), column, place, refers_to: Some((to, referred, there)) }
+    })
+}
+
+fn referential_constraints(seen: &[&ListedTable]) -> Result<RecordBatch> {
+    let references = references(seen.iter().copied());
+    let texts_of = |of: &dyn Fn(&Reference<'_>) -> Option<String>| -> ArrayRef {
+        Arc::new(references.iter().map(of).collect::<StringArray>())
+    };
+    let action = |action: Option<ReferentialAction>| action.map(|action| action.as_sql().to_string());
+    let mut all = constraints(references.iter().map(|reference| (reference.from, reference.name.as_str())));
+    all.extend([
+        ("unique_constraint_catalog", texts_of(&|reference| Some(reference.to.catalog.clone()))),
+        ("unique_constraint_schema", texts_of(&|reference| Some(reference.to.schema.clone()))),
+        ("unique_constraint_name", texts_of(&|reference| reference.unique_name.clone())),
+        ("match_option", texts_of(&|_| None)),
+        ("update_rule", texts_of(&|reference| action(reference.key.on_update))),
+        ("delete_rule", texts_of(&|reference| action(reference.key.on_delete))),
+    ]);
+    batch(all)
 }
 
 fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use connectors::connector::ForeignKey;
 use datafusion::common::Statistics;
 use parking_lot::Mutex;
 
@@ -21,6 +22,8 @@ const TABLES_OF_BLOCK: usize = 32;
 const LEVEL: i32 = 3;
 /// Tables of a view that stay unpacked.
 const UNPACKED_MAX: usize = 256;
+/// So many foreign keys of one table are believed.
+const FOREIGN_KEYS_MAX: usize = 1_000;
 
 /// The tables of one view.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub struct KnownTable {
     pub treatment: Arc<TableTreatment>,
     /// The columns of its primary key, in the key's order; empty where none is known.
     pub primary_key: Vec<String>,
+    /// The keys of other tables that it holds, as its site tells them.
+    pub foreign_keys: Vec<ForeignKey>,
     /// What is known of its rows.
     pub statistics: Statistics,
     /// What its site calls this version of it.
@@ -75,6 +80,7 @@ impl KnownTable {
             comment: table.comment,
             notes: table.notes,
             primary_key: table.primary_key,
+            foreign_keys: table.foreign_keys.into_iter().take(FOREIGN_KEYS_MAX).collect(),
             has_pinned_rows: table.has_pinned_rows,
             version: table.version,
         })
@@ -246,10 +252,16 @@ mod tests {
     use std::collections::BTreeMap;
 
     use arrow::datatypes::{DataType, Field, Schema};
-    use connectors::connector::TableDescription;
+    use connectors::connector::{ReferentialAction, TableDescription};
 
     use super::*;
     use crate::error::Code;
+
+    fn key(number: usize) -> ForeignKey {
+        let columns = vec!["id".to_string()];
+        let on_update = Some(ReferentialAction::Cascade);
+        ForeignKey { table: format!("t{number}"), referenced: columns.clone(), columns, on_update, on_delete: None }
+    }
 
     fn table(number: usize) -> ViewTable {
         let columns =
@@ -261,6 +273,7 @@ mod tests {
             statistics: Statistics::new_unknown(&schema),
             schema,
             primary_key: vec!["id".to_string()],
+            foreign_keys: vec![key(number)],
             comment: None,
             column_comments: BTreeMap::new(),
             version: number.to_string(),
@@ -283,6 +296,7 @@ mod tests {
                         (&format!("c{number}"), &number.to_string())
                     );
                     assert_eq!((found.is_view, found.key()), (number % 2 == 1, vec!["id".to_string()]));
+                    assert_eq!(found.foreign_keys, [key(number)]);
                 }
                 for (source, name, found) in known.all().unwrap() {
                     assert_eq!(format!("t{}", found.version), name);
@@ -293,6 +307,13 @@ mod tests {
             assert!(known.get("s0", "none").unwrap().is_none() && known.get("s", "t1").unwrap().is_none());
             assert!(known.unpacked.lock().len() <= UNPACKED_MAX);
         }
+    }
+
+    #[test]
+    fn so_many_foreign_keys_are_believed() {
+        let many = ViewTable { foreign_keys: vec![key(1); FOREIGN_KEYS_MAX + 1], ..table(1) };
+        let known = KnownTables::new(vec![many]).unwrap();
+        assert_eq!(known.get("s1", "t1").unwrap().unwrap().foreign_keys.len(), FOREIGN_KEYS_MAX);
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod information_schema;
 pub mod known_tables;
 pub mod listing;
 pub mod notes;
+pub mod references;
 pub mod regional;
 pub mod site_table;
 pub mod snapshot;

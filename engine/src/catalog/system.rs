@@ -66,6 +66,7 @@ pub fn listed() -> Vec<ListedTable> {
                 _ => queries_schema(),
             },
             primary_key: Vec::new(),
+            foreign_keys: Vec::new(),
             comment: Some((*comment).to_string()),
             tags: None,
         })

@@ -10,7 +10,7 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use connectors::connector::TableDescription;
+use connectors::connector::{ForeignKey, TableDescription};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use serde::{Deserialize, Serialize};
@@ -84,6 +84,9 @@ pub struct ViewTable {
     pub notes: Notes,
     /// The columns of its primary key, in the key's order, if it has one that the asker sees in the clear.
     pub primary_key: Vec<String>,
+    /// The keys of other tables that it holds, where the asker sees both in the clear.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_keys: Vec<ForeignKey>,
     /// Whether a version is of the rows, too: two statements at one version read the same.
     pub has_pinned_rows: bool,
     /// Rows, when the site knows or estimates them.
@@ -155,6 +158,7 @@ impl ViewTable {
             comment: table.comment.clone(),
             notes,
             primary_key: table.primary_key.clone(),
+            foreign_keys: table.foreign_keys.clone(),
             has_pinned_rows,
             rows: count(&statistics.num_rows),
             bytes: count(&statistics.total_byte_size),

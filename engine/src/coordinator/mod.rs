@@ -382,6 +382,7 @@ impl Core {
                 is_view: known.is_view,
                 columns: known.notes.mark(&known.treatment.mark(&known.schema)),
                 primary_key: known.primary_key.clone(),
+                foreign_keys: known.foreign_keys.clone(),
                 comment: known.comment.clone(),
                 tags: known.notes.table_tags(),
             }));
@@ -403,6 +404,7 @@ impl Core {
                     is_view: true,
                     columns: view.listed,
                     primary_key: Vec::new(),
+                    foreign_keys: Vec::new(),
                     comment: None,
                     tags: None,
                 }),

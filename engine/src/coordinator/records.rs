@@ -36,6 +36,7 @@ pub(super) fn listed() -> Vec<ListedTable> {
         is_view: true,
         columns: schema_of(table),
         primary_key: Vec::new(),
+        foreign_keys: Vec::new(),
         comment: Some((*comment).to_string()),
         tags: None,
     };

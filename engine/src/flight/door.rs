@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use connectors::connector::ForeignKey;
 use datafusion::common::ParamValues;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::SendableRecordBatchStream;
@@ -75,6 +76,8 @@ pub struct ListedTable {
     pub columns: SchemaRef,
     /// The columns of its primary key, in the key's order; empty where none is known.
     pub primary_key: Vec<String>,
+    /// The keys of other tables that it holds.
+    pub foreign_keys: Vec<ForeignKey>,
     /// What its owner says about it.
     pub comment: Option<String>,
     /// The tags that it has at its site, in words.

@@ -68,9 +68,15 @@ pub async fn answer(door: &dyn Door, caller: &Caller, limits: &Limits, command: 
         Command::CommandGetPrimaryKeys(request) => {
             return keys::primary_of(&door.tables(asker).await?, &request).map_err(EngineError::internal);
         }
-        Command::CommandGetExportedKeys(_)
-        | Command::CommandGetImportedKeys(_)
-        | Command::CommandGetCrossReference(_) => Ok(keys::none(&keys::foreign())),
+        Command::CommandGetExportedKeys(request) => {
+            return keys::exported(&door.tables(asker).await?, &request).map_err(EngineError::internal);
+        }
+        Command::CommandGetImportedKeys(request) => {
+            return keys::imported(&door.tables(asker).await?, &request).map_err(EngineError::internal);
+        }
+        Command::CommandGetCrossReference(request) => {
+            return keys::between(&door.tables(asker).await?, &request).map_err(EngineError::internal);
+        }
         other => return Err(unsupported(&other)),
     };
     batch.map_err(EngineError::internal)

@@ -63,6 +63,7 @@ pub(super) fn listed(site: &Site) -> Vec<ListedTable> {
         is_view: true,
         columns,
         primary_key: Vec::new(),
+        foreign_keys: Vec::new(),
         comment: Some(comment.to_string()),
         tags: None,
     };

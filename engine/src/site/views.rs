@@ -1,10 +1,11 @@
 //! What an asker is told of a site's tables: the columns in the form in which they see them, and of statistics only what
 //! tells nothing of hidden values.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use connectors::connector::TableDescription;
+use connectors::connector::{ForeignKey, TableDescription};
 use datafusion::common::{ColumnStatistics, Statistics};
 use policy::decision::{ColumnDecision, Decision, KeyLeave, Treatment};
 use policy::resource::TableName;
@@ -65,6 +66,7 @@ impl Site {
             is_view: seen.table.is_view,
             columns: seen.notes.mark(&seen.treatment.mark(&seen.table.schema)),
             primary_key: seen.table.primary_key,
+            foreign_keys: seen.table.foreign_keys,
             comment: seen.table.comment,
             tags: seen.notes.table_tags(),
         });
@@ -76,7 +78,7 @@ impl Site {
             return Vec::new();
         }
         let described = self.described().await;
-        described
+        let mut seen: Vec<Seen> = described
             .into_iter()
             .filter_map(|(source, table)| match ruling {
                 None => {
@@ -85,8 +87,36 @@ impl Site {
                 }
                 Some(ruling) => governed(ruling, asker, source, &table),
             })
-            .collect()
+            .collect();
+        let told = told_foreign_keys(&seen);
+        for (one, told) in seen.iter_mut().zip(told) {
+            one.table.foreign_keys = told;
+        }
+        seen
     }
+}
+
+impl Seen {
+    /// Whether it has these columns, each in the clear.
+    fn has_clear(&self, columns: &[String]) -> bool {
+        let is_clear = |index| self.treatment.form(index).is_none();
+        columns.iter().all(|column| self.table.schema.index_of(column).is_ok_and(is_clear))
+    }
+}
+
+/// Of each table the foreign keys whose columns are seen in the clear at both ends, so that neither end tells of the
+/// other what is not seen there.
+fn told_foreign_keys(seen: &[Seen]) -> Vec<Vec<ForeignKey>> {
+    let tables: HashMap<(&str, &str), &Seen> =
+        seen.iter().map(|one| ((one.source.as_str(), one.table.name.as_str()), one)).collect();
+    let told_of = |from: &Seen| -> Vec<ForeignKey> {
+        let is_told = |key: &&ForeignKey| {
+            let to = tables.get(&(from.source.as_str(), key.table.as_str()));
+            from.has_clear(&key.columns) && to.is_some_and(|to| to.has_clear(&key.referenced))
+        };
+        from.table.foreign_keys.iter().filter(is_told).cloned().collect()
+    };
+    seen.iter().map(told_of).collect()
 }
 
 fn governed(ruling: &Ruling, asker: &Asker, source: String, table: &Arc<TableDescription>) -> Option<Seen> {
@@ -99,6 +129,7 @@ fn governed(ruling: &Ruling, asker: &Asker, source: String, table: &Arc<TableDes
         statistics: told_statistics(&decision, table, &schema),
         version: ruling.version(&table.version, &decision),
         primary_key: told_key(&decision, table),
+        foreign_keys: table.foreign_keys.clone(),
         comment: table.comment.clone(),
         column_comments: table.column_comments.clone(),
         schema,

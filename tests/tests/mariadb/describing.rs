@@ -5,7 +5,7 @@ use std::sync::Arc;
 use connectors::{ConnectorError, ErrorKind, Source};
 use datafusion::common::stats::Precision;
 use harness::mariadb::{Admin, MariaDb};
-use harness::source::{ours, rows, session};
+use harness::source::{foreign_keys, ours, rows, session};
 
 use super::{SHARED, open, source};
 
@@ -99,6 +99,48 @@ async fn primary_keys_are_told() {
     ] {
         assert_eq!(source.table(table).await.unwrap().description.primary_key, key, "{table}");
     }
+}
+
+/// What becomes of them is told to an account that may more than read.
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_keys_are_told() {
+    let server = MariaDb::start().await;
+    let admin = server.admin().await;
+    admin
+        .run(
+            "CREATE TABLE parent (id bigint PRIMARY KEY, code varchar(10) UNIQUE);
+             CREATE TABLE two (a int, b int, PRIMARY KEY (b, a));
+             CREATE DATABASE other; CREATE TABLE other.far (id bigint PRIMARY KEY);
+             CREATE TABLE child (id int PRIMARY KEY, n bigint, code varchar(10), x int, y int, far bigint,
+                 CONSTRAINT a FOREIGN KEY (n) REFERENCES parent (id) ON DELETE CASCADE,
+                 CONSTRAINT b FOREIGN KEY (code) REFERENCES parent (code) ON UPDATE SET NULL,
+                 CONSTRAINT c FOREIGN KEY (y, x) REFERENCES two (b, a) ON UPDATE NO ACTION,
+                 CONSTRAINT d FOREIGN KEY (far) REFERENCES other.far (id));
+             CREATE TABLE half (open int, secret int, FOREIGN KEY (open, secret) REFERENCES two (b, a));
+             CREATE VIEW seen AS SELECT * FROM child;
+             REVOKE ALL ON registry.* FROM reader; GRANT SELECT ON registry.child TO reader;
+             GRANT SELECT ON registry.seen TO reader; GRANT SELECT (open) ON registry.half TO reader",
+        )
+        .await;
+    let first = source(&server, "").await;
+    for (table, keys) in [
+        ("child", ["n -> parent(id) ? ?", "code -> parent(code) ? ?", "y, x -> two(b, a) ? ?"].as_slice()),
+        ("half", &[]),
+        ("seen", &[]),
+    ] {
+        assert_eq!(foreign_keys(&first.table(table).await.unwrap().description), keys, "{table}");
+    }
+    admin.run("GRANT TRIGGER ON registry.* TO reader").await;
+    // Others share its sessions, which have the rights of before.
+    let second = source(&server, "connections_max = 3").await;
+    assert_eq!(
+        foreign_keys(&second.table("child").await.unwrap().description),
+        [
+            "n -> parent(id) RESTRICT CASCADE",
+            "code -> parent(code) SET NULL RESTRICT",
+            "y, x -> two(b, a) NO ACTION RESTRICT",
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

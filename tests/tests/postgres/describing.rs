@@ -5,7 +5,7 @@ use connectors::{ConnectorError, ErrorKind};
 use datafusion::common::ScalarValue;
 use datafusion::common::stats::Precision;
 use harness::postgres::{Admin, Postgres};
-use harness::source::{ours, rows, session};
+use harness::source::{foreign_keys, ours, rows, session};
 
 use super::source;
 
@@ -80,6 +80,51 @@ async fn primary_keys_are_told() {
         ("seen", &[]),
     ] {
         assert_eq!(source.table(table).await.unwrap().description.primary_key, key, "{table}");
+    }
+}
+
+/// Of both ends the table itself holds every row to it, and both are of the schema.
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_keys_are_told() {
+    let server = Postgres::start().await;
+    server
+        .admin()
+        .await
+        .run(
+            "CREATE TABLE parent (id int8 PRIMARY KEY, code text UNIQUE);
+             CREATE TABLE two (a int4, b int4, PRIMARY KEY (b, a));
+             CREATE SCHEMA other; CREATE TABLE other.far (id int8 PRIMARY KEY);
+             CREATE TABLE child (id int4 PRIMARY KEY, n int8 REFERENCES parent ON DELETE CASCADE,
+                 code text REFERENCES parent (code) ON UPDATE SET NULL ON DELETE SET DEFAULT, x int4, y int4,
+                 far int8 REFERENCES other.far, up int4 REFERENCES child ON DELETE RESTRICT,
+                 FOREIGN KEY (y, x) REFERENCES two (a, b));
+             CREATE TABLE late (n int8); ALTER TABLE late ADD FOREIGN KEY (n) REFERENCES parent NOT VALID;
+             CREATE TABLE heir (n int8 REFERENCES parent); CREATE TABLE of_heir () INHERITS (heir);
+             CREATE TABLE parted (a int8 PRIMARY KEY REFERENCES parent) PARTITION BY RANGE (a);
+             CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (10);
+             CREATE TABLE to_parted (n int8 REFERENCES parted); CREATE VIEW seen AS SELECT * FROM child",
+        )
+        .await;
+    let source = source(&server, "").await;
+    for (table, keys) in [
+        (
+            "child",
+            [
+                "n -> parent(id) NO ACTION CASCADE",
+                "code -> parent(code) SET NULL SET DEFAULT",
+                "up -> child(id) NO ACTION RESTRICT",
+                "y, x -> two(a, b) NO ACTION NO ACTION",
+            ]
+            .as_slice(),
+        ),
+        ("late", &[]),
+        ("heir", &[]),
+        ("of_heir", &[]),
+        ("parted", &["a -> parent(id) NO ACTION NO ACTION"]),
+        ("to_parted", &["n -> parted(a) NO ACTION NO ACTION"]),
+        ("seen", &[]),
+    ] {
+        assert_eq!(foreign_keys(&source.table(table).await.unwrap().description), keys, "{table}");
     }
 }
 

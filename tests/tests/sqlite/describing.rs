@@ -2,7 +2,7 @@
 
 use connectors::{ConnectorError, ErrorKind};
 use datafusion::common::stats::Precision;
-use harness::source::{ours, rows, session};
+use harness::source::{foreign_keys, ours, rows, session};
 use harness::sqlite::SqliteFile;
 
 use super::source;
@@ -60,6 +60,37 @@ async fn primary_keys_are_told() {
         [("plain", ["id"].as_slice()), ("keyed", &["code", "part"]), ("backwards", &[]), ("strict", &[]), ("seen", &[])]
     {
         assert_eq!(source.table(table).await.unwrap().description.primary_key, key, "{table}");
+    }
+}
+
+/// As they are declared, in the names that tables and columns have; none that refers to what is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_keys_are_told() {
+    let file = SqliteFile::with(
+        "CREATE TABLE Parent (Id INTEGER PRIMARY KEY, Code TEXT UNIQUE);
+         CREATE TABLE two (a INT, b INT, PRIMARY KEY (b, a));
+         CREATE VIEW seen AS SELECT Id FROM Parent;
+         CREATE TABLE child (n INT REFERENCES parent ON DELETE CASCADE, up INT REFERENCES child (n),
+             code TEXT REFERENCES PARENT (code) ON UPDATE SET NULL ON DELETE SET DEFAULT, x INT, y INT,
+             g INT REFERENCES gone, h INT REFERENCES parent (gone), s INT REFERENCES seen (id),
+             FOREIGN KEY (x, y) REFERENCES two, FOREIGN KEY (y, x) REFERENCES two (a, gone))",
+    );
+    let source = source(&file, "").await;
+    for (table, keys) in [
+        (
+            "child",
+            [
+                "n -> Parent(Id) NO ACTION CASCADE",
+                "up -> child(n) NO ACTION NO ACTION",
+                "code -> Parent(Code) SET NULL SET DEFAULT",
+                "x, y -> two(b, a) NO ACTION NO ACTION",
+            ]
+            .as_slice(),
+        ),
+        ("two", &[]),
+        ("seen", &[]),
+    ] {
+        assert_eq!(foreign_keys(&source.table(table).await.unwrap().description), keys, "{table}");
     }
 }
 

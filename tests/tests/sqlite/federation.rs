@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use arrow_flight::sql::CommandGetTables;
-use harness::cluster::{Cluster, Options};
+use arrow_flight::sql::{CommandGetCrossReference, CommandGetExportedKeys, CommandGetImportedKeys, CommandGetTables};
+use harness::cluster::{Client, Cluster, Options};
 use harness::dataset::Dataset;
 use harness::source::lines;
 use harness::sqlite::SqliteFile;
@@ -152,6 +152,83 @@ async fn views_are_told_from_tables() {
             ),
             ("SELECT table_name FROM north.information_schema.views WHERE table_schema = 'registry'", "seen"),
             ("SHOW TABLES FROM north.registry", "north|registry|people|BASE TABLE|NULL\nnorth|registry|seen|VIEW|NULL"),
+        ] {
+            assert_eq!(lines(&client.query(sql).await.unwrap().batches), expected, "{sql}");
+        }
+    }
+}
+
+/// What GetImportedKeys tells of a table of `north.registry`, a line for each column.
+pub(crate) async fn imported_keys(client: &Client, table: &str) -> String {
+    let (catalog, db_schema) = (Some("north".to_string()), Some("registry".to_string()));
+    let request = CommandGetImportedKeys { catalog, db_schema, table: table.to_string() };
+    lines(&client.collect(client.flight().get_imported_keys(request).await.unwrap()).await)
+}
+
+/// Likewise, of those that refer to it.
+async fn exported_keys(client: &Client, table: &str) -> String {
+    let request = CommandGetExportedKeys { catalog: None, db_schema: None, table: table.to_string() };
+    lines(&client.collect(client.flight().get_exported_keys(request).await.unwrap()).await)
+}
+
+/// Likewise, of those of one table that refer to another.
+async fn cross_reference(client: &Client, from: &str, to: &str) -> String {
+    let request = CommandGetCrossReference {
+        pk_catalog: Some("north".to_string()),
+        pk_db_schema: None,
+        pk_table: to.to_string(),
+        fk_catalog: None,
+        fk_db_schema: Some("registry".to_string()),
+        fk_table: from.to_string(),
+    };
+    lines(&client.collect(client.flight().get_cross_reference(request).await.unwrap()).await)
+}
+
+/// At both doors, by every listing that has them, in the order of the protocol.
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_keys_are_told() {
+    let file = SqliteFile::with(
+        "CREATE TABLE ward (id INTEGER PRIMARY KEY, code TEXT UNIQUE);
+         CREATE TABLE floor (house INT, level INT, PRIMARY KEY (house, level)) WITHOUT ROWID;
+         CREATE TABLE stay (id INTEGER PRIMARY KEY, ward INT REFERENCES ward ON DELETE CASCADE,
+             code TEXT REFERENCES ward (code) ON UPDATE SET NULL, house INT, level INT,
+             FOREIGN KEY (level, house) REFERENCES floor (level, house))",
+    );
+    let dataset = dataset();
+    let cluster = cluster(&file, &dataset).await;
+    let to_floor = "north|registry|floor|level|north|registry|stay|level|1|stay_level_house_fkey|floor_pkey|3|3\n\
+                    north|registry|floor|house|north|registry|stay|house|2|stay_level_house_fkey|floor_pkey|3|3";
+    let to_ward = "north|registry|ward|code|north|registry|stay|code|1|stay_code_fkey|NULL|2|3\n\
+                   north|registry|ward|id|north|registry|stay|ward|1|stay_ward_fkey|ward_pkey|3|0";
+    for client in [cluster.client().await, cluster.client_of_site("north").await] {
+        assert_eq!(imported_keys(&client, "stay").await, format!("{to_floor}\n{to_ward}"));
+        assert_eq!(imported_keys(&client, "ward").await, "");
+        assert_eq!(exported_keys(&client, "ward").await, to_ward);
+        assert_eq!(exported_keys(&client, "stay").await, "");
+        assert_eq!(cross_reference(&client, "stay", "floor").await, to_floor);
+        assert_eq!(cross_reference(&client, "ward", "stay").await, "");
+        for (sql, expected) in [
+            (
+                "SELECT constraint_name, table_name, constraint_type \
+                 FROM north.information_schema.table_constraints ORDER BY 1",
+                "floor_pkey|floor|PRIMARY KEY\nstay_code_fkey|stay|FOREIGN KEY\n\
+                 stay_level_house_fkey|stay|FOREIGN KEY\nstay_pkey|stay|PRIMARY KEY\n\
+                 stay_ward_fkey|stay|FOREIGN KEY\nward_pkey|ward|PRIMARY KEY",
+            ),
+            (
+                "SELECT constraint_name, unique_constraint_name, update_rule, delete_rule \
+                 FROM north.information_schema.referential_constraints ORDER BY 1",
+                "stay_code_fkey|NULL|SET NULL|NO ACTION\nstay_level_house_fkey|floor_pkey|NO ACTION|NO ACTION\n\
+                 stay_ward_fkey|ward_pkey|NO ACTION|CASCADE",
+            ),
+            (
+                "SELECT constraint_name, column_name, ordinal_position, position_in_unique_constraint, \
+                        referenced_table_name, referenced_column_name \
+                 FROM north.information_schema.key_column_usage WHERE table_name = 'stay' ORDER BY 1, 3",
+                "stay_code_fkey|code|1|1|ward|code\nstay_level_house_fkey|level|1|2|floor|level\n\
+                 stay_level_house_fkey|house|2|1|floor|house\nstay_pkey|id|1|NULL|NULL|NULL\n\
+                 stay_ward_fkey|ward|1|1|ward|id",
+            ),
         ] {
             assert_eq!(lines(&client.query(sql).await.unwrap().batches), expected, "{sql}");
         }

@@ -1,10 +1,12 @@
 //! A SQLite source under policy: what its database is asked, and what of its rows anybody is told.
 
 use harness::cluster::{Client, Cluster, Governance, Options, Person};
+use harness::dataset::Dataset;
 use harness::policy::canary::Canary;
+use harness::source::lines;
 use harness::sqlite::SqliteFile;
 
-use super::federation::dataset;
+use super::federation::{dataset, imported_keys};
 
 /// Of 2,000 patients 1,100 are shown; those that are hidden have notes and costs of their own.
 const TABLES: &str = "
@@ -31,14 +33,18 @@ const POLICY: &str = "CREATE PURPOSE care;
     CREATE POLICY masked ON TABLE registry.masked COLUMN MASK replace_with_null COLUMNS (beds) TO ROLE analyst;
     CREATE POLICY beds ON TABLE registry.ward COLUMN MASK replace_with_null COLUMNS (beds) TO ROLE analyst;";
 
-async fn cluster(file: &SqliteFile, dataset: &harness::dataset::Dataset) -> Cluster {
+async fn cluster(file: &SqliteFile, dataset: &Dataset) -> Cluster {
     let hidden = (1..=2000).filter(|n| n % 20 >= 11);
     let canaries = hidden.flat_map(|n| [Canary::Text(format!("CANARY-{n}-hidden")), Canary::Number(900_000_000 + n)]);
     let spoilt = [Canary::Text("CANARY-spoilt-hidden".to_string())];
+    governed(file, dataset, POLICY, canaries.chain(spoilt).collect()).await
+}
+
+async fn governed(file: &SqliteFile, dataset: &Dataset, policy: &str, canaries: Vec<Canary>) -> Cluster {
     let governance = Governance {
         users: vec![Person::new("ana", "analyst").holding("care"), Person::administrator()],
-        policies: [("north".to_string(), POLICY.to_string())].into(),
-        canaries: canaries.chain(spoilt).collect(),
+        policies: [("north".to_string(), policy.to_string())].into(),
+        canaries,
         ..Governance::default()
     };
     let sources = vec![("north".to_string(), file.source("registry"))];
@@ -104,6 +110,47 @@ async fn b4_where_every_row_is_shown_filters_on_clear_columns_cross() {
         ] {
             let error = client.query(does_not).await.unwrap_err();
             assert!(error.starts_with("SITE_UNAVAILABLE") && !error.contains("no number"), "{does_not}: {error}");
+        }
+    }
+}
+
+/// Of five foreign keys one is seen at both ends: of the others a table is not granted, a column is hidden at either
+/// end, or is masked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a64_a_foreign_key_tells_no_name_that_is_not_seen() {
+    let file = SqliteFile::with(
+        "CREATE TABLE ward (id INTEGER PRIMARY KEY, code TEXT UNIQUE, canarynumber INT UNIQUE);
+         CREATE TABLE canarydoctor (canaryid INTEGER PRIMARY KEY);
+         CREATE TABLE stay (id INTEGER PRIMARY KEY, ward INT REFERENCES ward, leader INT REFERENCES canarydoctor,
+             canaryward INT REFERENCES ward, code TEXT REFERENCES ward (code),
+             number INT REFERENCES ward (canarynumber))",
+    );
+    let policy = "CREATE PURPOSE care;
+        GRANT SELECT ON TABLE registry.ward TO ROLE analyst FOR PURPOSE care;
+        GRANT SELECT ON TABLE registry.stay TO ROLE analyst FOR PURPOSE care;
+        CREATE POLICY numbers ON TABLE registry.ward COLUMN MASK hide COLUMNS (canarynumber) TO ROLE analyst;
+        CREATE POLICY wards ON TABLE registry.stay COLUMN MASK hide COLUMNS (canaryward) TO ROLE analyst;
+        CREATE POLICY codes ON TABLE registry.stay COLUMN MASK show_first(1) COLUMNS (code) TO ROLE analyst;";
+    let dataset = dataset();
+    let canaries =
+        ["canarynumber", "canarydoctor", "canaryid", "canaryward"].map(|name| Canary::Text(name.to_string()));
+    let cluster = governed(&file, &dataset, policy, canaries.into()).await;
+    for client in [cluster.user("ana").await, cluster.user_of_site("ana", "north").await] {
+        let told = "north|registry|ward|id|north|registry|stay|ward|1|stay_ward_fkey|ward_pkey|3|3";
+        assert_eq!(imported_keys(&client, "stay").await, told);
+        for (sql, expected) in [
+            (
+                "SELECT constraint_name FROM north.information_schema.table_constraints ORDER BY 1",
+                "stay_pkey\nstay_ward_fkey\nward_pkey",
+            ),
+            ("SELECT constraint_name FROM north.information_schema.referential_constraints", "stay_ward_fkey"),
+            (
+                "SELECT column_name FROM north.information_schema.key_column_usage \
+                 WHERE constraint_name = 'stay_ward_fkey'",
+                "ward",
+            ),
+        ] {
+            assert_eq!(lines(&client.query(sql).await.unwrap().batches), expected, "{sql}");
         }
     }
 }
