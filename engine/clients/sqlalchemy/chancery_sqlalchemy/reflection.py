@@ -1,5 +1,5 @@
-"""What there is: schemas, tables, columns, comments and primary keys, as `information_schema` tells them to whoever asks. What policy
-hides is not there. Foreign keys, indexes and other constraints are none: no source tells its own."""
+"""What there is: schemas, tables, columns, comments, primary and foreign keys, as `information_schema` tells them to whoever asks. What
+policy hides is not there. Indexes and other constraints are none: no source tells its own."""
 
 from sqlalchemy import exc
 from sqlalchemy.engine import reflection
@@ -143,7 +143,7 @@ class Reflection:
         rows = self._ask(
             connection,
             "SELECT column_name, constraint_name FROM system.information_schema.key_column_usage "
-            "WHERE table_catalog = ? AND table_schema = ? AND table_name = ? ORDER BY ordinal_position",
+            "WHERE table_catalog = ? AND table_schema = ? AND table_name = ? AND referenced_table_name IS NULL ORDER BY ordinal_position",
             *self._place(connection, schema),
             str(table_name),
         )
@@ -151,11 +151,33 @@ class Reflection:
             self._known(connection, table_name, schema)
         return {"constrained_columns": [column for column, _ in rows], "name": rows[0][1] if rows else None}
 
+    @reflection.cache
+    def get_foreign_keys(self, connection, table_name, schema=None, **kw):
+        """What they refer to is of the same schema. Nothing is written here, so that it does not matter what becomes of them."""
+        rows = self._ask(
+            connection,
+            "SELECT constraint_name, column_name, referenced_table_name, referenced_column_name "
+            "FROM system.information_schema.key_column_usage "
+            "WHERE table_catalog = ? AND table_schema = ? AND table_name = ? AND referenced_table_name IS NOT NULL "
+            "ORDER BY constraint_name, ordinal_position",
+            *self._place(connection, schema),
+            str(table_name),
+        )
+        if not rows:
+            self._known(connection, table_name, schema)
+        keys = {}
+        for name, column, referred_table, referred_column in rows:
+            place = {"referred_schema": schema, "referred_table": referred_table}
+            key = keys.setdefault(name, {"name": name, "constrained_columns": [], **place, "referred_columns": [], "options": {}})
+            key["constrained_columns"].append(column)
+            key["referred_columns"].append(referred_column)
+        return list(keys.values())
+
     def _none(self, connection, table_name, schema=None, **kw):
         self._known(connection, table_name, schema)
         return []
 
-    get_foreign_keys = get_indexes = get_unique_constraints = get_check_constraints = reflection.cache(_none)
+    get_indexes = get_unique_constraints = get_check_constraints = reflection.cache(_none)
 
 
 def _written(name):
