@@ -1,10 +1,14 @@
 """The ADBC driver, and pandas and polars over it, against a running federation.
 
-usage: adbc_flightsql.py HOST:PORT AUTHORITY.crt OUT      OUT.adbc, OUT.pandas, OUT.polars: what each type is shown as
+usage: adbc_flightsql.py HOST:PORT AUTHORITY.crt OUT
+
+OUT.adbc, OUT.pandas, OUT.polars: what each type is shown as; beside them parameters.adbc: what of each type is bound
 """
 
 import datetime
 import decimal
+import pathlib
+import re
 import sys
 import threading
 import time
@@ -14,14 +18,13 @@ import adbc_driver_flightsql.dbapi as flight_sql
 import pandas
 import polars
 import pyarrow as pa
-from told import MADE_TYPES, TYPES, check, equal, finish, refusal, write_types
+import pyarrow.compute as pc
+import tables
+from told import MADE_TYPES, TYPES, check, equal, finish, refusal, write_parameters, write_types
 
 ADDRESS, AUTHORITY, OUT = sys.argv[1:]
 with open(AUTHORITY, encoding="ascii") as file:
     ROOTS = file.read()
-ENDLESS = (
-    "SELECT count(*) FROM north.lab.numbers a JOIN north.lab.numbers b ON a.n % 7 = b.n % 7 AND a.label <> b.label"
-)
 REMARKS = "of the household; kind = contact; seen as show_last(2)"
 CALL_HEADER = "adbc.flight.sql.rpc.call_header."
 
@@ -40,6 +43,22 @@ def ask(sql, parameters=None, connection=CONNECTION):
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchall()
+
+
+def endless(marker):
+    """A statement that does not end by itself, found by its marker among those that run."""
+    pairs = "north.lab.numbers a JOIN north.lab.numbers b ON a.n % 7 = b.n % 7 AND a.label <> b.label"
+    return f"SELECT count(*) AS {marker} FROM {pairs}"
+
+
+def await_running(marker, count, seconds):
+    """Waits until as many statements with this marker run, as another connection of the same user sees them."""
+    like = f"statement LIKE '%{marker}%' AND statement NOT LIKE '%system.queries%'"
+    deadline = time.monotonic() + seconds
+    with connect() as watching:
+        while ask(f"SELECT count(*) FROM system.queries.running WHERE {like}", connection=watching) != [(count,)]:
+            assert time.monotonic() < deadline, f"after {seconds} s there run not {count} of {marker}"
+            time.sleep(0.25)
 
 
 def objects(**how):
@@ -90,7 +109,71 @@ def _():
     equal("Chancery", info["vendor_name"])
 
 
+# What made_types.sql makes, by the values of its second row.
+MADE = {
+    "utf8_view": pa.array(["naïve 北京 𠮷 \"quoted\" O'Brien\n2"], pa.string_view()),
+    "binary_view": pa.array([b"\x00\xff\x10"], pa.binary_view()),
+    "run_end_encoded": pc.run_end_encode(pa.array(["green"])),
+    "dictionary_int64": pa.array([2**63 - 1], pa.dictionary(pa.uint8(), pa.int64())),
+    "list_view": pa.array([[1, None, 3]], pa.list_view(pa.int32())),
+    "large_list_view": pa.array([[1, None, 3]], pa.large_list_view(pa.int32())),
+    "list_of_views": pa.array([["a", None]], pa.list_(pa.string_view())),
+    "decimal32_9_2": pa.array([decimal.Decimal("9999999.99")], pa.decimal32(9, 2)),
+    "decimal64_18_2": pa.array([decimal.Decimal("9999999.99")], pa.decimal64(18, 2)),
+    "timestamp_s": pa.array([datetime.datetime(9999, 12, 31)], pa.timestamp("s")),
+    "time32_s": pa.array([datetime.time(23, 59, 59)], pa.time32("s")),
+    "time64_ns": pa.array([datetime.time(23, 59, 59, 999999)], pa.time64("ns")),
+    "duration_s": pa.array([86399], pa.duration("s")),
+    "duration_ms": pa.array([86399999], pa.duration("ms")),
+    "duration_ns": pa.array([86399999999000], pa.duration("ns")),
+    # Python makes no interval of months, and none of days and a time.
+    "interval_month_day_nano": pa.array([pa.MonthDayNano([1, 2, 3000004000])], pa.month_day_nano_interval()),
+}
+# The types of which a value and a NULL come back, and find the rows that have them; what of the others does is in the
+# documentation, and compared with it.
+BOUND = {
+    *("boolean", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float64", "decimal_9_2"),
+    *("decimal_38_10", "utf8", "large_utf8", "dictionary", "binary", "large_binary", "fixed_binary_4", "date32", "date64"),
+    *("time32_ms", "time64_us", "timestamp_ms", "timestamp_us", "timestamp_ns", "timestamp_us_utc", "timestamp_ms_shanghai"),
+    *("utf8_view", "binary_view", "timestamp_s", "time32_s", "time64_ns"),
+}
+
+
+def outcome(sql, expected, *parameters):
+    """`yes` where the statement answers what it should with these parameters, or what it does instead."""
+    try:
+        row = pa.record_batch(list(parameters), [str(number) for number in range(len(parameters))])
+        with CONNECTION.cursor() as cursor:
+            cursor.execute(sql, row)
+            found = [list(column.values()) for column in cursor.fetch_arrow_table().to_pylist()]
+    except Exception as error:  # what is wrong with one type must not hide the others
+        return re.sub(r"^.*\[FlightSQL\] | \(\w+; \w+\).*$", "", str(error).split("\n")[0])
+    # By what they are written as: not a number equals itself then.
+    return "yes" if repr(found) == repr(expected) else f"is answered {found}"
+
+
+def bound(source, name, value):
+    """A value of a type and a NULL of it: as they come back, and as they find the rows that have them."""
+    null, wanted = pa.nulls(1, value.type), value.to_pylist()[0]
+    finding = f'SELECT id FROM {source} WHERE "{name}" = ?'
+    outcomes = {
+        "as it is": outcome("SELECT ? AS value, ? AS nothing", [[wanted, None]], value, null),
+        "compared": outcome(finding, [[2]], value),
+        "NULL": outcome(finding, [], null),
+    }
+    return "; ".join(f"{what}: {told}" for what, told in outcomes.items() if told != "yes") or "yes"
+
+
 @check("adbc", "parameters of every type")
+def _():
+    held = {name: pa.array([odd], of) for name, of, _, odd in tables.columns()}
+    outcomes = {name: bound("north.lab.types", name, value) for name, value in held.items()}
+    outcomes |= {name: bound(f"({MADE_TYPES}) AS t", name, value) for name, value in MADE.items()}
+    write_parameters(pathlib.Path(OUT).with_name("parameters.adbc"), outcomes)
+    equal({}, {name: told for name, told in outcomes.items() if name in BOUND and told != "yes"})
+
+
+@check("adbc", "parameters as Python has them")
 def _():
     utc = datetime.timezone.utc
     for column, value in [
@@ -160,24 +243,36 @@ def _():
 
 @check("adbc", "cancelling")
 def _():
+    wrong = []
+
+    def cancel(cursor):
+        try:
+            await_running("cancelled_by_adbc", 1, 30)
+            # It runs before the driver has the stream that cancelling ends.
+            time.sleep(1)
+            cursor.adbc_cancel()
+        except Exception as error:  # of another thread
+            wrong.append(error)
+
     with CONNECTION.cursor() as cursor:
-        threading.Timer(2, cursor.adbc_cancel).start()
+        canceller = threading.Thread(target=cancel, args=(cursor,))
+        canceller.start()
         began = time.monotonic()
-        refusal(lambda: (cursor.execute(ENDLESS), cursor.fetchall()))
-        assert time.monotonic() - began < 20, "it went on"
-    deadline = time.monotonic() + 30
-    running = "SELECT count(*) FROM system.queries.running WHERE statement LIKE 'SELECT count(*) FROM north.lab.numbers a%'"
-    while ask(running) != [(0,)]:
-        assert time.monotonic() < deadline, "it still runs"
-        time.sleep(0.5)
+        refusal(lambda: (cursor.execute(endless("cancelled_by_adbc")), cursor.fetchall()))
+        canceller.join()
+    equal([], wrong)
+    assert time.monotonic() - began < 40, "it went on"
+    await_running("cancelled_by_adbc", 0, 10)
+    equal([(1,)], ask("SELECT 1"))
 
 
 @check("adbc", "a deadline")
 def _():
     with connect(**{"adbc.flight.sql.rpc.timeout_seconds.fetch": "2"}) as connection:
         began = time.monotonic()
-        refusal(lambda: ask(ENDLESS, connection=connection))
+        refusal(lambda: ask(endless("late_by_adbc"), connection=connection))
         assert time.monotonic() - began < 20, "it went on"
+    await_running("late_by_adbc", 0, 10)
 
 
 @check("adbc", "errors")
@@ -271,6 +366,12 @@ def _():
     equal([["north", "01"]], frame.values.tolist())
 
 
+@check("pandas", "parameters, which it takes none of over ADBC")
+def _():
+    told = refusal(lambda: pandas.read_sql("SELECT id FROM north.lab.types WHERE id = ?", CONNECTION, params=(1,)))
+    assert "'params' is not implemented for ADBC drivers" in told, told
+
+
 # At a decimal of 256 bits and at an interval Polars panics.
 UNREAD = {"decimal_76_20", "interval_year_month", "interval_day_time", "interval_month_day_nano"}
 
@@ -285,6 +386,19 @@ def read_by_polars(sql):
 @check("polars", "every type")
 def _():
     write_types(f"{OUT}.polars", read_by_polars(TYPES), read_by_polars(MADE_TYPES))
+
+
+@check("polars", "parameters, as the connection takes them")
+def _():
+    sql = "SELECT id FROM north.lab.types WHERE date32 = ? OR utf8 = ? ORDER BY id"
+    bound_to = {"parameters": (datetime.date(9999, 12, 31), "")}
+    equal([1, 2], polars.read_database(sql, CONNECTION, execute_options=bound_to)["id"].to_list())
+
+
+@check("polars", "a query under policy")
+def _():
+    frame = polars.read_database("SELECT region, phone FROM north.civil.people WHERE id_no = 1", CONNECTION)
+    equal([("north", "01")], frame.rows())
 
 
 CONNECTION.close()

@@ -7,7 +7,7 @@ import sys
 
 from flightsql import FlightSQLClient
 from flightsql import connect as connect_dbapi
-from told import MADE_TYPES, TYPES, check, equal, finish, write_types
+from told import MADE_TYPES, TYPES, check, equal, finish, refusal, write_types
 
 ADDRESS, AUTHORITY, OUT = sys.argv[1:]
 HOST, PORT = ADDRESS.split(":")
@@ -41,6 +41,16 @@ def _():
     equal({"id_no", "phone", "region", "born"}, set(columns))
     keys = connection.flightsql_get_primary_keys("people", "civil")
     equal([("north", "id_no", 1)], [(key["catalog_name"], key["column_name"], key["key_sequence"]) for key in keys])
+
+
+@check("flightsql-dbapi", "parameters, of which none arrives")
+def _():
+    # It leaves the handle that holds them where it is, and asks with the one from before.
+    cursor = connect_dbapi(client()).cursor()
+    told = refusal(lambda: cursor.execute("SELECT id FROM north.lab.types WHERE id = ?", (1,)))
+    assert "placeholder" in told.lower(), told
+    cursor.execute("SELECT id FROM north.lab.types WHERE id = 1")
+    equal([1], [row[0] for row in cursor.fetchall()])
 
 
 finish()

@@ -95,4 +95,5 @@ def main():
         pq.write_table(table, path, store_schema=True, coerce_timestamps=None, row_group_size=100_000)
 
 
-main()
+if __name__ == "__main__":
+    main()

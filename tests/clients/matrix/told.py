@@ -48,5 +48,11 @@ def write_types(path, *tables):
             out.write("\t".join(cell.replace("\n", "\\n") for cell in cells) + "\n")
 
 
+def write_parameters(path, outcomes):
+    """What became of a parameter of each type: name, and `yes` or what it is instead."""
+    lines = ["\t".join([name, told.replace("\n", "\\n")]) for name, told in outcomes.items()]
+    pathlib.Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def finish():
     sys.exit(1 if FAILED else 0)
