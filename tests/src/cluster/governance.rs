@@ -6,10 +6,14 @@ use engine::identity::facts::Facts;
 use policy::subject::Attribute;
 use policy::value::Value;
 
+use super::USER;
+use crate::dataset::{Dataset, quote};
 use crate::policy::canary::Canary;
 
 /// The role of those who write policy at the sites of a governed cluster.
 pub const ADMINISTRATOR: &str = "admin";
+/// The role to which [`Governance::granting_all`] grants.
+const GRANTED: &str = "analyst";
 
 /// The policy of a cluster. Without one its sites enforce none.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +30,24 @@ pub struct Governance {
     pub coordinator_lines: String,
     /// What none of the users may be sent, in whatever form: each of the cluster's clients looks for it in all that it reads.
     pub canaries: Vec<Canary>,
+}
+
+impl Governance {
+    /// Policy is in force at every site of a data set and hides nothing: the one user that a cluster has without policy may
+    /// read all of it, for any of these purposes; the first is the default.
+    pub fn granting_all(dataset: &Dataset, purposes: &[&str]) -> Self {
+        let created: String = purposes.iter().map(|purpose| format!("CREATE PURPOSE {purpose};\n")).collect();
+        let mut policies: BTreeMap<String, String> = BTreeMap::new();
+        for (site, source) in dataset.sources() {
+            let text = policies.entry(site.to_string()).or_insert_with(|| created.clone());
+            let schema = quote(source);
+            let grant =
+                |purpose: &&str| format!("GRANT SELECT ON SCHEMA {schema} TO ROLE {GRANTED} FOR PURPOSE {purpose};\n");
+            text.extend(purposes.iter().map(grant));
+        }
+        let user = purposes.iter().fold(Person::new(USER, GRANTED), |user, purpose| user.holding(purpose));
+        Self { users: vec![user], policies, ..Self::default() }
+    }
 }
 
 /// How policy comes to a site.

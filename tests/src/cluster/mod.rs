@@ -65,6 +65,14 @@ pub struct Options {
     pub namespace: Option<Namespace>,
 }
 
+impl Options {
+    /// The same with policy in force, under which the one user may read all of the data set.
+    #[must_use]
+    pub fn granting_all(self, dataset: &Dataset) -> Self {
+        Self { governance: Some(Governance::granting_all(dataset, &["research"])), ..self }
+    }
+}
+
 /// Where the sites of a cluster keep the tables of its data set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kept {
@@ -99,6 +107,11 @@ impl Cluster {
     /// Starts sites and coordinator over `dataset`.
     pub async fn start(dataset: &Dataset) -> Self {
         Self::start_with(dataset, Options::default()).await
+    }
+
+    /// Starts sites and coordinator over `dataset` with policy in force, under which the one user may read all of it.
+    pub async fn start_granting_all(dataset: &Dataset) -> Self {
+        Self::start_with(dataset, Options::default().granting_all(dataset)).await
     }
 
     /// Starts sites and coordinator over `dataset`, differently.

@@ -64,6 +64,21 @@ pub fn unpaired(records: &[Value]) -> Vec<String> {
     faults
 }
 
+/// How many intents have no completion: by each start of the site those before it, which it ended, and last those since.
+pub fn interrupted(records: &[Value]) -> Vec<usize> {
+    let completed = completions(records);
+    let mut lost = vec![0];
+    for record in records {
+        let is_open = record["kind"] == "intent" && !completed.contains_key(&number(record, "seq"));
+        match lost.last_mut() {
+            Some(open) if is_open => *open += 1,
+            _ if record["kind"] == "start" => lost.push(0),
+            _ => {}
+        }
+    }
+    lost
+}
+
 /// How many intents there are of each query.
 pub fn intents_by_query(records: &[Value]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
@@ -126,6 +141,14 @@ mod tests {
         check(&[intent(1, "a"), completion(2, 1, "b")], 1);
         check(&[intent(1, "a"), completion(2, 1, "a"), intent(3, "a"), completion(4, 3, "a")], 1);
         check(&[intent(1, "a"), completion(2, 1, "a"), refusal("a")], 1);
+    }
+
+    #[test]
+    fn a_start_ends_what_ran() {
+        let start = json!({"kind": "start", "seq": 9});
+        let records = [intent(1, "a"), intent(2, "b"), completion(3, 2, "b"), start.clone(), intent(4, "c"), start];
+        assert_eq!(interrupted(&records), [1, 1, 0]);
+        assert_eq!(interrupted(&records[..3]), [1]);
     }
 
     #[test]
