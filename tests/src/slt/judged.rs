@@ -25,6 +25,8 @@ pub enum Fault {
     Rows(String),
     /// Any of these; but one process says the same of the same tables, in a session like the federation's.
     Alike(Box<Fault>),
+    /// Any of these; but the same sites answer as expected where no policy is in force.
+    OfPolicy(Box<Fault>),
 }
 
 impl Fault {
@@ -37,13 +39,14 @@ impl Fault {
             Self::Order(_) => "order",
             Self::Rows(_) => "rows",
             Self::Alike(_) => "alike",
+            Self::OfPolicy(_) => "policy",
         }
     }
 
     /// The whole of it.
     pub fn told(&self) -> &str {
         match self {
-            Self::Alike(fault) => fault.told(),
+            Self::Alike(fault) | Self::OfPolicy(fault) => fault.told(),
             Self::Refused(told) | Self::Answered(told) | Self::Types(told) | Self::Order(told) | Self::Rows(told) => {
                 told
             }
