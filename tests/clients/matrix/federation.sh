@@ -2,10 +2,11 @@
 # tests/clients/sqlalchemy/run.
 #
 # start_federation ROOT: writes data, certificates, users, policies and configurations below ROOT and starts one node after
-# the other; sets COORDINATOR, NORTH and PLAIN to HOST:PORT. A further site of SITES is one that the caller has begun:
-# SITE.toml with its name, sources and policy, below ROOT. COORDINATOR_MORE is of coordinator.toml.
+# the other; sets COORDINATOR, NORTH and PLAIN to HOST:PORT, and DOORS to those of the sites. A further site of SITES is one
+# that the caller has begun: SITE.toml with its name, sources and policy, below ROOT. COORDINATOR_MORE is of coordinator.toml.
 
 NODES=()
+declare -A DOORS=()
 : "${SITES:=north south}" "${COORDINATOR_MORE:=}"
 
 policies() {
@@ -67,7 +68,8 @@ users() {
     chancery certs init --dir certs --node coordinator $(printf -- '--node %s ' $SITES) >/dev/null &&
         chancery user add --file users.toml analyst --role analyst --purpose research --default-purpose research \
             --attribute 'regions=["north","south"]' <<<analyst &&
-        chancery user add --file users.toml stranger --role visitor <<<stranger
+        chancery user add --file users.toml stranger --role visitor <<<stranger &&
+        chancery user add --file users.toml admin --role administrator <<<admin
 }
 
 # start NAME KIND: starts a node and waits for its address, which it leaves in ADDRESS.
@@ -95,8 +97,9 @@ start_federation() {
         echo "[[site]]
 name = \"$site\"
 address = \"https://localhost:${ADDRESS##*:}\"" >>coordinator.toml
-        [ $site = north ] && NORTH="localhost:${ADDRESS##*:}"
+        DOORS[$site]="localhost:${ADDRESS##*:}"
     done
+    NORTH="${DOORS[north]}"
     start coordinator coordinator || return 1
     COORDINATOR="localhost:${ADDRESS##*:}"
     # A door without TLS, for the client that cannot be told an authority.

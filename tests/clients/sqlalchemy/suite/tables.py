@@ -1,8 +1,9 @@
 """The tables of the suite's fixtures, provided at a site. What a fixture creates and inserts does not go to the engine, which reads
 only: DuckDB takes it, and before the next statement that asks, each table that has changed is written as a Parquet file below the
-root of the site's source.
+root of the site's source. Policy is in force there: the site's administrator grants each column that comes.
 
-Environment: CHANCERY_SUITE_ROOT, the directory above the sources' roots."""
+Environment: CHANCERY_SUITE_ROOT, the directory above the sources' roots; CHANCERY_SUITE_SITE, the site's name;
+CHANCERY_SUITE_DOOR, its HOST:PORT; CHANCERY_AUTHORITY, the file of who vouches for it."""
 
 import decimal
 import os
@@ -10,6 +11,7 @@ import pathlib
 import tempfile
 import time
 
+import adbc_driver_flightsql.dbapi as flight_sql
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as parquet
@@ -18,11 +20,47 @@ from sqlalchemy import event, schema
 
 ROOT = pathlib.Path(os.environ["CHANCERY_SUITE_ROOT"])
 SITE = os.environ["CHANCERY_SUITE_SITE"]
+DOOR = os.environ["CHANCERY_SUITE_DOOR"]
+AUTHORITY = pathlib.Path(os.environ["CHANCERY_AUTHORITY"])
 DEFAULT_SCHEMA = "suite"
 PLACEHOLDER = "placeholder"
 
 #: How long a table may take to be seen by the coordinator.
 SEEN_SECONDS_MAX = 10
+
+
+class Grants:
+    """What the site's administrator has granted: of each schema the tables and columns that were there at the last grant. What
+    comes after a grant is hidden under it."""
+
+    def __init__(self):
+        self.administrator = None
+        self.numbers = {}
+        self.covered = {}
+
+    def cover(self, schema_name, columns):
+        """Grants the schema anew, unless all of these columns were there at the last grant."""
+        covered = self.covered.get(schema_name, {})
+        if all(names <= covered.get(table, set()) for table, names in columns.items()):
+            return
+        number = self.numbers.get(schema_name, 0)
+        self._say(
+            f"GRANT SELECT ON SCHEMA {schema_name} TO ROLE analyst FOR PURPOSE research WITH (id = '{schema_name}-{number + 1}')"
+        )
+        self._say(f"REVOKE GRANT '{schema_name}-{number}'")
+        self.numbers[schema_name], self.covered[schema_name] = number + 1, columns
+
+    def _say(self, statement):
+        if self.administrator is None:
+            options = {
+                "username": "admin",
+                "password": "admin",
+                "adbc.flight.sql.client_option.tls_root_certs": AUTHORITY.read_text(encoding="ascii"),
+            }
+            self.administrator = flight_sql.connect(f"grpc+tls://{DOOR}", db_kwargs=options, autocommit=True)
+        with self.administrator.cursor() as cursor:
+            cursor.execute(statement)
+            cursor.fetchall()
 
 
 class Tables:
@@ -33,6 +71,7 @@ class Tables:
         self.database.execute("SET TimeZone = 'UTC'")
         self.database.execute("CREATE SCHEMA test_schema; CREATE SCHEMA suite; SET schema = 'suite'")
         self.known = {}
+        self.grants = Grants()
         self.sequences = 0
         self.changed = set()
         #: Off: what writes goes to the engine, to be refused.
@@ -100,6 +139,9 @@ class Tables:
             with tempfile.NamedTemporaryFile(dir=ROOT, delete=False) as file:
                 parquet.write_table(rows, file)
             os.replace(file.name, path)
+        for name in schemas:
+            # The placeholder is granted too, as it is there until the next loop: it comes again when the last table goes.
+            self.grants.cover(name, self._columns(name))
         wanted = {key: [column.name for column in self.known[key].columns] if key in self.known else [] for key in changed}
         for name in schemas:
             has_tables = any(of == name for of, _ in self.known)
@@ -107,6 +149,10 @@ class Tables:
                 self._placeholder(name).unlink()
             wanted[(name, PLACEHOLDER)] = [] if has_tables else ["a"]
         self._await_seen(cursor, wanted)
+
+    def _columns(self, name):
+        """The columns of each table that the schema is to have."""
+        return {table: {column.name for column in of.columns} for (its, table), of in self.known.items() if its == name}
 
     def _placeholder(self, name):
         """The file of a table that is there as long as no other is: a schema without tables is none."""
