@@ -1,4 +1,5 @@
-//! The door as clients use it: signing in, statements, prepared statements, metadata, cancelling, refusals.
+//! The door as clients use it, under a policy that grants all tables: signing in, statements, prepared statements, metadata,
+//! cancelling, refusals.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ const COUNT_ORDERS: &str = "SELECT count(*) FROM sales.tpch.orders";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_is_answered_with_its_declared_schema_and_an_id() {
-    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let cluster = Cluster::start_granting_all(&tpch(0.01).unwrap()).await;
     let client = cluster.client().await;
     assert_eq!(client.value(COUNT_ORDERS).await, "15000");
     assert_eq!(client.query_prepared(COUNT_ORDERS).await.unwrap().batches[0].num_rows(), 1);
@@ -42,7 +43,7 @@ async fn a_statement_is_answered_with_its_declared_schema_and_an_id() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_are_bound_by_position() {
-    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let cluster = Cluster::start_granting_all(&tpch(0.01).unwrap()).await;
     let client = cluster.client().await;
     let sql = "SELECT count(*) FROM sales.tpch.orders WHERE o_orderkey <= $1";
     let mut prepared = client.flight().prepare(sql.to_string(), None).await.unwrap();
@@ -65,7 +66,7 @@ async fn parameters_are_bound_by_position() {
 async fn metadata_lists_catalogs_schemas_and_tables() {
     // Kept: sites are asked for their tables when somebody wants them.
     let data = edge().await.unwrap();
-    let cluster = Cluster::start(&data).await;
+    let cluster = Cluster::start_granting_all(&data).await;
     let client = cluster.client().await;
     let catalogs = client.collect(client.flight().get_catalogs().await.unwrap()).await;
     let catalogs: Vec<_> = texts(&catalogs, 0);
@@ -99,7 +100,7 @@ fn texts(batches: &[RecordBatch], column: usize) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_comes_in_without_a_password_that_is_right() {
-    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let cluster = Cluster::start_granting_all(&tpch(0.01).unwrap()).await;
     for (user, password) in [("analyst", "wrong"), ("nobody", "analyst"), ("", "")] {
         let mut client = FlightSqlServiceClient::new(channel(cluster.address(), None).await);
         let error = told(&client.handshake(user, password).await.unwrap_err());
@@ -151,7 +152,8 @@ fn frames_until_the_end(address: &str) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_of_age_is_told_to_go_and_what_runs_on_it_is_whole() {
     let options = Options { coordinator_limits: "connection_age_s = 2".to_string(), ..Options::default() };
-    let cluster = Cluster::start_with(&tpch(0.1).unwrap(), options).await;
+    let data = tpch(0.1).unwrap();
+    let cluster = Cluster::start_with(&data, options.granting_all(&data)).await;
     let address = cluster.address().to_string();
     let frames = tokio::task::spawn_blocking(move || frames_until_the_end(&address)).await.unwrap();
     assert!(frames.contains(&7), "GOAWAY is not among {frames:?}");
@@ -173,7 +175,8 @@ async fn a_connection_of_age_is_told_to_go_and_what_runs_on_it_is_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn users_may_be_made_to_come_over_tls() {
     let options = Options { users_over_tls: true, ..Options::default() };
-    let cluster = Cluster::start_with(&tpch(0.01).unwrap(), options).await;
+    let data = tpch(0.01).unwrap();
+    let cluster = Cluster::start_with(&data, options.granting_all(&data)).await;
     assert_eq!(cluster.client_over_tls().await.value(COUNT_ORDERS).await, "15000");
     let plain = tonic::transport::Endpoint::from_shared(format!("http://{}", cluster.address())).unwrap();
     if let Ok(channel) = plain.connect().await {
@@ -183,7 +186,7 @@ async fn users_may_be_made_to_come_over_tls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_query_is_refused_by_name() {
-    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let cluster = Cluster::start_granting_all(&tpch(0.01).unwrap()).await;
     for client in [cluster.client().await, cluster.client_of_site("sales").await] {
         for (sql, expected) in [
             ("CREATE TABLE t (a INT)", "STATEMENT: CREATE TABLE"),
@@ -221,7 +224,8 @@ async fn what_is_no_query_is_refused_by_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_has_a_timeout_of_its_own_and_a_time_zone() {
     let options = Options { coordinator_limits: "statement_timeout_ms = 60000".to_string(), ..Options::default() };
-    let cluster = Cluster::start_with(&tpch(0.01).unwrap(), options).await;
+    let data = tpch(0.01).unwrap();
+    let cluster = Cluster::start_with(&data, options.granting_all(&data)).await;
     let client = cluster.client().await;
     for (sql, told) in [
         ("SHOW statement_timeout", "60000ms"),
@@ -252,7 +256,7 @@ async fn a_session_has_a_timeout_of_its_own_and_a_time_zone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_offered_is_said_so() {
-    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let cluster = Cluster::start_granting_all(&tpch(0.01).unwrap()).await;
     let client = cluster.client().await;
     let request = with_token(&client.flight(), Criteria::default());
     let error = client.flight().inner_mut().list_flights(request).await.unwrap_err();
@@ -268,7 +272,7 @@ const ENDLESS: &str = "SELECT count(*) FROM logistics.tpch.lineitem a \
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_query_ends_and_says_so() {
-    let cluster = Cluster::start(&tpch(0.1).unwrap()).await;
+    let cluster = Cluster::start_granting_all(&tpch(0.1).unwrap()).await;
     let client = cluster.client().await;
     for route in ["CancelFlightInfo", "CancelQuery"] {
         let info = client.info("SELECT l_orderkey, l_comment FROM logistics.tpch.lineitem").await.unwrap();
@@ -303,7 +307,8 @@ async fn cancel(client: &FlightSqlServiceClient<tonic::transport::Channel>, rout
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_without_a_row_yet_is_no_silent_one() {
     let options = Options { coordinator_limits: "empty_batch_interval_ms = 50".to_string(), ..Options::default() };
-    let cluster = Cluster::start_with(&tpch(0.1).unwrap(), options).await;
+    let data = tpch(0.1).unwrap();
+    let cluster = Cluster::start_with(&data, options.granting_all(&data)).await;
     let client = cluster.client().await;
     let info = client.info(ENDLESS).await.unwrap();
     let mut read = client.flight().do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
@@ -319,7 +324,7 @@ fn prost_bytes(message: &impl prost::Message) -> bytes::Bytes {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_client_stops_the_work_at_every_site() {
-    let cluster = Cluster::start(&tpch(0.1).unwrap()).await;
+    let cluster = Cluster::start_granting_all(&tpch(0.1).unwrap()).await;
     let client = cluster.client().await;
     let asking = {
         let client = client.clone();
@@ -352,7 +357,7 @@ async fn a_dropped_client_stops_the_work_at_every_site() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subject_sees_its_own_queries_and_what_crossed() {
-    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let cluster = Cluster::start_granting_all(&tpch(0.01).unwrap()).await;
     let client = cluster.client().await;
     let joined =
         "SELECT count(*) FROM sales.tpch.orders o JOIN logistics.tpch.lineitem l ON l.l_orderkey = o.o_orderkey";
@@ -372,7 +377,7 @@ async fn a_subject_sees_its_own_queries_and_what_crossed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_shows_sites_statements_and_what_crossed() {
-    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let cluster = Cluster::start_granting_all(&tpch(0.01).unwrap()).await;
     let client = cluster.client().await;
     let joined = "SELECT o_orderpriority, count(*) FROM sales.tpch.orders o \
         JOIN logistics.tpch.lineitem l ON l.l_orderkey = o.o_orderkey WHERE l_quantity > 49 GROUP BY 1";
@@ -391,7 +396,7 @@ fn lines(answer: &harness::oracle::Answer) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_node_tells_its_health() {
-    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    let cluster = Cluster::start_granting_all(&tpch(0.01).unwrap()).await;
     for (address, authority) in [
         (cluster.address().to_string(), None),
         (cluster.site("sales").address().to_string(), Some(cluster.authority())),

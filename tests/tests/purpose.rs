@@ -4,17 +4,17 @@ use arrow_flight::Action;
 use engine::identity::users_file;
 use futures::StreamExt;
 use harness::cluster::client::told;
-use harness::cluster::{Client, Cluster, USER};
+use harness::cluster::{Client, Cluster, Governance, Options, USER};
 use harness::tpch::tpch;
 use tonic::Request;
 
 const COUNT_ORDERS: &str = "SELECT count(*) FROM sales.tpch.orders";
 
-/// A cluster whose user holds two purposes.
+/// A cluster whose user holds two purposes, and has been granted all tables for either.
 async fn cluster() -> Cluster {
-    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
-    hold(&cluster, &["care", "research"]);
-    cluster
+    let data = tpch(0.01).unwrap();
+    let governance = Governance::granting_all(&data, &["care", "research"]);
+    Cluster::start_with(&data, Options { governance: Some(governance), ..Options::default() }).await
 }
 
 /// The user holds these purposes from now on; the first is the default.

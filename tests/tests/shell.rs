@@ -73,10 +73,10 @@ fn failure(command: Command, status: i32, out: &str) -> String {
     error
 }
 
-/// A running federation, and its data, which last as long as they are held.
+/// A running federation under a policy that grants everything, and its data, which last as long as they are held.
 async fn federation(options: Options) -> (Cluster, Dataset) {
     let dataset = edge().await.unwrap();
-    (Cluster::start_with(&dataset, options).await, dataset)
+    (Cluster::start_with(&dataset, options.granting_all(&dataset)).await, dataset)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,6 +162,8 @@ fn about_a_statement(url: &str) {
     let sites = told("SELECT count(*) FROM south.ledger.payments;\n\\sites\n");
     assert!(sites.lines().any(|line| line.starts_with("south,")), "{sites}");
     assert!(!sites.contains("\nsystem,"), "{sites}");
+    let policy = told("\\policy south.ledger.payments\n");
+    assert!(policy.contains("south.ledger.payments,amount,clear,"), "{policy}");
     let (status, out, error) =
         outcome(shell(url, &["-c", "\\x", "-c", "SELECT 1 AS a", "-c", "\\x", "-c", "SELECT 1 AS a"]), "");
     assert_eq!(
