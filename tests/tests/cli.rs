@@ -54,7 +54,7 @@ fn write(directory: &Path, name: &str, text: &str) {
     std::fs::write(directory.join(name), text).expect("a file");
 }
 
-/// A directory with a good federation: one site, one coordinator, certificates, users and data.
+/// A directory with a good federation: one site under policy, one coordinator, certificates, users and data.
 fn federation() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path();
@@ -63,18 +63,24 @@ fn federation() -> tempfile::TempDir {
         &["certs", "init", "--dir", "certs", "--node", "coordinator", "--node", "bts:bts.example,10.0.0.7"],
         "",
     );
-    succeed(path, &["user", "add", "--file", "users.toml", "--role", "reader", "ana"], "one\n");
+    let purpose = ["--purpose", "care", "--default-purpose", "care"];
+    let user = ["user", "add", "--file", "users.toml", "--role", "reader", "ana"];
+    succeed(path, &[user.as_slice(), &purpose].concat(), "one\n");
     std::fs::create_dir(path.join("data")).expect("a directory");
     write(path, "data/airlines.csv", "code,name\nAA,American\n");
+    std::fs::create_dir(path.join("policy")).expect("a directory");
+    let granted = "CREATE PURPOSE care; GRANT SELECT ON SCHEMA ontime TO ROLE reader FOR PURPOSE care;\n";
+    write(path, "policy/all.sql", granted);
     let tls = |node: &str| {
         format!(
             "[tls]\ncertificate = 'certs/{node}.crt'\nkey = 'certs/{node}.key'\nauthority = 'certs/authority.crt'\n"
         )
     };
-    let source = "[policy]\nenforce = false\n[[source]]\nname = 'ontime'\nkind = 'files'\nroot = 'data'\n";
+    let believed = "[[issuer]]\nname = 'coordinator'\ntrust = 'coordinator'\nroles = ['reader']\n";
+    let source = "[policy]\ndirectory = 'policy'\n[[source]]\nname = 'ontime'\nkind = 'files'\nroot = 'data'\n";
     let site = "[[site]]\nname = 'bts'\naddress = 'https://127.0.0.1:0'\n";
     let head = "name = 'bts'\nlisten = '127.0.0.1:0'\npeers = ['coordinator']\n";
-    write(path, "bts.toml", &format!("{head}{}{source}", tls("bts")));
+    write(path, "bts.toml", &format!("{head}{}{source}{believed}", tls("bts")));
     let users = "[users]\nfile = 'users.toml'\n";
     write(path, "coordinator.toml", &format!("listen = '127.0.0.1:0'\n{}{users}{site}", tls("coordinator")));
     write(path, "serve.toml", "coordinator = 'coordinator.toml'\nsites = ['bts.toml']\n");
