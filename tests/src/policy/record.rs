@@ -67,15 +67,16 @@ pub fn unpaired(records: &[Value]) -> Vec<String> {
 /// How many intents have no completion: by each start of the site those before it, which it ended, and last those since.
 pub fn interrupted(records: &[Value]) -> Vec<usize> {
     let completed = completions(records);
-    let mut lost = vec![0];
+    let mut lost = vec![];
+    let mut open = 0;
     for record in records {
-        let is_open = record["kind"] == "intent" && !completed.contains_key(&number(record, "seq"));
-        match lost.last_mut() {
-            Some(open) if is_open => *open += 1,
-            _ if record["kind"] == "start" => lost.push(0),
-            _ => {}
+        if record["kind"] == "start" {
+            lost.push(std::mem::take(&mut open));
+        } else if record["kind"] == "intent" && !completed.contains_key(&number(record, "seq")) {
+            open += 1;
         }
     }
+    lost.push(open);
     lost
 }
 
