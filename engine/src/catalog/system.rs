@@ -202,6 +202,7 @@ fn sessions_batch(records: &[SessionRecord]) -> Result<RecordBatch> {
             let kind = match record.kind {
                 SessionKind::Password => "password",
                 SessionKind::Token => "token",
+                SessionKind::Certificate => "certificate",
             };
             Some(kind.to_string())
         }),

@@ -11,14 +11,15 @@ use policy::value::Value;
 
 use crate::error::{Code, EngineError, Result};
 use crate::identity::facts::Facts;
+use crate::identity::password::StoredPassword;
 use crate::identity::users_file::{self, User, UsersFile};
 
 /// `chancery user …`
 #[derive(Debug, clap::Subcommand)]
 pub enum UserCommand {
-    /// Add a user; a running node believes it at once.
+    /// Add a user; a running node believes it at once. With a certificate and no `--password-file` the user has no password.
     Add(AddArgs),
-    /// Change what policies may know of a user; open sessions see it at once.
+    /// Change what policies may know of a user, and the certificate; open sessions see it at once.
     Set(SetArgs),
     /// Give a user a new password; sessions opened with the old one end.
     Passwd(PasswdArgs),
@@ -34,6 +35,8 @@ pub struct AddArgs {
     /// The name.
     name: String,
     #[command(flatten)]
+    certificate: CertificateArgs,
+    #[command(flatten)]
     facts: FactsArgs,
     #[command(flatten)]
     place: Place,
@@ -44,6 +47,8 @@ pub struct AddArgs {
 pub struct SetArgs {
     /// The name.
     name: String,
+    #[command(flatten)]
+    certificate: CertificateArgs,
     #[command(flatten)]
     facts: FactsArgs,
     /// Forget this first; once for each.
@@ -62,6 +67,14 @@ pub struct RemoveArgs {
     /// The users file.
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
+}
+
+/// By what a user signs in, beside or in place of a password.
+#[derive(Debug, clap::Args)]
+struct CertificateArgs {
+    /// A DNS name that the user's certificate carries and no other certificate of the node's authority does.
+    #[arg(long, value_name = "NAME")]
+    certificate: Option<String>,
 }
 
 /// What policies may know of a user. With `set`, roles and purposes that are given replace all former ones.
@@ -85,7 +98,7 @@ struct FactsArgs {
     attributes: Vec<(String, Attribute)>,
 }
 
-/// A fact to forget.
+/// What to forget.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Fact {
     Roles,
@@ -93,6 +106,8 @@ enum Fact {
     Purposes,
     DefaultPurpose,
     Attributes,
+    Certificate,
+    Password,
 }
 
 /// `chancery user passwd`
@@ -130,16 +145,22 @@ struct Place {
 pub fn run(command: UserCommand) -> Result<ExitCode> {
     match command {
         UserCommand::Add(args) => {
-            let password = read_password(args.place.password_file.as_deref())?;
+            let certificate = args.certificate.certificate;
+            let password = match (&certificate, args.place.password_file.as_deref()) {
+                (Some(_), None) => None,
+                (_, file) => Some(StoredPassword::hash(&read_password(file)?)?),
+            };
             let mut facts = Facts::default();
             args.facts.give(&mut facts);
-            users_file::add(&args.place.file, &args.name, &password, facts)?;
+            let user = User { name: args.name.clone(), password, certificate, facts, disabled: false };
+            users_file::add_user(&args.place.file, user)?;
             tell(&format!("added `{}` to {}", args.name, args.place.file.display()));
         }
         UserCommand::Set(args) => {
-            users_file::set_facts(&args.file, &args.name, |facts| {
-                args.clear.iter().for_each(|fact| fact.forget(facts));
-                args.facts.give(facts);
+            users_file::set(&args.file, &args.name, |user| {
+                args.clear.iter().for_each(|fact| fact.forget(user));
+                user.certificate = args.certificate.certificate.or(user.certificate.take());
+                args.facts.give(&mut user.facts);
             })?;
             tell(&format!("changed `{}` in {}", args.name, args.file.display()));
         }
@@ -175,13 +196,15 @@ impl FactsArgs {
 }
 
 impl Fact {
-    fn forget(self, facts: &mut Facts) {
+    fn forget(self, user: &mut User) {
         match self {
-            Fact::Roles => facts.roles.clear(),
-            Fact::Organisation => facts.organisation = None,
-            Fact::Purposes => facts.purposes.clear(),
-            Fact::DefaultPurpose => facts.default_purpose = None,
-            Fact::Attributes => facts.attributes.clear(),
+            Fact::Roles => user.facts.roles.clear(),
+            Fact::Organisation => user.facts.organisation = None,
+            Fact::Purposes => user.facts.purposes.clear(),
+            Fact::DefaultPurpose => user.facts.default_purpose = None,
+            Fact::Attributes => user.facts.attributes.clear(),
+            Fact::Certificate => user.certificate = None,
+            Fact::Password => user.password = None,
         }
     }
 }
@@ -221,6 +244,10 @@ fn describe(user: &User) -> String {
     list("purposes", purposes.iter().map(String::as_str).collect());
     list("default purpose", default_purpose.iter().map(String::as_str).collect());
     list("attributes", attributes.keys().map(String::as_str).collect());
+    list("certificate", user.certificate.iter().map(String::as_str).collect());
+    if user.password.is_none() {
+        told.push("no password".to_string());
+    }
     format!("{} ({})", user.name, told.join("; "))
 }
 

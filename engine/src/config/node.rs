@@ -1,5 +1,6 @@
 //! What a site and a coordinator have in common: name, door, state, identity files, limits.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -25,7 +26,7 @@ pub struct NodeConfig {
     pub door: DoorSecurity,
     /// `[tls]`: the node's certificate, key and authority; at a coordinator also its identity towards the sites.
     pub tls: Option<TlsMaterial>,
-    /// `[users] file`: the passwords of those who may ask.
+    /// `[users] file`: those who may ask, with their passwords and the names of their certificates.
     pub users: Option<PathBuf>,
     /// `[[issuer]]`: who else is believed about users.
     pub issuers: Vec<IssuerConfig>,
@@ -115,6 +116,19 @@ impl NodeKeys {
                      text: add [tls], listen on 127.0.0.1, or write plaintext = true"
                 ),
             );
+        }
+    }
+
+    /// A certificate is a coordinator's or a user's.
+    pub(super) fn check_certificates(&self, section: &Section<'_>, peers: &BTreeSet<String>) {
+        // What is wrong with the file itself has been said.
+        let Some(Ok(users)) = self.users.as_deref().map(UsersFile::read) else { return };
+        for (certificate, user) in users.certificates() {
+            if peers.iter().any(|peer| peer.eq_ignore_ascii_case(certificate)) {
+                let message =
+                    format!("`{certificate}` is the `certificate` of the user `{user}` too; it can be one only");
+                section.fault("peers", message);
+            }
         }
     }
 

@@ -51,6 +51,9 @@ pub(super) fn read(mut root: Section<'_>) -> Option<SiteConfig> {
     if let (Some(issuers), Some(peers)) = (&keys.issuers, &peers) {
         issuers::check_coordinators(&root, issuers, peers);
     }
+    if let Some(peers) = &peers {
+        keys.check_certificates(&root, peers);
+    }
     if !keys.knows_users() && peers.as_ref().is_some_and(BTreeSet::is_empty) {
         root.fault("peers", "nobody is believed here: name the coordinators that are, or add [users] or an [[issuer]]");
     }

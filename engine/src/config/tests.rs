@@ -259,6 +259,15 @@ fn a_site_that_believes_nobody_is_refused() {
 }
 
 #[test]
+fn a_certificate_is_a_coordinators_or_a_users() {
+    let fixture = Fixture::new();
+    fixture.write("users.toml", "[[user]]\nname = 'ana'\ncertificate = 'Coordinator'\n");
+    let text = site("listen = '127.0.0.1:1'\npeers = ['coordinator']");
+    let faults = fixture.faults(&fixture.write("site.toml", &text));
+    assert!(faults.starts_with("site.toml: `peers`: `coordinator` is the `certificate` of the user `ana`"), "{faults}");
+}
+
+#[test]
 fn a_file_of_no_kind_is_said_to_be_none() {
     let fixture = Fixture::new();
     let faults = fixture.faults(&fixture.write("x.toml", "name = 'x'"));

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use serde::de::DeserializeOwned;
 use tonic::Extensions;
 use tonic::metadata::MetadataMap;
@@ -72,8 +73,7 @@ impl Access {
     /// # Errors
     /// `UNAUTHENTICATED`, `BUSY`; `PURPOSE` for a purpose that the caller does not hold.
     pub async fn caller(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<Caller> {
-        let certificates =
-            extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(TlsConnectInfo::peer_certs).unwrap_or_default();
+        let certificates = certificates(extensions);
         let trace = TraceContext::of(headers.get(headers::TRACE).and_then(|value| value.to_str().ok()));
         let from = address(extensions);
         match self.authenticator.caller(authorization(headers)?, &certificates, from).await? {
@@ -150,10 +150,8 @@ impl Access {
     /// # Errors
     /// `UNAUTHENTICATED`, `BUSY`.
     pub async fn handshake(&self, headers: &MetadataMap, extensions: &Extensions) -> Result<String> {
-        let header = authorization(headers)?.ok_or_else(|| {
-            EngineError::new(Code::Unauthenticated, "log in with a user name and a password (`authorization: Basic …`)")
-        })?;
-        self.authenticator.handshake(header, address(extensions)).await
+        let certificates = certificates(extensions);
+        self.authenticator.handshake(authorization(headers)?, &certificates, address(extensions)).await
     }
 
     /// Keeps a purpose for the rest of the caller's session, or goes back to the default; the answer is what counts now.
@@ -216,12 +214,17 @@ impl Access {
         self.authenticator.sessions()
     }
 
-    /// Ends the session that the caller's token opened, if it has one.
+    /// Ends the session of the caller's token or certificate, if it has one.
     pub fn close_session(&self, caller: &Caller) {
         if let Some(session) = caller.session() {
             self.authenticator.close(session);
         }
     }
+}
+
+/// The chain that TLS has verified, or nothing.
+fn certificates(extensions: &Extensions) -> Arc<Vec<CertificateDer<'static>>> {
+    extensions.get::<TlsConnectInfo<TcpConnectInfo>>().and_then(TlsConnectInfo::peer_certs).unwrap_or_default()
 }
 
 /// Where a call comes from.

@@ -1,13 +1,15 @@
-//! The rule that believes a caller: the `authorization` header if there is one, else the certificate if it is a peer's.
+//! The rule that believes a caller: the `authorization` header if there is one, else the certificate if it is a peer's or a
+//! user's.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
 
 use super::asker::{Believed, Came};
-use super::certificate::peer_names;
+use super::certificate::{Certificate, peer_names};
 use super::credentials::Credentials;
 use super::issuers::{Issuers, Shown};
 use super::session::{OpenSession, SessionId, SessionProof, Sessions, Settings, not_believed};
@@ -35,10 +37,17 @@ pub enum Caller {
 /// How a user signed in: what a running query rests on, beside the user's token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignIn {
-    /// The session that the call's token stands for, if it stands for one.
+    /// The session that the call's token or certificate stands for, if it stands for one.
     pub session: Option<SessionId>,
-    /// The user and the password of a users file; a token is verified by itself, and says when it ends.
-    password: Option<(String, blake3::Hash)>,
+    /// What a users file must still say; a token is verified by itself, and says when it ends.
+    proof: Option<Proof>,
+}
+
+/// The user's name, and what a users file believes them by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Proof {
+    Password(String, blake3::Hash),
+    Certificate(String, CertificateDer<'static>),
 }
 
 /// A coordinator that this node lists among its peers.
@@ -63,7 +72,8 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Believes these users and these issuers' tokens, and callers whose certificate has one of the `peers`' names.
+    /// Believes these users and these issuers' tokens, and callers whose certificate has one of the `peers`' names or, if it has
+    /// none of those, a user's.
     pub fn new(users: Option<Users>, peers: BTreeSet<String>, issuers: Arc<Issuers>, sessions: Arc<Sessions>) -> Self {
         let peers = peers.into_iter().map(|name| name.to_ascii_lowercase()).collect();
         Self { users, peers, revoked: None, issuers, sessions }
@@ -86,31 +96,37 @@ impl Authenticator {
         certificates: &[CertificateDer<'_>],
         from: Option<IpAddr>,
     ) -> Result<Caller> {
-        if certificates.iter().any(|certificate| self.revoked.as_ref().is_some_and(|lists| lists.has(certificate))) {
-            let sentence = "the certificate of this connection is revoked; its owner needs another one";
-            return Err(EngineError::new(Code::Unauthenticated, sentence));
-        }
-        let Some(header) = authorization else {
-            return self.peer(certificates).map(Caller::Peer).ok_or_else(|| self.unknown(certificates));
-        };
+        self.check_revoked(certificates)?;
+        let Some(header) = authorization else { return self.by_certificate(certificates) };
         match Credentials::parse(header)? {
             Credentials::Basic { name, password } => {
                 let proven = self.users()?.verify(&name, &password, from).await?;
-                let sign_in = SignIn { session: None, password: Some((name, proven.by)) };
+                let sign_in = SignIn { session: None, proof: Some(Proof::Password(name, proven.by)) };
                 Ok(Caller::User { user: Box::new(proven.user), sign_in, settings: Settings::default() })
             }
             Credentials::Bearer(token) if is_token(&token) => self.by_token(&token).await,
-            Credentials::Bearer(token) => self.by_session(&token).await,
+            Credentials::Bearer(token) => self.by_session(&token, certificates).await,
         }
     }
 
-    /// The handshake: believes `Basic` or an issuer's token and opens a session, or finds the session of `Bearer`. The answer is
-    /// the token for `authorization: Bearer`. A session for an issuer's token ends with it.
+    /// The handshake: believes `Basic`, an issuer's token or, without a header, a user's certificate, and opens a session, or finds
+    /// the session of `Bearer`. The answer is the token for `authorization: Bearer`. A session for an issuer's token or a
+    /// certificate ends with it.
     ///
     /// # Errors
     /// As [`Authenticator::caller`].
-    pub async fn handshake(&self, authorization: &str, from: Option<IpAddr>) -> Result<String> {
-        match Credentials::parse(authorization)? {
+    pub async fn handshake(
+        &self,
+        authorization: Option<&str>,
+        certificates: &[CertificateDer<'_>],
+        from: Option<IpAddr>,
+    ) -> Result<String> {
+        self.check_revoked(certificates)?;
+        let Some(header) = authorization else {
+            let Certified { user, certificate, ends } = self.certified_or_refused(certificates)?;
+            return self.sessions.open_certified(&label(&user)?, &certificate, ends);
+        };
+        match Credentials::parse(header)? {
             Credentials::Basic { name, password } => {
                 let proven = self.users()?.verify(&name, &password, from).await?;
                 self.sessions.open(&name, proven.by)
@@ -119,7 +135,7 @@ impl Authenticator {
                 let user = self.believe(&token).await?;
                 self.sessions.open_for(&label(&user)?, &token, user.ends)
             }
-            Credentials::Bearer(token) => self.by_session(&token).await.map(|_| token),
+            Credentials::Bearer(token) => self.by_session(&token, certificates).await.map(|_| token),
         }
     }
 
@@ -128,13 +144,21 @@ impl Authenticator {
         self.sessions.set(session, change)
     }
 
-    /// Whether a sign-in still holds: its session is open, its user there, not disabled, and with the same password.
+    /// Whether a sign-in still holds: its session is open, its user there, not disabled, and with the same password, or still the
+    /// user of a certificate that is not revoked.
     pub fn holds(&self, sign_in: &SignIn) -> bool {
         let is_open = sign_in.session.is_none_or(|session| self.sessions.keep(session));
-        let is_proven = sign_in
-            .password
-            .as_ref()
-            .is_none_or(|(name, by)| self.users.as_ref().is_some_and(|users| users.find_proven(name, *by).is_some()));
+        let is_proven = match &sign_in.proof {
+            None => true,
+            Some(Proof::Password(name, by)) => {
+                self.users.as_ref().is_some_and(|users| users.find_proven(name, *by).is_some())
+            }
+            Some(Proof::Certificate(name, certificate)) => {
+                let certificates = std::slice::from_ref(certificate);
+                let certified = self.certified(certificates).filter(|certified| certified.user.subject.name == *name);
+                certified.is_some() && self.check_revoked(certificates).is_ok()
+            }
+        };
         is_open && is_proven
     }
 
@@ -159,15 +183,23 @@ impl Authenticator {
     }
 
     /// A session is only as good as its user is now.
-    async fn by_session(&self, token: &str) -> Result<Caller> {
+    async fn by_session(&self, token: &str, certificates: &[CertificateDer<'_>]) -> Result<Caller> {
         let OpenSession { id, user: name, proof, settings } = self.sessions.find(token).ok_or_else(not_believed)?;
-        let (user, password) = match proof {
-            SessionProof::Password(by) => (self.users()?.find_proven(&name, by), Some((name, by))),
+        let (user, proof) = match proof {
+            SessionProof::Password(by) => (self.users()?.find_proven(&name, by), Some(Proof::Password(name, by))),
             SessionProof::Token(issued) => (self.believe(&issued).await.ok(), None),
+            SessionProof::Certificate(certificate) => {
+                // The token is of no use to whoever has it without the certificate's key.
+                if certificates.first() != Some(&certificate) {
+                    return Err(not_believed());
+                }
+                let user = self.certified(certificates).map(|certified| certified.user);
+                (user.filter(|user| user.subject.name == name), Some(Proof::Certificate(name, certificate)))
+            }
         };
         match user {
             Some(user) => {
-                let sign_in = SignIn { session: Some(id), password };
+                let sign_in = SignIn { session: Some(id), proof };
                 Ok(Caller::User { user: Box::new(user), sign_in, settings })
             }
             None => {
@@ -181,8 +213,46 @@ impl Authenticator {
     async fn by_token(&self, token: &str) -> Result<Caller> {
         let user = self.believe(token).await?;
         let (session, settings) = self.sessions.adopt(token, &label(&user)?, user.ends)?;
-        let sign_in = SignIn { session: Some(session), password: None };
+        let sign_in = SignIn { session: Some(session), proof: None };
         Ok(Caller::User { user: Box::new(user), sign_in, settings })
+    }
+
+    /// A call without a header is a coordinator's or a user's, as its certificate says.
+    fn by_certificate(&self, certificates: &[CertificateDer<'_>]) -> Result<Caller> {
+        if let Some(peer) = self.peer(certificates) {
+            return Ok(Caller::Peer(peer));
+        }
+        let Certified { user, certificate, ends } = self.certified_or_refused(certificates)?;
+        let (session, settings) = self.sessions.adopt_certificate(&certificate, &label(&user)?, ends)?;
+        let proof = Proof::Certificate(user.subject.name.clone(), certificate);
+        let sign_in = SignIn { session: Some(session), proof: Some(proof) };
+        Ok(Caller::User { user: Box::new(user), sign_in, settings })
+    }
+
+    /// The user of a certificate, which is no peer's and still in force: TLS has seen to that when the connection was made.
+    fn certified(&self, certificates: &[CertificateDer<'_>]) -> Option<Certified> {
+        let certificate = certificates.first()?;
+        let read = Certificate::parse(certificate).filter(Certificate::is_valid_now)?;
+        if read.names().iter().any(|name| self.peers.contains(name)) {
+            return None;
+        }
+        let user = self.users.as_ref()?.find_certified(read.names())?;
+        let ends = read.ends();
+        let user = Believed { ends: Some(ends), ..user };
+        Some(Certified { user, certificate: certificate.clone().into_owned(), ends })
+    }
+
+    fn certified_or_refused(&self, certificates: &[CertificateDer<'_>]) -> Result<Certified> {
+        self.certified(certificates).ok_or_else(|| self.unknown(certificates))
+    }
+
+    fn check_revoked(&self, certificates: &[CertificateDer<'_>]) -> Result<()> {
+        let Some(revoked) = &self.revoked else { return Ok(()) };
+        if certificates.iter().any(|certificate| revoked.has(certificate)) {
+            let sentence = "the certificate of this connection is revoked; its owner needs another one";
+            return Err(EngineError::new(Code::Unauthenticated, sentence));
+        }
+        Ok(())
     }
 
     /// The user of an issuer's token.
@@ -216,13 +286,29 @@ impl Authenticator {
 
     fn unknown(&self, certificates: &[CertificateDer<'_>]) -> EngineError {
         let sentence = match peer_names(certificates).first() {
-            Some(name) => {
-                format!("the certificate of `{name}` is not one of this node's peers; its `peers` must name it")
+            Some(name) if self.peers.contains(name) => {
+                format!("`{name}` is a coordinator, which asks on behalf of users and has no session of its own")
             }
-            None => "log in with a user name and a password, or with an issuer's token".to_string(),
+            Some(name) => format!(
+                "the certificate of `{name}` is not one of this node's peers, nor that of one user who is not disabled; its \
+                 `peers` must name it, or the `certificate` of a user in its users file"
+            ),
+            None if !certificates.is_empty() => "the certificate of this connection carries no DNS name of its own \
+                                                 (a subject alternative name), and by nothing else is its owner believed"
+                .to_string(),
+            None => "log in with a user name and a password (`authorization: Basic …`), with an issuer's token, or with \
+                     a certificate"
+                .to_string(),
         };
         EngineError::new(Code::Unauthenticated, sentence)
     }
+}
+
+/// A user, by a certificate that is in force until then.
+struct Certified {
+    user: Believed,
+    certificate: CertificateDer<'static>,
+    ends: SystemTime,
 }
 
 /// The name that a user's sessions are kept under.
@@ -278,12 +364,12 @@ mod tests {
     async fn a_user_logs_in_once_and_then_shows_the_token() {
         let directory = tempfile::tempdir().unwrap();
         let authenticator = authenticator(directory.path());
-        let token = authenticator.handshake(&basic("ana", "right"), None).await.unwrap();
+        let token = authenticator.handshake(Some(&basic("ana", "right")), &[], None).await.unwrap();
         let bearer = format!("Bearer {token}");
         let (ana, session) = user(authenticator.caller(Some(&bearer), &[], None).await.unwrap());
         assert_eq!(ana.subject.name, "ana");
         assert_eq!(
-            authenticator.handshake(&bearer, None).await.unwrap(),
+            authenticator.handshake(Some(&bearer), &[], None).await.unwrap(),
             token,
             "a client may shake hands with its token"
         );
@@ -297,7 +383,8 @@ mod tests {
     async fn what_the_users_file_says_now_counts_in_an_open_session() {
         let directory = tempfile::tempdir().unwrap();
         let authenticator = authenticator(directory.path());
-        let bearer = format!("Bearer {}", authenticator.handshake(&basic("ana", "right"), None).await.unwrap());
+        let bearer =
+            format!("Bearer {}", authenticator.handshake(Some(&basic("ana", "right")), &[], None).await.unwrap());
         users_file::set_facts(&directory.path().join("users.toml"), "ana", |facts| {
             facts.purposes.insert("care".to_string());
         })
@@ -312,7 +399,7 @@ mod tests {
     async fn a_session_ends_with_the_password_that_opened_it() {
         let directory = tempfile::tempdir().unwrap();
         let authenticator = authenticator(directory.path());
-        let token = authenticator.handshake(&basic("ana", "right"), None).await.unwrap();
+        let token = authenticator.handshake(Some(&basic("ana", "right")), &[], None).await.unwrap();
         users_file::set_password(&directory.path().join("users.toml"), "ana", "new").unwrap();
         authenticator.caller(Some(&format!("Bearer {token}")), &[], None).await.unwrap_err();
     }
@@ -330,7 +417,8 @@ mod tests {
         let authenticator = authenticator(directory.path());
         let users = directory.path().join("users.toml");
         let in_session = async || {
-            let bearer = format!("Bearer {}", authenticator.handshake(&basic("ana", "right"), None).await.unwrap());
+            let bearer =
+                format!("Bearer {}", authenticator.handshake(Some(&basic("ana", "right")), &[], None).await.unwrap());
             sign_in(authenticator.caller(Some(&bearer), &[], None).await.unwrap())
         };
         let (first, second) = (in_session().await, in_session().await);
@@ -359,6 +447,75 @@ mod tests {
         assert_eq!(authenticator.caller(None, &[], None).await.unwrap_err().code(), Code::Unauthenticated);
     }
 
+    /// `ana` of this authenticator signs in by the certificate of `ana.example`.
+    fn certified(directory: &std::path::Path) -> (Authenticator, Vec<CertificateDer<'static>>) {
+        let authenticator = authenticator(directory);
+        set_ana(directory, |user| user.certificate = Some("ana.example".to_string()));
+        (authenticator, certificate(directory, "ana.example"))
+    }
+
+    fn set_ana(directory: &std::path::Path, edit: impl FnOnce(&mut users_file::User)) {
+        users_file::set(&directory.join("users.toml"), "ana", edit).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_user_is_known_by_a_certificate_and_has_a_session() {
+        let directory = tempfile::tempdir().unwrap();
+        let (authenticator, shown) = certified(directory.path());
+        let (ana, session) = user(authenticator.caller(None, &shown, None).await.unwrap());
+        assert!(ana.subject.name == "ana" && ana.ends.is_some(), "{ana:?}");
+        assert!(authenticator.set(session.unwrap(), |settings| settings.purpose = Some("care".to_string())));
+        let Caller::User { settings, .. } = authenticator.caller(None, &shown, None).await.unwrap() else {
+            panic!("no user")
+        };
+        assert_eq!(settings.purpose.as_deref(), Some("care"));
+        authenticator.caller(Some(&basic("ana", "wrong")), &shown, None).await.unwrap_err();
+
+        // The token of a handshake counts beside the certificate only.
+        let bearer = format!("Bearer {}", authenticator.handshake(None, &shown, None).await.unwrap());
+        let (_, own) = user(authenticator.caller(Some(&bearer), &shown, None).await.unwrap());
+        assert_ne!(own, session);
+        for other in [Vec::new(), certificate(directory.path(), "bob.example")] {
+            let refused = authenticator.caller(Some(&bearer), &other, None).await.unwrap_err();
+            assert_eq!(refused.code(), Code::Unauthenticated);
+        }
+        user(authenticator.caller(Some(&bearer), &shown, None).await.unwrap());
+        authenticator.close(own.unwrap());
+        authenticator.caller(Some(&bearer), &shown, None).await.unwrap_err();
+        user(authenticator.caller(None, &shown, None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_sign_in_by_certificate_holds_for_as_long_as_it_is_its_users() {
+        let directory = tempfile::tempdir().unwrap();
+        let (authenticator, shown) = certified(directory.path());
+        let signed_in = async || sign_in(authenticator.caller(None, &shown, None).await.unwrap());
+        let first = signed_in().await;
+        assert!(authenticator.holds(&first));
+        set_ana(directory.path(), |user| user.certificate = None);
+        assert!(!authenticator.holds(&first));
+        let refused = authenticator.caller(None, &shown, None).await.unwrap_err();
+        assert!(refused.to_string().contains("the certificate of `ana.example`"), "{refused}");
+        set_ana(directory.path(), |user| user.certificate = Some("ana.example".to_string()));
+        let second = signed_in().await;
+        assert!(authenticator.holds(&second));
+        set_ana(directory.path(), |user| user.disabled = true);
+        assert!(!authenticator.holds(&second));
+        authenticator.caller(None, &shown, None).await.unwrap_err();
+        authenticator.handshake(None, &shown, None).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_peers_certificate_is_no_users() {
+        let directory = tempfile::tempdir().unwrap();
+        let authenticator = authenticator(directory.path());
+        set_ana(directory.path(), |user| user.certificate = Some("coordinator".to_string()));
+        let coordinator = certificate(directory.path(), "coordinator");
+        assert!(matches!(authenticator.caller(None, &coordinator, None).await.unwrap(), Caller::Peer(_)));
+        let refused = authenticator.handshake(None, &coordinator, None).await.unwrap_err();
+        assert!(refused.to_string().contains("is a coordinator"), "{refused}");
+    }
+
     #[tokio::test]
     async fn a_wrong_password_is_not_made_good_by_a_certificate() {
         let directory = tempfile::tempdir().unwrap();
@@ -374,7 +531,7 @@ mod tests {
     async fn a_node_without_users_believes_no_password() {
         let authenticator =
             Authenticator::new(None, BTreeSet::new(), nobody(), Arc::new(Sessions::new(&Limits::default())));
-        let refused = authenticator.handshake(&basic("ana", "right"), None).await.unwrap_err();
+        let refused = authenticator.handshake(Some(&basic("ana", "right")), &[], None).await.unwrap_err();
         assert!(refused.to_string().contains("no users"), "{refused}");
     }
 
@@ -390,7 +547,7 @@ mod tests {
         let bearer = format!("Bearer {token}");
         let mut bearers = Vec::new();
         for _ in 0..2 {
-            bearers.push(format!("Bearer {}", authenticator.handshake(&bearer, None).await.unwrap()));
+            bearers.push(format!("Bearer {}", authenticator.handshake(Some(&bearer), &[], None).await.unwrap()));
         }
         let signed_in = async |bearer: &str| authenticator.caller(Some(bearer), &[], None).await.map(user);
         let (ana, first) = signed_in(&bearers[0]).await.unwrap();
@@ -410,6 +567,6 @@ mod tests {
         for bearer in [&bearers[1], &bearer] {
             assert_eq!(signed_in(bearer).await.unwrap_err().code(), Code::Unauthenticated);
         }
-        assert_eq!(authenticator.handshake(&bearer, None).await.unwrap_err().code(), Code::Unauthenticated);
+        assert_eq!(authenticator.handshake(Some(&bearer), &[], None).await.unwrap_err().code(), Code::Unauthenticated);
     }
 }

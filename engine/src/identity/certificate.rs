@@ -1,6 +1,7 @@
 //! What an X.509 certificate says: the names a node is believed by, and from when to when.
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use x509_parser::extensions::GeneralName;
@@ -8,7 +9,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
 
 /// A name that every node of a machine has in its certificate, and so tells nobody from another.
-const SHARED_NAME: &str = "localhost";
+pub(super) const SHARED_NAME: &str = "localhost";
 
 /// What we read in a certificate. The common name is ignored: only subject alternative names are names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,11 @@ impl Certificate {
     pub fn is_valid_now(&self) -> bool {
         let now = ASN1Time::now();
         self.valid_from <= now && now <= self.valid_until
+    }
+
+    /// The last moment of its time.
+    pub fn ends(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(self.valid_until.timestamp()).unwrap_or_default())
     }
 
     /// `from … to …`, for a message.

@@ -1,5 +1,6 @@
 //! Bearer sessions: after one handshake a client shows a token, for as long as it keeps using it. What is set in a
-//! session, its purpose among it, is kept with it; an issuer's token is believed without a session and has one for this only.
+//! session, its purpose among it, is kept with it; an issuer's token and a certificate are believed without a session and have one for
+//! this only.
 //!
 //! Clients keep the first token they get for hours (JDBC never takes a second), so a session's end moves on with each
 //! use instead of the token being replaced.
@@ -14,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom, SystemRandom};
+use rustls::pki_types::CertificateDer;
 
 use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
@@ -24,13 +26,20 @@ const SESSION_ID_DIGITS: usize = 32;
 /// Of what a client says of itself so much is kept.
 const CLIENT_CHARS_MAX: usize = 100;
 
-/// Names a session without giving it away: the hash of its token.
+/// Names a session without giving it away: the hash of its token, or of its user and their certificate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionId(blake3::Hash);
 
 impl SessionId {
     fn of(token: &str) -> Self {
         Self(blake3::hash(token.as_bytes()))
+    }
+
+    /// A certificate may become another user's. No name of a user has a control character, and so no token is hashed like this.
+    fn of_certificate(certificate: &CertificateDer<'_>, user: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(user.as_bytes()).update(b"\0").update(certificate);
+        Self(hasher.finalize())
     }
 }
 
@@ -68,6 +77,8 @@ pub enum SessionProof {
     Password(blake3::Hash),
     /// An issuer's token, which is verified anew with each call.
     Token(Arc<str>),
+    /// A certificate, which the connection of each call must show.
+    Certificate(CertificateDer<'static>),
 }
 
 impl fmt::Debug for SessionProof {
@@ -75,6 +86,7 @@ impl fmt::Debug for SessionProof {
         f.write_str(match self {
             Self::Password(_) => "Password(..)",
             Self::Token(_) => "Token(..)",
+            Self::Certificate(_) => "Certificate(..)",
         })
     }
 }
@@ -120,6 +132,8 @@ pub enum SessionKind {
     Password,
     /// An issuer's token.
     Token,
+    /// A certificate.
+    Certificate,
 }
 
 /// The sessions of a node. Tokens are kept as hashes only.
@@ -136,16 +150,48 @@ pub struct Sessions {
 #[derive(Debug)]
 struct Entry {
     user: String,
-    /// What proves the user; `None` where the token that the session is found by is the issuer's own.
+    /// What proves the user; `None` where no token of ours finds the session: the issuer's own does, or the certificate.
     proof: Option<SessionProof>,
     settings: Settings,
     opened_at: SystemTime,
     last_used: Instant,
-    /// The issuer's token that proves the user.
-    issued: Option<Issued>,
+    basis: Basis,
     client: Option<String>,
     address: Option<IpAddr>,
     statements: u64,
+}
+
+/// What a session rests on, and when that ends.
+#[derive(Debug, Clone, Copy)]
+enum Basis {
+    Password,
+    Token(Issued),
+    Certificate { ends: SystemTime },
+}
+
+impl Basis {
+    fn kind(self) -> SessionKind {
+        match self {
+            Self::Password => SessionKind::Password,
+            Self::Token(_) => SessionKind::Token,
+            Self::Certificate { .. } => SessionKind::Certificate,
+        }
+    }
+
+    fn issued(self) -> Option<Issued> {
+        match self {
+            Self::Token(issued) => Some(issued),
+            Self::Password | Self::Certificate { .. } => None,
+        }
+    }
+
+    fn ends(self) -> Option<SystemTime> {
+        match self {
+            Self::Password => None,
+            Self::Token(issued) => issued.ends,
+            Self::Certificate { ends } => Some(ends),
+        }
+    }
 }
 
 /// An issuer's token by what of it is signed: of some signatures there are two, and both make the same token.
@@ -167,14 +213,8 @@ struct Issued {
 }
 
 impl Issued {
-    fn of(token: &str, ends: Option<SystemTime>) -> Option<Self> {
-        Some(Self { id: IssuedId::of(token), ends })
-    }
-}
-
-impl Entry {
-    fn kind(&self) -> SessionKind {
-        if self.issued.is_some() { SessionKind::Token } else { SessionKind::Password }
+    fn of(token: &str, ends: Option<SystemTime>) -> Self {
+        Self { id: IssuedId::of(token), ends }
     }
 }
 
@@ -196,7 +236,7 @@ impl Sessions {
     /// `BUSY` when too many are open.
     pub fn open(&self, user: &str, proven_by: blake3::Hash) -> Result<String> {
         let token = random_token()?;
-        self.insert(SessionId::of(&token), user, Some(SessionProof::Password(proven_by)), None)?;
+        self.insert(SessionId::of(&token), user, Some(SessionProof::Password(proven_by)), Basis::Password)?;
         Ok(token)
     }
 
@@ -210,8 +250,19 @@ impl Sessions {
             SessionId::of(&token),
             user,
             Some(SessionProof::Token(Arc::from(issued))),
-            Issued::of(issued, ends),
+            Basis::Token(Issued::of(issued, ends)),
         )?;
+        Ok(token)
+    }
+
+    /// Opens a session of its own for a certificate, which is in force until then; the answer is its token.
+    ///
+    /// # Errors
+    /// `BUSY` when too many are open.
+    pub fn open_certified(&self, user: &str, certificate: &CertificateDer<'_>, ends: SystemTime) -> Result<String> {
+        let token = random_token()?;
+        let proof = SessionProof::Certificate(certificate.clone().into_owned());
+        self.insert(SessionId::of(&token), user, Some(proof), Basis::Certificate { ends })?;
         Ok(token)
     }
 
@@ -234,11 +285,28 @@ impl Sessions {
     /// # Errors
     /// `BUSY` when it is new and too many are open.
     pub fn adopt(&self, token: &str, user: &str, ends: Option<SystemTime>) -> Result<(SessionId, Settings)> {
-        let id = SessionId::of(token);
+        self.found_or_opened(SessionId::of(token), user, Basis::Token(Issued::of(token, ends)))
+    }
+
+    /// The session of a user's certificate, which is in force until then, and what was set in it. All connections that show the
+    /// certificate share it.
+    ///
+    /// # Errors
+    /// `BUSY` when it is new and too many are open.
+    pub fn adopt_certificate(
+        &self,
+        certificate: &CertificateDer<'_>,
+        user: &str,
+        ends: SystemTime,
+    ) -> Result<(SessionId, Settings)> {
+        self.found_or_opened(SessionId::of_certificate(certificate, user), user, Basis::Certificate { ends })
+    }
+
+    fn found_or_opened(&self, id: SessionId, user: &str, basis: Basis) -> Result<(SessionId, Settings)> {
         if let Some(entry) = self.used(&mut self.open.lock(), id) {
             return Ok((id, entry.settings.clone()));
         }
-        self.insert(id, user, None, Issued::of(token, ends))?;
+        self.insert(id, user, None, basis)?;
         Ok((id, Settings::default()))
     }
 
@@ -268,7 +336,7 @@ impl Sessions {
             .map(|(id, entry)| SessionRecord {
                 id: *id,
                 subject: entry.user.clone(),
-                kind: entry.kind(),
+                kind: entry.basis.kind(),
                 opened_at: entry.opened_at,
                 last_used_at: today.checked_sub(now.duration_since(entry.last_used)).unwrap_or(today),
                 client: entry.client.clone(),
@@ -281,7 +349,7 @@ impl Sessions {
     }
 
     /// Ends the session of that name if it is `wanted`, and an issuer's token with every session that it opened; says whether
-    /// there was one.
+    /// there was one. A certificate opens another with its next call: its user can be disabled, and it can be revoked.
     ///
     /// # Errors
     /// `BUSY` when as many tokens have been ended as can be remembered: the sessions have ended, and the token may open others.
@@ -289,8 +357,8 @@ impl Sessions {
         let mut open = self.open.lock();
         let found = open.iter().find(|(id, entry)| id.to_string() == name && wanted(&entry.user)).map(|(id, _)| *id);
         let Some(id) = found else { return Ok(false) };
-        if let Some(Issued { id: issued, ends }) = open.remove(&id).and_then(|entry| entry.issued) {
-            open.retain(|_, entry| entry.issued.is_none_or(|other| other.id != issued));
+        if let Some(Issued { id: issued, ends }) = open.remove(&id).and_then(|entry| entry.basis.issued()) {
+            open.retain(|_, entry| entry.basis.issued().is_none_or(|other| other.id != issued));
             let now = SystemTime::now();
             let mut ended = self.ended.lock();
             ended.retain(|_, until| *until > now);
@@ -316,11 +384,11 @@ impl Sessions {
         }
     }
 
-    fn insert(&self, id: SessionId, user: &str, proof: Option<SessionProof>, issued: Option<Issued>) -> Result<()> {
+    fn insert(&self, id: SessionId, user: &str, proof: Option<SessionProof>, basis: Basis) -> Result<()> {
         let (now, today) = (Instant::now(), SystemTime::now());
         let mut open = self.open.lock();
         // Asked here, where no token can be ended meanwhile: it was verified before.
-        if issued.is_some_and(|issued| self.ended.lock().contains_key(&issued.id)) {
+        if basis.issued().is_some_and(|issued| self.ended.lock().contains_key(&issued.id)) {
             return Err(not_believed());
         }
         open.retain(|_, entry| self.is_open(entry, (now, today)));
@@ -334,7 +402,7 @@ impl Sessions {
             settings: Settings::default(),
             opened_at: today,
             last_used: now,
-            issued,
+            basis,
             client: None,
             address: None,
             statements: 0,
@@ -355,9 +423,9 @@ impl Sessions {
         Some(entry)
     }
 
-    /// Whether it has been used of late, and the token that proves its user has not expired.
+    /// Whether it has been used of late, and what proves its user has not expired.
     fn is_open(&self, entry: &Entry, (now, today): (Instant, SystemTime)) -> bool {
-        let ends = entry.issued.and_then(|issued| issued.ends);
+        let ends = entry.basis.ends();
         now.duration_since(entry.last_used) < self.lifetime && ends.is_none_or(|ends| today <= ends)
     }
 
@@ -497,6 +565,29 @@ mod tests {
         sessions.open_for("ana", "a.3.c", ends).unwrap();
         assert_eq!(sessions.end(&third.to_string(), |_| true).unwrap_err().code(), Code::Busy);
         assert_eq!(sessions.count(), 0);
+    }
+
+    #[test]
+    fn a_certificate_has_one_session_for_each_of_its_users_until_it_expires() {
+        let sessions = sessions(Limits::default());
+        let certificate = CertificateDer::from(vec![0x30, 0x82]);
+        let ends = SystemTime::now() + Duration::from_secs(600);
+        let (id, _) = sessions.adopt_certificate(&certificate, "ana", ends).unwrap();
+        assert!(sessions.set(id, |settings| settings.purpose = Some("care".to_string())));
+        let (same, settings) = sessions.adopt_certificate(&certificate, "ana", ends).unwrap();
+        assert_eq!((same, settings.purpose.as_deref()), (id, Some("care")));
+        let (of_bob, settings) = sessions.adopt_certificate(&certificate, "bob", ends).unwrap();
+        assert!(of_bob != id && settings == Settings::default(), "it became another user's");
+        let own = sessions.find(&sessions.open_certified("ana", &certificate, ends).unwrap()).unwrap();
+        assert_eq!((own.user.as_str(), own.proof), ("ana", SessionProof::Certificate(certificate.clone())));
+        assert!(sessions.list(|_| true).iter().all(|record| record.kind == SessionKind::Certificate));
+        // Ended, it is over for what runs in it, and the certificate may open another.
+        assert!(sessions.end(&id.to_string(), |_| true).unwrap() && !sessions.keep(id));
+        let (again, settings) = sessions.adopt_certificate(&certificate, "ana", ends).unwrap();
+        assert!(sessions.keep(again) && settings == Settings::default());
+        let over = SystemTime::now() - Duration::from_secs(1);
+        let (expired, _) = sessions.adopt_certificate(&certificate, "eve", over).unwrap();
+        assert!(!sessions.keep(expired));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Users by password, from a file that `chancery user` may change while the node runs.
+//! Users by password or by certificate, from a file that `chancery user` may change while the node runs.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -71,23 +71,32 @@ impl Users {
     }
 
     async fn verify_now(&self, name: &str, password: &str) -> Result<Proven> {
-        let user = self.file.current().find(name).filter(|user| !user.disabled).cloned();
+        // Whoever has a certificate only is not there: the stand-in's password must not be theirs.
+        let has_password = |user: &&User| !user.disabled && user.password.is_some();
+        let user = self.file.current().find(name).filter(has_password).cloned();
         let key = self.proofs.key_of(user.as_ref(), password);
-        if let Some(user) = user.as_ref().filter(|_| self.proofs.has(&key)) {
-            return Ok(proven(user));
+        if let Some(proven) = user.as_ref().filter(|_| self.proofs.has(&key)).and_then(proven) {
+            return Ok(proven);
         }
-        let stored = user.as_ref().map_or_else(|| Arc::clone(&self.stand_in), |user| Arc::new(user.password.clone()));
+        let stored = user.as_ref().and_then(|user| user.password.clone());
+        let stored = stored.map_or_else(|| Arc::clone(&self.stand_in), Arc::new);
         let matches = self.check(stored, password.to_string()).await?;
-        let user = user.filter(|_| matches).ok_or_else(not_believed)?;
+        let proven = user.as_ref().filter(|_| matches).and_then(proven).ok_or_else(not_believed)?;
         self.proofs.add(key);
-        Ok(proven(&user))
+        Ok(proven)
+    }
+
+    /// The user whose certificate carries one of these names, which TLS has verified, if not disabled and the only one.
+    pub fn find_certified(&self, names: &[String]) -> Option<Believed> {
+        let users = self.file.current();
+        users.find_by_certificate(names).filter(|user| !user.disabled).map(User::believed)
     }
 
     /// The user of a session, if still there, not disabled, and with the same password.
     pub fn find_proven(&self, name: &str, by: blake3::Hash) -> Option<Believed> {
         let users = self.file.current();
         let user = users.find(name).filter(|user| !user.disabled)?;
-        Some(proven(user)).filter(|now| now.by == by).map(|now| now.user)
+        proven(user).filter(|now| now.by == by).map(|now| now.user)
     }
 
     /// Hashes on a thread that may block; how many do, and how many wait, is limited.
@@ -105,8 +114,10 @@ impl Users {
     }
 }
 
-fn proven(user: &User) -> Proven {
-    Proven { user: user.believed(), by: blake3::hash(user.password.to_text().as_bytes()) }
+/// By the password that the user has, if there is one.
+fn proven(user: &User) -> Option<Proven> {
+    let by = blake3::hash(user.password.as_ref()?.to_text().as_bytes());
+    Some(Proven { user: user.believed(), by })
 }
 
 fn not_believed() -> EngineError {
@@ -141,7 +152,7 @@ impl Proofs {
 
     /// Stands for this password together with the stored hash, so that a change of either makes another proof.
     fn key_of(&self, user: Option<&User>, password: &str) -> blake3::Hash {
-        let stored = user.map(|user| user.password.to_text()).unwrap_or_default();
+        let stored = user.and_then(|user| user.password.as_ref()).map(StoredPassword::to_text).unwrap_or_default();
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(&(stored.len() as u64).to_le_bytes()).update(stored.as_bytes()).update(password.as_bytes());
         hasher.finalize()
@@ -231,6 +242,25 @@ mod tests {
         std::fs::write(fixture.path(), disabled).unwrap();
         users.verify("ana", "new", None).await.unwrap_err();
         assert_eq!(users.find_proven("ana", after.by), None);
+    }
+
+    #[tokio::test]
+    async fn a_user_with_a_certificate_only_has_no_password_to_guess() {
+        let fixture = Fixture::new();
+        users_file::set(&fixture.path(), "ana", |user| {
+            user.password = None;
+            user.certificate = Some("ana.example".to_string());
+        })
+        .unwrap();
+        let users = fixture.open();
+        for password in ["right", "nobody has this password", ""] {
+            let refused = users.verify("ana", password, None).await.unwrap_err();
+            assert_eq!(refused.code(), Code::Unauthenticated);
+        }
+        let by = |name: &str| users.find_certified(&[name.to_string()]).map(|user| user.subject.name);
+        assert_eq!((by("ana.example").as_deref(), by("ana")), (Some("ana"), None));
+        users_file::set(&fixture.path(), "ana", |user| user.disabled = true).unwrap();
+        assert_eq!(by("ana.example"), None);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! [[user]]
 //! name = "analyst"
 //! password_hash = "$argon2id$v=19$…"
+//! certificate = "ana.health.example"  # beside the password or in its place: a DNS name of the user's certificate
 //! organisation = "health"           # optional, as all that follows
 //! roles = ["reader"]
 //! purposes = ["care", "research"]   # the purposes that the user may choose from
@@ -19,11 +20,13 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use rustls::pki_types::DnsName;
 use serde::{Deserialize, Serialize};
 
 use policy::subject::Attribute;
 
 use super::asker::Believed;
+use super::certificate::SHARED_NAME;
 use super::facts::{Facts, read_attributes};
 use super::password::StoredPassword;
 use super::{files, name};
@@ -37,8 +40,10 @@ const HEADING: &str =
 pub struct User {
     /// The name; any text without a colon.
     pub name: String,
-    /// The hash of the password.
-    pub password: StoredPassword,
+    /// The hash of the password; without one the user has a certificate.
+    pub password: Option<StoredPassword>,
+    /// The name that the user's certificate carries, in lower case.
+    pub certificate: Option<String>,
     /// What policies may know of the user.
     pub facts: Facts,
     /// Whether the user is refused for the time being.
@@ -51,12 +56,28 @@ impl User {
         let default_purpose = self.facts.default_purpose.clone();
         Believed { default_purpose, ..Believed::user(self.facts.clone().into_subject(self.name.clone())) }
     }
+
+    fn check(&self) -> Result<(), String> {
+        name::check_local(&self.name)?;
+        if let Some(certificate) = &self.certificate {
+            check_certificate(certificate).map_err(|message| format!("`certificate` of `{}` {message}", self.name))?;
+        }
+        if self.password.is_none() && self.certificate.is_none() {
+            return Err(format!(
+                "`{}` has neither a `password_hash` nor a `certificate`, and could not sign in",
+                self.name
+            ));
+        }
+        self.facts.check().map_err(|message| format!("`{}`: {message}", self.name))
+    }
 }
 
 /// All users of a file, by name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UsersFile {
     users: BTreeMap<String, User>,
+    /// Whose certificate carries which name.
+    certificates: BTreeMap<String, String>,
 }
 
 /// The file as it is written.
@@ -71,7 +92,10 @@ struct Written {
 #[serde(deny_unknown_fields)]
 struct WrittenUser {
     name: String,
-    password_hash: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password_hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     organisation: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -108,12 +132,38 @@ impl UsersFile {
                 return Err(config(path, format!("two users are named `{}`", twice.name)));
             }
         }
+        file.index(path)?;
         Ok(file)
+    }
+
+    /// Notes whose certificates carry which names: each name is one user's.
+    fn index(&mut self, path: &Path) -> Result<()> {
+        self.certificates.clear();
+        for user in self.users.values() {
+            let Some(certificate) = &user.certificate else { continue };
+            if let Some(other) = self.certificates.insert(certificate.clone(), user.name.clone()) {
+                let sentence = format!("`{other}` and `{}` have the same `certificate`, `{certificate}`", user.name);
+                return Err(config(path, sentence));
+            }
+        }
+        Ok(())
     }
 
     /// The user of that name.
     pub fn find(&self, name: &str) -> Option<&User> {
         self.users.get(name)
+    }
+
+    /// The one user whose certificate carries one of these names, which are in lower case; nobody where it is several users'.
+    pub fn find_by_certificate(&self, names: &[String]) -> Option<&User> {
+        let mut users: BTreeSet<_> = names.iter().filter_map(|name| self.certificates.get(name)).collect();
+        let only = users.pop_first()?;
+        if users.is_empty() { self.users.get(only) } else { None }
+    }
+
+    /// The names of certificates, each with its user's name.
+    pub fn certificates(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.certificates.iter().map(|(certificate, user)| (certificate.as_str(), user.as_str()))
     }
 
     /// All users, in the order of their names.
@@ -133,20 +183,30 @@ impl UsersFile {
     }
 }
 
-/// Adds a user; makes the file when there is none.
+/// Adds a user with a password; makes the file when there is none.
 ///
 /// # Errors
 /// `CONFIG` when the user exists, the name or the facts cannot be a user's, or the file cannot be read or written.
 pub fn add(path: &Path, name: &str, password: &str, facts: impl Into<Facts>) -> Result<()> {
-    let facts = facts.into();
-    name::check_local(name).and_then(|()| facts.check()).map_err(|message| EngineError::new(Code::Config, message))?;
+    let password = Some(StoredPassword::hash(password)?);
+    let user = User { name: name.to_string(), password, certificate: None, facts: facts.into(), disabled: false };
+    add_user(path, user)
+}
+
+/// Adds a user; makes the file when there is none.
+///
+/// # Errors
+/// `CONFIG` when the user exists or cannot be one, or the file cannot be read or written.
+pub fn add_user(path: &Path, mut user: User) -> Result<()> {
+    user.certificate = user.certificate.map(|name| name.to_ascii_lowercase());
+    user.check().map_err(|message| EngineError::new(Code::Config, message))?;
     change(path, |file| {
-        if file.users.contains_key(name) {
-            let sentence = format!("there is a user `{name}` already; `chancery user passwd` changes the password");
+        if file.users.contains_key(&user.name) {
+            let sentence =
+                format!("there is a user `{}` already; `chancery user passwd` changes the password", user.name);
             return Err(config(path, sentence));
         }
-        let user = User { name: name.to_string(), password: StoredPassword::hash(password)?, facts, disabled: false };
-        file.users.insert(name.to_string(), user);
+        file.users.insert(user.name.clone(), user);
         Ok(())
     })
 }
@@ -156,10 +216,8 @@ pub fn add(path: &Path, name: &str, password: &str, facts: impl Into<Facts>) -> 
 /// # Errors
 /// `CONFIG` when there is no such user, or the file cannot be read or written.
 pub fn set_password(path: &Path, name: &str, password: &str) -> Result<()> {
-    change(path, |file| {
-        file.find_mut(path, name)?.password = StoredPassword::hash(password)?;
-        Ok(())
-    })
+    let password = Some(StoredPassword::hash(password)?);
+    set(path, name, |user| user.password = password)
 }
 
 /// Changes what is known of a user; sessions see it at once.
@@ -167,10 +225,19 @@ pub fn set_password(path: &Path, name: &str, password: &str) -> Result<()> {
 /// # Errors
 /// `CONFIG` when there is no such user, the facts are over a limit, or the file cannot be read or written.
 pub fn set_facts(path: &Path, name: &str, edit: impl FnOnce(&mut Facts)) -> Result<()> {
+    set(path, name, |user| edit(&mut user.facts))
+}
+
+/// Changes a user in all but the name; sessions see it at once.
+///
+/// # Errors
+/// `CONFIG` when there is no such user, this cannot be one, or the file cannot be read or written.
+pub fn set(path: &Path, name: &str, edit: impl FnOnce(&mut User)) -> Result<()> {
     change(path, |file| {
         let user = file.find_mut(path, name)?;
-        edit(&mut user.facts);
-        user.facts.check().map_err(|message| config(path, format!("`{name}`: {message}")))
+        edit(user);
+        user.certificate = user.certificate.take().map(|name| name.to_ascii_lowercase());
+        user.check().map_err(|message| config(path, message))
     })
 }
 
@@ -194,13 +261,14 @@ fn change(path: &Path, edit: impl FnOnce(&mut UsersFile) -> Result<()>) -> Resul
     directory.lock().map_err(cannot)?;
     let mut file = if path.exists() { UsersFile::read(path)? } else { UsersFile::default() };
     edit(&mut file)?;
+    file.index(path)?;
     file.write(path)
 }
 
 fn check_user(user: WrittenUser) -> Result<User, String> {
+    let password = user.password_hash.as_deref().map(StoredPassword::parse).transpose();
+    let password = password.map_err(|message| format!("`password_hash` of `{}` {message}", user.name));
     name::check_local(&user.name)?;
-    let password = StoredPassword::parse(&user.password_hash)
-        .map_err(|message| format!("`password_hash` of `{}` {message}", user.name))?;
     let facts = Facts {
         organisation: user.organisation,
         roles: user.roles,
@@ -208,15 +276,29 @@ fn check_user(user: WrittenUser) -> Result<User, String> {
         default_purpose: user.default_purpose,
         attributes: user.attributes,
     };
-    facts.check().map_err(|message| format!("`{}`: {message}", user.name))?;
-    Ok(User { name: user.name, password, facts, disabled: user.disabled })
+    let certificate = user.certificate.map(|name| name.to_ascii_lowercase());
+    let user = User { name: user.name, password: password?, certificate, facts, disabled: user.disabled };
+    user.check()?;
+    Ok(user)
+}
+
+/// A name as [`super::certificate::peer_names`] reads it in a certificate: one that could be no other's.
+fn check_certificate(name: &str) -> Result<(), String> {
+    if name == SHARED_NAME {
+        return Err("is the name of every machine; write one that only this user's certificate carries".to_string());
+    }
+    if DnsName::try_from(name).is_err() || name.ends_with('.') {
+        return Err("is no DNS name of a certificate: ASCII letters, digits, `-`, `_` and `.`".to_string());
+    }
+    Ok(())
 }
 
 fn write_user(user: &User) -> WrittenUser {
     let facts = user.facts.clone();
     WrittenUser {
         name: user.name.clone(),
-        password_hash: user.password.to_text(),
+        password_hash: user.password.as_ref().map(StoredPassword::to_text),
+        certificate: user.certificate.clone(),
         organisation: facts.organisation,
         roles: facts.roles,
         purposes: facts.purposes,
@@ -248,9 +330,10 @@ mod tests {
         set_password(&path, "ana", "three").unwrap();
         let file = UsersFile::read(&path).unwrap();
         let ana = file.find("ana").unwrap();
-        assert!(ana.password.matches("three") && !ana.password.matches("one"));
+        let matches = |user: &User, password: &str| user.password.as_ref().unwrap().matches(password);
+        assert!(matches(ana, "three") && !matches(ana, "one"));
         assert_eq!(ana.believed().subject.roles, BTreeSet::from(["reader".to_string()]));
-        assert!(file.find("李雷").unwrap().password.matches("two"));
+        assert!(matches(file.find("李雷").unwrap(), "two"));
         remove(&path, "ana").unwrap();
         remove(&path, "ana").unwrap_err();
         assert!(UsersFile::read(&path).unwrap().find("ana").is_none());
@@ -276,6 +359,37 @@ mod tests {
         assert_eq!(UsersFile::read(&path).unwrap().find("ana").unwrap().facts.default_purpose, None);
         set_facts(&path, "ana", |facts| facts.default_purpose = Some("audit".to_string())).unwrap_err();
         assert_eq!(UsersFile::read(&path).unwrap().find("ana").unwrap().facts.default_purpose, None);
+    }
+
+    #[test]
+    fn a_user_has_a_password_a_certificate_or_both() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("users.toml");
+        let certified = |name: &str, certificate: &str| User {
+            name: name.to_string(),
+            password: None,
+            certificate: Some(certificate.to_string()),
+            facts: Facts::default(),
+            disabled: false,
+        };
+        add_user(&path, certified("ana", "Ana.Health.Example")).unwrap();
+        add(&path, "bob", "two", BTreeSet::new()).unwrap();
+        let found = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_string()).collect();
+            UsersFile::read(&path).unwrap().find_by_certificate(&names).map(|user| user.name.clone())
+        };
+        assert_eq!(found(&["elsewhere", "ana.health.example"]).as_deref(), Some("ana"));
+        assert_eq!((found(&["ana"]), found(&["bob"]), found(&[])), (None, None, None));
+        add_user(&path, certified("eve", "ana.health.example")).unwrap_err();
+        set(&path, "bob", |user| user.certificate = Some("ana.health.example".to_string())).unwrap_err();
+        set(&path, "bob", |user| user.certificate = Some("bob.health.example".to_string())).unwrap();
+        assert_eq!(found(&["bob.health.example"]).as_deref(), Some("bob"));
+        assert_eq!(found(&["ana.health.example", "bob.health.example"]), None, "of two users it is nobody's");
+        set(&path, "bob", |user| user.password = None).unwrap();
+        set(&path, "bob", |user| user.certificate = None).unwrap_err();
+        set_password(&path, "bob", "three").unwrap();
+        set(&path, "bob", |user| user.certificate = None).unwrap();
+        assert_eq!(found(&["bob.health.example"]), None);
     }
 
     #[test]
@@ -310,7 +424,14 @@ mod tests {
         let cases = [
             ("[[user]]\nname = 'ana'\npassword_hash = 'sEcReT'", "`user[0]`: `password_hash` of `ana`"),
             ("[[user]]\nname = 'ana'\npassword_hash = 'sEcReT'\nsudo = 1", "unknown field `sudo`"),
-            ("[[user]]\nname = 'ana'", "missing field `password_hash`"),
+            ("[[user]]\nname = 'ana'", "`user[0]`: `ana` has neither a `password_hash` nor a `certificate`"),
+            ("[[user]]\nname = 'ana'\ncertificate = 'a b'", "`user[0]`: `certificate` of `ana` is no DNS name"),
+            ("[[user]]\nname = 'ana'\ncertificate = '*.health.example'", "is no DNS name"),
+            ("[[user]]\nname = 'ana'\ncertificate = 'LocalHost'", "is the name of every machine"),
+            (
+                "[[user]]\nname = 'ana'\ncertificate = 'a.example'\n[[user]]\nname = 'bob'\ncertificate = 'A.example'",
+                "`ana` and `bob` have the same `certificate`, `a.example`",
+            ),
             ("[[user]]\nname = ''\npassword_hash = 'sEcReT'", "a user's name has"),
             ("[[user]]\nname = 'ana'\npassword_hash = 'sEcReT'\nattributes.level = 1.5", "did not match"),
         ];
