@@ -116,6 +116,35 @@ fn users_are_added_changed_and_listed() {
 }
 
 #[test]
+fn a_user_has_a_certificate_beside_a_password_or_in_its_place() {
+    fn user<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+        [&["user", arguments[0], "--file", "u.toml"][..], &arguments[1..]].concat()
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path();
+    // Nothing is asked for: there is no line to read.
+    succeed(path, &user(&["add", "ana", "--certificate", "Ana.Health.Example"]), "");
+    write(path, "password", "two\n");
+    succeed(path, &user(&["add", "bob", "--certificate", "bob.example", "--password-file", "password"]), "");
+    let list = "ana (enabled; certificate: ana.health.example; no password)\nbob (enabled; certificate: bob.example)\n";
+    assert_eq!(succeed(path, &user(&["list"]), ""), list);
+    let cases: [(&[&str], &str); 3] = [
+        (&["set", "bob", "--certificate", "ana.health.example"], "have the same `certificate`"),
+        (&["set", "bob", "--certificate", "*.example"], "is no DNS name of a certificate"),
+        (&["set", "ana", "--clear", "certificate"], "has neither a `password_hash` nor a `certificate`"),
+    ];
+    for (arguments, expected) in cases {
+        let (_, error) = fail(path, &user(arguments), 1);
+        assert!(error.contains("CONFIG") && error.contains(expected), "{arguments:?}: {error}");
+    }
+    succeed(path, &user(&["passwd", "ana"]), "one\n");
+    succeed(path, &user(&["set", "ana", "--clear", "certificate"]), "");
+    succeed(path, &user(&["set", "bob", "--clear", "password", "--certificate", "ana.health.example"]), "");
+    let list = "ana (enabled)\nbob (enabled; certificate: ana.health.example; no password)\n";
+    assert_eq!(succeed(path, &user(&["list"]), ""), list);
+}
+
+#[test]
 fn a_refused_user_is_told_why_and_no_password_is_shown() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path();

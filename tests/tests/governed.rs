@@ -4,6 +4,7 @@
 //! here, and over a PostgreSQL server in the other ([`crate::KEPT`]).
 
 mod administration;
+mod certified_users;
 mod changes;
 mod client_certificates;
 mod clocks;

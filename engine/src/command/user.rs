@@ -17,7 +17,8 @@ use crate::identity::users_file::{self, User, UsersFile};
 /// `chancery user …`
 #[derive(Debug, clap::Subcommand)]
 pub enum UserCommand {
-    /// Add a user; a running node believes it at once. With a certificate and no `--password-file` the user has no password.
+    /// Add a user; a running node believes it at once. With a certificate and no `--password-file` the user has no
+    /// password.
     Add(AddArgs),
     /// Change what policies may know of a user, and the certificate; open sessions see it at once.
     Set(SetArgs),

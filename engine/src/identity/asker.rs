@@ -20,7 +20,7 @@ pub struct Believed {
     pub default_purpose: Option<String>,
     /// Who vouches for the subject.
     pub issuer: Issuer,
-    /// When the identity ends; `None` for a password.
+    /// When the identity ends: with its token or certificate; `None` for a password.
     pub ends: Option<SystemTime>,
 }
 
@@ -35,7 +35,8 @@ pub struct Asker {
     pub came: Came,
     /// Who vouches for the subject.
     pub issuer: Issuer,
-    /// When the identity ends, and with it every session and stream: a token's expiry; `None` for a password.
+    /// When the identity ends, and with it every session and stream: the expiry of a token or a certificate; `None` for
+    /// a password.
     pub ends: Option<SystemTime>,
 }
 

@@ -1,5 +1,5 @@
-//! The rule that believes a caller: the `authorization` header if there is one, else the certificate if it is a peer's or a
-//! user's.
+//! The rule that believes a caller: the `authorization` header if there is one, else the certificate if it is a peer's
+//! or a user's.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -72,8 +72,8 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Believes these users and these issuers' tokens, and callers whose certificate has one of the `peers`' names or, if it has
-    /// none of those, a user's.
+    /// Believes these users and these issuers' tokens, and callers whose certificate has one of the `peers`' names or,
+    /// if it has none of those, a user's.
     pub fn new(users: Option<Users>, peers: BTreeSet<String>, issuers: Arc<Issuers>, sessions: Arc<Sessions>) -> Self {
         let peers = peers.into_iter().map(|name| name.to_ascii_lowercase()).collect();
         Self { users, peers, revoked: None, issuers, sessions }
@@ -109,9 +109,9 @@ impl Authenticator {
         }
     }
 
-    /// The handshake: believes `Basic`, an issuer's token or, without a header, a user's certificate, and opens a session, or finds
-    /// the session of `Bearer`. The answer is the token for `authorization: Bearer`. A session for an issuer's token or a
-    /// certificate ends with it.
+    /// The handshake: believes `Basic`, an issuer's token or, without a header, a user's certificate, and opens a
+    /// session, or finds the session of `Bearer`. The answer is the token for `authorization: Bearer`. A session for an
+    /// issuer's token or a certificate ends with it.
     ///
     /// # Errors
     /// As [`Authenticator::caller`].
@@ -144,8 +144,8 @@ impl Authenticator {
         self.sessions.set(session, change)
     }
 
-    /// Whether a sign-in still holds: its session is open, its user there, not disabled, and with the same password, or still the
-    /// user of a certificate that is not revoked.
+    /// Whether a sign-in still holds: its session is open, its user there, not disabled, and with the same password, or
+    /// still the user of a certificate that is not revoked.
     pub fn holds(&self, sign_in: &SignIn) -> bool {
         let is_open = sign_in.session.is_none_or(|session| self.sessions.keep(session));
         let is_proven = match &sign_in.proof {
@@ -229,7 +229,8 @@ impl Authenticator {
         Ok(Caller::User { user: Box::new(user), sign_in, settings })
     }
 
-    /// The user of a certificate, which is no peer's and still in force: TLS has seen to that when the connection was made.
+    /// The user of a certificate, which is no peer's and still in force: TLS has seen to that when the connection was
+    /// made.
     fn certified(&self, certificates: &[CertificateDer<'_>]) -> Option<Certified> {
         let certificate = certificates.first()?;
         let read = Certificate::parse(certificate).filter(Certificate::is_valid_now)?;

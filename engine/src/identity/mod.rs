@@ -1,10 +1,10 @@
-//! Who asks, and for which purpose: users by password, session or an issuer's token, coordinators by certificate, and
-//! users through a coordinator by its delegation; and the certificates themselves.
+//! Who asks, and for which purpose: users by password, certificate, session or an issuer's token, coordinators by
+//! certificate, and users through a coordinator by its delegation; and the certificates themselves.
 //!
 //! - [`authenticate`]: the one rule that turns what a call brings into whom this node believes.
 //! - [`asker`]: who asks once believed; [`facts`]: what is known of them, under its limits; `name`: what names may be.
 //! - [`credentials`]: the `authorization` header; [`session`]: bearer tokens that we issue, and chosen purposes.
-//! - [`users`]: passwords checked against a file that may change while we run; [`users_file`], [`password`]: its parts;
+//! - [`users`]: passwords and certificates checked against a file that may change while we run; [`users_file`], [`password`]: its parts;
 //!   `guesses`: who waits after wrong ones.
 //! - [`issuers`]: whom else this node believes about users; `token`, `json`, `claims`: their tokens; [`token_keys`],
 //!   `discovery`: their keys, from a file or as they publish them.

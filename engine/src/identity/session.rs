@@ -1,6 +1,6 @@
 //! Bearer sessions: after one handshake a client shows a token, for as long as it keeps using it. What is set in a
-//! session, its purpose among it, is kept with it; an issuer's token and a certificate are believed without a session and have one for
-//! this only.
+//! session, its purpose among it, is kept with it; an issuer's token and a certificate are believed without a session
+//! and have one for this only.
 //!
 //! Clients keep the first token they get for hours (JDBC never takes a second), so a session's end moves on with each
 //! use instead of the token being replaced.
@@ -35,7 +35,8 @@ impl SessionId {
         Self(blake3::hash(token.as_bytes()))
     }
 
-    /// A certificate may become another user's. No name of a user has a control character, and so no token is hashed like this.
+    /// A certificate may become another user's. No name of a user has a control character, and so no token is hashed
+    /// like this.
     fn of_certificate(certificate: &CertificateDer<'_>, user: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(user.as_bytes()).update(b"\0").update(certificate);
@@ -150,7 +151,8 @@ pub struct Sessions {
 #[derive(Debug)]
 struct Entry {
     user: String,
-    /// What proves the user; `None` where no token of ours finds the session: the issuer's own does, or the certificate.
+    /// What proves the user; `None` where no token of ours finds the session: the issuer's own does, or the
+    /// certificate.
     proof: Option<SessionProof>,
     settings: Settings,
     opened_at: SystemTime,
@@ -288,8 +290,8 @@ impl Sessions {
         self.found_or_opened(SessionId::of(token), user, Basis::Token(Issued::of(token, ends)))
     }
 
-    /// The session of a user's certificate, which is in force until then, and what was set in it. All connections that show the
-    /// certificate share it.
+    /// The session of a user's certificate, which is in force until then, and what was set in it. All connections that
+    /// show the certificate share it.
     ///
     /// # Errors
     /// `BUSY` when it is new and too many are open.

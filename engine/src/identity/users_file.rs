@@ -154,7 +154,8 @@ impl UsersFile {
         self.users.get(name)
     }
 
-    /// The one user whose certificate carries one of these names, which are in lower case; nobody where it is several users'.
+    /// The one user whose certificate carries one of these names, which are in lower case; nobody where it is several
+    /// users'.
     pub fn find_by_certificate(&self, names: &[String]) -> Option<&User> {
         let mut users: BTreeSet<_> = names.iter().filter_map(|name| self.certificates.get(name)).collect();
         let only = users.pop_first()?;

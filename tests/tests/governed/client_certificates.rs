@@ -20,18 +20,18 @@ use super::federation::{COUNT_ORDERS, NORTH, data, eventually_refused, eventuall
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Whoever signs certificates.
-struct Authority(Issuer<'static, KeyPair>);
+pub(super) struct Authority(Issuer<'static, KeyPair>);
 
 impl Authority {
     /// The cluster's own.
-    fn of(cluster: &Cluster) -> Self {
+    pub(super) fn of(cluster: &Cluster) -> Self {
         let read = |name: &str| std::fs::read_to_string(cluster.root().join("certs").join(name)).unwrap();
         let key = KeyPair::from_pem(&read("authority.key")).unwrap();
         Self(Issuer::from_ca_cert_pem(&read("authority.crt"), key).unwrap())
     }
 
     /// One that calls itself like the cluster's.
-    fn another() -> (Self, String) {
+    pub(super) fn another() -> (Self, String) {
         let key = KeyPair::generate().unwrap();
         let params = authority_params();
         let pem = params.self_signed(&key).unwrap().pem();
@@ -39,7 +39,7 @@ impl Authority {
     }
 
     /// Certificate and key of a leaf, and the certificates between it and the authority.
-    fn sign(&self, params: &CertificateParams, between: &str) -> (String, String) {
+    pub(super) fn sign(&self, params: &CertificateParams, between: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         (format!("{}{between}", params.signed_by(&key, &self.0).unwrap().pem()), key.serialize_pem())
     }
@@ -54,7 +54,7 @@ fn authority_params() -> CertificateParams {
 }
 
 /// A coordinator's certificate as it should be, and what is changed of it.
-fn leaf(change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+pub(super) fn leaf(change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
     let mut params = CertificateParams::new(vec!["coordinator".to_string()]).unwrap();
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -73,14 +73,23 @@ async fn connected(
     cluster: &Cluster,
     identity: Option<(String, String)>,
 ) -> Result<FlightServiceClient<Channel>, (Option<Code>, String)> {
+    let channel = channel_showing(cluster, cluster.site("north").address(), identity).await;
+    channel.map(FlightServiceClient::new).map_err(|told| (None, told))
+}
+
+/// A connection to a door of the cluster with that certificate; what is told where there is none.
+pub(super) async fn channel_showing(
+    cluster: &Cluster,
+    address: &str,
+    identity: Option<(String, String)>,
+) -> Result<Channel, String> {
     let authority = std::fs::read_to_string(cluster.authority()).unwrap();
     let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority)).domain_name("localhost");
     if let Some((certificate, key)) = identity {
         tls = tls.identity(Identity::from_pem(certificate, key));
     }
-    let endpoint = Endpoint::from_shared(format!("https://{}", cluster.site("north").address())).unwrap();
-    let channel = endpoint.tls_config(tls).unwrap().connect().await.map_err(|error| (None, format!("{error:?}")))?;
-    Ok(FlightServiceClient::new(channel))
+    let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap();
+    endpoint.tls_config(tls).unwrap().connect().await.map_err(|error| format!("{error:?}"))
 }
 
 async fn asked(site: &mut FlightServiceClient<Channel>) -> Result<(), (Option<Code>, String)> {
@@ -207,12 +216,12 @@ async fn a89_what_is_revoked_is_believed_no_more() {
 }
 
 /// As the operator does it.
-fn take_back(certs: &Path, certificate: &str) {
+pub(super) fn take_back(certs: &Path, certificate: &str) {
     let mut command = Command::new(chancery());
     let done = command.args(["certs", "revoke", "--dir"]).arg(certs).arg(certs.join(certificate)).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-fn names(name: &str) -> Vec<rcgen::SanType> {
+pub(super) fn names(name: &str) -> Vec<rcgen::SanType> {
     vec![rcgen::SanType::DnsName(name.try_into().unwrap())]
 }

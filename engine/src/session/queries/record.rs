@@ -412,7 +412,7 @@ impl QueryRecord {
         match stop {
             Some(stop) => Err(stop.error()),
             None if now >= self.deadline => Err(self.out_of_time()),
-            None if self.identity_ends.is_some_and(|end| now >= end) => Err(token_expired()),
+            None if self.identity_ends.is_some_and(|end| now >= end) => Err(identity_expired()),
             None => Ok(()),
         }
     }
@@ -427,7 +427,7 @@ impl QueryRecord {
         tokio::select! {
             stop = self.told_to_stop() => stop.error(),
             () = tokio::time::sleep_until(self.deadline.into()) => self.out_of_time(),
-            () = self.identity_over() => token_expired(),
+            () = self.identity_over() => identity_expired(),
         }
     }
 
@@ -457,8 +457,11 @@ impl QueryRecord {
     }
 }
 
-fn token_expired() -> EngineError {
-    EngineError::new(Code::Expired, "the token that the query ran under has expired; get a new one, ask again")
+fn identity_expired() -> EngineError {
+    EngineError::new(
+        Code::Expired,
+        "the token or the certificate that the query ran under has expired; get a new one, ask again",
+    )
 }
 
 /// When that time comes; `None` where it is too far away to be counted.
