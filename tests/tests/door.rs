@@ -3,22 +3,27 @@
 
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
+use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{ActionCancelQueryRequest, CommandGetDbSchemas, CommandGetTables, ProstMessageExt};
-use arrow_flight::{Action, CancelFlightInfoRequest, Criteria, FlightInfo};
+use arrow_flight::{Action, CancelFlightInfoRequest, Criteria, FlightInfo, HandshakeRequest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use engine::catalog::site_table::SiteId;
 use engine::catalog::view::directory_columns;
 use engine::identity::tls::NodeIdentity;
 use engine::peer::{SiteAddress, SitePeer};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use harness::cluster::client::{channel, told};
 use harness::cluster::{Cluster, Options};
 use harness::edge::edge;
 use harness::tpch::tpch;
+use tonic::Status;
 
 const COUNT_ORDERS: &str = "SELECT count(*) FROM sales.tpch.orders";
 
@@ -117,6 +122,38 @@ async fn nobody_comes_in_without_a_password_that_is_right() {
     let action = Action { r#type: "chancery.view".into(), body: bytes::Bytes::new() };
     let error = user.flight().inner_mut().do_action(with_token(&user.flight(), action)).await.unwrap_err();
     assert!(error.message().starts_with("UNSUPPORTED"), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_is_answered_once_the_client_has_spoken_and_to_whoever_listens_first() {
+    let cluster = Cluster::start(&tpch(0.01).unwrap()).await;
+    for password in ["analyst", "wrong"] {
+        let has_spoken = Arc::new(AtomicBool::new(false));
+        let speaks = Arc::clone(&has_spoken);
+        let late = futures::stream::once(async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            speaks.store(true, Ordering::SeqCst);
+            HandshakeRequest::default()
+        });
+        // Whoever ends a call before may have a client wait for ever that is about to speak.
+        let answer = handshake(&cluster, password, late).await;
+        assert!(has_spoken.load(Ordering::SeqCst), "answered before: {answer:?}");
+        assert_eq!(answer.is_ok(), password == "analyst");
+        let listening = handshake(&cluster, password, futures::stream::pending()).await;
+        assert_eq!(listening.is_ok(), password == "analyst", "{listening:?}");
+    }
+}
+
+async fn handshake(
+    cluster: &Cluster,
+    password: &str,
+    said: impl Stream<Item = HandshakeRequest> + Send + 'static,
+) -> Result<(), Status> {
+    let mut request = tonic::Request::new(said);
+    let basic = format!("Basic {}", STANDARD.encode(format!("analyst:{password}")));
+    request.metadata_mut().insert("authorization", basic.parse().unwrap());
+    let mut flight = FlightServiceClient::new(channel(cluster.address(), None).await);
+    flight.handshake(request).await.map(|_| ())
 }
 
 fn with_token<T>(client: &FlightSqlServiceClient<tonic::transport::Channel>, message: T) -> tonic::Request<T> {

@@ -8,6 +8,7 @@ mod start;
 mod statements;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -39,6 +40,9 @@ use crate::key_set::message::{FragmentTicket, KeySetMessage};
 use crate::session::queries::QueryId;
 use crate::session::trace::{self, Told};
 use crate::session::turns::Turns;
+
+/// How long the answer to a handshake waits for the client's first word: some clients listen first.
+const FIRST_WORD: Duration = Duration::from_secs(2);
 
 /// A stream of answers as tonic wants it.
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
@@ -205,7 +209,11 @@ impl FlightService for FlightServer {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        let token = match self.access.handshake(request.metadata(), request.extensions()).await {
+        let token = self.access.handshake(request.metadata(), request.extensions()).await;
+        // What it is counts for nothing. But pyarrow's client may wait for ever for a call to take a message that has ended
+        // meanwhile.
+        let _ = tokio::time::timeout(FIRST_WORD, request.into_inner().message()).await;
+        let token = match token {
             Ok(token) => token,
             Err(error) => return Err(self.turn_away(error).await),
         };
