@@ -3,11 +3,12 @@
 #
 # start_federation ROOT: writes data, certificates, users, policies and configurations below ROOT and starts one node after
 # the other; sets COORDINATOR, NORTH and PLAIN to HOST:PORT, and DOORS to those of the sites. A further site of SITES is one
-# that the caller has begun: SITE.toml with its name, sources and policy, below ROOT. COORDINATOR_MORE is of coordinator.toml.
+# that the caller has begun: SITE.toml with its name, sources and policy, below ROOT. COORDINATOR_MORE is of coordinator.toml;
+# ISSUER, a table of TOML, is an issuer of tokens that all nodes believe.
 
 NODES=()
 declare -A DOORS=()
-: "${SITES:=north south}" "${COORDINATOR_MORE:=}"
+: "${SITES:=north south}" "${COORDINATOR_MORE:=}" "${ISSUER:=}"
 
 policies() {
     mkdir -p north-policy south-policy
@@ -52,13 +53,14 @@ state = "$site-state"
 peers = ["coordinator"]
 tls = { certificate = "certs/$site.crt", key = "certs/$site.key", authority = "certs/authority.crt" }
 users = { file = "users.toml" }
-issuer = [{ name = "coordinator", trust = "coordinator", roles = ["analyst", "auditor"] }]
+issuer = [{ name = "coordinator", trust = "coordinator", roles = ["analyst", "auditor"] }${ISSUER:+, $ISSUER}]
 END
     done
     cat >coordinator.toml <<END
 listen = "127.0.0.1:0"
 tls = { certificate = "certs/coordinator.crt", key = "certs/coordinator.key", authority = "certs/authority.crt" }
 users = { file = "users.toml" }
+${ISSUER:+issuer = [$ISSUER]}
 $COORDINATOR_MORE
 END
 }
