@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::notes::Notes;
 use crate::catalog::treatment::TableTreatment;
 use crate::error::{Code, EngineError, Result};
-use crate::flight::guard::Guard;
+use crate::flight::guard::{Guard, Seen};
 
 /// The action by which a coordinator asks for a [`View`].
 pub const VIEW_ACTION: &str = "chancery.view";
@@ -283,7 +283,7 @@ fn decode(text: &str) -> Result<(SchemaRef, Option<RecordBatch>)> {
     let bytes = STANDARD.decode(text).map_err(|error| malformed(error.to_string()))?;
     // A site sends it: the reader takes what it is told for true.
     let batch_bytes_max = bytes.len().saturating_mul(DECOMPRESSED).min(DESCRIPTION_BYTES_MAX);
-    let guard = Guard { columns: usize::MAX, dictionaries: true, batch_bytes_max };
+    let mut guard = Guard { columns: usize::MAX, dictionaries: true, batch_bytes_max, seen: Seen::default() };
     guard.check_stream(&bytes).map_err(|wrong| malformed(format!("it holds {wrong}")))?;
     let mut reader =
         StreamReader::try_new(std::io::Cursor::new(bytes), None).map_err(|error| malformed(error.to_string()))?;

@@ -4,20 +4,38 @@
 
 use arrow_flight::FlightData;
 use arrow_ipc::{
-    BodyCompressionMethod, CompressionType, DateUnit, Field, IntervalUnit, MessageHeader, Precision, RecordBatch,
-    Schema, TimeUnit, Type, UnionMode, root_as_message,
+    BodyCompressionMethod, CompressionType, DateUnit, Endianness, Field, IntervalUnit, KeyValue, MessageHeader,
+    Precision, RecordBatch, Schema, TimeUnit, Type, Union, UnionMode, root_as_message,
 };
 
-/// Bounds of the messages of one stream.
-#[derive(Debug, Clone, Copy)]
+/// Bounds of the messages of one stream, which are checked in the order in which they come.
+#[derive(Debug, Clone)]
 pub struct Guard {
     /// Columns that it has at most.
     pub columns: usize,
     /// Whether values may come as keys of a dictionary; sites resolve them.
     pub dictionaries: bool,
-    /// What one batch may take once it is decompressed.
+    /// What one batch may take once it is decompressed, and all dictionaries together.
     pub batch_bytes_max: usize,
+    /// What the stream has said of itself so far; nothing at first.
+    pub seen: Seen,
 }
+
+/// What the schema and the dictionaries of a stream said.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    schema_bytes: usize,
+    /// Columns of views in a batch: the decoder panics at more of their counts.
+    views: usize,
+    /// The dictionaries by id, each with the columns of views in its values.
+    dictionaries: Vec<(i64, usize)>,
+    dictionary_bytes: usize,
+}
+
+/// What a schema may become. A message may name one field, or one text, a million times, and the decoder makes a million of it.
+const SCHEMA_BYTES_MAX: usize = 4 << 20;
+/// About what a field or an entry of its metadata takes beside its texts.
+const FIELD_BYTES: usize = 128;
 
 /// Metadata of a message beside its batch: a trailer, which is short.
 const METADATA_BYTES_MAX: usize = 4 << 10;
@@ -34,7 +52,7 @@ impl Guard {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check(&self, data: &FlightData) -> Checked {
+    pub fn check(&mut self, data: &FlightData) -> Checked {
         if data.app_metadata.len() > METADATA_BYTES_MAX {
             return Err("metadata that is longer than any trailer");
         }
@@ -45,7 +63,7 @@ impl Guard {
     ///
     /// # Errors
     /// What is wrong with one.
-    pub fn check_stream(&self, mut bytes: &[u8]) -> Checked {
+    pub fn check_stream(&mut self, mut bytes: &[u8]) -> Checked {
         const CONTINUES: [u8; 4] = [0xFF; 4];
         loop {
             let Some((marker, rest)) = bytes.split_first_chunk::<4>() else { return Ok(()) };
@@ -65,17 +83,25 @@ impl Guard {
         }
     }
 
-    fn check_message(&self, header: &[u8], body: &[u8]) -> Checked {
+    fn check_message(&mut self, header: &[u8], body: &[u8]) -> Checked {
         let message = root_as_message(header).map_err(|_| "a header that is none")?;
         match message.header_type() {
             MessageHeader::NONE => {}
             MessageHeader::Schema => self.check_schema(message.header_as_schema().ok_or("a schema that is none")?)?,
             MessageHeader::RecordBatch => {
-                self.check_batch(message.header_as_record_batch().ok_or("a batch that is none")?, body)?;
+                let batch = message.header_as_record_batch().ok_or("a batch that is none")?;
+                self.check_batch(batch, self.seen.views, body)?;
             }
             MessageHeader::DictionaryBatch if self.dictionaries => {
-                let batch = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
-                self.check_batch(batch.ok_or("a dictionary that is none")?, body)?;
+                let dictionary = message.header_as_dictionary_batch().ok_or("a dictionary that is none")?;
+                let known = self.seen.dictionaries.iter().find(|(id, _)| *id == dictionary.id());
+                let (_, views) = known.ok_or("a dictionary of no column")?;
+                let bytes = self.check_batch(dictionary.data().ok_or("a dictionary that is none")?, *views, body)?;
+                // One that adds to another is kept with it.
+                self.seen.dictionary_bytes = self.seen.dictionary_bytes.saturating_add(bytes);
+                if self.seen.dictionary_bytes > self.batch_bytes_max {
+                    return Err("dictionaries that are larger than a batch may be");
+                }
             }
             MessageHeader::DictionaryBatch => return Err("a dictionary, which sites resolve"),
             _ => return Err("a message of another kind"),
@@ -83,16 +109,25 @@ impl Guard {
         Ok(())
     }
 
-    fn check_schema(&self, schema: Schema<'_>) -> Checked {
+    fn check_schema(&mut self, schema: Schema<'_>) -> Checked {
+        if schema.endianness() != Endianness::Little {
+            return Err("numbers in another order of bytes");
+        }
         let fields = schema.fields().ok_or("a schema without fields")?;
         // An answer without columns has a marker.
         if fields.len() > self.columns.max(1) {
             return Err("more columns than it was asked for");
         }
-        fields.iter().try_for_each(|field| self.check_field(field))
+        let schema_bytes = metadata_bytes(schema.custom_metadata().into_iter().flatten());
+        self.seen = Seen { schema_bytes, ..Seen::default() };
+        for field in fields {
+            self.seen.views += self.check_field(field)?;
+        }
+        Ok(())
     }
 
-    fn check_batch(&self, batch: RecordBatch<'_>, body: &[u8]) -> Checked {
+    /// How many bytes a batch, with so many columns of views, takes once it is decompressed.
+    fn check_batch(&self, batch: RecordBatch<'_>, views: usize, body: &[u8]) -> Result<usize, &'static str> {
         let values_max = self.batch_bytes_max.saturating_mul(8);
         let is_count = |count: i64| usize::try_from(count).is_ok_and(|count| count <= values_max);
         if !is_count(batch.length()) {
@@ -103,8 +138,11 @@ impl Guard {
             return Err("a column of a length that none has");
         }
         let buffers = batch.buffers().ok_or("a batch without buffers")?;
-        let variadic = batch.variadicBufferCounts().into_iter().flatten();
-        let named = variadic.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        let variadic = || batch.variadicBufferCounts().into_iter().flatten();
+        if variadic().count() != views {
+            return Err("a batch of other columns than its schema's");
+        }
+        let named = variadic().map(|count| usize::try_from(count).unwrap_or(usize::MAX));
         if named.fold(0, usize::saturating_add) > buffers.len() {
             return Err("a column of more buffers than there are");
         }
@@ -127,16 +165,22 @@ impl Guard {
                 return Err("a batch that is larger than one may be");
             }
         }
-        Ok(())
+        Ok(total)
     }
 
-    /// Whether the decoder knows the type of a column; it knows no way to refuse one.
-    fn check_field(&self, field: Field<'_>) -> Checked {
+    /// Whether the decoder knows the type of a column, for it knows no way to refuse one; and how many columns of views it has.
+    fn check_field(&mut self, field: Field<'_>) -> Result<usize, &'static str> {
+        self.seen.schema_bytes = self.seen.schema_bytes.saturating_add(field_bytes(field));
+        if self.seen.schema_bytes > SCHEMA_BYTES_MAX {
+            return Err("a schema that is larger than one may be");
+        }
+        let place = self.seen.dictionaries.len();
         if let Some(dictionary) = field.dictionary() {
             let keys = dictionary.indexType().map(|keys| keys.bitWidth());
             if !self.dictionaries || !matches!(keys, Some(8 | 16 | 32 | 64)) {
                 return Err("a dictionary, which sites resolve");
             }
+            self.seen.dictionaries.push((dictionary.id(), 0));
         }
         let children = field.children().unwrap_or_default();
         let one_child = || children.len() == 1;
@@ -182,16 +226,53 @@ impl Guard {
             }
             Type::Map => field.type_as_map().is_some() && one_child(),
             Type::Union => field.type_as_union().is_some_and(|union| {
-                let ids = union.typeIds().map_or(children.len(), |ids| ids.len());
-                matches!(union.mode(), UnionMode::Sparse | UnionMode::Dense) && ids == children.len()
+                matches!(union.mode(), UnionMode::Sparse | UnionMode::Dense) && has_ids(union, children.len())
             }),
             _ => false,
         };
         if !is_known {
             return Err("a column of a type that is not known");
         }
-        children.iter().try_for_each(|child| self.check_field(child))
+        let mut views = usize::from(matches!(field.type_type(), Type::Utf8View | Type::BinaryView));
+        for child in children {
+            views += self.check_field(child)?;
+        }
+        if field.dictionary().is_none() {
+            return Ok(views);
+        }
+        // They come with the dictionary, and its keys in the batch.
+        if let Some((_, of_values)) = self.seen.dictionaries.get_mut(place) {
+            *of_values = views;
+        }
+        Ok(0)
     }
+}
+
+/// What the decoder makes of a field, without its children.
+fn field_bytes(field: Field<'_>) -> usize {
+    let name = field.name().map_or(0, str::len);
+    let zone = field.type_as_timestamp().and_then(|timestamp| timestamp.timezone()).map_or(0, str::len);
+    let metadata = metadata_bytes(field.custom_metadata().into_iter().flatten());
+    FIELD_BYTES.saturating_add(name).saturating_add(zone).saturating_add(metadata)
+}
+
+fn metadata_bytes<'a>(entries: impl Iterator<Item = KeyValue<'a>>) -> usize {
+    let text_bytes = |text: Option<&str>| text.map_or(0, str::len);
+    let bytes = entries.map(|entry| FIELD_BYTES + text_bytes(entry.key()) + text_bytes(entry.value()));
+    bytes.fold(0, usize::saturating_add)
+}
+
+/// Whether each of so many children has an id of its own that the decoder can tell; it panics at others.
+fn has_ids(union: Union<'_>, children: usize) -> bool {
+    let Some(ids) = union.typeIds() else { return children <= 128 };
+    let mut taken = 0_u128;
+    let is_new = |id: i32| {
+        let bit = u32::try_from(id).ok().and_then(|id| 1_u128.checked_shl(id));
+        let is_new = bit.is_some_and(|bit| taken & bit == 0);
+        taken |= bit.unwrap_or_default();
+        is_new
+    };
+    ids.len() == children && ids.iter().all(is_new)
 }
 
 /// The length that a message says its body has.
@@ -263,11 +344,15 @@ fn is_time_unit(unit: TimeUnit) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{Int64Array, StringArray};
+    use arrow::array::{Int64Array, StringArray, StringViewArray};
     use arrow_ipc::writer::IpcWriteOptions;
 
     use super::*;
     use crate::flight::messages::Messages;
+
+    fn guard(columns: usize, batch_bytes_max: usize) -> Guard {
+        Guard { columns, dictionaries: false, batch_bytes_max, seen: Seen::default() }
+    }
 
     /// The schema and a batch of so many rows as a site sends them.
     fn sent(rows: usize, compression: Option<CompressionType>) -> [FlightData; 2] {
@@ -284,7 +369,7 @@ mod tests {
     fn what_sites_send_passes() {
         for compression in [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)] {
             for rows in [0, 1, 10_000, 300_000] {
-                let guard = Guard { columns: 2, dictionaries: false, batch_bytes_max: 64 << 20 };
+                let mut guard = guard(2, 64 << 20);
                 for message in sent(rows, compression) {
                     assert_eq!(guard.check(&message), Ok(()), "{rows} {compression:?}");
                 }
@@ -295,7 +380,7 @@ mod tests {
     #[test]
     fn a_batch_is_as_large_as_it_may_be_at_most() {
         for compression in [None, Some(CompressionType::LZ4_FRAME), Some(CompressionType::ZSTD)] {
-            let guard = Guard { columns: 2, dictionaries: false, batch_bytes_max: 1 << 20 };
+            let mut guard = guard(2, 1 << 20);
             let [_, batch] = sent(300_000, compression);
             assert_eq!(guard.check(&batch), Err("a batch that is larger than one may be"), "{compression:?}");
         }
@@ -322,7 +407,7 @@ mod tests {
             let length = i32::try_from(header.len()).unwrap().to_le_bytes();
             [&[0xFF; 4][..], &length[..], header, &batch.data_body[..]].concat()
         };
-        let guard = Guard { columns: 2, dictionaries: false, batch_bytes_max: 64 << 20 };
+        let mut guard = guard(2, 64 << 20);
         assert_eq!(guard.check_stream(&message(&batch.data_header)), Ok(()));
         // The same body, said to be shorter: what its buffers name is then behind it.
         let mut header = batch.data_header.to_vec();
@@ -335,9 +420,20 @@ mod tests {
     #[test]
     fn more_columns_than_asked_for_are_not_read() {
         let [schema, _] = sent(1, None);
-        assert_eq!(
-            Guard { columns: 1, dictionaries: false, batch_bytes_max: 1 }.check(&schema),
-            Err("more columns than it was asked for")
-        );
+        assert_eq!(guard(1, 1).check(&schema), Err("more columns than it was asked for"));
+    }
+
+    #[test]
+    fn a_batch_has_the_views_of_its_schema() {
+        let texts = StringViewArray::from(vec!["a text that is longer than what a view holds"]);
+        let batch = arrow::array::RecordBatch::try_from_iter([("t", Arc::new(texts) as _)]).unwrap();
+        let mut messages = Messages::new(IpcWriteOptions::default(), usize::MAX);
+        let (schema, batch) = (messages.schema(&batch.schema()), messages.batch(&batch).unwrap().remove(0).1);
+        let mut guard = guard(2, 1 << 20);
+        assert_eq!(guard.check(&batch), Err("a batch of other columns than its schema's"));
+        assert_eq!(guard.check(&schema).and_then(|()| guard.check(&batch)), Ok(()));
+        let [plain, _] = sent(1, None);
+        assert_eq!(guard.check(&plain), Ok(()));
+        assert_eq!(guard.check(&batch), Err("a batch of other columns than its schema's"));
     }
 }

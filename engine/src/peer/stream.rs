@@ -86,10 +86,11 @@ fn hash_messages<S>(
 where
     S: Stream<Item = Result<FlightData, tonic::Status>> + Send + 'static,
 {
+    let mut guard = border.guard.clone();
     messages.map(move |message| {
         let external = |error: EngineError| FlightError::ExternalError(Box::new(error));
         let data = message.map_err(|status| external(from_site(&border.site, &border.tables, status)))?;
-        border.guard.check(&data).map_err(|wrong| {
+        guard.check(&data).map_err(|wrong| {
             external(border.error(Code::SiteProtocol, "sent what cannot be read").caused_by(format!("it sent {wrong}")))
         })?;
         if data.app_metadata.is_empty() {
