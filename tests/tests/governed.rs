@@ -15,6 +15,7 @@ mod evidence;
 mod federation;
 mod floods;
 mod handles;
+mod handshakes;
 mod hostile_tokens;
 mod identity;
 mod kept_plans;

@@ -10,7 +10,8 @@ use arrow_flight::flight_service_client::FlightServiceClient;
 use harness::cluster::binary::chancery;
 use harness::cluster::{Cluster, Options, Written};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, NameConstraints,
 };
 use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
@@ -32,10 +33,20 @@ impl Authority {
 
     /// One that calls itself like the cluster's.
     pub(super) fn another() -> (Self, String) {
+        Self::that_signs_itself(authority_params())
+    }
+
+    fn that_signs_itself(params: CertificateParams) -> (Self, String) {
         let key = KeyPair::generate().unwrap();
-        let params = authority_params();
         let pem = params.self_signed(&key).unwrap().pem();
         (Self(Issuer::new(params, key)), pem)
+    }
+
+    /// One that this one signs, and the certificates between whoever it signs and the authority above.
+    fn next(&self, params: CertificateParams, between: &str) -> (Self, String) {
+        let key = KeyPair::generate().unwrap();
+        let between = format!("{}{between}", params.signed_by(&key, &self.0).unwrap().pem());
+        (Self(Issuer::new(params, key)), between)
     }
 
     /// Certificate and key of a leaf, and the certificates between it and the authority.
@@ -50,6 +61,19 @@ fn authority_params() -> CertificateParams {
     params.distinguished_name.push(DnType::CommonName, "Chancery development authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params
+}
+
+/// What is changed of a certificate.
+type Change = fn(&mut CertificateParams);
+
+/// An authority that may sign names below the first ones only, and none below the others.
+fn constrained(name: &str, permitted: &[&str], excluded: &[&str]) -> CertificateParams {
+    let subtrees = |names: &[&str]| names.iter().map(|name| GeneralSubtree::DnsName((*name).to_string())).collect();
+    let mut params = authority_params();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.name_constraints =
+        Some(NameConstraints { permitted_subtrees: subtrees(permitted), excluded_subtrees: subtrees(excluded) });
     params
 }
 
@@ -105,7 +129,7 @@ async fn a89_a_coordinator_is_known_by_its_certificate_and_by_nothing_like_it() 
     let cluster = north(NORTH).await;
     let authority = Authority::of(&cluster);
     let (stranger, _) = Authority::another();
-    let own = |change: fn(&mut CertificateParams)| Some(authority.sign(&leaf(change), ""));
+    let own = |change: Change| Some(authority.sign(&leaf(change), ""));
     directory(&cluster, own(|_| {})).await.expect("the certificate of a coordinator");
 
     // Refused at the handshake: nobody's call is looked at.
@@ -120,11 +144,8 @@ async fn a89_a_coordinator_is_known_by_its_certificate_and_by_nothing_like_it() 
     };
     let of_another_level = {
         // The authority signs nodes, and no other authority.
-        let key = KeyPair::generate().unwrap();
-        let mut params = authority_params();
-        params.distinguished_name.push(DnType::CommonName, "Another level");
-        let between = params.signed_by(&key, &authority.0).unwrap().pem();
-        Authority(Issuer::new(params, key)).sign(&leaf(|_| {}), &between)
+        let (level, between) = authority.next(constrained("Another level", &[], &[]), "");
+        level.sign(&leaf(|_| {}), &between)
     };
     let past = |params: &mut CertificateParams| {
         params.not_before = (SystemTime::now() - 2 * DAY).into();
@@ -178,6 +199,52 @@ async fn a89_a_coordinator_is_known_by_its_certificate_and_by_nothing_like_it() 
     };
     assert_eq!(answer, Err(()), "a call in plain text is answered");
     directory(&cluster, own(|_| {})).await.expect("the certificate of a coordinator, after all that");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a89_an_authority_is_believed_for_the_names_that_it_may_sign() {
+    let cluster = north(NORTH).await;
+    let (open, open_pem) = Authority::that_signs_itself(constrained("Another authority", &[], &[]));
+    let (narrow, narrow_pem) = Authority::that_signs_itself(constrained("One for elsewhere", &["elsewhere"], &[]));
+    let own = std::fs::read_to_string(cluster.authority()).unwrap();
+    let new = cluster.authority().with_extension("new");
+    std::fs::write(&new, format!("{own}{open_pem}{narrow_pem}")).unwrap();
+    std::fs::rename(new, cluster.authority()).unwrap();
+
+    let below = |permitted: &[&str], excluded: &[&str], change: Change| {
+        let (level, between) = open.next(constrained("The level below", permitted, excluded), "");
+        Some(level.sign(&leaf(change), &between))
+    };
+    let as_it_is: Change = |_| {};
+    let of_two_names: Change = |params| params.subject_alt_names = [names("coordinator"), names("elsewhere")].concat();
+    for (what, identity) in [
+        ("of an authority that may sign any name", Some(open.sign(&leaf(|_| {}), ""))),
+        ("of one that may sign it", below(&["coordinator"], &[], as_it_is)),
+        ("of one that may sign all but others", below(&[], &["elsewhere"], as_it_is)),
+        ("of one that may sign both its names", below(&["coordinator", "elsewhere"], &[], of_two_names)),
+    ] {
+        directory(&cluster, identity).await.unwrap_or_else(|told| panic!("{what}: {told:?}"));
+    }
+
+    // Whoever is below an authority is bound by what binds it.
+    let two_below = {
+        let (level, between) = open.next(constrained("The level below", &["elsewhere"], &[]), "");
+        let (level, between) = level.next(constrained("Two levels below", &[], &[]), &between);
+        Some(level.sign(&leaf(|_| {}), &between))
+    };
+    for (what, identity) in [
+        ("of one that may sign another name", below(&["elsewhere"], &[], as_it_is)),
+        ("of one that may sign longer names", below(&["coordinator.elsewhere"], &[], as_it_is)),
+        ("of one that may sign all but it", below(&[], &["coordinator"], as_it_is)),
+        ("of one that may sign it and may not", below(&["coordinator"], &["coordinator"], as_it_is)),
+        ("of one that may sign one of its two names", below(&["coordinator"], &[], of_two_names)),
+        ("of one that may not sign one of its two names", below(&[], &["elsewhere"], of_two_names)),
+        ("two levels below one that may sign another name", two_below),
+        ("of a trusted one that may sign another name", Some(narrow.sign(&leaf(|_| {}), ""))),
+    ] {
+        let (code, told) = directory(&cluster, identity).await.expect_err(what);
+        assert!(code != Some(Code::Unauthenticated) && !told.contains("UNAUTHENTICATED"), "{what}: {told}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

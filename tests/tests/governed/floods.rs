@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::federation::{COUNT_ORDERS, NORTH, eventually_value, north};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAMES: u32 = 100_000;
 const FLOODERS: usize = 4;
 const SILENT: usize = 2_000;
@@ -24,7 +24,7 @@ const HELD_UP: Duration = Duration::from_secs(10);
 const HEADERS: u8 = 0x1;
 const PRIORITY: u8 = 0x2;
 const RST_STREAM: u8 = 0x3;
-const SETTINGS: u8 = 0x4;
+pub(super) const SETTINGS: u8 = 0x4;
 const PING: u8 = 0x6;
 const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
@@ -42,7 +42,7 @@ enum End {
     HeldUp,
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
     frame.extend([kind, flags]);
     frame.extend(stream.to_be_bytes());
