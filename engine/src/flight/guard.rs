@@ -344,8 +344,9 @@ fn is_time_unit(unit: TimeUnit) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{Int64Array, StringArray, StringViewArray};
-    use arrow_ipc::writer::IpcWriteOptions;
+    use arrow::array::{DictionaryArray, Int64Array, StringArray, StringViewArray};
+    use arrow::datatypes::Int32Type;
+    use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 
     use super::*;
     use crate::flight::messages::Messages;
@@ -421,6 +422,23 @@ mod tests {
     fn more_columns_than_asked_for_are_not_read() {
         let [schema, _] = sent(1, None);
         assert_eq!(guard(1, 1).check(&schema), Err("more columns than it was asked for"));
+    }
+
+    #[test]
+    fn all_dictionaries_together_are_as_large_as_a_batch_may_be() {
+        let texts: DictionaryArray<Int32Type> = ["one", "another"].into_iter().collect();
+        let batch = arrow::array::RecordBatch::try_from_iter([("t", Arc::new(texts) as _)]).unwrap();
+        let (generator, options) = (IpcDataGenerator::default(), IpcWriteOptions::default());
+        let mut tracker = DictionaryTracker::new(false);
+        let schema = generator.schema_to_bytes_with_dictionary_tracker(&batch.schema(), &mut tracker, &options);
+        let mut context = IpcWriteContext::default();
+        let (mut dictionaries, _) = generator.encode(&batch, &mut tracker, &options, &mut context).unwrap();
+        let (schema, dictionary): (FlightData, FlightData) = (schema.into(), dictionaries.remove(0).into());
+        let mut guard = Guard { dictionaries: true, ..guard(1, 4 << 10) };
+        assert_eq!(guard.check(&dictionary), Err("a dictionary of no column"));
+        assert_eq!(guard.check(&schema).and_then(|()| guard.check(&dictionary)), Ok(()));
+        let refused = (0..1_000).find_map(|_| guard.check(&dictionary).err());
+        assert_eq!(refused, Some("dictionaries that are larger than a batch may be"));
     }
 
     #[test]

@@ -5,9 +5,11 @@
 //! joins       pairs without end: others have their turn, cancelling ends them, too many are refused (A98)
 //! turns       a subject's share of a node, and the queue before it
 //! sites       a site that sends what it must not (A103, A104)
+//! forged      headers of messages that no writer makes
 //! generated   hostile statements of every kind by the thousand, with the node's health told all the time (N6)
 //! ```
 
+mod forged;
 mod generated;
 mod joins;
 mod sites;

@@ -19,6 +19,7 @@ use prost::Message;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::forged::{Of, batch, dictionary_of_itself, doubled, same_column, same_name, views};
 use super::{Watched, assert_whole};
 
 /// Its answer is a number and a text; the rows are fused at the coordinator.
@@ -26,6 +27,8 @@ const ASKED: &str = "SELECT o_orderkey, o_comment FROM sales.tpch.orders WHERE o
 const OTHER: &str = "SELECT o_orderkey, o_comment FROM sales.tpch.orders WHERE o_orderkey < 900";
 /// What an attack may add to the most memory that the coordinator had.
 const MEMORY_BYTES: u64 = 200 << 20;
+/// The same, where what is sent is a header and no more.
+const HEADER_MEMORY_BYTES: u64 = 64 << 20;
 
 /// Schema, batches and trailer.
 type Sent = Vec<FlightData>;
@@ -36,6 +39,10 @@ async fn cluster() -> Cluster {
 }
 
 async fn expect_refused(cluster: &Cluster, client: &Client, what: &str) {
+    expect_refused_within(MEMORY_BYTES, cluster, client, what).await;
+}
+
+async fn expect_refused_within(memory_bytes: u64, cluster: &Cluster, client: &Client, what: &str) {
     let before = cluster.coordinator().memory_peak_bytes().expect("the coordinator lives");
     let error = match client.query(ASKED).await {
         Ok(answer) => panic!("{what}: an answer of {} batches", answer.batches.len()),
@@ -44,7 +51,7 @@ async fn expect_refused(cluster: &Cluster, client: &Client, what: &str) {
     assert!(error.starts_with("SITE_PROTOCOL: ") && error.contains("site sales"), "{what}: {error}");
     let after = cluster.coordinator().memory_peak_bytes().expect("the coordinator lives");
     let more = after.saturating_sub(before);
-    assert!(more < MEMORY_BYTES, "{what}: {} MiB more", more >> 20);
+    assert!(more < memory_bytes, "{what}: {} MiB more", more >> 20);
 }
 
 /// The messages of these batches, as a site would send them.
@@ -159,6 +166,57 @@ async fn a103_what_cannot_be_decoded_is_not() {
     assert_whole(&cluster, &["sales"]);
 }
 
+/// Buffers of ten rows of the answer's columns, a number and a text.
+const TEN_ROWS: [(i64, i64); 5] = [(0, 0), (0, 80), (0, 0), (0, 44), (0, 0)];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a103_what_a_header_names_is_not_made() {
+    let cluster = cluster().await;
+    let client = cluster.client().await;
+    let expected = sorted(&client.query(ASKED).await.unwrap().batches);
+    let watched = Watched::begin(&cluster, "sales");
+    let forger = cluster.forger("sales");
+    let refused = async |what: &str| expect_refused_within(HEADER_MEMORY_BYTES, &cluster, &client, what).await;
+
+    let many = vec![0; 1_000_000];
+    let counts: [&[i64]; 8] = [&[0], &[-1], &[6], &[1 << 40], &[i64::MIN], &[i64::MAX; 4], &[5, 1], &many];
+    for counts in counts {
+        let forged = batch(Of::Columns, 10, 2, &TEN_ROWS, counts);
+        forger.set(move |sent| instead(sent, |_| forged.clone()));
+        refused(&format!("{} counts of buffers, at first {}", counts.len(), counts[0])).await;
+        let (schema, forged) = (views(2), batch(Of::Columns, 10, 2, &[(0, 0), (0, 160), (0, 0), (0, 160)], counts));
+        forger.set(move |sent| [schema.clone(), forged.clone()].into_iter().chain(sent.into_iter().skip(2)).collect());
+        refused(&format!("{} counts of buffers of views, at first {}", counts.len(), counts[0])).await;
+    }
+    let nodes = batch(Of::Columns, 10, 1_000_000, &TEN_ROWS, &[]);
+    forger.set(move |sent| instead(sent, |_| nodes.clone()));
+    refused("a batch of a million columns").await;
+
+    for (what, schema) in [
+        ("a million columns", same_column(1_000_000)),
+        ("as many columns as a header may have", same_column(400_000)),
+        ("columns of many fields within each other", doubled(17)),
+        ("columns of many long names", same_name(10_000)),
+        ("a dictionary of itself", dictionary_of_itself()),
+    ] {
+        forger.set(move |sent| std::iter::once(schema.clone()).chain(sent.into_iter().skip(1)).collect());
+        refused(what).await;
+    }
+    for (what, id, adds) in [("a dictionary of no column", 7, false), ("one that adds to none", 7, true)] {
+        let dictionary = batch(Of::Dictionary { id, adds }, 10, 1, &TEN_ROWS[2..], &[]);
+        forger.set(move |mut sent| {
+            sent.insert(1, dictionary.clone());
+            sent
+        });
+        refused(what).await;
+    }
+
+    forger.set(|sent| sent);
+    assert!(sorted(&client.query(ASKED).await.unwrap().batches) == expected, "what is honest is taken again");
+    watched.end("A103");
+    assert_whole(&cluster, &["sales"]);
+}
+
 /// Binds these messages as the parameters of a statement.
 async fn bind(client: &Client, messages: Sent) -> Result<(), String> {
     let told = |error: FlightError| harness::cluster::client::told(&error);
@@ -198,6 +256,39 @@ async fn a103_a_client_is_no_more_trusted_than_a_site() {
     let after = cluster.coordinator().memory_peak_bytes().unwrap();
     let more = after.saturating_sub(before);
     assert!(more < MEMORY_BYTES, "{} MiB more", more >> 20);
+    assert_whole(&cluster, &["sales"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a103_what_a_clients_header_names_is_not_made() {
+    let cluster = cluster().await;
+    let client = cluster.client().await;
+    let text = |counts: &[i64]| vec![views(1), batch(Of::Columns, 1, 1, &[(0, 0), (0, 16)], counts)];
+    bind(&client, text(&[0])).await.unwrap();
+    let many = vec![0; 1_000_000];
+    let counts: [&[i64]; 7] = [&[], &[1], &[-1], &[1 << 40], &[i64::MAX], &[0, 0], &many];
+    let mut forged: Vec<(String, Sent)> =
+        counts.into_iter().map(|counts| (format!("{} counts of buffers", counts.len()), text(counts))).collect();
+    // Of no rows: a value by the keys of the dictionary within.
+    let values = |id, adds| batch(Of::Dictionary { id, adds }, 0, 2, &[(0, 0); 3], &[]);
+    let own = dictionary_of_itself;
+    for (what, messages) in [
+        ("a dictionary of no column", vec![own(), values(7, false)]),
+        ("one that adds to none", vec![own(), values(0, true)]),
+        ("a dictionary of itself", vec![own(), values(0, false), values(0, false)]),
+        ("columns of many fields within each other", vec![doubled(17)]),
+        ("columns of many long names", vec![same_name(10_000)]),
+        ("a million columns", vec![same_column(1_000_000)]),
+    ] {
+        forged.push((what.to_string(), messages));
+    }
+    let before = cluster.coordinator().memory_peak_bytes().unwrap();
+    for (what, messages) in forged {
+        let error = bind(&client, messages).await.expect_err(&what);
+        assert!(error.starts_with("TYPE: "), "{what}: {error}");
+    }
+    let more = cluster.coordinator().memory_peak_bytes().unwrap().saturating_sub(before);
+    assert!(more < HEADER_MEMORY_BYTES, "{} MiB more", more >> 20);
     assert_whole(&cluster, &["sales"]);
 }
 
