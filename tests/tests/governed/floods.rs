@@ -21,15 +21,15 @@ const GROWTH_BYTES: u64 = 96 << 20;
 /// A flood that is neither taken nor refused is held up, and then harms nobody.
 const HELD_UP: Duration = Duration::from_secs(10);
 
-const HEADERS: u8 = 0x1;
+pub(super) const HEADERS: u8 = 0x1;
 const PRIORITY: u8 = 0x2;
-const RST_STREAM: u8 = 0x3;
+pub(super) const RST_STREAM: u8 = 0x3;
 pub(super) const SETTINGS: u8 = 0x4;
 const PING: u8 = 0x6;
 const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
-const END_STREAM: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
+pub(super) const END_STREAM: u8 = 0x1;
+pub(super) const END_HEADERS: u8 = 0x4;
 
 /// How a flood ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// The headers of a call, by HPACK's static table but for the path.
-fn call() -> Vec<u8> {
+pub(super) fn call() -> Vec<u8> {
     let path = b"/arrow.flight.protocol.FlightService/GetFlightInfo";
     let mut block = vec![0x83, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
     block.extend(path);

@@ -20,13 +20,17 @@ use harness::policy::record::{of_kind, records};
 use prost::Message;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tonic::body::Body;
-use tonic::metadata::{AsciiMetadataKey, MetadataValue};
+use tonic::metadata::{Ascii, AsciiMetadataKey, MetadataMap, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 use tower::Service;
 
 use super::federation::{COUNT_ORDERS, NORTH, data, governed};
+use super::floods::{self, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame};
 
 /// With handles that live for this long.
 async fn cluster(lifetime_s: u64) -> Cluster {
@@ -252,6 +256,140 @@ async fn a85_headers_make_nobody_somebody_else() {
         visitor.flight().inner_mut().get_flight_info(request).await.unwrap_err()
     };
     assert_eq!((delegated.code(), delegated.message()), (plain.code(), plain.message()), "nobody's word is ignored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a85_who_asks_and_what_for_is_what_was_verified() {
+    let cluster = cluster(600).await;
+    let sql = FlightDescriptor::new_cmd(
+        CommandStatementQuery { query: COUNT_ORDERS.to_string(), transaction_id: None }.as_any().encode_to_vec(),
+    );
+    let bearer = |client: &Client| format!("Bearer {}", client.flight().token().unwrap());
+    let doors = [
+        (cluster.user("ana").await, cluster.user("visitor").await),
+        (cluster.user_of_site("ana", "north").await, cluster.user_of_site("visitor", "north").await),
+    ];
+    for (ana, visitor) in doors {
+        let ask = async |client: &Client, change: &dyn Fn(&mut MetadataMap)| {
+            let mut request = call(client, sql.clone());
+            change(request.metadata_mut());
+            client.flight().inner_mut().get_flight_info(request).await.map(tonic::Response::into_inner)
+        };
+        let bytes = |name: &'static str, value: &str| {
+            let value = MetadataValue::from_bytes(value.as_bytes());
+            move |headers: &mut MetadataMap| {
+                headers.insert_bin(name, value.clone());
+            }
+        };
+        let text = |name: &'static str, value: &str| {
+            let value: MetadataValue<Ascii> = value.parse().unwrap();
+            move |headers: &mut MetadataMap| {
+                headers.append(name, value.clone());
+            }
+        };
+        let plain = ask(&visitor, &|_| ()).await.unwrap_err();
+
+        // What is ignored makes the visitor nobody else, and Ana neither.
+        let claims = "{\"subject\":\"ana\",\"purpose\":\"care\"}";
+        let ignored: [(&str, &dyn Fn(&mut MetadataMap)); 6] = [
+            ("another's token", &bytes("authorization-bin", &bearer(&ana))),
+            ("a purpose in bytes", &bytes("x-chancery-purpose-bin", "nonsuch")),
+            ("the other header of a purpose in bytes", &bytes("purpose-bin", "nonsuch")),
+            ("a delegation", &bytes("x-chancery-delegation-bin", claims)),
+            ("a delegation as text", &text("x-chancery-delegation", claims)),
+            ("a query of a coordinator's", &text("x-chancery-query-id", "0123456789abcdef0123456789abcdef")),
+        ];
+        for (what, change) in ignored {
+            let told = ask(&visitor, change).await.unwrap_err();
+            assert_eq!((told.code(), told.message()), (plain.code(), plain.message()), "{what} is ignored");
+            let info = ask(&ana, change).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            assert!(redeem(&ana, ticket_of(&info)).await.unwrap() > 1, "{what}");
+            let recorded = records(&cluster.state_of("north"));
+            let asker = &of_kind(&recorded, "intent").last().expect("it was answered")["asker"];
+            assert_eq!((asker["subject"].as_str(), asker["purpose"].as_str()), (Some("ana"), Some("care")), "{what}");
+        }
+
+        // What says two things, or what nobody holds, is refused.
+        for (what, value) in [("her own", bearer(&ana)), ("another's", bearer(&visitor)), ("none", "Basic".to_string())]
+        {
+            let after = ask(&ana, &text("authorization", &value)).await.unwrap_err();
+            let before = ask(&ana, &|headers| {
+                let own = headers.insert("authorization", value.parse().unwrap()).expect("her own");
+                headers.append("authorization", own);
+            })
+            .await
+            .unwrap_err();
+            for told in [after, before] {
+                assert_eq!(told.code(), tonic::Code::Unauthenticated, "{what} beside her own: {told:?}");
+            }
+        }
+        for (what, headers) in [("a purpose of nobody", ["nonsuch", "nonsuch"]), ("two purposes", ["care", "ward"])] {
+            let told = ask(&ana, &|metadata| {
+                for purpose in headers {
+                    metadata.append("x-chancery-purpose", purpose.parse().unwrap());
+                }
+            })
+            .await
+            .unwrap_err();
+            assert!(told.message().starts_with("PURPOSE: "), "{what}: {told:?}");
+        }
+
+        // Without a header that is verified nobody asks.
+        let alone: [(&str, &dyn Fn(&mut MetadataMap)); 5] = [
+            ("no header", &|_| ()),
+            ("a token in bytes", &bytes("authorization-bin", &bearer(&ana))),
+            ("a delegation", &bytes("x-chancery-delegation-bin", claims)),
+            ("a delegation as text", &text("x-chancery-delegation", claims)),
+            ("a subject", &text("x-chancery-subject", "ana")),
+        ];
+        for (what, change) in alone {
+            let told = ask(&ana, &|headers| {
+                headers.remove("authorization");
+                change(headers);
+            })
+            .await
+            .unwrap_err();
+            assert_eq!(told.code(), tonic::Code::Unauthenticated, "{what}: {told:?}");
+        }
+    }
+}
+
+const GOAWAY: u8 = 0x7;
+
+/// The kind of the frame that ends a call with one more header, which is sent as it is written.
+async fn ended_by(address: &str, name: &str, value: &str) -> u8 {
+    let mut block = floods::call();
+    block.push(0);
+    for text in [name, value] {
+        block.push(u8::try_from(text.len()).unwrap());
+        block.extend(text.as_bytes());
+    }
+    let call = frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(&[PREFACE.to_vec(), frame(SETTINGS, 0, 0, &[]), call].concat()).await.unwrap();
+    loop {
+        let mut head = [0; 9];
+        let read = timeout(Duration::from_secs(30), stream.read_exact(&mut head)).await.expect("an answer in time");
+        if read.is_err() {
+            // The door has hung up.
+            return GOAWAY;
+        }
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; length as usize]).await.unwrap();
+        if [HEADERS, RST_STREAM, GOAWAY].contains(&head[3]) {
+            return head[3];
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a85_no_header_has_capitals() {
+    let cluster = cluster(600).await;
+    let ended_by = async |name: &str| ended_by(cluster.address(), name, "Basic YW5hOmFuYQ==").await;
+    assert_eq!(ended_by("authorization").await, HEADERS, "it is answered");
+    for name in ["Authorization", "AUTHORIZATION", "authorizatioN"] {
+        assert_ne!(ended_by(name).await, HEADERS, "{name} is answered");
+    }
 }
 
 /// The status that a method is answered with, which our own clients do not know.
