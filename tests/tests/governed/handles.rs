@@ -61,7 +61,7 @@ async fn redeem(client: &Client, ticket: Ticket) -> Result<usize, Status> {
     Ok(messages)
 }
 
-async fn act(client: &Client, name: &str, body: Vec<u8>) -> Result<Vec<u8>, Status> {
+pub(super) async fn act(client: &Client, name: &str, body: Vec<u8>) -> Result<Vec<u8>, Status> {
     let action = Action { r#type: name.to_string(), body: body.into() };
     let mut results = client.flight().inner_mut().do_action(call(client, action)).await?.into_inner();
     Ok(results.next().await.transpose()?.map(|result| result.body.to_vec()).unwrap_or_default())
@@ -141,7 +141,7 @@ async fn a81_a_ticket_is_redeemed_by_its_subject_and_until_it_expires() {
 }
 
 /// The handle of a statement that the client has prepared.
-async fn prepare(client: &Client) -> bytes::Bytes {
+pub(super) async fn prepare(client: &Client) -> bytes::Bytes {
     let request = ActionCreatePreparedStatementRequest { query: COUNT_ORDERS.to_string(), transaction_id: None };
     let body = act(client, "CreatePreparedStatement", request.as_any().encode_to_vec()).await.unwrap();
     let any = Any::decode(body.as_slice()).unwrap();

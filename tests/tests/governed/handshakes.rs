@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,6 +101,17 @@ async fn a89_old_versions_and_weak_suites_get_no_handshake() {
     eventually_value(&cluster.user_of_site("ana", "north").await, COUNT_ORDERS, "200").await;
 }
 
+/// A client without a certificate that believes the authority in this file.
+pub(super) fn believing(authority: &Path) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    for trusted in CertificateDer::pem_file_iter(authority).unwrap() {
+        roots.add(trusted.unwrap()).unwrap();
+    }
+    let mut client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    client.alpn_protocols.push(b"h2".to_vec());
+    client
+}
+
 /// The sessions of a client that sends early data whether or not the door has said that it takes any.
 #[derive(Debug)]
 struct Eager(ClientSessionMemoryCache);
@@ -138,12 +150,7 @@ impl ClientSessionStore for Eager {
 #[tokio::test(flavor = "multi_thread")]
 async fn a89_nothing_is_read_before_the_handshake_is_over() {
     let cluster = north(NORTH).await;
-    let mut roots = RootCertStore::empty();
-    for trusted in CertificateDer::pem_file_iter(cluster.authority()).unwrap() {
-        roots.add(trusted.unwrap()).unwrap();
-    }
-    let mut client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    client.alpn_protocols.push(b"h2".to_vec());
+    let mut client = believing(&cluster.authority());
     client.enable_early_data = true;
     client.resumption = Resumption::store(Arc::new(Eager(ClientSessionMemoryCache::new(8))));
     let client = Arc::new(client);

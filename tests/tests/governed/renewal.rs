@@ -11,10 +11,10 @@ use harness::cluster::client::told;
 use harness::cluster::{Client, Cluster, Written};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 
 use super::federation::{LARGE, LOGISTICS, eventually, eventually_value, governed, streams_under};
+use super::handshakes::believing;
 
 const ONE_LINE: &str = "SELECT l_linenumber FROM logistics.tpch.lineitem LIMIT 1";
 
@@ -24,15 +24,10 @@ fn certificate(path: &Path) -> CertificateDer<'static> {
 
 /// The certificate that a door shows to whoever believes that authority; `None` when it is not believed.
 async fn shown(address: &str, authority: &Path) -> Option<CertificateDer<'static>> {
-    let mut roots = RootCertStore::empty();
-    for trusted in CertificateDer::pem_file_iter(authority).unwrap() {
-        roots.add(trusted.unwrap()).unwrap();
-    }
-    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols.push(b"h2".to_vec());
     let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
-    let connection = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
+    let connection =
+        tokio_rustls::TlsConnector::from(Arc::new(believing(authority))).connect(name, stream).await.ok()?;
     let chain = connection.get_ref().1.peer_certificates().unwrap();
     Some(chain[0].clone().into_owned())
 }
