@@ -11,6 +11,7 @@
 //! compared  kept statements over a federation and over one process
 //! collector   OpenTelemetry's, for the spans that nodes send
 //! watch       how long a node takes to tell its health, whatever else is asked of it
+//! tripwire    a file that nobody may open, an address where nobody may connect
 //! environment how much of it: what CI takes, unless a longer run asks for more
 //! policy      what leaves under policy: fixture F0 and its twin, everything captured, canaries looked for in it
 //! namespace   servers beyond a link, in a network namespace of their own
@@ -60,6 +61,7 @@ pub mod statements;
 pub mod store;
 pub mod tokens;
 pub mod tpch;
+pub mod tripwire;
 pub mod twins;
 pub mod value;
 pub mod watch;

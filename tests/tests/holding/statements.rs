@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use harness::cluster::{Client, Cluster, Options};
 use harness::oracle::Answer;
 use harness::tpch::tpch;
+use harness::tripwire::{WatchedAddress, WatchedFile};
 
 use super::{Watched, assert_whole};
 
@@ -184,6 +185,41 @@ async fn a73_to_a75_nothing_is_written_and_nothing_is_opened() {
     ];
     refused(&doors, &["NOT_FOUND", "STATEMENT", "FUNCTION", "TYPE", "SYNTAX"], &opened).await;
     assert!(!written.exists(), "a statement wrote a file");
+
+    // Not even looked at: a file that notices whoever opens it, and an address that counts who connects.
+    let path = cluster.root().join("watched.csv");
+    let (file, address) = (WatchedFile::make(&path), WatchedAddress::open());
+    let (path, host) = (path.display(), address.address());
+    let places = [
+        path.to_string(),
+        format!("file://{path}"),
+        "watched.csv".to_string(),
+        format!("http://{host}/watched.csv"),
+        format!("https://{host}/watched.csv"),
+        format!("http://user:word@{host}/watched.csv"),
+    ];
+    let (mut placed, mut read) = (Vec::new(), Vec::new());
+    for place in &places {
+        for format in ["CSV", "PARQUET", "JSON"] {
+            placed.push(format!("CREATE EXTERNAL TABLE t STORED AS {format} LOCATION '{place}'"));
+            placed.push(format!("COPY {ORDERS} TO '{place}' STORED AS {format}"));
+        }
+        placed.push(format!("EXPLAIN ANALYZE CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{place}'"));
+        placed.push(format!("EXPLAIN ANALYZE COPY {ORDERS} TO '{place}'"));
+        placed.push(format!("CREATE UNBOUNDED EXTERNAL TABLE t (a INT) STORED AS CSV LOCATION '{place}'"));
+        read.push(format!("SELECT * FROM '{place}'"));
+        read.push(format!("SELECT * FROM \"{place}\""));
+        read.push(format!("DESCRIBE '{place}'"));
+        read.push(format!("SELECT count(*) FROM {ORDERS} WHERE o_comment IN (SELECT a FROM '{place}')"));
+        for function in ["read_csv", "read_parquet", "read_json", "parquet_metadata", "glob", "pg_read_file"] {
+            read.push(format!("SELECT * FROM {function}('{place}')"));
+            read.push(format!("SELECT {function}('{place}')"));
+        }
+    }
+    refused(&doors, &["STATEMENT", "SYNTAX"], &placed).await;
+    refused(&doors, &["NOT_FOUND", "STATEMENT", "FUNCTION", "TYPE", "SYNTAX"], &read).await;
+    assert!(!file.end(), "a statement opened a file");
+    assert_eq!(address.end(), 0, "a statement connected to an address");
     assert_whole(&cluster, &["sales"]);
 }
 
