@@ -20,7 +20,12 @@ pub enum Fault {
     CutAfter(u64),
     /// Nothing more comes from the site after this many further bytes; connections stay open.
     StallAfter(u64),
+    /// What comes from the site is passed on at one byte a second.
+    Trickle,
 }
+
+/// Between two bytes of a trickle.
+const BYTE_EVERY: Duration = Duration::from_secs(1);
 
 /// A relay in front of a site.
 #[derive(Debug)]
@@ -134,6 +139,16 @@ async fn copy_from_site(
         let fault = *faults.borrow();
         let allowed = match fault {
             Fault::None | Fault::Down => read,
+            Fault::Trickle => {
+                for byte in &buffer[..read] {
+                    tokio::time::sleep(BYTE_EVERY).await;
+                    shared.from_site.fetch_add(1, Ordering::SeqCst);
+                    if to.write_all(&[*byte]).await.is_err() {
+                        return;
+                    }
+                }
+                continue;
+            }
             Fault::CutAfter(limit) | Fault::StallAfter(limit) => {
                 read.min(usize::try_from(limit.saturating_sub(before)).unwrap_or(usize::MAX))
             }

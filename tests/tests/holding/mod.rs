@@ -3,7 +3,7 @@
 //! ```text
 //! statements  texts without end, functions without bound, whatever writes: refused, at both doors (A73–A75, A96, A99–A101)
 //! joins       pairs without end: others have their turn, cancelling ends them, too many are refused (A98)
-//! turns       a subject's share of a node, and the queue before it
+//! turns       a subject's share of a node, the queue before it, and readers that are slow or stop (A101)
 //! sites       a site that sends what it must not (A103, A104)
 //! forged      headers of messages that no writer makes
 //! generated   hostile statements of every kind by the thousand, with the node's health told all the time (N6)

@@ -1,4 +1,4 @@
-//! A subject's share of a node, and the queue before it.
+//! A subject's share of a node, the queue before it, and what becomes of a share that nobody uses.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,12 @@ use arrow_flight::error::FlightError;
 use futures::StreamExt;
 use futures::future::join_all;
 use harness::cluster::client::told;
-use harness::cluster::{Client, Cluster, Governance, Options, Person};
+use harness::cluster::{Border, Client, Cluster, Fault, Governance, Options, Person};
 use harness::dataset::Dataset;
 use harness::tpch::tpch;
 use tokio::time::{sleep, timeout};
+
+use super::assert_whole;
 
 const LIMITS: &str = "running_queries_max = 3\nsubject_running_queries_max = 2\nqueued_queries_max = 2\nqueue_timeout_ms = 500\n\
                       busy_retry_ms = 750\n";
@@ -89,4 +91,75 @@ async fn an_answer_that_nobody_takes_gives_its_turn_back() {
         slow.next().await.unwrap().unwrap();
         sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// Statements of the next test that nobody reads, or hardly, take all turns of the coordinator for so long.
+const UNREAD_LIMITS: &str = "running_queries_max = 4\nqueue_timeout_ms = 200\nstatement_timeout_ms = 8000\n";
+/// What a node may grow by while they wait, once their windows are full.
+const UNREAD_BYTES: u64 = 64 << 20;
+/// A machine that does much else is given so long to end them, and to let go of their threads.
+const ENDED_WITHIN: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a101_who_reads_a_byte_a_second_or_nothing_costs_no_memory_and_loses_the_turn() {
+    let options = Options { coordinator_limits: UNREAD_LIMITS.into(), ..Options::default() };
+    let cluster = Cluster::start_with(&tpch(0.01).unwrap(), options).await;
+    let count = "SELECT count(*) FROM logistics.tpch.lineitem";
+    let client = cluster.client().await;
+    assert_eq!(client.value(count).await, "60175");
+    let nodes = [cluster.coordinator(), cluster.site("logistics")];
+    let usage = || nodes.map(|node| node.usage().expect("it runs"));
+    let before = usage();
+
+    let border = Border::open(cluster.address()).await;
+    let slow = Client::connect(border.address(), None).await;
+    let read = [begin(&slow).await, begin(&slow).await];
+    let unread = [begin(&client).await, begin(&client).await];
+    border.set(Fault::Trickle);
+    let reading = read.map(|mut stream| tokio::spawn(async move { while stream.next().await.is_some() {} }));
+    let busy = client.query(count).await.map(|_| ()).unwrap_err();
+    assert!(busy.starts_with("BUSY: "), "all turns are taken: {busy}");
+
+    // Their windows are full by then.
+    sleep(Duration::from_secs(2)).await;
+    let full = usage();
+    let began = Instant::now();
+    loop {
+        for (now, full) in usage().iter().zip(&full) {
+            let grown = now.memory_bytes.saturating_sub(full.memory_bytes);
+            assert!(grown < UNREAD_BYTES, "a node has grown by {} MiB for nobody", grown >> 20);
+        }
+        match client.query(count).await.map(|_| ()) {
+            Ok(()) => break,
+            Err(error) => assert!(error.starts_with("BUSY: "), "{error}"),
+        }
+        assert!(began.elapsed() < ENDED_WITHIN, "nobody else has a turn");
+        sleep(Duration::from_millis(200)).await;
+    }
+    let ended = Instant::now();
+    let held = format!("SELECT count(*) FROM system.queries.running WHERE statement = '{LONG}'");
+    loop {
+        let ticks = || nodes.map(|node| node.cpu_ticks()).iter().sum::<u64>();
+        let ticks_before = ticks();
+        sleep(Duration::from_millis(300)).await;
+        let at_rest = ticks() - ticks_before < 10;
+        let threads = usage().iter().zip(&before).all(|(now, before)| now.threads <= before.threads + 16);
+        if at_rest && threads && client.value(&held).await == "0" {
+            break;
+        }
+        assert!(ended.elapsed() < ENDED_WITHIN, "{:?}, before {before:?}, at rest: {at_rest}", usage());
+    }
+    // Whoever comes to read after all is told why.
+    for mut stream in unread {
+        let mut last = None;
+        while let Some(batch) = stream.next().await {
+            last = Some(batch);
+        }
+        let error = told(&last.expect("some batches").unwrap_err());
+        assert!(error.starts_with("DEADLINE: "), "{error}");
+    }
+    for reading in reading {
+        reading.abort();
+    }
+    assert_whole(&cluster, &["logistics"]);
 }
