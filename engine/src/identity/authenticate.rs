@@ -507,6 +507,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_runs_ends_with_its_session_though_a_new_call_opens_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let (authenticator, shown) = certified(directory.path());
+        let signed_in = async || sign_in(authenticator.caller(None, &shown, None).await.unwrap());
+        let (first, same) = (signed_in().await, signed_in().await);
+        assert!(first == same && authenticator.holds(&first));
+        assert!(authenticator.sessions.end(&first.session.unwrap().to_string(), |_| true).unwrap());
+        let second = signed_in().await;
+        assert!(!authenticator.holds(&first) && authenticator.holds(&second));
+    }
+
+    #[tokio::test]
     async fn a_peers_certificate_is_no_users() {
         let directory = tempfile::tempdir().unwrap();
         let authenticator = authenticator(directory.path());

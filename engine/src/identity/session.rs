@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
@@ -26,11 +27,25 @@ const SESSION_ID_DIGITS: usize = 32;
 /// Of what a client says of itself so much is kept.
 const CLIENT_CHARS_MAX: usize = 100;
 
-/// Names a session without giving it away: the hash of its token, or of its user and their certificate.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SessionId(blake3::Hash);
+/// A session as it was opened once. A certificate, or an issuer's token, may open it again when it has ended: that is
+/// another one, and what rests on the first has ended with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId {
+    key: SessionKey,
+    opening: u64,
+}
 
-impl SessionId {
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.key, f)
+    }
+}
+
+/// Finds a session without giving it away: the hash of its token, or of its user and their certificate.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct SessionKey(blake3::Hash);
+
+impl SessionKey {
     fn of(token: &str) -> Self {
         Self(blake3::hash(token.as_bytes()))
     }
@@ -45,15 +60,15 @@ impl SessionId {
 }
 
 /// The first half of the hash, which names the session to people.
-impl fmt::Display for SessionId {
+impl fmt::Display for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.to_hex().chars().take(SESSION_ID_DIGITS).collect::<String>())
     }
 }
 
-impl fmt::Debug for SessionId {
+impl fmt::Debug for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SessionId({})", self.0.to_hex().chars().take(8).collect::<String>())
+        write!(f, "SessionKey({})", self.0.to_hex().chars().take(8).collect::<String>())
     }
 }
 
@@ -140,7 +155,9 @@ pub enum SessionKind {
 /// The sessions of a node. Tokens are kept as hashes only.
 #[derive(Debug)]
 pub struct Sessions {
-    open: Mutex<HashMap<SessionId, Entry>>,
+    open: Mutex<Open>,
+    /// How many were ever opened.
+    openings: AtomicU64,
     /// Issuers' tokens that an administrator has ended, until they expire.
     ended: Mutex<HashMap<IssuedId, SystemTime>>,
     lifetime: Duration,
@@ -148,8 +165,12 @@ pub struct Sessions {
     sessions_per_user_max: usize,
 }
 
+type Open = HashMap<SessionKey, Entry>;
+
 #[derive(Debug)]
 struct Entry {
+    /// Which one this is of all that were ever opened.
+    opening: u64,
     user: String,
     /// What proves the user; `None` where no token of ours finds the session: the issuer's own does, or the
     /// certificate.
@@ -225,6 +246,7 @@ impl Sessions {
     pub fn new(limits: &Limits) -> Self {
         Self {
             open: Mutex::default(),
+            openings: AtomicU64::new(0),
             ended: Mutex::default(),
             lifetime: Duration::from_secs(limits.session_lifetime_s),
             sessions_max: limits.sessions_max,
@@ -237,9 +259,7 @@ impl Sessions {
     /// # Errors
     /// `BUSY` when too many are open.
     pub fn open(&self, user: &str, proven_by: blake3::Hash) -> Result<String> {
-        let token = random_token()?;
-        self.insert(SessionId::of(&token), user, Some(SessionProof::Password(proven_by)), Basis::Password)?;
-        Ok(token)
+        self.open_proven(user, SessionProof::Password(proven_by), Basis::Password)
     }
 
     /// Opens a session of its own for an issuer's token, which has been verified and expires then; the answer is its token.
@@ -247,14 +267,7 @@ impl Sessions {
     /// # Errors
     /// `BUSY` when too many are open.
     pub fn open_for(&self, user: &str, issued: &str, ends: Option<SystemTime>) -> Result<String> {
-        let token = random_token()?;
-        self.insert(
-            SessionId::of(&token),
-            user,
-            Some(SessionProof::Token(Arc::from(issued))),
-            Basis::Token(Issued::of(issued, ends)),
-        )?;
-        Ok(token)
+        self.open_proven(user, SessionProof::Token(Arc::from(issued)), Basis::Token(Issued::of(issued, ends)))
     }
 
     /// Opens a session of its own for a certificate, which is in force until then; the answer is its token.
@@ -262,9 +275,13 @@ impl Sessions {
     /// # Errors
     /// `BUSY` when too many are open.
     pub fn open_certified(&self, user: &str, certificate: &CertificateDer<'_>, ends: SystemTime) -> Result<String> {
-        let token = random_token()?;
         let proof = SessionProof::Certificate(certificate.clone().into_owned());
-        self.insert(SessionId::of(&token), user, Some(proof), Basis::Certificate { ends })?;
+        self.open_proven(user, proof, Basis::Certificate { ends })
+    }
+
+    fn open_proven(&self, user: &str, proof: SessionProof, basis: Basis) -> Result<String> {
+        let token = random_token()?;
+        self.insert(&mut self.open.lock(), SessionKey::of(&token), user, Some(proof), basis)?;
         Ok(token)
     }
 
@@ -275,10 +292,11 @@ impl Sessions {
 
     /// The session of a token of ours, whose end moves on.
     pub fn find(&self, token: &str) -> Option<OpenSession> {
-        let id = SessionId::of(token);
+        let key = SessionKey::of(token);
         let mut open = self.open.lock();
-        let entry = self.used(&mut open, id)?;
+        let entry = self.used(&mut open, key)?;
         let proof = entry.proof.clone()?;
+        let id = SessionId { key, opening: entry.opening };
         Some(OpenSession { id, user: entry.user.clone(), proof, settings: entry.settings.clone() })
     }
 
@@ -287,7 +305,7 @@ impl Sessions {
     /// # Errors
     /// `BUSY` when it is new and too many are open.
     pub fn adopt(&self, token: &str, user: &str, ends: Option<SystemTime>) -> Result<(SessionId, Settings)> {
-        self.found_or_opened(SessionId::of(token), user, Basis::Token(Issued::of(token, ends)))
+        self.found_or_opened(SessionKey::of(token), user, Basis::Token(Issued::of(token, ends)))
     }
 
     /// The session of a user's certificate, which is in force until then, and what was set in it. All connections that
@@ -301,20 +319,22 @@ impl Sessions {
         user: &str,
         ends: SystemTime,
     ) -> Result<(SessionId, Settings)> {
-        self.found_or_opened(SessionId::of_certificate(certificate, user), user, Basis::Certificate { ends })
+        self.found_or_opened(SessionKey::of_certificate(certificate, user), user, Basis::Certificate { ends })
     }
 
-    fn found_or_opened(&self, id: SessionId, user: &str, basis: Basis) -> Result<(SessionId, Settings)> {
-        if let Some(entry) = self.used(&mut self.open.lock(), id) {
-            return Ok((id, entry.settings.clone()));
+    /// Under one lock: of two first calls one opens it, and the other finds it with what was set since.
+    fn found_or_opened(&self, key: SessionKey, user: &str, basis: Basis) -> Result<(SessionId, Settings)> {
+        let mut open = self.open.lock();
+        if let Some(entry) = self.used(&mut open, key) {
+            return Ok((SessionId { key, opening: entry.opening }, entry.settings.clone()));
         }
-        self.insert(id, user, None, basis)?;
+        let id = self.insert(&mut open, key, user, None, basis)?;
         Ok((id, Settings::default()))
     }
 
     /// Notes who a call of the session came from.
     pub fn note(&self, id: SessionId, client: Option<&str>, address: Option<IpAddr>) {
-        if let Some(entry) = self.open.lock().get_mut(&id) {
+        if let Some(entry) = opened(&mut self.open.lock(), id) {
             let plain = |client: &str| client.chars().filter(|one| !one.is_control()).take(CLIENT_CHARS_MAX).collect();
             entry.client = client.map(plain);
             entry.address = address;
@@ -323,7 +343,7 @@ impl Sessions {
 
     /// Counts a statement.
     pub fn count_statement(&self, id: SessionId) {
-        if let Some(entry) = self.open.lock().get_mut(&id) {
+        if let Some(entry) = opened(&mut self.open.lock(), id) {
             entry.statements += 1;
         }
     }
@@ -335,8 +355,8 @@ impl Sessions {
         let mut records: Vec<_> = open
             .iter()
             .filter(|(_, entry)| self.is_open(entry, (now, today)) && wanted(&entry.user))
-            .map(|(id, entry)| SessionRecord {
-                id: *id,
+            .map(|(key, entry)| SessionRecord {
+                id: SessionId { key: *key, opening: entry.opening },
                 subject: entry.user.clone(),
                 kind: entry.basis.kind(),
                 opened_at: entry.opened_at,
@@ -357,9 +377,10 @@ impl Sessions {
     /// `BUSY` when as many tokens have been ended as can be remembered: the sessions have ended, and the token may open others.
     pub fn end(&self, name: &str, wanted: impl Fn(&str) -> bool) -> Result<bool> {
         let mut open = self.open.lock();
-        let found = open.iter().find(|(id, entry)| id.to_string() == name && wanted(&entry.user)).map(|(id, _)| *id);
-        let Some(id) = found else { return Ok(false) };
-        if let Some(Issued { id: issued, ends }) = open.remove(&id).and_then(|entry| entry.basis.issued()) {
+        let found =
+            open.iter().find(|(key, entry)| key.to_string() == name && wanted(&entry.user)).map(|(key, _)| *key);
+        let Some(key) = found else { return Ok(false) };
+        if let Some(Issued { id: issued, ends }) = open.remove(&key).and_then(|entry| entry.basis.issued()) {
             open.retain(|_, entry| entry.basis.issued().is_none_or(|other| other.id != issued));
             let now = SystemTime::now();
             let mut ended = self.ended.lock();
@@ -377,7 +398,7 @@ impl Sessions {
 
     /// Keeps what is set in a session; false when the session is no longer open.
     pub fn set(&self, id: SessionId, change: impl FnOnce(&mut Settings)) -> bool {
-        match self.open.lock().get_mut(&id) {
+        match opened(&mut self.open.lock(), id) {
             Some(entry) => {
                 change(&mut entry.settings);
                 true
@@ -386,19 +407,27 @@ impl Sessions {
         }
     }
 
-    fn insert(&self, id: SessionId, user: &str, proof: Option<SessionProof>, basis: Basis) -> Result<()> {
+    fn insert(
+        &self,
+        open: &mut Open,
+        key: SessionKey,
+        user: &str,
+        proof: Option<SessionProof>,
+        basis: Basis,
+    ) -> Result<SessionId> {
         let (now, today) = (Instant::now(), SystemTime::now());
-        let mut open = self.open.lock();
         // Asked here, where no token can be ended meanwhile: it was verified before.
         if basis.issued().is_some_and(|issued| self.ended.lock().contains_key(&issued.id)) {
             return Err(not_believed());
         }
         open.retain(|_, entry| self.is_open(entry, (now, today)));
-        make_room_for(user, &mut open, self.sessions_per_user_max);
+        make_room_for(user, open, self.sessions_per_user_max);
         if open.len() >= self.sessions_max {
             return Err(EngineError::new(Code::Busy, "too many sessions are open at this server; try again later"));
         }
+        let opening = self.openings.fetch_add(1, Ordering::Relaxed);
         let entry = Entry {
+            opening,
             user: user.to_string(),
             proof,
             settings: Settings::default(),
@@ -409,18 +438,18 @@ impl Sessions {
             address: None,
             statements: 0,
         };
-        open.insert(id, entry);
-        Ok(())
+        open.insert(key, entry);
+        Ok(SessionId { key, opening })
     }
 
     /// The entry of a session that has not ended, whose end moves on.
-    fn used<'a>(&self, open: &'a mut HashMap<SessionId, Entry>, id: SessionId) -> Option<&'a Entry> {
+    fn used<'a>(&self, open: &'a mut Open, key: SessionKey) -> Option<&'a Entry> {
         let now = Instant::now();
-        if !self.is_open(open.get(&id)?, (now, SystemTime::now())) {
-            open.remove(&id);
+        if !self.is_open(open.get(&key)?, (now, SystemTime::now())) {
+            open.remove(&key);
             return None;
         }
-        let entry = open.get_mut(&id)?;
+        let entry = open.get_mut(&key)?;
         entry.last_used = now;
         Some(entry)
     }
@@ -433,7 +462,8 @@ impl Sessions {
 
     /// Whether a session is open; its end moves on, for a query that runs in it is a use of it.
     pub fn keep(&self, id: SessionId) -> bool {
-        self.used(&mut self.open.lock(), id).is_some()
+        let mut open = self.open.lock();
+        opened(&mut open, id).is_some() && self.used(&mut open, id.key).is_some()
     }
 
     /// How many are open and not over.
@@ -444,17 +474,25 @@ impl Sessions {
 
     /// Ends a session; one that is not open is none.
     pub fn close(&self, id: SessionId) {
-        self.open.lock().remove(&id);
+        let mut open = self.open.lock();
+        if opened(&mut open, id).is_some() {
+            open.remove(&id.key);
+        }
     }
 }
 
+/// The entry of a session, if it is the same that was opened then.
+fn opened(open: &mut Open, id: SessionId) -> Option<&mut Entry> {
+    open.get_mut(&id.key).filter(|entry| entry.opening == id.opening)
+}
+
 /// One user cannot crowd out the others: beyond their share, their own least recently used session ends.
-fn make_room_for(user: &str, open: &mut HashMap<SessionId, Entry>, share: usize) {
+fn make_room_for(user: &str, open: &mut Open, share: usize) {
     let own = || open.iter().filter(|(_, entry)| entry.user == user);
     if own().count() < share {
         return;
     }
-    if let Some(oldest) = own().min_by_key(|(_, entry)| entry.last_used).map(|(id, _)| *id) {
+    if let Some(oldest) = own().min_by_key(|(_, entry)| entry.last_used).map(|(key, _)| *key) {
         open.remove(&oldest);
     }
 }
@@ -583,13 +621,55 @@ mod tests {
         let own = sessions.find(&sessions.open_certified("ana", &certificate, ends).unwrap()).unwrap();
         assert_eq!((own.user.as_str(), own.proof), ("ana", SessionProof::Certificate(certificate.clone())));
         assert!(sessions.list(|_| true).iter().all(|record| record.kind == SessionKind::Certificate));
-        // Ended, it is over for what runs in it, and the certificate may open another.
-        assert!(sessions.end(&id.to_string(), |_| true).unwrap() && !sessions.keep(id));
+        // Ended, it is over for what runs in it, also when the certificate has opened another.
+        assert!(sessions.end(&id.to_string(), |_| true).unwrap());
         let (again, settings) = sessions.adopt_certificate(&certificate, "ana", ends).unwrap();
-        assert!(sessions.keep(again) && settings == Settings::default());
+        assert!(!sessions.keep(id) && sessions.keep(again) && settings == Settings::default());
+        assert_eq!(again.to_string(), id.to_string());
         let over = SystemTime::now() - Duration::from_secs(1);
         let (expired, _) = sessions.adopt_certificate(&certificate, "eve", over).unwrap();
         assert!(!sessions.keep(expired));
+    }
+
+    #[test]
+    fn what_was_begun_in_a_session_that_ended_touches_none_that_was_opened_since() {
+        let sessions = sessions(Limits::default());
+        let opened = || sessions.adopt("a.b.c", "ana", None).unwrap().0;
+        let first = opened();
+        sessions.close(first);
+        let second = opened();
+        assert!(!sessions.set(first, |settings| settings.purpose = Some("care".to_string())));
+        sessions.note(first, Some("shell"), None);
+        sessions.count_statement(first);
+        sessions.close(first);
+        assert!(!sessions.keep(first) && sessions.keep(second));
+        let (same, settings) = sessions.adopt("a.b.c", "ana", None).unwrap();
+        assert_eq!((same, settings), (second, Settings::default()));
+        let told = sessions.list(|_| true);
+        assert_eq!((told.len(), told[0].id, told[0].statements, &told[0].client), (1, second, 0, &None));
+    }
+
+    #[test]
+    fn of_many_first_calls_one_opens_the_session_and_what_any_sets_is_kept() {
+        const CALLS: usize = 8;
+        let sessions = sessions(Limits::default());
+        let (certificate, ends) = (CertificateDer::from(vec![0x30]), SystemTime::now() + Duration::from_secs(600));
+        for round in 0..200 {
+            let user = format!("user{round}");
+            let together = std::sync::Barrier::new(CALLS);
+            let call = || {
+                together.wait();
+                let (id, _) = sessions.adopt_certificate(&certificate, &user, ends).unwrap();
+                sessions.count_statement(id);
+                id
+            };
+            let ids: Vec<_> = std::thread::scope(|scope| {
+                let calls: Vec<_> = (0..CALLS).map(|_| scope.spawn(call)).collect();
+                calls.into_iter().map(|call| call.join().unwrap()).collect()
+            });
+            assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+            assert_eq!(sessions.list(|one| one == user)[0].statements, CALLS as u64);
+        }
     }
 
     #[test]
