@@ -57,8 +57,8 @@ impl User {
         Believed { default_purpose, ..Believed::user(self.facts.clone().into_subject(self.name.clone())) }
     }
 
+    /// Checks all but the name.
     fn check(&self) -> Result<(), String> {
-        name::check_local(&self.name)?;
         if let Some(certificate) = &self.certificate {
             check_certificate(certificate).map_err(|message| format!("`certificate` of `{}` {message}", self.name))?;
         }
@@ -200,7 +200,8 @@ pub fn add(path: &Path, name: &str, password: &str, facts: impl Into<Facts>) -> 
 /// `CONFIG` when the user exists or cannot be one, or the file cannot be read or written.
 pub fn add_user(path: &Path, mut user: User) -> Result<()> {
     user.certificate = user.certificate.map(|name| name.to_ascii_lowercase());
-    user.check().map_err(|message| EngineError::new(Code::Config, message))?;
+    let checked = name::check_local(&user.name).and_then(|()| user.check());
+    checked.map_err(|message| EngineError::new(Code::Config, message))?;
     change(path, |file| {
         if file.users.contains_key(&user.name) {
             let sentence =
