@@ -47,7 +47,8 @@ pub struct SignIn {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Proof {
     Password(String, blake3::Hash),
-    Certificate(String, CertificateDer<'static>),
+    /// The whole chain that the connection showed: any of it may be revoked.
+    Certificate(String, Arc<[CertificateDer<'static>]>),
 }
 
 /// A coordinator that this node lists among its peers.
@@ -124,7 +125,7 @@ impl Authenticator {
         self.check_revoked(certificates)?;
         let Some(header) = authorization else {
             let Certified { user, certificate, ends } = self.certified_or_refused(certificates)?;
-            return self.sessions.open_certified(&label(&user)?, &certificate, ends);
+            return self.sessions.open_certified(&label(&user)?, certificate, ends);
         };
         match Credentials::parse(header)? {
             Credentials::Basic { name, password } => {
@@ -145,7 +146,7 @@ impl Authenticator {
     }
 
     /// Whether a sign-in still holds: its session is open, its user there, not disabled, and with the same password, or
-    /// still the user of a certificate that is not revoked.
+    /// still the user of a certificate with nothing in its chain revoked.
     pub fn holds(&self, sign_in: &SignIn) -> bool {
         let is_open = sign_in.session.is_none_or(|session| self.sessions.keep(session));
         let is_proven = match &sign_in.proof {
@@ -153,10 +154,9 @@ impl Authenticator {
             Some(Proof::Password(name, by)) => {
                 self.users.as_ref().is_some_and(|users| users.find_proven(name, *by).is_some())
             }
-            Some(Proof::Certificate(name, certificate)) => {
-                let certificates = std::slice::from_ref(certificate);
-                let certified = self.certified(certificates).filter(|certified| certified.user.subject.name == *name);
-                certified.is_some() && self.check_revoked(certificates).is_ok()
+            Some(Proof::Certificate(name, chain)) => {
+                let certified = self.certified(chain).filter(|certified| certified.user.subject.name == *name);
+                certified.is_some() && self.check_revoked(chain).is_ok()
             }
         };
         is_open && is_proven
@@ -194,7 +194,7 @@ impl Authenticator {
                     return Err(not_believed());
                 }
                 let user = self.certified(certificates).map(|certified| certified.user);
-                (user.filter(|user| user.subject.name == name), Some(Proof::Certificate(name, certificate)))
+                (user.filter(|user| user.subject.name == name), Some(Proof::Certificate(name, owned(certificates))))
             }
         };
         match user {
@@ -223,15 +223,15 @@ impl Authenticator {
             return Ok(Caller::Peer(peer));
         }
         let Certified { user, certificate, ends } = self.certified_or_refused(certificates)?;
-        let (session, settings) = self.sessions.adopt_certificate(&certificate, &label(&user)?, ends)?;
-        let proof = Proof::Certificate(user.subject.name.clone(), certificate);
+        let (session, settings) = self.sessions.adopt_certificate(certificate, &label(&user)?, ends)?;
+        let proof = Proof::Certificate(user.subject.name.clone(), owned(certificates));
         let sign_in = SignIn { session: Some(session), proof: Some(proof) };
         Ok(Caller::User { user: Box::new(user), sign_in, settings })
     }
 
     /// The user of a certificate, which is no peer's and still in force: TLS has seen to that when the connection was
     /// made.
-    fn certified(&self, certificates: &[CertificateDer<'_>]) -> Option<Certified> {
+    fn certified<'a>(&self, certificates: &'a [CertificateDer<'a>]) -> Option<Certified<'a>> {
         let certificate = certificates.first()?;
         let read = Certificate::parse(certificate).filter(Certificate::is_valid_now)?;
         if read.names().iter().any(|name| self.peers.contains(name)) {
@@ -240,10 +240,10 @@ impl Authenticator {
         let user = self.users.as_ref()?.find_certified(read.names())?;
         let ends = read.ends();
         let user = Believed { ends: Some(ends), ..user };
-        Some(Certified { user, certificate: certificate.clone().into_owned(), ends })
+        Some(Certified { user, certificate, ends })
     }
 
-    fn certified_or_refused(&self, certificates: &[CertificateDer<'_>]) -> Result<Certified> {
+    fn certified_or_refused<'a>(&self, certificates: &'a [CertificateDer<'a>]) -> Result<Certified<'a>> {
         self.certified(certificates).ok_or_else(|| self.unknown(certificates))
     }
 
@@ -306,10 +306,14 @@ impl Authenticator {
 }
 
 /// A user, by a certificate that is in force until then.
-struct Certified {
+struct Certified<'a> {
     user: Believed,
-    certificate: CertificateDer<'static>,
+    certificate: &'a CertificateDer<'a>,
     ends: SystemTime,
+}
+
+fn owned(certificates: &[CertificateDer<'_>]) -> Arc<[CertificateDer<'static>]> {
+    certificates.iter().map(|certificate| certificate.clone().into_owned()).collect()
 }
 
 /// The name that a user's sessions are kept under.
@@ -321,13 +325,15 @@ fn label(user: &Believed) -> Result<String> {
 mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
     use rustls::pki_types::pem::PemObject;
 
     use super::super::issuers::PeerTrust;
+    use super::super::revoked::revoke;
     use super::super::test_issuer::{DIRECT_AUDIENCE, TestKey, claims, issuer, write_keys};
     use super::super::{certs, users_file};
     use super::*;
-    use crate::config::Limits;
+    use crate::config::{Limits, TlsFiles};
 
     fn basic(name: &str, password: &str) -> String {
         format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
@@ -516,6 +522,49 @@ mod tests {
         assert!(authenticator.sessions.end(&first.session.unwrap().to_string(), |_| true).unwrap());
         let second = signed_in().await;
         assert!(!authenticator.holds(&first) && authenticator.holds(&second));
+    }
+
+    /// The chain of `ana.example` below an authority that the directory's has signed, and the file of the certificate
+    /// between.
+    fn below_another_authority(directory: &std::path::Path) -> (Vec<CertificateDer<'static>>, std::path::PathBuf) {
+        let authority = certs::Authority::in_directory(directory).unwrap();
+        let mut between = CertificateParams::default();
+        between.distinguished_name.push(DnType::CommonName, "The level below");
+        between.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let [key, own_key] = [(), ()].map(|()| KeyPair::generate().unwrap());
+        let level = between.signed_by(&key, &authority.issuer).unwrap();
+        let own = CertificateParams::new(vec!["ana.example".to_string()]).unwrap();
+        let own = own.signed_by(&own_key, &Issuer::new(between, key)).unwrap();
+        let file = directory.join("level.crt");
+        std::fs::write(&file, level.pem()).unwrap();
+        (vec![own.der().clone(), level.der().clone()], file)
+    }
+
+    #[tokio::test]
+    async fn what_rests_on_a_certificate_ends_when_an_authority_between_is_revoked() {
+        let directory = tempfile::tempdir().unwrap();
+        let (authenticator, _) = certified(directory.path());
+        let (shown, level) = below_another_authority(directory.path());
+        let made = certs::init(directory.path(), &["node".parse().unwrap()]).unwrap();
+        let files = TlsFiles {
+            certificate: made[1].certificate.clone(),
+            key: made[1].key.clone(),
+            authority: made[0].certificate.clone(),
+            revoked: Some(revoke(directory.path(), None).unwrap()),
+        };
+        let authenticator = authenticator.without(Some(Revoked::open(&files).unwrap()));
+        let bearer = format!("Bearer {}", authenticator.handshake(None, &shown, None).await.unwrap());
+        let by_certificate = sign_in(authenticator.caller(None, &shown, None).await.unwrap());
+        let by_session = sign_in(authenticator.caller(Some(&bearer), &shown, None).await.unwrap());
+        assert!(authenticator.holds(&by_certificate) && authenticator.holds(&by_session));
+        revoke(directory.path(), Some(&level)).unwrap();
+        assert!(!authenticator.holds(&by_certificate) && !authenticator.holds(&by_session));
+        let refused = authenticator.caller(None, &shown, None).await.unwrap_err();
+        assert!(refused.to_string().contains("is revoked"), "{refused}");
+        let of_the_authority_above = certificate(directory.path(), "ana.example");
+        assert!(
+            authenticator.holds(&sign_in(authenticator.caller(None, &of_the_authority_above, None).await.unwrap()))
+        );
     }
 
     #[tokio::test]
