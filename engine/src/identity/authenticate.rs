@@ -249,7 +249,7 @@ impl Authenticator {
 
     fn check_revoked(&self, certificates: &[CertificateDer<'_>]) -> Result<()> {
         let Some(revoked) = &self.revoked else { return Ok(()) };
-        if certificates.iter().any(|certificate| revoked.has(certificate)) {
+        if revoked.has_any(certificates) {
             let sentence = "the certificate of this connection is revoked; its owner needs another one";
             return Err(EngineError::new(Code::Unauthenticated, sentence));
         }

@@ -1,5 +1,6 @@
 //! What an X.509 certificate says: the names a node is believed by, and from when to when.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -79,13 +80,27 @@ pub fn is_list_signed_by(list: &CertificateRevocationListDer<'_>, authority: &Ce
     list.issuer() == authority.subject() && list.verify_signature(authority.public_key()).is_ok()
 }
 
-/// Whether one of these lists, of whoever issued the certificate, has it.
-pub fn is_revoked(certificate: &CertificateDer<'_>, lists: &[CertificateRevocationListDer<'_>]) -> bool {
-    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
-    lists.iter().filter_map(|list| CertificateRevocationList::from_der(list).ok()).any(|(_, list)| {
-        list.issuer() == certificate.issuer()
-            && list.iter_revoked_certificates().any(|revoked| revoked.raw_serial() == certificate.raw_serial())
-    })
+/// What is on lists of revoked certificates: for each issuer, as it is written there, the serial numbers.
+#[derive(Debug, Default)]
+pub struct RevokedSerials(HashMap<Vec<u8>, HashSet<Vec<u8>>>);
+
+impl RevokedSerials {
+    /// What these lists say.
+    pub fn of(lists: &[CertificateRevocationListDer<'_>]) -> Self {
+        let mut all = Self::default();
+        for (_, list) in lists.iter().filter_map(|list| CertificateRevocationList::from_der(list).ok()) {
+            let serials = list.iter_revoked_certificates().map(|revoked| revoked.raw_serial().to_vec());
+            all.0.entry(list.issuer().as_raw().to_vec()).or_default().extend(serials);
+        }
+        all
+    }
+
+    /// Whether a list of whoever issued the certificate has it.
+    pub fn has(&self, certificate: &CertificateDer<'_>) -> bool {
+        let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
+        let serials = self.0.get(certificate.issuer().as_raw());
+        serials.is_some_and(|serials| serials.contains(certificate.raw_serial()))
+    }
 }
 
 fn names(x509: &X509Certificate<'_>) -> Option<Vec<String>> {

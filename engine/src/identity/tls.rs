@@ -16,7 +16,7 @@ use tonic::codegen::http::Uri;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tower::service_fn;
 
-use super::certificate::is_revoked;
+use super::certificate::RevokedSerials;
 use super::delegation::Delegator;
 use super::path_length::WithinPath;
 use super::reread::Reread;
@@ -113,7 +113,7 @@ impl Certified {
 /// The certificates that the authority has taken back, as its lists say now. They count for calls over connections that were
 /// open before, too.
 #[derive(Debug)]
-pub struct Revoked(Reread<TlsMaterial>);
+pub struct Revoked(Reread<RevokedSerials>);
 
 impl Revoked {
     /// What the lists of these files say.
@@ -121,12 +121,13 @@ impl Revoked {
     /// # Errors
     /// `CONFIG` for what cannot be used.
     pub fn open(files: &TlsFiles) -> Result<Self> {
-        reread(files, |material| Ok(material.clone())).map(Self)
+        reread(files, |material| Ok(RevokedSerials::of(&material.revoked))).map(Self)
     }
 
-    /// Whether this certificate is one of them.
-    pub fn has(&self, certificate: &CertificateDer<'_>) -> bool {
-        is_revoked(certificate, &self.0.current().revoked)
+    /// Whether one of these certificates is one of them.
+    pub fn has_any(&self, certificates: &[CertificateDer<'_>]) -> bool {
+        let revoked = self.0.current();
+        certificates.iter().any(|certificate| revoked.has(certificate))
     }
 }
 
