@@ -31,16 +31,29 @@ pub struct Decision {
 impl Decision {
     /// The least number of keys of a set of the column's values that may go to a site; `None` where none may.
     pub fn keys_min(&self, column: &str, site: &str) -> Option<u64> {
+        self.leave(column, site).map(|leave| leave.min_set)
+    }
+
+    /// By what a set of the column's values may go to a site.
+    fn leave(&self, column: &str, site: &str) -> Option<&KeyLeave> {
         let decided = self.columns.iter().find(|decided| decided.name == column)?;
         if matches!(decided.treatment, Treatment::AggregateOnly { .. } | Treatment::Hidden) {
             return None;
         }
-        self.keys.iter().find(|leave| leave.column == column && leave.site == site).map(|leave| leave.min_set)
+        self.keys.iter().find(|leave| leave.column == column && leave.site == site)
+    }
+
+    /// By what the table takes part in a set of keys that goes to a site: `column` is that of the keys, where they are its own.
+    pub fn leave_for(&self, column: Option<&str>, site: &str) -> Option<&KeyLeave> {
+        match column {
+            Some(column) => self.leave(column, site),
+            None => self.keys.iter().find_map(|leave| self.leave(&leave.column, site)),
+        }
     }
 
     /// Whether sets of some column's values may go to a site.
     pub fn lets_keys_go_to(&self, site: &str) -> bool {
-        self.keys.iter().any(|leave| leave.site == site && self.keys_min(&leave.column, site).is_some())
+        self.leave_for(None, site).is_some()
     }
 }
 
@@ -53,6 +66,8 @@ pub struct KeyLeave {
     pub site: String,
     /// The least number of keys in a set.
     pub min_set: u64,
+    /// The id of the `GRANT JOIN` that says so.
+    pub grant: String,
 }
 
 /// The grant that a decision rests on.

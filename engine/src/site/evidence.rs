@@ -35,6 +35,8 @@ pub(super) struct Evidence {
     ending: Mutex<Option<Ending>>,
     fragment: u64,
     grants: Vec<GrantedBy>,
+    /// The ids of the grants by which keys of its answer go on to other sites.
+    joins: Vec<String>,
     /// The policies that it was decided by; its grants stand in them as they were then.
     began: Arc<PolicySet>,
     /// Whose limits per day it counts against. A user of the site's own users file and the one of that name in the users file
@@ -60,6 +62,7 @@ impl Evidence {
                 ending: Mutex::new(ending),
                 fragment,
                 grants: basis.grants,
+                joins: basis.joins,
                 began: basis.began,
                 subject: record.asker.name_by_issuer(),
                 ends: record.asker.ends,
@@ -82,10 +85,15 @@ impl Evidence {
         }
     }
 
+    /// The ids of the grants that it rests on.
+    fn rests_on(&self) -> impl Iterator<Item = &String> {
+        self.grants.iter().map(|grant| &grant.id).chain(&self.joins)
+    }
+
     /// A grant that is gone, or in whose place another one stands under its id.
-    fn revoked(&self) -> Option<&GrantedBy> {
+    fn revoked(&self) -> Option<&String> {
         let current = self.policies.current();
-        self.grants.iter().find(|grant| match (self.began.grants.get(&grant.id), current.set.grants.get(&grant.id)) {
+        self.rests_on().find(|id| match (self.began.grants.get(*id), current.set.grants.get(*id)) {
             (Some(then), Some(now)) => !is_still(then, now),
             _ => true,
         })
@@ -94,7 +102,7 @@ impl Evidence {
     /// When the first of its grants ends: as it did when the query began, or earlier by now.
     fn until(&self) -> Option<Instant> {
         let current = self.policies.current();
-        let now = self.grants.iter().filter_map(|grant| current.set.grants.get(&grant.id)?.grant.to);
+        let now = self.rests_on().filter_map(|id| current.set.grants.get(id)?.grant.to);
         let then = self.grants.iter().filter_map(|grant| grant.until);
         // What rests on no grant, the record and the policy itself, outlives the policies.
         let set_ends = current.set.valid_until.filter(|_| !self.grants.is_empty());
@@ -133,7 +141,7 @@ impl Warrant for Evidence {
         let outcome = Self::outcome(record.progress());
         let revoked = self.revoked().filter(|_| outcome == Outcome::Revoked);
         let closing = revoked.map(|grant| Closing {
-            grant: grant.id.clone(),
+            grant: grant.clone(),
             query: record.id.to_string(),
             rows: record.rows(),
             bytes: record.bytes(),
@@ -155,15 +163,27 @@ impl Warrant for Evidence {
 #[derive(Debug, Default)]
 pub(super) struct Basis {
     grants: Vec<GrantedBy>,
+    joins: Vec<String>,
     began: Arc<PolicySet>,
 }
 
 impl Basis {
-    /// The grants by which its tables are shown, and the policies that it was decided by.
-    pub(super) fn of(bound: &Bound) -> Self {
+    /// The grants by which its tables are shown and its keys go on, and the policies that it was decided by.
+    pub(super) fn of(bound: &Bound, keys_to: &[KeysTo]) -> Self {
         let began = bound.ruling.as_ref().map(|ruling| Arc::clone(&ruling.set)).unwrap_or_default();
-        Self { grants: grants(bound), began }
+        let joins = keys_to.iter().flat_map(|keys| joins(bound, keys)).collect();
+        Self { grants: grants(bound), joins, began }
     }
+}
+
+/// The grants by which keys may go on: one of the table that has them, and of each other that chooses them.
+fn joins(bound: &Bound, keys: &KeysTo) -> BTreeSet<String> {
+    let decisions = bound.governed.iter().map(|governed| &governed.decision);
+    let leaves = decisions.filter_map(|decision| {
+        let own = (decision.table.to_string() == keys.table).then_some(keys.column.as_str());
+        decision.leave_for(own, &keys.site)
+    });
+    leaves.map(|leave| leave.grant.clone()).collect()
 }
 
 fn grants(bound: &Bound) -> Vec<GrantedBy> {
@@ -458,6 +478,7 @@ mod replaced {
             ending: Mutex::new(None),
             fragment: 0,
             grants: vec![grant],
+            joins: Vec::new(),
             began,
             subject: "ann".to_string(),
             ends: None,

@@ -241,7 +241,7 @@ impl Site {
         let batches = match &self.control {
             None => execute_stream(physical, context)?,
             Some(control) => {
-                let (intent, basis) = (intent(control, Leaves::Rows(&bound))?, Basis::of(&bound));
+                let (intent, basis) = (intent(control, Leaves::Rows(&bound))?, Basis::of(&bound, &question.keys_to));
                 Evidence::record(control, &record, intent, basis).await?;
                 execute_stream(physical, context)?
             }

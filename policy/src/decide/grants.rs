@@ -53,18 +53,23 @@ pub(super) fn granted<'a>(
 pub(super) fn key_leaves(set: &PolicySet, question: &Question<'_>) -> Result<Vec<KeyLeave>, Denial> {
     let purposes = purposes_of(set, question)?;
     let asker = Asker { subject: question.subject, purposes: &purposes };
-    let grants = set.grants.values().map(|record| &record.grant);
-    let in_force =
-        grants.filter(|grant| grant.purpose.is_some() && fits_purpose(grant, &asker) && is_valid(grant, question.now));
-    let mut leaves: Vec<KeyLeave> = in_force.flat_map(|grant| leaves(&grant.right, question.table)).collect();
+    let grants = set.grants.iter().map(|(id, record)| (id, &record.grant));
+    let in_force = grants
+        .filter(|(_, grant)| grant.purpose.is_some() && fits_purpose(grant, &asker) && is_valid(grant, question.now));
+    let mut leaves: Vec<KeyLeave> = in_force.flat_map(|(id, grant)| leaves(id, &grant.right, question.table)).collect();
     leaves.sort();
     leaves.dedup_by(|later, earlier| (&later.column, &later.site) == (&earlier.column, &earlier.site));
     Ok(leaves)
 }
 
-fn leaves(right: &Right, about: &TableName) -> Vec<KeyLeave> {
+fn leaves(id: &str, right: &Right, about: &TableName) -> Vec<KeyLeave> {
     let Right::Join { table, columns, site, min_set } = right else { return vec![] };
-    let leave = |column: &String| KeyLeave { column: column.clone(), site: site.clone(), min_set: *min_set };
+    let leave = |column: &String| KeyLeave {
+        column: column.clone(),
+        site: site.clone(),
+        min_set: *min_set,
+        grant: id.to_owned(),
+    };
     columns.iter().filter(|_| table == about).map(leave).collect()
 }
 

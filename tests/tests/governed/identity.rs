@@ -6,9 +6,10 @@ use std::path::Path;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
-use arrow_flight::{Action, Criteria, Empty, FlightDescriptor, Ticket};
+use arrow_flight::{Action, Criteria, Empty, FlightData, FlightDescriptor, Ticket};
 use engine::identity::tls::NodeIdentity;
 use engine::identity::{About, Asker, Believed, Came, Delegator, Issuer, Subject};
+use engine::key_set::KeysTo;
 use engine::session::queries::QueryId;
 use harness::cluster::client::channel;
 use harness::cluster::{Client, Cluster, Written};
@@ -232,6 +233,20 @@ impl Impostor {
             Err(error) => Outcome { data: 0, error: Some(error) },
             Ok(answer) => read(answer.into_inner(), |message| usize::from(!message.data_body.is_empty())).await,
         }
+    }
+
+    /// The answer to a statement whose keys go on, as it comes.
+    pub(super) async fn stream(
+        &self,
+        sql: &str,
+        call: (&QueryId, usize),
+        delegation: &[u8],
+        keys_to: &[KeysTo],
+    ) -> Streaming<FlightData> {
+        let mut request = delegated(Ticket { ticket: command(sql).into() }, call, Some(delegation));
+        let keys_to = MetadataValue::from_bytes(&serde_json::to_vec(keys_to).unwrap());
+        request.metadata_mut().insert_bin("x-chancery-keys-to-bin", keys_to);
+        self.flight.clone().do_get(request).await.unwrap().into_inner()
     }
 
     /// GetFlightInfo of a statement. Whatever it tells is data.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_flight::Ticket;
-use engine::key_set::KeySet;
 use engine::key_set::message::{FragmentTicket, KeySetMessage, Payload};
+use engine::key_set::{KeySet, KeysTo};
 use engine::session::queries::QueryId;
 use harness::cluster::{Client, Cluster, Governance, Options, Written};
 use harness::dataset::Dataset;
@@ -127,6 +127,30 @@ async fn keys_go_by_a_grant_join_and_not_without_it() {
     // Revoked, it counts at once: the fragment's version is another.
     admin.query("REVOKE GRANT 'keys'").await.unwrap();
     assert_eq!(sent_to_health(&ana, JOINED).await.1, "none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_whose_keys_may_go_on_no_more_ends() {
+    let cluster = north(NORTH).await;
+    let admin = cluster.user_of_site("admin", "north").await;
+    let leave = "GRANT JOIN ON TABLE trade.orders (id) WITH SITE south FOR PURPOSE care MIN SET 1 WITH (id = 'keys')";
+    admin.query(leave).await.unwrap();
+    let impostor = Impostor::connect(&cluster).await;
+    // More than lies in buffers.
+    let sql = "SELECT a.id FROM trade.orders a, trade.orders b, trade.orders c, trade.orders d";
+    let query = QueryId::random();
+    let delegation = impostor.sign(&ana(), ("north", &query, 1), sql);
+    let keys_to = KeysTo { table: "trade.orders".into(), column: "id".into(), site: "south".into() };
+    let mut answer = impostor.stream(sql, (&query, 1), &delegation, &[keys_to]).await;
+    while answer.message().await.unwrap().expect("a message").data_body.is_empty() {}
+    admin.query("REVOKE GRANT 'keys'").await.unwrap();
+    let error = loop {
+        match answer.message().await {
+            Ok(message) => assert!(message.is_some(), "it ended as if it were whole"),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.message().starts_with("REVOKED: "), "{error:?}");
 }
 
 fn ticket(sql: &str, key_sets: Vec<KeySetMessage>) -> Vec<u8> {
