@@ -1,7 +1,7 @@
 //! The tables of one view as a coordinator keeps them: packed, since a federation has hundreds of thousands of them and a
 //! statement names a few. A table that is named is unpacked, and so many of those last named stay so.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -24,6 +24,8 @@ const LEVEL: i32 = 3;
 const UNPACKED_MAX: usize = 256;
 /// So many foreign keys of one table are believed.
 const FOREIGN_KEYS_MAX: usize = 1_000;
+/// Columns of one foreign key.
+const KEY_COLUMNS_MAX: usize = 64;
 
 /// The tables of one view.
 #[derive(Debug)]
@@ -80,11 +82,20 @@ impl KnownTable {
             comment: table.comment,
             notes: table.notes,
             primary_key: table.primary_key,
-            foreign_keys: table.foreign_keys.into_iter().take(FOREIGN_KEYS_MAX).collect(),
+            foreign_keys: table.foreign_keys.into_iter().filter(is_believed).take(FOREIGN_KEYS_MAX).collect(),
             has_pinned_rows: table.has_pinned_rows,
             version: table.version,
         })
     }
+}
+
+/// Whether a foreign key is one: as many columns at both ends, each of them once.
+fn is_believed(key: &ForeignKey) -> bool {
+    let has_each_once = |columns: &[String]| columns.iter().collect::<HashSet<_>>().len() == columns.len();
+    (1..=KEY_COLUMNS_MAX).contains(&key.columns.len())
+        && key.columns.len() == key.referenced.len()
+        && has_each_once(&key.columns)
+        && has_each_once(&key.referenced)
 }
 
 impl KnownTables {
@@ -311,7 +322,13 @@ mod tests {
 
     #[test]
     fn so_many_foreign_keys_are_believed() {
-        let many = ViewTable { foreign_keys: vec![key(1); FOREIGN_KEYS_MAX + 1], ..table(1) };
+        let repeated = ForeignKey {
+            columns: vec!["a".to_string(); KEY_COLUMNS_MAX],
+            referenced: vec!["a".to_string(); KEY_COLUMNS_MAX],
+            ..key(1)
+        };
+        let keys = [vec![repeated], vec![key(1); FOREIGN_KEYS_MAX + 1]].concat();
+        let many = ViewTable { foreign_keys: keys, ..table(1) };
         let known = KnownTables::new(vec![many]).unwrap();
         assert_eq!(known.get("s1", "t1").unwrap().unwrap().foreign_keys.len(), FOREIGN_KEYS_MAX);
     }

@@ -2,6 +2,7 @@
 //!
 //! The message is JSON; schemas and bounds travel inside it as Arrow IPC, so that every type survives.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::notes::Notes;
 use crate::catalog::treatment::TableTreatment;
 use crate::error::{Code, EngineError, Result};
-use crate::flight::guard::{Guard, Seen};
+use crate::flight::guard::Guard;
 
 /// The action by which a coordinator asks for a [`View`].
 pub const VIEW_ACTION: &str = "chancery.view";
@@ -283,13 +284,16 @@ fn decode(text: &str) -> Result<(SchemaRef, Option<RecordBatch>)> {
     let bytes = STANDARD.decode(text).map_err(|error| malformed(error.to_string()))?;
     // A site sends it: the reader takes what it is told for true.
     let batch_bytes_max = bytes.len().saturating_mul(DECOMPRESSED).min(DESCRIPTION_BYTES_MAX);
-    let mut guard = Guard { columns: usize::MAX, dictionaries: true, batch_bytes_max, seen: Seen::default() };
+    let mut guard = Guard::new(usize::MAX, true, batch_bytes_max);
     guard.check_stream(&bytes).map_err(|wrong| malformed(format!("it holds {wrong}")))?;
-    let mut reader =
-        StreamReader::try_new(std::io::Cursor::new(bytes), None).map_err(|error| malformed(error.to_string()))?;
-    let schema = reader.schema();
-    let batch = reader.next().transpose().map_err(|error| malformed(error.to_string()))?;
-    Ok((schema, batch))
+    // The decoder panics at some of what it does not know, and one site's description stands among those of all.
+    let read = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let mut reader = StreamReader::try_new(std::io::Cursor::new(bytes), None)?;
+        let schema = reader.schema();
+        reader.next().transpose().map(|batch| (schema, batch))
+    }));
+    let read = read.map_err(|_| malformed("it holds what the decoder does not know".to_string()))?;
+    read.map_err(|error| malformed(error.to_string()))
 }
 
 /// The columns of a [`DirectoryTable`].

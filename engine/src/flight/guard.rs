@@ -17,13 +17,13 @@ pub struct Guard {
     pub dictionaries: bool,
     /// What one batch may take once it is decompressed, and all dictionaries together.
     pub batch_bytes_max: usize,
-    /// What the stream has said of itself so far; nothing at first.
-    pub seen: Seen,
+    /// What the stream has said of itself so far.
+    seen: Seen,
 }
 
 /// What the schema and the dictionaries of a stream said.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+struct Seen {
     schema_bytes: usize,
     /// Columns of views in a batch: the decoder panics at more of their counts.
     views: usize,
@@ -48,6 +48,11 @@ const NOT_COMPRESSED: i64 = -1;
 type Checked = Result<(), &'static str>;
 
 impl Guard {
+    /// Of a stream that has said nothing yet.
+    pub fn new(columns: usize, dictionaries: bool, batch_bytes_max: usize) -> Self {
+        Self { columns, dictionaries, batch_bytes_max, seen: Seen::default() }
+    }
+
     /// Checks a message.
     ///
     /// # Errors
@@ -352,7 +357,7 @@ mod tests {
     use crate::flight::messages::Messages;
 
     fn guard(columns: usize, batch_bytes_max: usize) -> Guard {
-        Guard { columns, dictionaries: false, batch_bytes_max, seen: Seen::default() }
+        Guard::new(columns, false, batch_bytes_max)
     }
 
     /// The schema and a batch of so many rows as a site sends them.

@@ -17,7 +17,7 @@ use prost::Message;
 use super::{KeySet, can_be_key, is_set, rice, schema};
 use crate::config::Limits;
 use crate::error::{Code, EngineError, Result};
-use crate::flight::guard::{Guard, Seen};
+use crate::flight::guard::Guard;
 
 /// The type of a ticket with key sets.
 const TYPE_URL: &str = "type.chancery/fragment";
@@ -221,7 +221,7 @@ fn list(values: &ArrayRef) -> Result<Vec<u8>> {
 
 fn read_list(bytes: &[u8]) -> Option<ArrayRef> {
     // A compressed buffer could say that it is much longer than the limit of bytes.
-    let mut guard = Guard { columns: 1, dictionaries: false, batch_bytes_max: bytes.len(), seen: Seen::default() };
+    let mut guard = Guard::new(1, false, bytes.len());
     guard.check_stream(bytes).ok()?;
     let mut reader = StreamReader::try_new(std::io::Cursor::new(bytes), None).ok()?;
     let batch = reader.next()?.ok()?;

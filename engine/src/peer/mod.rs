@@ -26,7 +26,7 @@ use crate::catalog::site_table::SiteId;
 use crate::catalog::view::{DIRECTORY_ACTION, Directory, VIEW_ACTION, View};
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
-use crate::flight::guard::{Guard, Seen};
+use crate::flight::guard::Guard;
 use crate::flight::headers;
 use crate::flight::status::from_site;
 use crate::identity::tls::{Certified, NodeIdentity};
@@ -272,12 +272,7 @@ impl SitePeer {
         let border = stream::Border {
             site: self.site.clone(),
             tables,
-            guard: Guard {
-                columns: schema.fields().len(),
-                dictionaries: false,
-                batch_bytes_max: self.limits.decoded_batch_bytes_max,
-                seen: Seen::default(),
-            },
+            guard: Guard::new(schema.fields().len(), false, self.limits.decoded_batch_bytes_max),
             schema,
             idle: Duration::from_millis(self.limits.idle_timeout_ms),
             first: deadline,

@@ -121,7 +121,7 @@ impl Arrival {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             let patience = if self.began { self.border.idle } else { self.border.first };
-            // The decoder panics at some of what it does not know; of what the guard lets through nothing is known that makes it.
+            // The decoder panics at some of what the guard lets through: values that claim to be NULL and do not say which.
             let message = timeout(patience, AssertUnwindSafe(self.decoder.next()).catch_unwind())
                 .await
                 .map_err(|_| self.border.error(Code::SiteUnavailable, "stopped sending in mid-stream"))?

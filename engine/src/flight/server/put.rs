@@ -19,7 +19,7 @@ use super::{Answers, FlightServer, decode_command, numbered, tell, with_query_id
 use crate::error::{Code, EngineError, Result};
 use crate::flight::access::Caller;
 use crate::flight::door::Refused;
-use crate::flight::guard::{Guard, Seen};
+use crate::flight::guard::Guard;
 use crate::flight::handle::Handle;
 use crate::flight::metadata;
 use crate::flight::status::to_status;
@@ -52,12 +52,7 @@ impl FlightServer {
             Command::CommandPreparedStatementQuery(prepared) => {
                 let handle = self.sealer.open_prepared(&label, &prepared.prepared_statement_handle).map_err(tell)?;
                 let data = stream::once(async move { Ok(first) }).chain(messages);
-                let mut guard = Guard {
-                    columns: self.limits.parameters_max,
-                    dictionaries: true,
-                    batch_bytes_max: self.limits.decoded_batch_bytes_max,
-                    seen: Seen::default(),
-                };
+                let mut guard = Guard::new(self.limits.parameters_max, true, self.limits.decoded_batch_bytes_max);
                 let data = data.map(move |message: Result<FlightData, Status>| {
                     let data = message?;
                     guard.check(&data).map_err(|wrong| FlightError::DecodeError(format!("it holds {wrong}")))?;
