@@ -9,6 +9,7 @@ pub mod policy_barrier;
 pub mod release;
 pub mod remote_scan;
 pub mod steps;
+pub mod value_bytes;
 
 use std::sync::Arc;
 
@@ -18,15 +19,16 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use crate::config::limits::Limits;
 
 use self::filters_by_unique_names::FiltersByUniqueNames;
-use self::give_way::GiveWay;
+use self::give_way::{GiveWay, ProjectInSteps};
 
-/// The physical rules of a node: DataFusion's in its order, filter pushdown only where it is right, and at the end
+/// The physical rules of a node: DataFusion's in its order, filter pushdown only where it is right, and around them
 /// operators that let go.
 pub fn physical_rules(limits: &Limits) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let guarded = |rule: Arc<dyn PhysicalOptimizerRule + Send + Sync>| {
         if rule.name().starts_with("FilterPushdown") { Arc::new(FiltersByUniqueNames::new(rule)) } else { rule }
     };
-    let mut rules: Vec<_> = PhysicalOptimizer::new().rules.into_iter().map(guarded).collect();
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(ProjectInSteps::new(limits))];
+    rules.extend(PhysicalOptimizer::new().rules.into_iter().map(guarded));
     rules.push(Arc::new(GiveWay::new(limits)));
     rules
 }

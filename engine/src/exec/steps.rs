@@ -1,8 +1,9 @@
 //! The inputs of an operator that may work on one batch for long, so that it works in steps. Of a join, what builds is counted,
 //! and what probes comes in as many rows as one step may meet of them: a join by pairs never yields within a batch of its
 //! probe side, nor does a hash join whose filter lets nothing pass. What computes costly expressions gets as many rows as it
-//! computes in a short time. Between two steps all of them yield.
+//! computes in a short time, and what it makes of a batch is counted as if it had come whole. Between two steps all of them yield.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,23 +23,71 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, RecordBatchStream, SendableRecordBatchStream,
 };
 use futures::{Stream, StreamExt};
+use parking_lot::Mutex;
 
 use crate::error::{Code, EngineError};
+use crate::exec::value_bytes::bytes_of;
 
 /// How the steps of one operator are cut.
 #[derive(Debug)]
 pub enum Steps {
     /// Of a join that looks at every pair: by their number.
     ByPairs(Pairs),
-    /// Of another join, and of costly expressions: by the time that the step before took, and no smaller than so many rows.
-    ByTime(usize),
+    /// Of a join that looks at few: by the time that the step before took.
+    ByTime,
+    /// Of costly expressions: by time too.
+    Expressions(Made),
 }
 
 impl Steps {
-    /// By time, of a join: it reads what it builds on for each step, and whoever reads it may be slow too.
-    pub const OF_A_JOIN: Steps = Steps::ByTime(16);
-    /// By time, of expressions that may take long for a single row.
-    pub const OF_EXPRESSIONS: Steps = Steps::ByTime(1);
+    /// The rows of the smallest step by time. Whoever reads a join may be slow too; an expression may take long for one row.
+    fn rows_at_least(&self) -> usize {
+        match self {
+            Steps::ByPairs(_) | Steps::ByTime => 16,
+            Steps::Expressions(_) => 1,
+        }
+    }
+
+    /// A new batch is cut into steps.
+    fn begin_batch(&self, partition: usize) {
+        if let Steps::Expressions(made) = self {
+            made.of_batch.lock().insert(partition, 0);
+        }
+    }
+}
+
+/// What a projection makes of one batch in steps: no more than a function may make of it at once, since whoever collects the
+/// steps again counts rows.
+#[derive(Debug, Default)]
+pub struct Made {
+    bytes_max: usize,
+    /// The columns that are computed.
+    columns: Vec<usize>,
+    /// Of the batch that each partition is at.
+    of_batch: Mutex<HashMap<usize, usize>>,
+}
+
+impl Made {
+    /// Nothing yet, in these columns.
+    pub fn new(bytes_max: usize, columns: Vec<usize>) -> Self {
+        Self { bytes_max, columns, of_batch: Mutex::default() }
+    }
+
+    fn add(&self, partition: usize, step: &RecordBatch) -> Result<()> {
+        let computed = self.columns.iter().filter_map(|column| step.columns().get(*column));
+        let bytes: usize = computed.map(|column| bytes_of(column.as_ref())).sum();
+        let mut of_batch = self.of_batch.lock();
+        let made = of_batch.entry(partition).or_default();
+        *made = made.saturating_add(bytes);
+        if *made <= self.bytes_max {
+            return Ok(());
+        }
+        let sentence = format!(
+            "functions would make more than {} bytes of one batch of rows (`function_bytes_max`); ask for less at once",
+            self.bytes_max
+        );
+        Err(EngineError::new(Code::Memory, sentence).into())
+    }
 }
 
 /// The pairs of one join.
@@ -87,8 +136,12 @@ pub fn too_many(all_max: u64) -> EngineError {
 pub enum Side {
     /// Of a join: read to its end first, and kept.
     Build,
-    /// Of a join: met with what was built, batch by batch. Or the one input of what is no join.
+    /// Of a join: met with what was built, batch by batch.
     Probe,
+    /// The one input of what computes costly expressions.
+    Computed,
+    /// No input: what a projection makes in steps.
+    Made,
 }
 
 /// One input of an operator that works in steps.
@@ -159,7 +212,8 @@ impl ExecutionPlan for StepsExec {
         let steps = Arc::clone(&self.steps);
         Ok(match self.side {
             Side::Build => Box::pin(Built { input, steps, rows: 0 }),
-            Side::Probe => Box::pin(Probing::new(input, steps)),
+            Side::Probe | Side::Computed => Box::pin(Probing::new(input, steps, partition)),
+            Side::Made => Box::pin(Making { input, steps, partition }),
         })
     }
 }
@@ -193,22 +247,81 @@ impl RecordBatchStream for Built {
     }
 }
 
-/// Hands out the probe side a step at a time.
+/// Counts what is made in steps.
+struct Making {
+    input: SendableRecordBatchStream,
+    steps: Arc<Steps>,
+    partition: usize,
+}
+
+impl Stream for Making {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = ready!(self.input.poll_next_unpin(cx));
+        if let (Some(Ok(step)), Steps::Expressions(made)) = (&next, self.steps.as_ref()) {
+            made.add(self.partition, step)?;
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl RecordBatchStream for Making {
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
+}
+
+/// Hands out an input a step at a time.
 struct Probing {
     input: SendableRecordBatchStream,
     steps: Arc<Steps>,
+    partition: usize,
     /// What a step left of a batch.
     rest: Option<RecordBatch>,
     /// Pairs since it last yielded.
     unyielded: u64,
-    /// Rows of the next step, and when the last one was handed out.
-    timed: (usize, Option<Instant>),
+    timed: Timed,
     /// When the first step since it last yielded was handed out.
     turn: Option<Instant>,
 }
 
+/// How many rows the next step has, by the time that those before took.
+struct Timed {
+    rows: usize,
+    handed_out: Option<Instant>,
+    /// Rows and time of the step before.
+    before: Option<(usize, Duration)>,
+}
+
+impl Timed {
+    /// A step has been handed out.
+    fn begin(&mut self, rows: usize) {
+        self.rows = rows;
+        self.handed_out = Some(Instant::now());
+    }
+
+    /// The step is over, if there was one: when it was handed out. The next one has half or twice as many rows if it took
+    /// long or did not. Where a smaller one took no less, what takes long is not the rows, and more of them cost little.
+    fn end(&mut self, at_least: usize) -> Option<Instant> {
+        let handed_out = self.handed_out.take()?;
+        let (rows, took) = (self.rows, handed_out.elapsed());
+        let is_fixed = self.before.is_some_and(|(more, longer)| rows < more && took * 4 > longer * 3);
+        self.before = Some((rows, took));
+        self.rows = match () {
+            () if is_fixed => (rows * 4).min(ROWS_OF_A_FIXED_PRICE),
+            () if took > STEP_LONG => (rows / 2).max(at_least),
+            () if took < STEP_SHORT => (rows * 2).min(ROWS_AT_MOST),
+            () => rows,
+        };
+        Some(handed_out)
+    }
+}
+
 /// By time, steps begin this small.
 const ROWS_AT_FIRST: usize = 16;
+/// Rows of a step whose time is not that of its rows.
+const ROWS_OF_A_FIXED_PRICE: usize = 8_192;
 /// A step that took longer is followed by a smaller one; after so long, of one step or of many, others have their turn.
 const STEP_LONG: Duration = Duration::from_millis(50);
 /// A step that took less is followed by a larger one.
@@ -217,8 +330,16 @@ const STEP_SHORT: Duration = Duration::from_millis(10);
 const ROWS_AT_MOST: usize = 1 << 20;
 
 impl Probing {
-    fn new(input: SendableRecordBatchStream, steps: Arc<Steps>) -> Self {
-        Self { input, steps, rest: None, unyielded: 0, timed: (ROWS_AT_FIRST, None), turn: None }
+    fn new(input: SendableRecordBatchStream, steps: Arc<Steps>, partition: usize) -> Self {
+        Self {
+            input,
+            steps,
+            partition,
+            rest: None,
+            unyielded: 0,
+            timed: Timed { rows: ROWS_AT_FIRST, handed_out: None, before: None },
+            turn: None,
+        }
     }
 
     /// Whether others have their turn now: the steps since they had it were many, or long.
@@ -229,15 +350,8 @@ impl Probing {
                 true
             }
             Steps::ByPairs(_) => false,
-            Steps::ByTime(at_least) => {
-                let (rows, Some(handed_out)) = self.timed else { return false };
-                let took = handed_out.elapsed();
-                let next = match () {
-                    () if took > STEP_LONG => (rows / 2).max(*at_least),
-                    () if took < STEP_SHORT => (rows * 2).min(ROWS_AT_MOST),
-                    () => rows,
-                };
-                self.timed = (next, None);
+            Steps::ByTime | Steps::Expressions(_) => {
+                let Some(handed_out) = self.timed.end(self.steps.rows_at_least()) else { return false };
                 let is_over = self.turn.get_or_insert(handed_out).elapsed() > STEP_LONG;
                 if is_over {
                     self.turn = None;
@@ -251,7 +365,7 @@ impl Probing {
     fn step(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
         let rows = match self.steps.as_ref() {
             Steps::ByPairs(pairs) => usize::try_from(pairs.step_max / pairs.built()).unwrap_or(usize::MAX).max(1),
-            Steps::ByTime(_) => self.timed.0,
+            Steps::ByTime | Steps::Expressions(_) => self.timed.rows,
         };
         let step = if batch.num_rows() > rows {
             self.rest = Some(batch.slice(rows, batch.num_rows() - rows));
@@ -264,7 +378,7 @@ impl Probing {
                 pairs.take(step.num_rows())?;
                 self.unyielded += pairs.built().saturating_mul(step.num_rows() as u64);
             }
-            Steps::ByTime(_) => self.timed.1 = Some(Instant::now()),
+            Steps::ByTime | Steps::Expressions(_) => self.timed.begin(step.num_rows()),
         }
         Ok(step)
     }
@@ -281,7 +395,10 @@ impl Stream for Probing {
         let batch = match self.rest.take() {
             Some(batch) => batch,
             None => match ready!(self.input.poll_next_unpin(cx)) {
-                Some(Ok(batch)) => batch,
+                Some(Ok(batch)) => {
+                    self.steps.begin_batch(self.partition);
+                    batch
+                }
                 end => return Poll::Ready(end),
             },
         };
