@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -26,13 +26,14 @@ use tonic::Status;
 
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
+use crate::exec::value_bytes::bytes_of;
 use crate::flight::messages::Messages;
 use crate::flight::rebuild::rebuild;
 use crate::flight::status::to_status;
 use crate::flight::wire_types::Reader;
 use crate::peer::trailer::Digest;
 use crate::sabotage::{Control, thrown};
-use crate::session::queries::{QueryRecord, RunningQuery};
+use crate::session::queries::{QueryRecord, RunningQuery, Stop};
 
 /// Whether the stream ends with a trailer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,13 +127,29 @@ struct Kept {
     told: bool,
 }
 
+/// Calls the reader when there is something for them, and has the query notice that they are called.
+struct Called {
+    record: Weak<QueryRecord>,
+    reader: Waker,
+}
+
+impl Wake for Called {
+    fn wake(self: Arc<Self>) {
+        if let Some(record) = self.record.upgrade() {
+            record.reader_is_called();
+        }
+        self.reader.wake_by_ref();
+    }
+}
+
 impl Kept {
     fn new(messages: BoxStream<'static, Result<FlightData, Status>>, record: Arc<QueryRecord>) -> Self {
         let messages = Arc::new(Mutex::new(Some(messages)));
-        let kept = Arc::downgrade(&messages);
+        let (kept, of) = (Arc::downgrade(&messages), Arc::downgrade(&record));
         record.keep_until_over(move || {
-            // Whoever holds the lock takes the next message, and finds the reason there.
-            let let_go = kept.upgrade().and_then(|kept| kept.try_lock().and_then(|mut messages| messages.take()));
+            let Some((kept, record)) = kept.upgrade().zip(of.upgrade()) else { return };
+            // Whoever holds the lock takes the next message, and whoever waits is called: both find the reason there.
+            let let_go = kept.try_lock().filter(|_| record.is_untaken()).and_then(|mut messages| messages.take());
             drop(let_go);
         });
         Self { messages, record, told: false }
@@ -144,16 +161,21 @@ impl Stream for Kept {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Self { messages, record, told } = &mut *self;
+        let called = Called { record: Arc::downgrade(record), reader: context.waker().clone() };
+        let called = Waker::from(Arc::new(called));
+        let mut messages = messages.lock();
         record.reader_waits();
-        let message = match messages.lock().as_mut() {
-            Some(messages) => ready!(messages.poll_next_unpin(context)),
+        let message = match messages.as_mut() {
+            Some(messages) => ready!(messages.poll_next_unpin(&mut Context::from_waker(&called))),
             None if *told => None,
             None => {
                 *told = true;
-                record.go_on().err().map(|over| Err(to_status(&over, Some(&record.id))))
+                let over = record.go_on().err().unwrap_or_else(|| Stop::Unread.error());
+                Some(Err(to_status(&over, Some(&record.id))))
             }
         };
-        record.reader_is_served();
+        let bytes = message.as_ref().and_then(|message| message.as_ref().ok()).map_or(0, Message::encoded_len);
+        record.reader_has(bytes);
         Poll::Ready(message)
     }
 }
@@ -211,6 +233,9 @@ struct Outlet {
     target_rows: usize,
     waiting: VecDeque<RecordBatch>,
     waiting_rows: usize,
+    waiting_bytes: usize,
+    /// Whether what waits is large already, however few rows it has.
+    is_full: bool,
     ended: bool,
 }
 
@@ -225,6 +250,8 @@ impl Outlet {
             limits: egress.limits,
             waiting: VecDeque::new(),
             waiting_rows: 0,
+            waiting_bytes: 0,
+            is_full: false,
             ended: false,
         }
     }
@@ -248,7 +275,7 @@ impl Outlet {
 
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            if self.waiting_rows >= self.target_rows || (self.ended && self.waiting_rows > 0) {
+            if self.waiting_rows >= self.target_rows || self.is_full || (self.ended && self.waiting_rows > 0) {
                 return self.cut().map(Some);
             }
             if self.ended {
@@ -260,7 +287,7 @@ impl Outlet {
                 biased;
                 reason = record.stopped() => return Err(reason),
                 batch = self.batches.next() => match batch {
-                    Some(batch) => self.take(batch.map_err(EngineError::of_running)?),
+                    Some(batch) => self.take(batch.map_err(EngineError::of_running)?)?,
                     None => self.ended = true,
                 },
                 () = sleep_until(silence) => {
@@ -271,11 +298,30 @@ impl Outlet {
         }
     }
 
-    fn take(&mut self, batch: RecordBatch) {
-        if batch.num_rows() > 0 {
-            self.waiting_rows += batch.num_rows();
-            self.waiting.push_back(batch);
+    /// Takes a batch to those that wait. Few rows may be very large: whether they are is asked of them built anew, since as they
+    /// came hidden values lie between them.
+    fn take(&mut self, batch: RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
         }
+        self.waiting_rows += batch.num_rows();
+        self.waiting_bytes += batch.columns().iter().map(|column| bytes_of(column.as_ref())).sum::<usize>();
+        self.waiting.push_back(batch);
+        if self.waiting_bytes >= self.limits.batch_bytes_target && self.waiting_rows < self.target_rows {
+            let pieces = self.take_rows(self.waiting_rows);
+            let together = self.built(&pieces)?;
+            self.waiting_bytes = value_bytes(&together).map_err(EngineError::internal)?;
+            self.is_full = self.waiting_bytes >= self.limits.batch_bytes_target;
+            self.waiting_rows = together.num_rows();
+            self.waiting.push_back(together);
+        }
+        Ok(())
+    }
+
+    /// The pieces as one batch, built anew.
+    fn built(&self, pieces: &[RecordBatch]) -> Result<RecordBatch> {
+        let build = if thrown(Control::Egress) { as_they_came } else { rebuild };
+        build(pieces, &self.schema).map_err(EngineError::internal)
     }
 
     /// Cuts the next batch off what waits, and lets the next one be larger.
@@ -285,8 +331,8 @@ impl Outlet {
     fn cut(&mut self) -> Result<RecordBatch> {
         let pieces = self.take_rows(self.target_rows.min(self.waiting_rows));
         self.last_sent = Instant::now();
-        let cut = if thrown(Control::Egress) { as_they_came } else { rebuild };
-        let batch = cut(&pieces, &self.schema).map_err(EngineError::internal)?;
+        (self.is_full, self.waiting_bytes) = (false, 0);
+        let batch = self.built(&pieces)?;
         let bytes = value_bytes(&batch).map_err(EngineError::internal)?;
         self.target_rows = self.next_rows(batch.num_rows(), bytes);
         self.running.record().charge(batch.num_rows(), bytes)?;
@@ -344,7 +390,7 @@ mod tests {
 
     use super::*;
     use crate::identity::Asker;
-    use crate::session::queries::{Admitted, Progress, Queries, QueryId, Stop, Warrant};
+    use crate::session::queries::{Admitted, Progress, Queries, QueryId, Warrant};
 
     const ROWS: usize = 20_000;
 

@@ -65,7 +65,7 @@ async fn a_subject_has_its_share_and_the_others_theirs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_nobody_takes_gives_its_turn_back() {
-    let limits = format!("{LIMITS}unread_timeout_ms = 1000\nstream_window_bytes = 65536\n");
+    let limits = format!("{LIMITS}unread_timeout_ms = 1000\nflight_data_bytes_target = 16384\n");
     let options = Options { coordinator_limits: limits, ..Options::default() };
     let cluster = Cluster::start_with(&tpch(0.01).unwrap(), options).await;
     let client = cluster.client().await;

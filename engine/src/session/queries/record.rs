@@ -64,19 +64,22 @@ pub struct QueryRecord {
 struct Reading {
     /// How long a message may lie untaken.
     patience: Option<Duration>,
-    /// Since when one does; `None` while the reader waits for the query.
-    untaken: Mutex<Option<Instant>>,
-    kept: OnceLock<Kept>,
+    /// Since when one does, and for how much longer a message of its size may; `None` while the reader waits for the query.
+    untaken: Mutex<Option<(Instant, Duration)>>,
+    let_go: OnceLock<LetGo>,
 }
 
 /// How what is kept for a reader is let go.
-struct Kept(Box<dyn Fn() + Send + Sync>);
+struct LetGo(Box<dyn Fn() + Send + Sync>);
 
-impl fmt::Debug for Kept {
+impl fmt::Debug for LetGo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Kept")
+        f.write_str("LetGo")
     }
 }
+
+/// Whoever takes so much in a second takes it.
+const SLOWEST_BYTES_PER_S: u64 = 128 << 10;
 
 /// Whether a query has a right to run by.
 #[derive(Debug)]
@@ -144,7 +147,7 @@ impl QueryRecord {
             course: Course::begin(),
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            reading: Reading { patience: unread, untaken: Mutex::new(None), kept: OnceLock::new() },
+            reading: Reading { patience: unread, untaken: Mutex::new(None), let_go: OnceLock::new() },
             ledger: Mutex::default(),
             stop: watch::Sender::new(None),
             warranted: Mutex::new(Warranted::NotYet),
@@ -266,7 +269,7 @@ impl QueryRecord {
     /// Says how to let go of what is kept for its reader: when the query is over, and they have not come; once.
     pub fn keep_until_over(&self, let_go: impl Fn() + Send + Sync + 'static) {
         // A second one would be a defect of the caller's; the first stands.
-        let _ = self.reading.kept.set(Kept(Box::new(let_go)));
+        let _ = self.reading.let_go.set(LetGo(Box::new(let_go)));
     }
 
     /// Its reader has come for a message.
@@ -274,16 +277,27 @@ impl QueryRecord {
         *self.reading.untaken.lock() = None;
     }
 
-    /// There is a message for its reader, which they come for or not.
-    pub fn reader_is_served(&self) {
-        *self.reading.untaken.lock() = Some(Instant::now());
+    /// There is a message for its reader, or what makes one; they come for it or not.
+    pub fn reader_is_called(&self) {
+        self.reading.untaken.lock().get_or_insert_with(|| (Instant::now(), Duration::ZERO));
+    }
+
+    /// Its reader has a message of that size, and comes for the next one when most of it has gone to them.
+    pub fn reader_has(&self, bytes: usize) {
+        let on_its_way = Duration::from_secs(bytes as u64 / SLOWEST_BYTES_PER_S);
+        *self.reading.untaken.lock() = Some((Instant::now(), on_its_way));
+    }
+
+    /// Whether its reader has not come for what there is.
+    pub fn is_untaken(&self) -> bool {
+        self.reading.untaken.lock().is_some()
     }
 
     /// Whether its reader has come for nothing for longer than may be.
     fn is_unread(&self) -> bool {
         let untaken = *self.reading.untaken.lock();
         let patience = self.reading.patience;
-        untaken.zip(patience).is_some_and(|(since, patience)| since.elapsed() >= patience)
+        untaken.zip(patience).is_some_and(|((since, longer), patience)| since.elapsed() >= patience + longer)
     }
 
     /// Ends the query here and now if its right has lapsed, its asker is signed in no more, nobody reads it, somebody cancelled
@@ -304,10 +318,8 @@ impl QueryRecord {
         }
         if let Err(over) = self.go_on() {
             self.close(Progress::ended_by(over.code()));
-            if let Some(kept) = self.reading.kept.get()
-                && self.reading.untaken.lock().is_some()
-            {
-                kept.0();
+            if let Some(let_go) = self.reading.let_go.get() {
+                let_go.0();
             }
         }
     }
@@ -415,6 +427,15 @@ impl QueryRecord {
             None if self.identity_ends.is_some_and(|end| now >= end) => Err(identity_expired()),
             None => Ok(()),
         }
+    }
+
+    /// Whether anybody wants the query's work, asked by what cannot be dropped in the middle of it.
+    ///
+    /// # Errors
+    /// The reason why it must stop.
+    pub fn is_wanted(&self) -> Result<()> {
+        self.go_on()?;
+        if *self.closed.lock() { Err(Stop::Cancelled.error()) } else { Ok(()) }
     }
 
     /// An error ended it; the first end counts.
