@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use super::log_format::{LogFormat, in_span};
+use super::log_format::LogFormat;
 use super::{audit, certs, check_config, demo, policy, running, serve, state, user};
 use crate::error::Result;
 use crate::identity::tls::install_crypto_provider;
@@ -75,7 +75,6 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_standard_error(arguments.command.log_format());
-    in_span::everywhere();
     install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
     let ended = match runtime {

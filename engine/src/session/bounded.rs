@@ -2,10 +2,11 @@
 //! memory pool and do not yield, and are asked for the size before they do.
 
 use std::any::Any;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::cast;
+use arrow::compute::{cast, concat};
 use arrow::datatypes::{DataType, FieldRef, Int64Type, IntervalMonthDayNanoType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -22,6 +23,8 @@ use datafusion::logical_expr::{
 
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError};
+use crate::exec::value_bytes::bytes_of;
+use crate::session::watchdog;
 
 /// How much a function makes of its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,6 +81,8 @@ const GROWING: [(&str, Growth); 25] = [
 ];
 /// What one row compares, at most: no statement can be stopped within it.
 const COMPARED_MAX: u64 = 100_000_000;
+/// What more rows compare before it is asked whether anybody wants it.
+const COMPARED_AT_ONCE: u64 = 10_000_000;
 
 /// The session with its growing functions under a bound.
 ///
@@ -119,6 +124,22 @@ impl Bounded {
         Ok(bounded.data)
     }
 
+    /// What takes long, a part of the rows at a time, for as long as anybody wants it.
+    fn compare(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let is_one_value = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let parts = compared(self.function.name(), &args, if is_one_value { 1 } else { args.number_rows })?;
+        if parts.len() < 2 {
+            return self.function.inner().invoke_with_args(args);
+        }
+        let mut made = Vec::with_capacity(parts.len());
+        for rows in &parts {
+            watchdog::is_wanted()?;
+            made.push(self.function.inner().invoke_with_args(of_rows(&args, rows))?.into_array(rows.len())?);
+        }
+        let made: Vec<&dyn Array> = made.iter().map(AsRef::as_ref).collect();
+        Ok(ColumnarValue::Array(concat(&made)?))
+    }
+
     fn check(&self, args: &ScalarFunctionArgs) -> Result<()> {
         let is_one_value = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let (most, of_what) = match is_one_value {
@@ -130,17 +151,6 @@ impl Bounded {
             return Err(EngineError::new(Code::Eval, sentence).into());
         }
         let name = self.function.name();
-        if self.growth == Growth::Compares {
-            return match compared(args)? {
-                pairs if pairs <= COMPARED_MAX => Ok(()),
-                _ => {
-                    let sentence = format!(
-                        "the function `{name}` would make more than {COMPARED_MAX} comparisons for one row; give it less"
-                    );
-                    Err(EngineError::new(Code::Cost, sentence).into())
-                }
-            };
-        }
         if bytes_made(self.growth, args, is_one_value)? <= most as u64 {
             return Ok(());
         }
@@ -164,12 +174,39 @@ fn has_negative_size(args: &ScalarFunctionArgs) -> Result<bool> {
     Ok((0..rows).any(|row| size.number(row) < 0 && !list.is_null(row)))
 }
 
-/// The most that one row compares.
-fn compared(args: &ScalarFunctionArgs) -> Result<u64> {
-    let [left, right, ..] = args.args.as_slice() else { return Ok(0) };
-    let (left, right) = (Values::of(left, args.number_rows)?, Values::of(right, args.number_rows)?);
-    let pairs = |row: usize| left.parts(row).saturating_mul(right.parts(row));
-    Ok((0..args.number_rows).map(pairs).max().unwrap_or_default())
+/// Where rows are cut that compare much together.
+///
+/// # Errors
+/// `COST` for a row that compares more.
+fn compared(function: &str, args: &ScalarFunctionArgs, rows: usize) -> Result<Vec<Range<usize>>> {
+    let [left, right, ..] = args.args.as_slice() else { return Ok(vec![0..rows]) };
+    let (left, right) = (Values::of(left, rows)?, Values::of(right, rows)?);
+    let (mut parts, mut from, mut sum) = (Vec::new(), 0, 0_u64);
+    for row in 0..rows {
+        let pairs = left.parts(row).saturating_mul(right.parts(row));
+        if pairs > COMPARED_MAX {
+            let sentence = format!(
+                "the function `{function}` would make more than {COMPARED_MAX} comparisons for one row; give it less"
+            );
+            return Err(EngineError::new(Code::Cost, sentence).into());
+        }
+        if row > from && sum.saturating_add(pairs) > COMPARED_AT_ONCE {
+            parts.push(from..row);
+            (from, sum) = (row, 0);
+        }
+        sum = sum.saturating_add(pairs);
+    }
+    parts.push(from..rows);
+    Ok(parts)
+}
+
+/// The arguments of some of the rows.
+fn of_rows(args: &ScalarFunctionArgs, rows: &Range<usize>) -> ScalarFunctionArgs {
+    let part = |argument: &ColumnarValue| match argument {
+        ColumnarValue::Array(array) => ColumnarValue::Array(array.slice(rows.start, rows.len())),
+        ColumnarValue::Scalar(value) => ColumnarValue::Scalar(value.clone()),
+    };
+    ScalarFunctionArgs { args: args.args.iter().map(part).collect(), number_rows: rows.len(), ..args.clone() }
 }
 
 /// A bound on the bytes of an answer.
@@ -230,6 +267,8 @@ fn check_type_name(name: &str) -> Result<()> {
     Err(EngineError::new(Code::Complexity, sentence).into())
 }
 
+/// Bytes that are compared as fast as a number.
+const PER_COMPARISON: u64 = 64;
 /// An element of a list has some bytes, whatever it holds.
 const PER_ELEMENT: u64 = 8;
 const CHARACTER_BYTES_MAX: u64 = 4;
@@ -306,19 +345,19 @@ impl Values {
         }
     }
 
-    /// The elements of a list; the bytes of anything else.
+    /// What is compared of a value: the bytes of a text, the elements of a list, or more of them where they are texts.
     fn parts(&self, row: usize) -> u64 {
         if self.is_null(row) {
             return 0;
         }
         let place = self.row(row);
         let elements = match self.array.data_type() {
-            DataType::List(_) => self.array.as_list::<i32>().value(place).len(),
-            DataType::LargeList(_) => self.array.as_list::<i64>().value(place).len(),
-            DataType::FixedSizeList(_, _) => self.array.as_fixed_size_list().value(place).len(),
+            DataType::List(_) => self.array.as_list::<i32>().value(place),
+            DataType::LargeList(_) => self.array.as_list::<i64>().value(place),
+            DataType::FixedSizeList(_, _) => self.array.as_fixed_size_list().value(place),
             _ => return self.bytes(row),
         };
-        elements as u64
+        (elements.len() as u64).max(bytes_of(elements.as_ref()) as u64 / PER_COMPARISON)
     }
 
     fn number(&self, row: usize) -> i64 {
@@ -353,6 +392,9 @@ impl Values {
 
 impl ScalarUDFImpl for Bounded {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if self.growth == Growth::Compares {
+            return self.compare(args);
+        }
         self.check(&args)?;
         self.function.inner().invoke_with_args(args)
     }

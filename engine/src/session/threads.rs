@@ -33,6 +33,7 @@ fn threads() -> Result<&'static Handle> {
         Builder::new_multi_thread()
             .worker_threads(count())
             .thread_name("query")
+            .on_thread_start(watchdog::runs_statements)
             .thread_stack_size(STACK_BYTES)
             .enable_all()
             .build()
@@ -60,8 +61,23 @@ where
     T: Send + 'static,
     W: Future<Output = Result<T>> + Send + 'static,
 {
+    run_for(None, work).await
+}
+
+/// The same, for that statement: what cannot yield asks whether it is to go on.
+///
+/// # Errors
+/// As [`run`].
+///
+/// # Cancellation
+/// As [`run`].
+pub async fn run_for<T, W>(record: Option<Arc<QueryRecord>>, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T>> + Send + 'static,
+{
     let mut tasks = JoinSet::new();
-    tasks.spawn_on(watchdog::watched(Span::current(), work.in_current_span()), threads()?);
+    tasks.spawn_on(watchdog::watched(Span::current(), record, work.in_current_span()), threads()?);
     joined(tasks.join_next().await)
 }
 
@@ -101,7 +117,7 @@ pub fn stream(
 ) -> Result<SendableRecordBatchStream> {
     let schema = batches.schema();
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-    let span = record.span();
+    let (span, of) = (record.span(), Arc::clone(&record));
     let work = async move {
         let making = async {
             while let Some(batch) = batches.next().await {
@@ -122,7 +138,7 @@ pub fn stream(
         }
     };
     let mut tasks = JoinSet::new();
-    tasks.spawn_on(watchdog::watched(span.clone(), work.instrument(span)), threads()?);
+    tasks.spawn_on(watchdog::watched(span.clone(), Some(of), work.instrument(span)), threads()?);
     let read = stream::unfold((receiver, tasks), |(mut receiver, mut tasks)| async move {
         if let Some(batch) = receiver.recv().await {
             return Some((batch, (receiver, tasks)));

@@ -5,7 +5,7 @@
 //! the numbers, and a node whose threads are all held is not ready.
 
 use std::any::Any;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +14,14 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use datafusion::common::runtime::{JoinSetTracer, set_join_set_tracer};
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use tracing::Span;
+use tracing::{Instrument, Span};
 
+use super::queries::QueryRecord;
 use super::threads;
+use crate::error::Result;
 
 /// After how long a step is one that does not give way.
 const LONG: Duration = Duration::from_secs(2);
@@ -34,6 +37,7 @@ struct Seat(Mutex<Option<Step>>);
 struct Step {
     began: Instant,
     span: Span,
+    record: Option<Arc<QueryRecord>>,
     told: bool,
 }
 
@@ -42,6 +46,12 @@ static TOLD: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static SEAT: OnceCell<Arc<Seat>> = const { OnceCell::new() };
+    static RUNS_STATEMENTS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on this thread runs statements; what is spawned from it belongs to one.
+pub(super) fn runs_statements() {
+    RUNS_STATEMENTS.set(true);
 }
 
 /// The threads of this process that run statements.
@@ -87,9 +97,26 @@ pub(super) fn begin() {
     });
 }
 
-/// The same work, each step of which is seen; what is told of it stands in that span.
-pub(super) fn watched<T>(span: Span, work: impl Future<Output = T> + Send + 'static) -> Watched<T> {
-    Watched { work: Box::pin(work), span }
+/// The same work, each step of which is seen; what is told of it stands in that span. `record` is of the statement that it is
+/// for.
+pub(super) fn watched<T>(
+    span: Span,
+    record: Option<Arc<QueryRecord>>,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Watched<T> {
+    Watched { work: Box::pin(work), span, record }
+}
+
+/// Whether anybody wants the work that this thread does; asked by what cannot yield and takes long.
+///
+/// # Errors
+/// The reason why it must stop.
+pub fn is_wanted() -> Result<()> {
+    own_record().map_or(Ok(()), |record| record.is_wanted())
+}
+
+fn own_record() -> Option<Arc<QueryRecord>> {
+    Seat::own().0.lock().as_ref().and_then(|step| step.record.clone())
 }
 
 fn look() {
@@ -136,9 +163,9 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    fn begin(span: &Span) -> Self {
+    fn begin(span: &Span, record: Option<&Arc<QueryRecord>>) -> Self {
         let seat = Seat::own();
-        let step = Step { began: Instant::now(), span: span.clone(), told: false };
+        let step = Step { began: Instant::now(), span: span.clone(), record: record.cloned(), told: false };
         let before = seat.0.lock().replace(step);
         Self { seat, before }
     }
@@ -154,32 +181,34 @@ impl Drop for UnderWay {
 pub(super) struct Watched<T> {
     work: BoxFuture<'static, T>,
     span: Span,
+    record: Option<Arc<QueryRecord>>,
 }
 
 impl<T> Future for Watched<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        let Self { work, span } = &mut *self;
-        let _under_way = UnderWay::begin(span);
+        let Self { work, span, record } = &mut *self;
+        let _under_way = UnderWay::begin(span, record.as_ref());
         work.as_mut().poll(context)
     }
 }
 
-/// What DataFusion spawns, which is under the span of what spawned it.
+/// What DataFusion and the connectors spawn, which is of the statement that spawned it: in the log, and to be watched.
 struct Spawned;
 
+type Made = Box<dyn Any + Send>;
+
 impl JoinSetTracer for Spawned {
-    fn trace_future(&self, work: BoxFuture<'static, Box<dyn Any + Send>>) -> BoxFuture<'static, Box<dyn Any + Send>> {
-        Box::pin(watched(Span::current(), work))
+    fn trace_future(&self, work: BoxFuture<'static, Made>) -> BoxFuture<'static, Made> {
+        let work = work.in_current_span();
+        if RUNS_STATEMENTS.get() { watched(Span::current(), own_record(), work).boxed() } else { work.boxed() }
     }
 
-    fn trace_block(
-        &self,
-        work: Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>,
-    ) -> Box<dyn FnOnce() -> Box<dyn Any + Send> + Send> {
+    fn trace_block(&self, block: Box<dyn FnOnce() -> Made + Send>) -> Box<dyn FnOnce() -> Made + Send> {
         // It has a thread of its own, which nobody waits for.
-        work
+        let span = Span::current();
+        Box::new(move || span.in_scope(block))
     }
 }
 

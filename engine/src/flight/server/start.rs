@@ -137,7 +137,7 @@ async fn execute_within(
 ) -> Result<SendableRecordBatchStream> {
     let record = running.record();
     let (planned, turn) = (Arc::clone(record), running.turn());
-    let mut planning = std::pin::pin!(threads::run(async move {
+    let mut planning = std::pin::pin!(threads::run_for(Some(Arc::clone(record)), async move {
         let batches = door.execute(Arc::clone(&planned), question).await?;
         threads::stream(batches, planned, turn)
     }));
