@@ -190,9 +190,10 @@ async fn a_running_stream_ends_with_the_certificate_that_it_rests_on() {
         user.facts.purposes.insert("care".to_string());
         user.facts.default_purpose = Some("care".to_string());
     });
+    let expires = SystemTime::now() + Duration::from_secs(30);
     let short = leaf(|params| {
         params.subject_alt_names = names(KIM);
-        params.not_after = (SystemTime::now() + Duration::from_secs(30)).into();
+        params.not_after = expires.into();
     });
     let kim = showing(&cluster, site, &authority.sign(&short, "")).await;
     let until_expiry = begun(&kim).await;
@@ -226,6 +227,8 @@ async fn a_running_stream_ends_with_the_certificate_that_it_rests_on() {
     ended("it is revoked", stream).await;
     assert_refused(&ana, "SELECT 1", "UNAUTHENTICATED").await;
 
+    // Whoever reads has all of it before that.
+    tokio::time::sleep(expires.duration_since(SystemTime::now()).unwrap_or_default() + Duration::from_secs(1)).await;
     ended("it has expired", until_expiry).await;
     eventually_refused(&kim, "SELECT 1", "UNAUTHENTICATED").await;
 }
