@@ -379,6 +379,13 @@ fn describe_running(error: DataFusionError) -> EngineError {
             Code::Memory,
             "the query needs more memory than this node gives it; aggregate or filter earlier, or ask for less at once",
         ),
+        DataFusionError::Execution(text) if text.contains("was not provided a value for execution") => {
+            (Code::Type, "a placeholder of the statement has no value; bind as many parameters as it has placeholders")
+        }
+        // A slip of DataFusion's, as above.
+        DataFusionError::Internal(text) if text.contains("accumulator not implemented for type") => {
+            (Code::Unsupported, "`min` and `max` are not offered for values of this type; compare a part of them")
+        }
         DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) => (Code::SiteUnavailable, UNREADABLE),
         DataFusionError::ArrowError(arrow, _) if is_of_a_file(arrow) => (Code::SiteUnavailable, UNREADABLE),
         DataFusionError::ArrowError(arrow, _) => (Code::Eval, evaluation_sentence(arrow)),

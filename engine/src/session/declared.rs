@@ -120,7 +120,27 @@ fn null(of: &DataType) -> DataFusionResult<ScalarValue> {
 
 /// A value that is neither NULL nor zero, as far as the type has one.
 fn sample(of: &DataType) -> DataFusionResult<ScalarValue> {
+    if has_map(of) {
+        // DataFusion's own default of a map is none, and panics.
+        return null(of);
+    }
     ScalarValue::new_one(of).or_else(|_| ScalarValue::new_default(of)).or_else(|_| null(of))
+}
+
+fn has_map(of: &DataType) -> bool {
+    match of {
+        DataType::Map(..) => true,
+        DataType::Struct(fields) => fields.iter().any(|field| has_map(field.data_type())),
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::ListView(field)
+        | DataType::LargeListView(field)
+        | DataType::FixedSizeList(field, _) => has_map(field.data_type()),
+        DataType::Dictionary(_, values) => has_map(values),
+        DataType::RunEndEncoded(_, values) => has_map(values.data_type()),
+        DataType::Union(fields, _) => fields.iter().any(|(_, field)| has_map(field.data_type())),
+        _ => false,
+    }
 }
 
 /// A stream under the schema that was declared; its batches are relabelled on their way out.
