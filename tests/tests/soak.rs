@@ -99,8 +99,10 @@ const MEMORY_MORE_BYTES: u64 = 96 << 20;
 const THREADS_MORE: u64 = 16;
 const HANDLES_MORE: u64 = 24;
 const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
+/// A slow machine takes a while until everything has happened once.
+const COUNTED_WITHIN: Duration = Duration::from_secs(180);
 /// A site's record has the end of a statement that nobody reads any more within this.
-const RECORDED_WITHIN: Duration = Duration::from_secs(30);
+const RECORDED_WITHIN: Duration = Duration::from_secs(180);
 /// Between two kills, where the run is long.
 const KILLED_EVERY: Duration = Duration::from_secs(8);
 
@@ -273,7 +275,17 @@ impl Work {
         let mut tasks = self.begin(clients, seed);
         tasks.push(tokio::spawn(Arc::clone(self).kill(KILLED_EVERY.min(time / 6))));
         self.lasts(time, SITES.len()).await;
+        let began = Instant::now();
+        while !self.counts_all().await && began.elapsed() < COUNTED_WITHIN {
+            sleep(Duration::from_secs(1)).await;
+        }
         self.end(tasks).await;
+    }
+
+    /// Whether each outcome came that is to come.
+    async fn counts_all(&self) -> bool {
+        let counts = self.counts.lock().await;
+        outcomes().all(|outcome| counts.contains_key(&outcome))
     }
 
     /// Waits for so long, and until so many sites were killed.
@@ -286,6 +298,13 @@ impl Work {
             }
         }
     }
+}
+
+/// What is to come of statements and sites, at least once.
+fn outcomes() -> impl Iterator<Item = String> {
+    let answered = [WHOLE, PARTLY].map(|user| format!("answered to {user}"));
+    let killed = SITES.map(|site| format!("killed {site}"));
+    answered.into_iter().chain(killed).chain(["left", "cancelled", "refused"].map(str::to_string))
 }
 
 fn person(name: &str, role: &str) -> Person {
@@ -363,7 +382,7 @@ async fn at_rest(work: &Work) -> BTreeMap<String, Usage> {
         if !after.iter().any(works) {
             return after;
         }
-        assert!(began.elapsed() < Duration::from_secs(30), "nodes work for nobody: {before:?}, {after:?}");
+        assert!(began.elapsed() < Duration::from_secs(180), "nodes work for nobody: {before:?}, {after:?}");
     }
 }
 
@@ -425,6 +444,7 @@ async fn after_a_long_time_every_node_has_what_it_had() {
     };
     // Caches and pools are warm after a third of the time; from then on nothing may grow.
     work.ask_each().await;
+    work.ask_each().await;
     work.run(clients, seed, time / 3).await;
     let warm = at_rest(&work).await;
     work.run(clients, seed + 1, time / 3).await;
@@ -437,10 +457,7 @@ async fn after_a_long_time_every_node_has_what_it_had() {
     let counts = work.counts.lock().await;
     let (p99, most) = watch.end();
     println!("{counts:?}; health p99 {} ms, at most {} ms", p99.as_millis(), most.as_millis());
-    let answered = [WHOLE, PARTLY].map(|user| format!("answered to {user}"));
-    let killed = SITES.map(|site| format!("killed {site}"));
-    let rest = ["left", "cancelled", "refused"].map(str::to_string);
-    for outcome in answered.into_iter().chain(killed).chain(rest) {
+    for outcome in outcomes() {
         assert!(counts.contains_key(&outcome), "nothing was {outcome}: {counts:?}");
     }
     let cluster = work.cluster.lock().await;

@@ -106,7 +106,7 @@ impl<IO: Connected> Connected for Lingering<IO> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
 
@@ -115,7 +115,10 @@ mod tests {
     /// What a client gets that says something of its own while it reads nothing yet.
     async fn read_late(careful: bool) -> io::Result<usize> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        // Most of it lies at the server when that closes.
+        socket.set_recv_buffer_size(16 << 10).unwrap();
+        let mut client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut server, _) = listener.accept().await.unwrap();
         client.write_all(b"I have read a part").await.unwrap();
         server.readable().await.unwrap();

@@ -190,7 +190,7 @@ async fn a_running_stream_ends_with_the_certificate_that_it_rests_on() {
         user.facts.purposes.insert("care".to_string());
         user.facts.default_purpose = Some("care".to_string());
     });
-    let expires = SystemTime::now() + Duration::from_secs(30);
+    let expires = SystemTime::now() + Duration::from_secs(45);
     let short = leaf(|params| {
         params.subject_alt_names = names(KIM);
         params.not_after = expires.into();

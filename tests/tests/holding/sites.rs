@@ -282,13 +282,13 @@ async fn a103_what_a_clients_header_names_is_not_made() {
     ] {
         forged.push((what.to_string(), messages));
     }
-    let before = cluster.coordinator().memory_peak_bytes().unwrap();
     for (what, messages) in forged {
+        let before = cluster.coordinator().memory_peak_bytes().unwrap();
         let error = bind(&client, messages).await.expect_err(&what);
         assert!(error.starts_with("TYPE: "), "{what}: {error}");
+        let more = cluster.coordinator().memory_peak_bytes().unwrap().saturating_sub(before);
+        assert!(more < HEADER_MEMORY_BYTES, "{what}: {} MiB more", more >> 20);
     }
-    let more = cluster.coordinator().memory_peak_bytes().unwrap().saturating_sub(before);
-    assert!(more < HEADER_MEMORY_BYTES, "{} MiB more", more >> 20);
     assert_whole(&cluster, &["sales"]);
 }
 
