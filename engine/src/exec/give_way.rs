@@ -28,7 +28,7 @@ use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
 use crate::config::limits::Limits;
-use crate::exec::steps::{Made, Pairs, Side, Steps, StepsExec, too_many};
+use crate::exec::steps::{Batches, Made, Pairs, Side, Steps, StepsExec, too_many};
 
 /// The rule; the last one, since it changes nothing that another rule could use.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl GiveWay {
             return Ok(Some(Steps::ByPairs(Pairs::new(step_pairs, self.pairs_max))));
         }
         Ok(match node.is::<HashJoinExec>() {
-            true if computes_long(node)? => Some(Steps::Expressions(Made::default())),
+            true if computes_long(node)? => Some(Steps::Expressions(Batches::default())),
             true => Some(Steps::ByTime),
             false => None,
         })
@@ -81,7 +81,7 @@ impl GiveWay {
         let Some(steps) = self.steps(join.as_ref())? else { return Ok(Arc::new(CooperativeExec::new(join))) };
         let steps = Arc::new(steps);
         let sides = join.children().into_iter().zip([Side::Build, Side::Probe]).map(|(input, side)| {
-            match (side, steps.as_ref()) {
+            match (&side, steps.as_ref()) {
                 (Side::Build, Steps::ByTime | Steps::Expressions(_)) => Arc::clone(input),
                 _ => Arc::new(StepsExec::new(Arc::clone(input), side, Arc::clone(&steps))) as Arc<dyn ExecutionPlan>,
             }
@@ -99,16 +99,24 @@ fn with_inputs(node: &Arc<dyn ExecutionPlan>, inputs: Vec<Arc<dyn ExecutionPlan>
 fn in_steps(node: &Arc<dyn ExecutionPlan>, function_bytes: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let inputs = node.children();
     let [input] = inputs.as_slice() else { return Ok(None) };
-    if input.is::<StepsExec>() || !computes_long(node.as_ref())? {
+    let projection = node.downcast_ref::<ProjectionExec>();
+    let counted = |made: Arc<dyn ExecutionPlan>, projection: &ProjectionExec, steps: Arc<Steps>| {
+        let side = Side::Made(Arc::new(Made::new(function_bytes, computed(projection))));
+        Arc::new(StepsExec::new(made, side, steps)) as Arc<dyn ExecutionPlan>
+    };
+    // What another projection has made in steps comes in these.
+    let made_in = input.downcast_ref::<StepsExec>().and_then(StepsExec::made_in);
+    if let (Some(projection), Some(steps)) = (projection, made_in) {
+        return Ok(Some(counted(Arc::clone(node), projection, Arc::clone(steps))));
+    }
+    if !computes_long(node.as_ref())? {
         return Ok(None);
     }
-    let projection = node.downcast_ref::<ProjectionExec>();
-    let made = Made::new(function_bytes, projection.map(computed).unwrap_or_default());
-    let steps = Arc::new(Steps::Expressions(made));
-    let stepped =
-        with_inputs(node, vec![Arc::new(StepsExec::new(Arc::clone(input), Side::Computed, Arc::clone(&steps)))])?;
+    let steps = Arc::new(Steps::Expressions(Batches::default()));
+    let stepped = StepsExec::new(Arc::clone(input), Side::Computed, Arc::clone(&steps));
+    let stepped = with_inputs(node, vec![Arc::new(stepped)])?;
     Ok(Some(match projection {
-        Some(_) => Arc::new(StepsExec::new(stepped, Side::Made, steps)),
+        Some(projection) => counted(stepped, projection, steps),
         None => stepped,
     }))
 }
@@ -191,37 +199,45 @@ impl PhysicalOptimizerRule for GiveWay {
     }
 }
 
-/// The same for projections, and the first rule: a source would compute what another rule hands down to it, in whole batches.
+/// DataFusion's rule that hands projections down, but for those that compute costly expressions: a source would compute them in
+/// whole batches.
 #[derive(Debug)]
-pub struct ProjectInSteps {
-    function_bytes: usize,
-}
+pub struct CostlyStay(Arc<dyn PhysicalOptimizerRule + Send + Sync>);
 
-impl ProjectInSteps {
-    /// The rule under the limits of a node.
-    pub fn new(limits: &Limits) -> Self {
-        Self { function_bytes: limits.function_bytes_max }
+impl CostlyStay {
+    /// The same rule, which leaves them where they are.
+    pub fn new(rule: Arc<dyn PhysicalOptimizerRule + Send + Sync>) -> Self {
+        Self(rule)
     }
 }
 
-impl PhysicalOptimizerRule for ProjectInSteps {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            let wrapped = if node.is::<ProjectionExec>() { in_steps(&node, self.function_bytes)? } else { None };
-            Ok(match wrapped {
-                Some(wrapped) => Transformed::yes(wrapped),
-                None => Transformed::no(node),
+impl PhysicalOptimizerRule for CostlyStay {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let held = plan.transform_up(|node| {
+            let inputs = node.children();
+            let [input] = inputs.as_slice() else { return Ok(Transformed::no(node)) };
+            if !node.is::<ProjectionExec>() || !computes_long(node.as_ref())? {
+                return Ok(Transformed::no(node));
+            }
+            let input = StepsExec::new(Arc::clone(input), Side::Computed, Arc::new(Steps::ByTime));
+            Ok(Transformed::yes(with_inputs(&node, vec![Arc::new(input)])?))
+        });
+        // No other steps are there yet.
+        let released = self.0.optimize(held.data()?, config)?.transform_up(|node| {
+            Ok(match (node.is::<StepsExec>(), node.children().first()) {
+                (true, Some(input)) => Transformed::yes(Arc::clone(input)),
+                _ => Transformed::no(node),
             })
-        })
-        .data()
+        });
+        released.data()
     }
 
-    fn name(&self) -> &'static str {
-        "project_in_steps"
+    fn name(&self) -> &str {
+        self.0.name()
     }
 
     fn schema_check(&self) -> bool {
-        true
+        self.0.schema_check()
     }
 }
 
@@ -230,4 +246,57 @@ fn is_join(node: &dyn ExecutionPlan) -> bool {
         || node.is::<CrossJoinExec>()
         || node.is::<NestedLoopJoinExec>()
         || node.is::<SortMergeJoinExec>()
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::SessionStateBuilder;
+    use datafusion::physical_plan::displayable;
+    use datafusion::prelude::{SessionConfig, SessionContext};
+
+    use crate::config::limits::Limits;
+    use crate::exec::physical_rules;
+
+    /// The names of the operators, from the top, and the whole plan.
+    async fn planned(sql: &str) -> (Vec<String>, String) {
+        let state = SessionStateBuilder::new()
+            .with_config(SessionConfig::new().with_target_partitions(1))
+            .with_default_features()
+            .with_physical_optimizer_rules(physical_rules(&Limits::default()));
+        let ctx = SessionContext::new_with_state(state.build());
+        let parquet = tempfile::tempdir().unwrap();
+        let path = parquet.path().to_str().unwrap();
+        ctx.sql(&format!("COPY (VALUES (1, 'a', 'b')) TO '{path}/t.parquet'")).await.unwrap().collect().await.unwrap();
+        ctx.register_parquet("t", path, Default::default()).await.unwrap();
+        let plan = ctx.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+        let plan = displayable(plan.as_ref()).indent(false).to_string();
+        let name = |line: &str| line.trim_start().split([':', ' ']).next().unwrap_or_default().to_string();
+        (plan.lines().map(name).collect(), plan)
+    }
+
+    #[tokio::test]
+    async fn a_costly_projection_is_computed_in_steps_and_by_no_source() {
+        let costly = "SELECT column1, levenshtein(column2, column3) AS d FROM t";
+        for sql in [costly.to_string(), format!("{costly} ORDER BY column1")] {
+            let (names, plan) = planned(&sql).await;
+            let made = names.iter().position(|name| name == "StepsExec").expect(&plan);
+            assert_eq!(names[made..made + 3], ["StepsExec", "ProjectionExec", "StepsExec"], "{plan}");
+            let source = plan.lines().find(|line| line.contains("DataSourceExec")).expect(&plan);
+            assert!(!source.contains("levenshtein"), "{plan}");
+        }
+        let (names, plan) = planned("SELECT column1 + 1 FROM t").await;
+        assert!(!names.contains(&"StepsExec".to_string()), "{plan}");
+        // A limit goes as far down as without.
+        let (_, plan) = planned(&format!("{costly} WHERE column1 > 5 LIMIT 3")).await;
+        let fetching = plan.lines().find(|line| line.contains("FilterExec")).expect(&plan);
+        assert!(fetching.contains("fetch=3"), "{plan}");
+    }
+
+    #[tokio::test]
+    async fn what_is_made_of_what_was_made_in_steps_is_counted_too() {
+        let sql = "SELECT repeat(x, 2), length(x) FROM (SELECT regexp_replace(column2, 'a', 'b') AS x FROM t)";
+        let (names, plan) = planned(sql).await;
+        let expected = ["StepsExec", "ProjectionExec", "StepsExec", "ProjectionExec", "StepsExec", "DataSourceExec"];
+        assert_eq!(names, expected, "{plan}");
+    }
 }

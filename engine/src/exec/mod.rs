@@ -19,16 +19,20 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use crate::config::limits::Limits;
 
 use self::filters_by_unique_names::FiltersByUniqueNames;
-use self::give_way::{GiveWay, ProjectInSteps};
+use self::give_way::{CostlyStay, GiveWay};
 
-/// The physical rules of a node: DataFusion's in its order, filter pushdown only where it is right, and around them
-/// operators that let go.
+/// The physical rules of a node: DataFusion's in its order, filter pushdown only where it is right, no costly
+/// projection handed to a source, and at the end operators that let go.
 pub fn physical_rules(limits: &Limits) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let guarded = |rule: Arc<dyn PhysicalOptimizerRule + Send + Sync>| {
-        if rule.name().starts_with("FilterPushdown") { Arc::new(FiltersByUniqueNames::new(rule)) } else { rule }
+    type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+    let guarded = |rule: Rule| -> Rule {
+        match rule.name() {
+            name if name.starts_with("FilterPushdown") => Arc::new(FiltersByUniqueNames::new(rule)),
+            "ProjectionPushdown" => Arc::new(CostlyStay::new(rule)),
+            _ => rule,
+        }
     };
-    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(ProjectInSteps::new(limits))];
-    rules.extend(PhysicalOptimizer::new().rules.into_iter().map(guarded));
+    let mut rules: Vec<_> = PhysicalOptimizer::new().rules.into_iter().map(guarded).collect();
     rules.push(Arc::new(GiveWay::new(limits)));
     rules
 }

@@ -36,7 +36,7 @@ pub enum Steps {
     /// Of a join that looks at few: by the time that the step before took.
     ByTime,
     /// Of costly expressions: by time too.
-    Expressions(Made),
+    Expressions(Batches),
 }
 
 impl Steps {
@@ -50,21 +50,33 @@ impl Steps {
 
     /// A new batch is cut into steps.
     fn begin_batch(&self, partition: usize) {
-        if let Steps::Expressions(made) = self {
-            made.of_batch.lock().insert(partition, 0);
+        if let Steps::Expressions(batches) = self {
+            *batches.0.lock().entry(partition).or_default() += 1;
+        }
+    }
+
+    /// The number of the batch that a partition is at.
+    fn batch(&self, partition: usize) -> u64 {
+        match self {
+            Steps::Expressions(batches) => batches.0.lock().get(&partition).copied().unwrap_or_default(),
+            Steps::ByPairs(_) | Steps::ByTime => 0,
         }
     }
 }
 
+/// At which batch each partition is, by their numbers.
+#[derive(Debug, Default)]
+pub struct Batches(Mutex<HashMap<usize, u64>>);
+
 /// What a projection makes of one batch in steps: no more than a function may make of it at once, since whoever collects the
 /// steps again counts rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Made {
     bytes_max: usize,
     /// The columns that are computed.
     columns: Vec<usize>,
-    /// Of the batch that each partition is at.
-    of_batch: Mutex<HashMap<usize, usize>>,
+    /// Of the batch with that number, by partitions.
+    of_batch: Mutex<HashMap<usize, (u64, usize)>>,
 }
 
 impl Made {
@@ -73,11 +85,14 @@ impl Made {
         Self { bytes_max, columns, of_batch: Mutex::default() }
     }
 
-    fn add(&self, partition: usize, step: &RecordBatch) -> Result<()> {
+    fn add(&self, partition: usize, batch: u64, step: &RecordBatch) -> Result<()> {
         let computed = self.columns.iter().filter_map(|column| step.columns().get(*column));
         let bytes: usize = computed.map(|column| bytes_of(column.as_ref())).sum();
         let mut of_batch = self.of_batch.lock();
-        let made = of_batch.entry(partition).or_default();
+        let (of, made) = of_batch.entry(partition).or_default();
+        if *of != batch {
+            (*of, *made) = (batch, 0);
+        }
         *made = made.saturating_add(bytes);
         if *made <= self.bytes_max {
             return Ok(());
@@ -132,7 +147,7 @@ pub fn too_many(all_max: u64) -> EngineError {
 }
 
 /// Which input it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Side {
     /// Of a join: read to its end first, and kept.
     Build,
@@ -141,7 +156,7 @@ pub enum Side {
     /// The one input of what computes costly expressions.
     Computed,
     /// No input: what a projection makes in steps.
-    Made,
+    Made(Arc<Made>),
 }
 
 /// One input of an operator that works in steps.
@@ -158,6 +173,11 @@ impl StepsExec {
     pub fn new(input: Arc<dyn ExecutionPlan>, side: Side, steps: Arc<Steps>) -> Self {
         let properties = Arc::clone(input.properties());
         Self { input, side, steps, properties }
+    }
+
+    /// The steps in which a projection made it, if one did.
+    pub fn made_in(&self) -> Option<&Arc<Steps>> {
+        matches!(self.side, Side::Made(_)).then_some(&self.steps)
     }
 }
 
@@ -186,7 +206,9 @@ impl ExecutionPlan for StepsExec {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match children.pop() {
-            Some(input) if children.is_empty() => Ok(Arc::new(Self::new(input, self.side, Arc::clone(&self.steps)))),
+            Some(input) if children.is_empty() => {
+                Ok(Arc::new(Self::new(input, self.side.clone(), Arc::clone(&self.steps))))
+            }
             _ => Err(EngineError::defect("an input of an operator in steps is one").into()),
         }
     }
@@ -210,10 +232,10 @@ impl ExecutionPlan for StepsExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
         let steps = Arc::clone(&self.steps);
-        Ok(match self.side {
+        Ok(match &self.side {
             Side::Build => Box::pin(Built { input, steps, rows: 0 }),
             Side::Probe | Side::Computed => Box::pin(Probing::new(input, steps, partition)),
-            Side::Made => Box::pin(Making { input, steps, partition }),
+            Side::Made(made) => Box::pin(Making { input, steps, made: Arc::clone(made), partition }),
         })
     }
 }
@@ -251,6 +273,7 @@ impl RecordBatchStream for Built {
 struct Making {
     input: SendableRecordBatchStream,
     steps: Arc<Steps>,
+    made: Arc<Made>,
     partition: usize,
 }
 
@@ -259,8 +282,8 @@ impl Stream for Making {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = ready!(self.input.poll_next_unpin(cx));
-        if let (Some(Ok(step)), Steps::Expressions(made)) = (&next, self.steps.as_ref()) {
-            made.add(self.partition, step)?;
+        if let Some(Ok(step)) = &next {
+            self.made.add(self.partition, self.steps.batch(self.partition), step)?;
         }
         Poll::Ready(next)
     }
@@ -306,7 +329,7 @@ impl Timed {
     fn end(&mut self, at_least: usize) -> Option<Instant> {
         let handed_out = self.handed_out.take()?;
         let (rows, took) = (self.rows, handed_out.elapsed());
-        let is_fixed = self.before.is_some_and(|(more, longer)| rows < more && took * 4 > longer * 3);
+        let is_fixed = self.before.is_some_and(|(more, longer)| rows * 2 <= more && took * 4 > longer * 3);
         self.before = Some((rows, took));
         self.rows = match () {
             () if is_fixed => (rows * 4).min(ROWS_OF_A_FIXED_PRICE),

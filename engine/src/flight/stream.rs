@@ -305,17 +305,21 @@ impl Outlet {
             return Ok(());
         }
         self.waiting_rows += batch.num_rows();
-        self.waiting_bytes += batch.columns().iter().map(|column| bytes_of(column.as_ref())).sum::<usize>();
+        self.waiting_bytes += value_bytes(&batch);
         self.waiting.push_back(batch);
         if self.waiting_bytes >= self.limits.batch_bytes_target && self.waiting_rows < self.target_rows {
             let pieces = self.take_rows(self.waiting_rows);
             let together = self.built(&pieces)?;
-            self.waiting_bytes = value_bytes(&together).map_err(EngineError::internal)?;
+            self.waiting_bytes = value_bytes(&together);
             self.is_full = self.waiting_bytes >= self.limits.batch_bytes_target;
-            self.waiting_rows = together.num_rows();
-            self.waiting.push_back(together);
+            self.put_back(together);
         }
         Ok(())
+    }
+
+    fn put_back(&mut self, rows: RecordBatch) {
+        self.waiting_rows += rows.num_rows();
+        self.waiting.push_front(rows);
     }
 
     /// The pieces as one batch, built anew.
@@ -332,8 +336,17 @@ impl Outlet {
         let pieces = self.take_rows(self.target_rows.min(self.waiting_rows));
         self.last_sent = Instant::now();
         (self.is_full, self.waiting_bytes) = (false, 0);
-        let batch = self.built(&pieces)?;
-        let bytes = value_bytes(&batch).map_err(EngineError::internal)?;
+        let mut batch = self.built(&pieces)?;
+        let mut bytes = value_bytes(&batch);
+        if bytes > self.limits.batch_bytes_target {
+            // By shown values alone, however many came together.
+            let rows = rows_within(&batch, self.limits.batch_bytes_target);
+            if rows < batch.num_rows() {
+                self.put_back(batch.slice(rows, batch.num_rows() - rows));
+                batch = self.built(&[batch.slice(0, rows)])?;
+                bytes = value_bytes(&batch);
+            }
+        }
         self.target_rows = self.next_rows(batch.num_rows(), bytes);
         self.running.record().charge(batch.num_rows(), bytes)?;
         Ok(batch)
@@ -371,8 +384,18 @@ fn most_rows(schema: &SchemaRef, limits: &Limits) -> usize {
 }
 
 /// The bytes of a batch's values, whatever their buffers hold besides.
-fn value_bytes(batch: &RecordBatch) -> Result<usize, ArrowError> {
-    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size()).sum()
+fn value_bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(|column| bytes_of(column.as_ref())).sum()
+}
+
+/// The first rows of a batch that have so many bytes together; one at least.
+fn rows_within(batch: &RecordBatch, bytes: usize) -> usize {
+    let (mut few, mut enough) = (0, batch.num_rows());
+    while enough - few > 1 {
+        let rows = few + (enough - few) / 2;
+        if value_bytes(&batch.slice(0, rows)) < bytes { few = rows } else { enough = rows }
+    }
+    enough
 }
 
 /// What a server sends that does not build anew: the buffers that a query made, with whatever lies under their nulls.

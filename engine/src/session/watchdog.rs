@@ -173,7 +173,9 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        *self.seat.0.lock() = self.before.take();
+        let over = std::mem::replace(&mut *self.seat.0.lock(), self.before.take());
+        // What it was of may end here, and not below the lock.
+        drop(over);
     }
 }
 
