@@ -119,10 +119,13 @@ pub fn encode(
     Ok(Kept::new(messages, reader).boxed())
 }
 
+/// The messages of an answer.
+type Sent = BoxStream<'static, Result<FlightData, Status>>;
+
 /// Messages that are kept for their reader. Their query notices when they are taken; when it is over and they are not, they are
 /// let go, with all that the query holds, and the reason alone is kept.
 struct Kept {
-    messages: Arc<Mutex<Option<BoxStream<'static, Result<FlightData, Status>>>>>,
+    messages: Arc<Mutex<Option<Sent>>>,
     record: Arc<QueryRecord>,
     told: bool,
 }
@@ -143,7 +146,7 @@ impl Wake for Called {
 }
 
 impl Kept {
-    fn new(messages: BoxStream<'static, Result<FlightData, Status>>, record: Arc<QueryRecord>) -> Self {
+    fn new(messages: Sent, record: Arc<QueryRecord>) -> Self {
         let messages = Arc::new(Mutex::new(Some(messages)));
         let (kept, of) = (Arc::downgrade(&messages), Arc::downgrade(&record));
         record.keep_until_over(move || {

@@ -105,6 +105,7 @@ impl<IO: Connected> Connected for Lingering<IO> {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::common::runtime::SpawnedTask;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpSocket};
 
@@ -122,7 +123,7 @@ mod tests {
         let (mut server, _) = listener.accept().await.unwrap();
         client.write_all(b"I have read a part").await.unwrap();
         server.readable().await.unwrap();
-        let serving = tokio::spawn(async move {
+        let serving = SpawnedTask::spawn(async move {
             if careful {
                 let mut server = Lingering::new(server);
                 server.write_all(&vec![7; ANSWER]).await.unwrap();
@@ -136,7 +137,7 @@ mod tests {
         let mut answer = Vec::new();
         let read = client.read_to_end(&mut answer).await;
         drop(client);
-        serving.await.unwrap();
+        serving.join().await.unwrap();
         read.map(|_| answer.len())
     }
 
@@ -153,7 +154,7 @@ mod tests {
         hasty(node).shutdown().await.unwrap();
         drop(silent);
         let (node, mut talking) = tokio::io::duplex(64);
-        let talk = tokio::spawn(async move {
+        let talk = SpawnedTask::spawn(async move {
             while talking.write_all(b"and another thing").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -161,6 +162,6 @@ mod tests {
         let mut node = Lingering { patience: Duration::from_millis(500), ..hasty(node) };
         node.shutdown().await.unwrap();
         drop(node);
-        talk.await.unwrap();
+        talk.join().await.unwrap();
     }
 }

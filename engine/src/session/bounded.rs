@@ -179,7 +179,7 @@ fn has_negative_size(args: &ScalarFunctionArgs) -> Result<bool> {
 /// # Errors
 /// `COST` for a row that compares more.
 fn compared(function: &str, args: &ScalarFunctionArgs, rows: usize) -> Result<Vec<Range<usize>>> {
-    let [left, right, ..] = args.args.as_slice() else { return Ok(vec![0..rows]) };
+    let [left, right, ..] = args.args.as_slice() else { return Ok(std::iter::once(0..rows).collect()) };
     let (left, right) = (Values::of(left, rows)?, Values::of(right, rows)?);
     let (mut parts, mut from, mut sum) = (Vec::new(), 0, 0_u64);
     for row in 0..rows {

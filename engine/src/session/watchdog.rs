@@ -216,6 +216,8 @@ impl JoinSetTracer for Spawned {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::common::runtime::SpawnedTask;
+
     use super::*;
     use crate::session::threads::run;
 
@@ -223,7 +225,7 @@ mod tests {
     async fn a_step_that_does_not_give_way_is_told() {
         let before = Threads::now();
         let (go_on, told) = std::sync::mpsc::channel::<()>();
-        let stuck = tokio::spawn(run(async move {
+        let stuck = SpawnedTask::spawn(run(async move {
             // As a loop does that never yields.
             told.recv().unwrap();
             Ok(())
@@ -236,7 +238,7 @@ mod tests {
         seen.await.unwrap();
         assert!(!Threads::now().are_all_held());
         go_on.send(()).unwrap();
-        stuck.await.unwrap().unwrap();
+        stuck.join().await.unwrap().unwrap();
         let over = tokio::time::timeout(Duration::from_secs(60), async {
             while Threads::now().held > before.held {
                 tokio::time::sleep(Duration::from_millis(50)).await;

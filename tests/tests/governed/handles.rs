@@ -258,6 +258,9 @@ async fn a85_headers_make_nobody_somebody_else() {
     assert_eq!((delegated.code(), delegated.message()), (plain.code(), plain.message()), "nobody's word is ignored");
 }
 
+/// What is done to the headers of a call.
+type Change<'a> = &'a dyn Fn(&mut MetadataMap);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a85_who_asks_and_what_for_is_what_was_verified() {
     let cluster = cluster(600).await;
@@ -291,7 +294,7 @@ async fn a85_who_asks_and_what_for_is_what_was_verified() {
 
         // What is ignored makes the visitor nobody else, and Ana neither.
         let claims = "{\"subject\":\"ana\",\"purpose\":\"care\"}";
-        let ignored: [(&str, &dyn Fn(&mut MetadataMap)); 6] = [
+        let ignored: [(&str, Change<'_>); 6] = [
             ("another's token", &bytes("authorization-bin", &bearer(&ana))),
             ("a purpose in bytes", &bytes("x-chancery-purpose-bin", "nonsuch")),
             ("the other header of a purpose in bytes", &bytes("purpose-bin", "nonsuch")),
@@ -335,7 +338,7 @@ async fn a85_who_asks_and_what_for_is_what_was_verified() {
         }
 
         // Without a header that is verified nobody asks.
-        let alone: [(&str, &dyn Fn(&mut MetadataMap)); 5] = [
+        let alone: [(&str, Change<'_>); 5] = [
             ("no header", &|_| ()),
             ("a token in bytes", &bytes("authorization-bin", &bearer(&ana))),
             ("a delegation", &bytes("x-chancery-delegation-bin", claims)),
