@@ -120,15 +120,21 @@ fn own_record() -> Option<Arc<QueryRecord>> {
 }
 
 fn look() {
+    let mut long = Vec::new();
     each(|step| {
         let took = step.began.elapsed();
         if took >= LONG && !step.told {
             step.told = true;
-            TOLD.fetch_add(1, Ordering::Relaxed);
-            let _entered = step.span.enter();
-            tracing::warn!(seconds = took.as_secs(), "a step of a statement does not give way and holds a thread");
+            long.push((took, step.span.clone()));
         }
     });
+    // The log may be read slowly: no thread waits for that.
+    for (took, span) in long {
+        TOLD.fetch_add(1, Ordering::Relaxed);
+        span.in_scope(|| {
+            tracing::warn!(seconds = took.as_secs(), "a step of a statement does not give way and holds a thread");
+        });
+    }
 }
 
 fn each(mut see: impl FnMut(&mut Step)) {
