@@ -103,7 +103,8 @@ impl Evidence {
     fn until(&self) -> Option<Instant> {
         let current = self.policies.current();
         let now = self.rests_on().filter_map(|id| current.set.grants.get(id)?.grant.to);
-        let then = self.grants.iter().filter_map(|grant| grant.until);
+        let joins_then = self.joins.iter().filter_map(|id| self.began.grants.get(id)?.grant.to);
+        let then = self.grants.iter().filter_map(|grant| grant.until).chain(joins_then);
         // What rests on no grant, the record and the policy itself, outlives the policies.
         let set_ends = current.set.valid_until.filter(|_| !self.grants.is_empty());
         now.chain(then).chain(set_ends).min()
