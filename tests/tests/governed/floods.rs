@@ -35,8 +35,8 @@ const OPENED_BY_CONNECTIONS: u64 = 100;
 /// How often somebody else asks, and how many times that is looked at.
 const ASKED: usize = 25;
 const ROUNDS: usize = 5;
-/// How long that may take, 99 times of 100, when twice as long as at rest is less, unless the environment says less: a build
-/// without optimizations on a machine that does much else is given more.
+/// How long the slowest of them may take, when twice as long as at rest is less, unless the environment says less: a build
+/// without optimizations on a machine that does much else is given more. At rest and during an attack it is some 20 ms here.
 const OTHERS_P99_MS: u64 = 3_000;
 /// A flood that is neither taken nor refused is held up, and then harms nobody.
 const HELD_UP: Duration = Duration::from_secs(30);
