@@ -131,7 +131,7 @@ fn computes_long(node: &dyn ExecutionPlan) -> Result<bool> {
     let mut long = false;
     node.apply_expressions(&mut |expr| {
         expr.apply(|part| {
-            long = takes_long(part.as_ref());
+            long |= takes_long(part.as_ref());
             Ok(if long { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })
     })?;
@@ -277,7 +277,8 @@ mod tests {
     #[tokio::test]
     async fn a_costly_projection_is_computed_in_steps_and_by_no_source() {
         let costly = "SELECT column1, levenshtein(column2, column3) AS d FROM t";
-        for sql in [costly.to_string(), format!("{costly} ORDER BY column1")] {
+        let before = "SELECT levenshtein(column2, column3) AS d, column1 + 1 FROM t";
+        for sql in [costly.to_string(), before.to_string(), format!("{costly} ORDER BY column1")] {
             let (names, plan) = planned(&sql).await;
             let made = names.iter().position(|name| name == "StepsExec").expect(&plan);
             assert_eq!(names[made..made + 3], ["StepsExec", "ProjectionExec", "StepsExec"], "{plan}");
