@@ -31,3 +31,7 @@ pub mod report;
 pub mod run;
 pub mod servers;
 pub mod worker;
+
+/// That of the `chancery` binary, for whatever it is measured beside: no difference is the allocator's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
