@@ -167,6 +167,13 @@ impl Snapshots {
         true
     }
 
+    /// The same, where that is known without asking a site or renewing a view.
+    pub fn stand_now(&self, viewer: &Viewer, views: &[(SiteId, Weak<KnownView>)]) -> bool {
+        views.iter().all(|(site, planned_with)| {
+            self.sites.get(site).is_some_and(|views| views.of(viewer).is_of_now(planned_with))
+        })
+    }
+
     /// The table of that name as the planner needs it, and the view that it is of; `None` when the asker sees none.
     ///
     /// # Errors
@@ -274,6 +281,13 @@ impl Snapshot {
             }
             None => self.ask_again(asker, Instant::now()).await,
         }
+    }
+
+    /// Whether this is the view, and none that is to be renewed.
+    fn is_of_now(&self, view: &Weak<KnownView>) -> bool {
+        let known = self.known.read();
+        let known = known.as_ref().filter(|known| known.taken.elapsed() <= self.pace.refresh_after);
+        known.is_some_and(|known| std::ptr::eq(view.as_ptr(), Arc::as_ptr(known)))
     }
 
     /// Asks again while the statement goes on with what is known.

@@ -49,6 +49,13 @@ enum Way {
     },
 }
 
+/// What is kept of a question, whether or not it stands.
+struct Found {
+    viewer: Viewer,
+    key: Key,
+    kept: Arc<KeptPlan>,
+}
+
 fn key(viewer: &Viewer, question: &Question) -> Result<Key> {
     let asked = serde_json::to_vec(&(&question.place, &question.sql)).map_err(EngineError::internal)?;
     Ok(blake3::Hasher::new().update(viewer.as_bytes()).update(&asked).finalize())
@@ -57,17 +64,28 @@ fn key(viewer: &Viewer, question: &Question) -> Result<Key> {
 impl Core {
     /// The plan of a question that was asked before, if it still stands.
     pub(super) async fn kept(&self, asker: &Arc<Asker>, question: &Question) -> Result<Option<Arc<KeptPlan>>> {
-        if question.parameters.is_some() || question.sql.len() > STATEMENT_BYTES_MAX {
-            return Ok(None);
-        }
-        let viewer = Viewer::of(asker)?;
-        let key = key(&viewer, question)?;
-        let Some(kept) = self.plans.get(&key) else { return Ok(None) };
+        let Some(Found { viewer, key, kept }) = self.found(asker, question)? else { return Ok(None) };
         if self.snapshots.stand(asker, &viewer, &kept.views).await {
             return Ok(Some(kept));
         }
         self.plans.forget(&key);
         Ok(None)
+    }
+
+    /// The same, where it is known at once that it stands: no site is asked, and nothing read that may be long.
+    pub(super) fn kept_now(&self, asker: &Arc<Asker>, question: &Question) -> Result<Option<Arc<KeptPlan>>> {
+        let found = self.found(asker, question)?;
+        let standing = found.filter(|Found { viewer, kept, .. }| self.snapshots.stand_now(viewer, &kept.views));
+        Ok(standing.map(|found| found.kept))
+    }
+
+    fn found(&self, asker: &Arc<Asker>, question: &Question) -> Result<Option<Found>> {
+        if question.parameters.is_some() || question.sql.len() > STATEMENT_BYTES_MAX {
+            return Ok(None);
+        }
+        let viewer = Viewer::of(asker)?;
+        let key = key(&viewer, question)?;
+        Ok(self.plans.get(&key).map(|kept| Found { viewer, key, kept }))
     }
 
     /// Keeps the plan of a query for when it is asked again; `None` for one that is planned anew each time.
@@ -101,16 +119,26 @@ impl Core {
     /// A kept plan, to be run for that query.
     pub(super) async fn run_of(&self, record: &Arc<QueryRecord>, kept: &KeptPlan) -> Result<Run> {
         match &kept.planned {
-            Way::Whole(planned) => {
-                let context = self.context(&self.base, record);
-                let declared = Arc::clone(&kept.description.schema);
-                Ok(Run { context, declared, planned: Arc::clone(planned), policies: Vec::new() })
-            }
+            Way::Whole(planned) => Ok(self.run_of_whole(record, kept, planned)),
             Way::Optimized { logical, optimized } => {
                 let mut state = self.base.clone();
                 state.mark_start_execution();
                 self.finish(record, state, logical.as_ref().clone(), Some(optimized.as_ref().clone())).await
             }
         }
+    }
+
+    /// The same, of a plan that leaves nothing to do here but to pass on what its site answers.
+    pub(super) fn run_of_passing_on(&self, record: &Arc<QueryRecord>, kept: &KeptPlan) -> Option<Run> {
+        match &kept.planned {
+            Way::Whole(planned) => Some(self.run_of_whole(record, kept, planned)),
+            Way::Optimized { .. } => None,
+        }
+    }
+
+    fn run_of_whole(&self, record: &Arc<QueryRecord>, kept: &KeptPlan, planned: &Arc<Planned>) -> Run {
+        let context = self.context(&self.base, record);
+        let declared = Arc::clone(&kept.description.schema);
+        Run { context, declared, planned: Arc::clone(planned), policies: Vec::new() }
     }
 }

@@ -48,6 +48,7 @@ use crate::session::options::base_state;
 use crate::session::queries::{Queries, QueryRecord};
 use crate::session::standard_sql;
 use crate::session::statement::{ExplainedFor, Statement, parse};
+use crate::session::threads;
 use crate::session::told::POLICY_COLUMNS;
 
 /// A coordinator's query engine.
@@ -184,6 +185,16 @@ impl Door for Coordinator {
             Wanted::Explanation | Wanted::Analysis => Ok(Description::explanation()),
             Wanted::Policy => Ok(Description::told(&POLICY_COLUMNS)),
         }
+    }
+
+    fn known(&self, asker: &Arc<Asker>, question: &Question) -> Result<Option<Description>> {
+        Ok(self.core.kept_now(asker, question)?.map(|kept| kept.description.clone()))
+    }
+
+    fn pass_on(&self, record: &Arc<QueryRecord>, question: &Question) -> Result<Option<SendableRecordBatchStream>> {
+        let Some(kept) = self.core.kept_now(&record.asker, question)? else { return Ok(None) };
+        let run = self.core.run_of_passing_on(record, &kept);
+        Ok(run.map(|run| answer(Arc::clone(&self.core), Arc::clone(record), question.clone(), run)))
     }
 
     async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream> {
@@ -435,7 +446,11 @@ fn answer(core: Arc<Core>, record: Arc<QueryRecord>, question: Question, run: Ru
                     return Err(error);
                 }
                 drop(batches);
-                plan_again(&core, &record, &question, &run).await?.start()
+                // Those who pass on do not plan.
+                let again = Arc::clone(&record);
+                let planned = async move { plan_again(&core, &again, &question, &run).await?.start() };
+                let batches = threads::run_for(Some(Arc::clone(&record)), planned).await?;
+                threads::stream(batches, record, None)
             }
             first => Ok(declare(
                 batches.schema(),

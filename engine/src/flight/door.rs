@@ -159,6 +159,14 @@ pub trait Door: Send + Sync + 'static {
     /// As the statement deserves: `SYNTAX`, `TYPE`, `STATEMENT`, `NOT_FOUND`, ….
     async fn describe(&self, asker: &Arc<Asker>, question: &Question) -> Result<Description>;
 
+    /// The same for a statement that was asked before, where nothing need be planned for it, asked or waited for.
+    ///
+    /// # Errors
+    /// When the asker cannot be told from others: a defect.
+    fn known(&self, _asker: &Arc<Asker>, _question: &Question) -> Result<Option<Description>> {
+        Ok(None)
+    }
+
     /// Records that something was not let in, and tells what the asker is to be told: the error, or that it cannot be
     /// recorded. Called for whatever is refused before the statement has its warrant, and for nothing else.
     async fn refuse(&self, _refused: Refused<'_>, error: EngineError) -> EngineError {
@@ -171,6 +179,15 @@ pub trait Door: Send + Sync + 'static {
     /// # Errors
     /// As [`Door::describe`]; errors while running are the stream's last item.
     async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream>;
+
+    /// The same for a statement that was asked before, where all that is left to do is to pass on what another node answers:
+    /// its stream holds no thread, and may be polled by those that answer calls.
+    ///
+    /// # Errors
+    /// As [`Door::known`].
+    fn pass_on(&self, _record: &Arc<QueryRecord>, _question: &Question) -> Result<Option<SendableRecordBatchStream>> {
+        Ok(None)
+    }
 
     /// Every table that the subject may see; never waits for a site that has answered before.
     ///
