@@ -76,7 +76,11 @@ pub fn encode(
         Ending::Trailer(number) => Digest::of(&record.id, number, &record.statement),
     }));
     let options = IpcWriteOptions::default().try_with_compression(egress.compression).map_err(EngineError::internal)?;
-    let mut messages = Messages::new(options, egress.limits.flight_data_bytes_target);
+    let bytes_target = match egress.ending {
+        Ending::Plain => egress.limits.flight_data_bytes_target,
+        Ending::Trailer(_) => egress.limits.peer_data_bytes_target,
+    };
+    let mut messages = Messages::new(options, bytes_target);
     let first = (0, messages.schema(&schema));
     let (ending, rows_max) = (egress.ending, egress.limits.answer_rows_max);
     let message_bytes_max = egress.limits.message_bytes_max;
@@ -428,7 +432,7 @@ mod tests {
         let numbers: Int64Array = (0..ROWS as i64).collect();
         let batch = RecordBatch::try_from_iter([("n", Arc::new(numbers) as _)]).unwrap();
         let batches = RecordBatchStreamAdapter::new(batch.schema(), stream::once(ready(Ok(batch))));
-        let limits = Limits { flight_data_bytes_target: 8_000, first_batch_rows: ROWS, ..Limits::default() };
+        let limits = Limits { peer_data_bytes_target: 8_000, first_batch_rows: ROWS, ..Limits::default() };
         let egress =
             Egress { ending: Ending::Trailer(1), reader: Reader::Arrow, compression: None, limits: Arc::new(limits) };
         (queries, running, Box::pin(batches), egress)

@@ -41,6 +41,9 @@ use crate::session::trace::TraceContext;
 /// The largest window that HTTP/2 knows.
 const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 
+/// What a site may send in one frame: an answer of megabytes is some frames, not some hundreds.
+const FRAME_BYTES_MAX: u32 = 1 << 20;
+
 /// How a site is reached.
 #[derive(Debug, Clone)]
 pub struct SiteAddress {
@@ -82,6 +85,7 @@ impl Link {
                 .initial_stream_window_size(limits.stream_window_bytes)
                 // The connection's own window is as good as none: a stream that nobody reads holds up no other one.
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                .max_frame_size(FRAME_BYTES_MAX)
                 .http2_keep_alive_interval(Duration::from_secs(limits.keepalive_interval_s))
                 .keep_alive_while_idle(true)
         })?;

@@ -22,7 +22,8 @@ use arrow::util::display::FormatOptions;
 /// A value that does not fit is an error, not a NULL.
 const EXACT: CastOptions<'static> = CastOptions { safe: false, format_options: FormatOptions::new() };
 
-/// The rows of `batches`, one after the other, in one batch of `schema` that shares no buffer with them.
+/// The rows of `batches`, one after the other, in one batch of `schema`, whose buffers hold the values that it shows and nothing
+/// else.
 ///
 /// Two inputs that show the same values give the same bytes: hidden slots are zero or empty, elements that no shown row
 /// refers to are gone, offsets start at 0, and buffers are as long and as large as their values need. Views, dictionaries
@@ -63,6 +64,15 @@ impl Piece {
         self.shown.as_ref().is_none_or(|shown| shown.is_valid(slot))
     }
 
+    /// Whether its array is already the one that would be built, as what comes from another door is: no slot is hidden, and the
+    /// buffers are as long as the values. Of bits some more may lie in the last byte; those are built.
+    fn is_built(&self, data_type: &DataType) -> bool {
+        let is_plain = data_type.primitive_width().is_some()
+            || matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary);
+        let is_all_shown = self.shown.is_none() && self.array.nulls().is_none();
+        is_plain && is_all_shown && self.array.data_type() == data_type && is_exact(&self.array.to_data())
+    }
+
     /// The runs of shown slots, in order.
     fn runs(&self) -> Box<dyn Iterator<Item = Range<usize>> + '_> {
         match &self.shown {
@@ -97,6 +107,11 @@ impl Piece {
 
 /// One array of the field's type from the shown slots of `pieces`.
 fn gather(pieces: Vec<Piece>, field: &Field) -> Result<ArrayRef, ArrowError> {
+    if let [piece] = pieces.as_slice()
+        && piece.is_built(field.data_type())
+    {
+        return Ok(ArrayRef::clone(&piece.array));
+    }
     let pieces = pieces.into_iter().map(Piece::hydrated).collect::<Result<Vec<_>, _>>()?;
     if let Some(other) = pieces.iter().find(|piece| !builds(piece.array.data_type(), field.data_type())) {
         // INVARIANT: a cast sees only what is shown.

@@ -76,7 +76,13 @@ fn what_leaves_depends_on_nothing_hidden() {
 
 /// Through the real way out, cut small.
 async fn frames(schema: &SchemaRef, batches: Vec<RecordBatch>) -> Vec<FlightData> {
-    let limits = Limits { first_batch_rows: 4, batch_rows: 16, flight_data_bytes_target: 300, ..Limits::default() };
+    let limits = Limits {
+        first_batch_rows: 4,
+        batch_rows: 16,
+        peer_data_bytes_target: 300,
+        flight_data_bytes_target: 300,
+        ..Limits::default()
+    };
     let egress =
         Egress { ending: Ending::Trailer(1), reader: Reader::Arrow, compression: None, limits: Arc::new(limits) };
     let admitted = Admitted { handle: None, timeout: Duration::from_secs(60) };
