@@ -20,6 +20,7 @@ use crate::identity::Asker;
 use crate::plan::pipeline::Planned;
 use crate::plan::sites::{Location, Sites};
 use crate::sabotage::{Control, thrown};
+use crate::session::counted::Account;
 use crate::session::declared::declared_schema;
 use crate::session::kept::{Key, STATEMENT_BYTES_MAX, is_fixed};
 use crate::session::queries::QueryRecord;
@@ -123,6 +124,7 @@ impl Core {
             Way::Optimized { logical, optimized } => {
                 let mut state = self.base.clone();
                 state.mark_start_execution();
+                Account::begin(&mut state, &record.memory, &self.limits);
                 self.finish(record, state, logical.as_ref().clone(), Some(optimized.as_ref().clone())).await
             }
         }

@@ -40,6 +40,7 @@ use crate::plan::pipeline::{Planned, plan};
 use crate::plan::prove::Unsent;
 use crate::sabotage::{Control, thrown};
 use crate::session::complexity::Budget;
+use crate::session::counted::Account;
 use crate::session::declared::{analyze, declare, declared_schema, describe_plan};
 use crate::session::functions::{check_of_files, check_pure};
 use crate::session::kept::Kept;
@@ -326,11 +327,14 @@ impl Core {
     }
 
     async fn plan(&self, record: &Arc<QueryRecord>, asked: &Asked) -> Result<Run> {
-        let bound = self.bind(&record.asker, asked).await?;
-        match self.keep(&record.asker, asked, &bound).await? {
-            Some(kept) => self.run_of(record, &kept).await,
-            None => self.finish(record, bound.state, bound.plan, None).await,
+        let mut bound = self.bind(&record.asker, asked).await?;
+        if let Some(kept) = self.keep(&record.asker, asked, &bound).await? {
+            return self.run_of(record, &kept).await;
         }
+        if asked.wanted != Wanted::Explanation {
+            Account::begin(&mut bound.state, &record.memory, &self.limits);
+        }
+        self.finish(record, bound.state, bound.plan, None).await
     }
 
     /// Plans a bound statement to its end, for that query.

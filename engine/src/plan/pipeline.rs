@@ -19,6 +19,7 @@ use crate::plan::key_sets::send_key_sets;
 use crate::plan::late_columns::late_columns;
 use crate::plan::sites::{Location, Sites};
 use crate::plan::split_unions::split_unions;
+use crate::session::counted::count_expressions;
 
 /// A statement planned: what the coordinator runs, and what it asks of sites.
 #[derive(Debug)]
@@ -71,7 +72,8 @@ pub async fn plan(state: &SessionState, logical: LogicalPlan, optimized: Option<
         return Ok(Planned { physical: Arc::new(CooperativeExec::new(scan)), cut });
     }
     let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(FragmentPlanner)]);
-    let physical = planner.create_physical_plan(&cut.plan, state).await?;
+    let counted = count_expressions(state, cut.plan.clone())?;
+    let physical = planner.create_physical_plan(&counted, state).await?;
     connect_key_sources(&physical)?;
     Ok(Planned { physical, cut })
 }

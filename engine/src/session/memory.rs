@@ -39,12 +39,16 @@ impl Usages {
 /// the functions themselves.
 pub fn task_context(state: &SessionState, config: SessionConfig, usage: &Usage, bytes_max: usize) -> Arc<TaskContext> {
     let runtime = state.runtime_env();
-    let shared = Arc::clone(&runtime.memory_pool);
-    let pool = SharePool { shared, usage: Arc::clone(usage), bytes_max };
-    let runtime = RuntimeEnv { memory_pool: Arc::new(pool), ..runtime.as_ref().clone() };
+    let runtime = RuntimeEnv { memory_pool: share(state, usage, bytes_max), ..runtime.as_ref().clone() };
     let id = state.session_id().to_string();
     let (scalar, higher, aggregate, window) = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
     Arc::new(TaskContext::new(None, id, config, scalar, higher, aggregate, window, Arc::new(runtime)))
+}
+
+/// The share of its subject in the session's pool.
+pub fn share(state: &SessionState, usage: &Usage, bytes_max: usize) -> Arc<dyn MemoryPool> {
+    let shared = Arc::clone(&state.runtime_env().memory_pool);
+    Arc::new(SharePool { shared, usage: Arc::clone(usage), bytes_max })
 }
 
 /// A share of a pool.

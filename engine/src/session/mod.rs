@@ -2,6 +2,7 @@
 
 pub mod bounded;
 pub mod complexity;
+pub mod counted;
 pub mod declared;
 pub mod functions;
 pub mod history;

@@ -28,6 +28,7 @@ use crate::plan::expansion::{check_expansion, check_literals};
 use crate::plan::verify_barriers::RegisteredBarriers;
 use crate::sabotage::{Control, thrown};
 use crate::session::complexity::Budget;
+use crate::session::counted::Account;
 use crate::session::declared::{analyze, declare, declared_schema};
 use crate::session::functions::check_functions;
 use crate::session::memory::task_context;
@@ -189,7 +190,7 @@ impl Site {
     pub(super) async fn ready(&self, record: &QueryRecord, question: &Question) -> Result<Ready> {
         let asker = &record.asker;
         match self.ask(asker, question).await? {
-            Asked::Rows(bound) => Ok(Ready::Rows(Box::new(self.planned((asker, question), bound).await?))),
+            Asked::Rows(bound) => Ok(Ready::Rows(Box::new(self.planned(record, question, bound).await?))),
             Asked::Explain(bound) => {
                 let sight = if self.is_administrator(asker) || self.control.is_none() {
                     explain::Sight::Whole
@@ -251,16 +252,17 @@ impl Site {
 }
 
 impl Site {
-    async fn planned(&self, asked: (&Asker, &Question), mut bound: Bound) -> Result<Planned> {
+    async fn planned(&self, record: &QueryRecord, question: &Question, mut bound: Bound) -> Result<Planned> {
         let (optimized, declared) = match &bound.kept {
             Some(kept) => (kept.optimized.clone(), Arc::clone(&kept.declared)),
             None => {
                 let (optimized, declared) = optimized(&bound)?;
                 check_literals(&optimized, &self.limits)?;
-                self.keep(asked, &mut bound, (&optimized, &declared))?;
+                self.keep((&record.asker, question), &mut bound, (&optimized, &declared))?;
                 (optimized, declared)
             }
         };
+        Account::begin(&mut bound.state, &record.memory, &self.limits);
         let barriers = RegisteredBarriers::new(bound.governed.iter().cloned());
         let physical = if bound.ruling.is_some() {
             plan_at_site(&bound.state, optimized, &barriers).await?
