@@ -10,6 +10,7 @@ pub mod release;
 pub mod remote_scan;
 pub mod steps;
 pub mod value_bytes;
+pub mod widths;
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! How large values are.
 
-use arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait};
+use arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait, RecordBatch};
 use arrow::datatypes::DataType;
 
 /// The bytes of an array's values, whatever its buffers hold besides.
@@ -20,6 +20,11 @@ pub fn bytes_of(array: &dyn Array) -> usize {
         // What has no such size is new, and all its own.
         _ => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()),
     }
+}
+
+/// The bytes of a batch's values.
+pub fn bytes_of_batch(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(|column| bytes_of(column.as_ref())).sum()
 }
 
 fn of_list<O: OffsetSizeTrait>(array: &dyn Array) -> usize {
