@@ -159,7 +159,8 @@ limits! {
     join_step_pairs_max: u64 = 1_000_000, 1_000..=10_000_000;
     /// Pairs of rows that a join without an equality compares at most; a statement that needs more is answered COST.
     join_pairs_max: u64 = 1_000_000_000, 1_000..=1 << 60;
-    /// What one function may make of one batch of rows, outside the memory that queries share; more is answered MEMORY.
+    /// What one function may make of one batch of rows, outside the memory that queries share; more is answered MEMORY. A join
+    /// may repeat four times as many bytes of wide rows before it hands on a batch.
     function_bytes_max: usize = 128 * MIB, MIB..=1 << 40;
     /// Threads a query is spread over; 0 takes the number of cores.
     target_partitions: usize = 0, 0..=1_024;

@@ -1,10 +1,11 @@
 //! Operators that let go. A join may look at very many pairs of one batch of its input, and make very many rows of it, and what
 //! reads it does not pause either; an expression may take seconds for each of the rows of a batch. Wrapped, they yield to their
 //! thread after each step, so that a query that nobody wants any more ends soon; and a join of more pairs than may be is refused.
+//! What joins repeat is bounded here too, since nobody else counts it.
 //!
 //! ```text
 //! before   AggregateExec(NestedLoopJoinExec(a, b))
-//! after    AggregateExec(CooperativeExec(NestedLoopJoinExec(StepsExec(a), StepsExec(b))))
+//! after    AggregateExec(CooperativeExec(StepsExec(NestedLoopJoinExec(StepsExec(a), StepsExec(b)))))
 //! before   FilterExec(a LIKE b, a)
 //! after    FilterExec(a LIKE b, StepsExec(a))
 //! before   ProjectionExec(levenshtein(a, b), a)
@@ -28,7 +29,10 @@ use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
 use crate::config::limits::Limits;
-use crate::exec::steps::{Batches, Made, Pairs, Side, Steps, StepsExec, too_many};
+use crate::exec::built::Built;
+use crate::exec::made::Made;
+use crate::exec::pairs::{Pairs, too_many};
+use crate::exec::steps::{Batches, Side, Steps, StepsExec};
 
 /// The rule; the last one, since it changes nothing that another rule could use.
 #[derive(Debug)]
@@ -79,14 +83,16 @@ impl GiveWay {
     fn wrap(&self, join: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         self.check_estimate(join.as_ref())?;
         let Some(steps) = self.steps(join.as_ref())? else { return Ok(Arc::new(CooperativeExec::new(join))) };
-        let steps = Arc::new(steps);
-        let sides = join.children().into_iter().zip([Side::Build, Side::Probe]).map(|(input, side)| {
-            match (&side, steps.as_ref()) {
-                (Side::Build, Steps::ByTime | Steps::Expressions(_)) => Arc::clone(input),
-                _ => Arc::new(StepsExec::new(Arc::clone(input), side, Arc::clone(&steps))) as Arc<dyn ExecutionPlan>,
-            }
+        let (steps, built) = (Arc::new(steps), Arc::new(Built::of(join.as_ref(), self.function_bytes)));
+        let sides = [Side::Build(Arc::clone(&built)), Side::Probe(Arc::clone(&built))];
+        let inputs = join.children().into_iter().zip(sides).map(|(input, side)| -> Arc<dyn ExecutionPlan> {
+            Arc::new(StepsExec::new(Arc::clone(input), side, Arc::clone(&steps)))
         });
-        let join = with_inputs(&join, sides.collect())?;
+        let join = with_inputs(&join, inputs.collect())?;
+        let join: Arc<dyn ExecutionPlan> = match built.is_collected() {
+            true => Arc::new(StepsExec::new(join, Side::Joined(built), steps)),
+            false => join,
+        };
         Ok(Arc::new(CooperativeExec::new(join)))
     }
 }
@@ -291,6 +297,13 @@ mod tests {
         let (_, plan) = planned(&format!("{costly} WHERE column1 > 5 LIMIT 3")).await;
         let fetching = plan.lines().find(|line| line.contains("FilterExec")).expect(&plan);
         assert!(fetching.contains("fetch=3"), "{plan}");
+    }
+
+    #[tokio::test]
+    async fn a_join_stands_between_what_counts_for_it() {
+        let (names, plan) = planned("SELECT a.column2, b.column3 FROM t a JOIN t b ON a.column1 = b.column1").await;
+        let expected = ["CooperativeExec", "StepsExec", "HashJoinExec", "StepsExec"];
+        assert!(names.windows(expected.len()).any(|part| part == expected), "{plan}");
     }
 
     #[tokio::test]

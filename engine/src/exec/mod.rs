@@ -1,13 +1,17 @@
 //! The physical operators of our own, and which of DataFusion's physical rules run.
 
+pub mod built;
 pub mod filters_by_unique_names;
 pub mod fixed_batches;
 pub mod give_way;
 pub mod in_order;
 pub mod key_source;
+pub mod made;
+pub mod pairs;
 pub mod policy_barrier;
 pub mod release;
 pub mod remote_scan;
+mod stepping;
 pub mod steps;
 pub mod value_bytes;
 pub mod widths;
