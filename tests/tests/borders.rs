@@ -223,6 +223,7 @@ fn is_exchange(name: &str) -> bool {
     [
         "CooperativeExec",
         "StepsExec",
+        "BoundedExec",
         "RepartitionExec",
         "CoalescePartitionsExec",
         "CoalesceBatchesExec",

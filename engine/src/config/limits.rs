@@ -85,7 +85,8 @@ limits! {
     nesting_depth_max: usize = 40, 4..=100;
     /// Parts of UNION, INTERSECT and EXCEPT in one statement.
     set_operation_arms_max: usize = 64, 2..=1_000;
-    /// Bytes of the long literals of a statement together: each row that has them holds them.
+    /// Bytes of the long literals of a statement together, and of the value of each of its subqueries: each row that has them
+    /// holds them.
     literal_bytes_max: usize = 64 * KIB, KIB..=64 * MIB;
     /// How often columns of a table may stand in one expression once the columns of subqueries are written out in it.
     expanded_columns_max: usize = 5_000, 100..=1 << 40;

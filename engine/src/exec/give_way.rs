@@ -1,7 +1,7 @@
 //! Operators that let go. A join may look at very many pairs of one batch of its input, and make very many rows of it, and what
 //! reads it does not pause either; an expression may take seconds for each of the rows of a batch. Wrapped, they yield to their
 //! thread after each step, so that a query that nobody wants any more ends soon; and a join of more pairs than may be is refused.
-//! What joins repeat is bounded here too, since nobody else counts it.
+//! What joins repeat, windows keep and subqueries put into every row is bounded here too, since nobody else counts it.
 //!
 //! ```text
 //! before   AggregateExec(NestedLoopJoinExec(a, b))
@@ -10,6 +10,10 @@
 //! after    FilterExec(a LIKE b, StepsExec(a))
 //! before   ProjectionExec(levenshtein(a, b), a)
 //! after    StepsExec(ProjectionExec(levenshtein(a, b), StepsExec(a)))
+//! before   WindowAggExec(a)
+//! after    BoundedExec(WindowAggExec(BoundedExec(a)))
+//! before   ScalarSubqueryExec(a, value)
+//! after    ScalarSubqueryExec(a, BoundedExec(value))
 //! never    anything else: DataFusion does the same for the leaves of a plan itself
 //! ```
 
@@ -22,17 +26,20 @@ use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, LikeExpr, Literal};
 use datafusion::physical_expr::{HigherOrderFunctionExpr, PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
-use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
 use crate::config::limits::Limits;
+use crate::exec::bounded::bounded_values;
 use crate::exec::built::Built;
 use crate::exec::made::Made;
 use crate::exec::pairs::{Pairs, too_many};
 use crate::exec::steps::{Batches, Side, Steps, StepsExec};
+use crate::exec::windows::bounded_windows;
+use crate::exec::with_inputs;
 
 /// The rule; the last one, since it changes nothing that another rule could use.
 #[derive(Debug)]
@@ -40,6 +47,7 @@ pub struct GiveWay {
     step_pairs: u64,
     pairs_max: u64,
     function_bytes: usize,
+    value_bytes: usize,
 }
 
 impl GiveWay {
@@ -49,6 +57,7 @@ impl GiveWay {
             step_pairs: limits.join_step_pairs_max,
             pairs_max: limits.join_pairs_max,
             function_bytes: limits.function_bytes_max,
+            value_bytes: limits.literal_bytes_max,
         }
     }
 
@@ -80,6 +89,14 @@ impl GiveWay {
         if pairs > self.pairs_max { Err(too_many(self.pairs_max).into()) } else { Ok(()) }
     }
 
+    /// What keeps rows that nobody else counts.
+    fn bounded(&self, node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        match bounded_values(node, self.value_bytes)? {
+            Some(bounded) => Ok(Some(bounded)),
+            None => bounded_windows(node, self.function_bytes),
+        }
+    }
+
     fn wrap(&self, join: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         self.check_estimate(join.as_ref())?;
         let Some(steps) = self.steps(join.as_ref())? else { return Ok(Arc::new(CooperativeExec::new(join))) };
@@ -95,10 +112,6 @@ impl GiveWay {
         };
         Ok(Arc::new(CooperativeExec::new(join)))
     }
-}
-
-fn with_inputs(node: &Arc<dyn ExecutionPlan>, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-    Arc::clone(node).replace_children(inputs, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))
 }
 
 /// What computes costly expressions, over as many rows as it computes in a short time.
@@ -188,7 +201,8 @@ impl PhysicalOptimizerRule for GiveWay {
             if is_join(node.as_ref()) {
                 return Ok(Transformed::yes(self.wrap(node)?));
             }
-            Ok(match in_steps(&node, self.function_bytes)? {
+            let stepped = in_steps(&node, self.function_bytes)?;
+            Ok(match self.bounded(stepped.as_ref().unwrap_or(&node))?.or(stepped) {
                 Some(wrapped) => Transformed::yes(wrapped),
                 None => Transformed::no(node),
             })
@@ -300,10 +314,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_join_stands_between_what_counts_for_it() {
-        let (names, plan) = planned("SELECT a.column2, b.column3 FROM t a JOIN t b ON a.column1 = b.column1").await;
-        let expected = ["CooperativeExec", "StepsExec", "HashJoinExec", "StepsExec"];
-        assert!(names.windows(expected.len()).any(|part| part == expected), "{plan}");
+    async fn joins_windows_and_values_stand_between_what_counts_for_them() {
+        let join = "SELECT a.column2, b.column3 FROM t a JOIN t b ON a.column1 = b.column1";
+        let window = "SELECT sum(column1) OVER () FROM t";
+        let value = "SELECT column1 FROM t WHERE column2 > (SELECT max(column3) FROM t WHERE column1 > 1)";
+        for (sql, expected) in [
+            (join, vec!["CooperativeExec", "StepsExec", "HashJoinExec", "StepsExec"]),
+            (window, vec!["BoundedExec", "WindowAggExec", "BoundedExec"]),
+            (value, vec!["BoundedExec"]),
+        ] {
+            let (names, plan) = planned(sql).await;
+            assert!(names.windows(expected.len()).any(|part| part == expected), "{plan}");
+        }
     }
 
     #[tokio::test]

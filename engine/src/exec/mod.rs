@@ -1,5 +1,6 @@
 //! The physical operators of our own, and which of DataFusion's physical rules run.
 
+pub mod bounded;
 pub mod built;
 pub mod filters_by_unique_names;
 pub mod fixed_batches;
@@ -15,11 +16,14 @@ mod stepping;
 pub mod steps;
 pub mod value_bytes;
 pub mod widths;
+pub mod windows;
 
 use std::sync::Arc;
 
+use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 
 use crate::config::limits::Limits;
 
@@ -40,4 +44,9 @@ pub fn physical_rules(limits: &Limits) -> Vec<Arc<dyn PhysicalOptimizerRule + Se
     let mut rules: Vec<_> = PhysicalOptimizer::new().rules.into_iter().map(guarded).collect();
     rules.push(Arc::new(GiveWay::new(limits)));
     rules
+}
+
+/// A node over what passes on the same rows as its inputs do.
+fn with_inputs(node: &Arc<dyn ExecutionPlan>, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    Arc::clone(node).replace_children(inputs, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep))
 }
