@@ -108,7 +108,7 @@ const WORDS: [&str; 60] = [
 
 /// A statement.
 pub fn statement(random: &mut StdRng) -> String {
-    let made = match random.random_range(0..20) {
+    let made = match random.random_range(0..22) {
         0..=2 => chain(random),
         3..=4 => nested(random),
         5 => arms(random),
@@ -121,6 +121,7 @@ pub fn statement(random: &mut StdRng) -> String {
         16 => words(random),
         17 => bytes(random),
         18 => writing(random),
+        19..=20 => wide(random),
         _ => sorted(random),
     };
     match random.random_range(0..20) {
@@ -277,6 +278,37 @@ fn large(random: &mut StdRng) -> String {
         2 => format!("SELECT count(*) FROM generate_series(1, {size}) a, {table} b WHERE a.value * b.{number} < 0"),
         3 => format!("SELECT length(CAST(max({call}) AS VARCHAR)) FROM {table}"),
         _ => format!("SELECT {call} FROM {table}"),
+    }
+}
+
+/// Texts that are made long, and then made anew, repeated or held.
+fn wide(random: &mut StdRng) -> String {
+    let (table, number, text) = table(random);
+    let long = format!("repeat({text}, {})", size(random, 5));
+    let longs = format!("(SELECT {number} AS k, {long} AS a FROM {table}) AS t");
+    let few = format!("(SELECT {number} AS v, {long} AS w FROM (SELECT * FROM {table} LIMIT 2) AS l) AS f");
+    let count = length(random, 3);
+    let each = pick(
+        random,
+        &[
+            "upper(substr(a, {n}))",
+            "CASE WHEN k % 7 = {n} THEN a ELSE reverse(a) END",
+            "a || {n}",
+            "lag(a, {n}) OVER (ORDER BY k)",
+            "first_value(a) OVER (PARTITION BY k % 3)",
+            "array_agg(k) OVER (ORDER BY k)",
+            "string_agg(a, ',') OVER ()",
+            "CASE WHEN k % 2 = 0 THEN (SELECT max(w) FROM {few}) ELSE a END",
+        ],
+    );
+    let columns: Vec<String> = (0..count).map(|n| each.replace("{n}", &n.to_string()).replace("{few}", &few)).collect();
+    let on = pick(random, &["f.v % 2 = t.k % 2", "f.v = t.k", "f.v < t.k", "TRUE", "f.w = t.a"]);
+    let joined = pick(random, &["JOIN", "LEFT JOIN", "FULL JOIN"]);
+    match random.random_range(0..4) {
+        0 => format!("SELECT {} FROM {longs}", columns.join(", ")),
+        1 => format!("SELECT max(length(f.w || t.a)) FROM {few} {joined} {longs} ON {on}"),
+        2 => format!("SELECT f.w, t.a FROM {longs} {joined} {few} ON {on}"),
+        _ => format!("SELECT w, unnest(range(v)) FROM {few}"),
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! statements  texts without end, functions without bound, whatever writes: refused, at both doors (A73–A75, A96, A99–A101)
 //! joins       pairs without end: others have their turn, cancelling ends them, too many are refused (A98)
+//! uncounted   what expressions, joins and windows take beside the memory that DataFusion counts (A99)
 //! turns       a subject's share of a node, the queue before it, and readers that are slow or stop (A101)
 //! sites       a site that sends what it must not (A103, A104)
 //! forged      headers of messages that no writer makes
@@ -15,6 +16,7 @@ mod joins;
 mod sites;
 mod statements;
 mod turns;
+mod uncounted;
 
 use std::time::Duration;
 
