@@ -61,8 +61,9 @@ limits! {
     decoded_batch_bytes_max: usize = 64 * MIB, MIB..=2 * GIB - 1;
     /// The size that outgoing record batches are cut to; clients commonly refuse messages above 4 MiB.
     flight_data_bytes_target: usize = 2 * MIB, 16 * KIB..=64 * MIB;
-    /// The same for coordinators, which take larger ones: what comes in one piece is passed on without being built anew.
-    peer_data_bytes_target: usize = 8 * MIB, 16 * KIB..=64 * MIB;
+    /// The same for coordinators, which take larger ones: what comes in one piece is passed on without being built anew. Not more
+    /// than a coordinator's `message_bytes_max` and `decoded_batch_bytes_max`.
+    peer_data_bytes_target: usize = 4 * MIB, 16 * KIB..=64 * MIB;
     /// The largest header list of one call.
     metadata_bytes_max: u32 = 64 * KIB, 8 * KIB..=MIB;
     /// Rows of the first batch of an answer: small, so that the first row comes early.
@@ -223,7 +224,6 @@ impl Limits {
         let ordered = [
             ("first_batch_rows", self.first_batch_rows, "batch_rows", self.batch_rows),
             ("flight_data_bytes_target", self.flight_data_bytes_target, "message_bytes_max", self.message_bytes_max),
-            ("peer_data_bytes_target", self.peer_data_bytes_target, "message_bytes_max", self.message_bytes_max),
             ("sessions_per_user_max", self.sessions_per_user_max, "sessions_max", self.sessions_max),
         ];
         for (smaller, small, larger, large) in ordered {

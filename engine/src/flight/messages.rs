@@ -43,13 +43,28 @@ impl Messages {
     pub fn batch(&mut self, batch: &RecordBatch) -> Result<Vec<(usize, FlightData)>, ArrowError> {
         let step = self.rows_of_message(batch)?;
         let starts = (0..batch.num_rows().max(1)).step_by(step);
-        starts.map(|start| self.message(&batch.slice(start, step.min(batch.num_rows() - start)))).collect()
+        let mut pieces = Vec::new();
+        for start in starts {
+            self.cut(batch.slice(start, step.min(batch.num_rows() - start)), &mut pieces)?;
+        }
+        pieces.iter().map(|piece| self.message(piece)).collect()
+    }
+
+    /// Rows that are much larger than the others are cut once more.
+    fn cut(&self, rows: RecordBatch, pieces: &mut Vec<RecordBatch>) -> Result<(), ArrowError> {
+        let count = rows.num_rows();
+        if count < 2 || bytes_of_message(&rows)? <= self.bytes_target.saturating_mul(2) {
+            pieces.push(rows);
+            return Ok(());
+        }
+        let half = if count < 16 { count / 2 } else { count / 2 / 8 * 8 };
+        self.cut(rows.slice(0, half), pieces)?;
+        self.cut(rows.slice(half, count - half), pieces)
     }
 
     /// Whole bytes of bits where there are eight rows, so that no bit of the next message's rows is in this one.
     fn rows_of_message(&self, batch: &RecordBatch) -> Result<usize, ArrowError> {
-        let bytes = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
-        let messages = bytes.sum::<Result<usize, _>>()?.div_ceil(self.bytes_target).max(1);
+        let messages = bytes_of_message(batch)?.div_ceil(self.bytes_target).max(1);
         let rows = batch.num_rows() / messages;
         Ok(if messages == 1 { batch.num_rows().max(1) } else { (rows - rows % 8).max(rows.min(7)).max(1) })
     }
@@ -60,11 +75,15 @@ impl Messages {
     }
 }
 
+fn bytes_of_message(rows: &RecordBatch) -> Result<usize, ArrowError> {
+    rows.columns().iter().map(|column| column.to_data().get_slice_memory_size()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{Int64Array, LargeListArray};
+    use arrow::array::{Int64Array, LargeListArray, StringArray};
     use arrow::datatypes::Int64Type;
     use arrow_flight::utils::flight_data_to_batches;
 
@@ -88,6 +107,16 @@ mod tests {
         assert_eq!(rows(100, 800), [100]);
         assert_eq!(rows(100, 400), [48, 48, 4]);
         assert_eq!(rows(5, 16), [1, 1, 1, 1, 1], "rows are never cut");
+    }
+
+    #[test]
+    fn large_rows_among_small_ones_are_messages_of_their_own() {
+        let texts = StringArray::from_iter_values((0..100).map(|n| "x".repeat(if n < 96 { 1 } else { 20_000 })));
+        let batch = RecordBatch::try_from_iter([("t", Arc::new(texts) as _)]).unwrap();
+        let sent = sent(&batch, 8_000);
+        assert_eq!(sent.iter().map(RecordBatch::num_rows).sum::<usize>(), 100);
+        let most = sent.iter().map(|piece| bytes_of_message(piece).unwrap()).max().unwrap();
+        assert!(most < 21_000, "{most} bytes in one message");
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub fn encode(
     let options = IpcWriteOptions::default().try_with_compression(egress.compression).map_err(EngineError::internal)?;
     let bytes_target = match egress.ending {
         Ending::Plain => egress.limits.flight_data_bytes_target,
-        Ending::Trailer(_) => egress.limits.peer_data_bytes_target,
+        Ending::Trailer(_) => egress.limits.peer_data_bytes_target.min(egress.limits.message_bytes_max),
     };
     let mut messages = Messages::new(options, bytes_target);
     let first = (0, messages.schema(&schema));

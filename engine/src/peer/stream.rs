@@ -2,12 +2,13 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow_flight::FlightData;
-use arrow_flight::decode::{DecodedPayload, FlightDataDecoder};
+use arrow_flight::decode::{DecodedFlightData, DecodedPayload, FlightDataDecoder};
 use arrow_flight::error::FlightError;
 use connectors::plain::conform;
 use datafusion::error::DataFusionError;
@@ -120,12 +121,7 @@ impl Arrival {
     /// The next batch with rows; `None` after a trailer that agreed.
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            let patience = if self.began { self.border.idle } else { self.border.first };
-            // The decoder panics at some of what the guard lets through: values that claim to be NULL and do not say which.
-            let message = timeout(patience, AssertUnwindSafe(self.decoder.next()).catch_unwind())
-                .await
-                .map_err(|_| self.border.error(Code::SiteUnavailable, "stopped sending in mid-stream"))?
-                .map_err(|_| self.border.error(Code::SiteProtocol, "sent what cannot be read"))?;
+            let message = self.message().await?;
             self.began = true;
             let Some(message) = message else {
                 return Err(self.border.error(
@@ -147,6 +143,23 @@ impl Arrival {
                         return self.relabel(&batch).map(Some);
                     }
                 }
+            }
+        }
+    }
+
+    /// The next message, for which it is waited as long as anything of it comes within the time.
+    async fn message(&mut self) -> Result<Option<Result<DecodedFlightData, FlightError>>> {
+        let patience = if self.began { self.border.idle } else { self.border.first };
+        loop {
+            let received = self.entry.bytes_received.load(Ordering::Relaxed);
+            // The decoder panics at some of what the guard lets through: values that claim to be NULL and do not say which.
+            match timeout(patience, AssertUnwindSafe(self.decoder.next()).catch_unwind()).await {
+                Ok(message) => {
+                    return message.map_err(|_| self.border.error(Code::SiteProtocol, "sent what cannot be read"));
+                }
+                // A large message over a slow link.
+                Err(_) if self.began && self.entry.bytes_received.load(Ordering::Relaxed) > received => {}
+                Err(_) => return Err(self.border.error(Code::SiteUnavailable, "stopped sending in mid-stream")),
             }
         }
     }
