@@ -9,6 +9,7 @@ mod records;
 mod referral;
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -51,6 +52,7 @@ use crate::session::standard_sql;
 use crate::session::statement::{ExplainedFor, Statement, parse};
 use crate::session::threads;
 use crate::session::told::POLICY_COLUMNS;
+use crate::session::turns::Turn;
 
 /// A coordinator's query engine.
 #[derive(Debug)]
@@ -192,16 +194,28 @@ impl Door for Coordinator {
         Ok(self.core.kept_now(asker, question)?.map(|kept| kept.description.clone()))
     }
 
-    fn pass_on(&self, record: &Arc<QueryRecord>, question: &Question) -> Result<Option<SendableRecordBatchStream>> {
+    fn pass_on(
+        &self,
+        record: &Arc<QueryRecord>,
+        question: &Question,
+        turn: Option<Arc<Turn>>,
+    ) -> Result<Option<SendableRecordBatchStream>> {
         let Some(kept) = self.core.kept_now(&record.asker, question)? else { return Ok(None) };
-        let run = self.core.run_of_passing_on(record, &kept);
-        Ok(run.map(|run| answer(Arc::clone(&self.core), Arc::clone(record), question.clone(), run)))
+        let Some(run) = self.core.run_of_passing_on(record, &kept) else { return Ok(None) };
+        let (core, record) = (Arc::clone(&self.core), Arc::clone(record));
+        let batches = answer(core, record, question.clone(), run, Again::OnQueryThreads(turn));
+        let schema = batches.schema();
+        // As on the query threads, a defect is an error and no broken connection.
+        let told = AssertUnwindSafe(batches)
+            .catch_unwind()
+            .map(|batch| batch.unwrap_or_else(|_| Err(EngineError::defect("passing an answer on panicked").into())));
+        Ok(Some(Box::pin(RecordBatchStreamAdapter::new(schema, told))))
     }
 
     async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream> {
         if let Some(kept) = self.core.kept(&record.asker, &question).await? {
             let run = self.core.run_of(&record, &kept).await?;
-            return Ok(answer(Arc::clone(&self.core), record, question, run));
+            return Ok(answer(Arc::clone(&self.core), record, question, run, Again::Here));
         }
         let asked = self.core.parse(&record.asker, &question).await?;
         if asked.wanted == Wanted::Policy {
@@ -210,7 +224,7 @@ impl Door for Coordinator {
         }
         let run = self.core.plan(&record, &asked).await?;
         match asked.wanted {
-            Wanted::Rows => Ok(answer(Arc::clone(&self.core), record, question, run)),
+            Wanted::Rows => Ok(answer(Arc::clone(&self.core), record, question, run, Again::Here)),
             Wanted::Explanation | Wanted::Policy => explain::explanation(&run),
             Wanted::Analysis => match explain::analysis(&run, &record).await {
                 Err(error) if has_moved_on(&error) => {
@@ -438,7 +452,13 @@ impl Run {
 
 /// The rows of a query. When a site says, before the first row, that its view has moved on, the sites are asked anew
 /// and the statement is planned once more.
-fn answer(core: Arc<Core>, record: Arc<QueryRecord>, question: Question, run: Run) -> SendableRecordBatchStream {
+fn answer(
+    core: Arc<Core>,
+    record: Arc<QueryRecord>,
+    question: Question,
+    run: Run,
+    again: Again,
+) -> SendableRecordBatchStream {
     let declared = Arc::clone(&run.declared);
     let batches = stream::once(async move {
         let mut batches = run.start()?;
@@ -450,11 +470,7 @@ fn answer(core: Arc<Core>, record: Arc<QueryRecord>, question: Question, run: Ru
                     return Err(error);
                 }
                 drop(batches);
-                // Those who pass on do not plan.
-                let again = Arc::clone(&record);
-                let planned = async move { plan_again(&core, &again, &question, &run).await?.start() };
-                let batches = threads::run_for(Some(Arc::clone(&record)), planned).await?;
-                threads::stream(batches, record, None)
+                again.run(core, record, question, run).await
             }
             first => Ok(declare(
                 batches.schema(),
@@ -465,6 +481,35 @@ fn answer(core: Arc<Core>, record: Arc<QueryRecord>, question: Question, run: Ru
     .map_err(datafusion::error::DataFusionError::from)
     .try_flatten();
     Box::pin(RecordBatchStreamAdapter::new(declared, batches))
+}
+
+/// Where a statement is planned once more.
+enum Again {
+    /// Where it is read.
+    Here,
+    /// On the query threads: those who pass on do not plan. In the statement's turn.
+    OnQueryThreads(Option<Arc<Turn>>),
+}
+
+impl Again {
+    async fn run(
+        self,
+        core: Arc<Core>,
+        record: Arc<QueryRecord>,
+        question: Question,
+        stale: Run,
+    ) -> Result<SendableRecordBatchStream> {
+        let Self::OnQueryThreads(turn) = self else {
+            return plan_again(&core, &record, &question, &stale).await?.start();
+        };
+        let (asked, planning) = (Arc::clone(&record), turn.clone());
+        let planned = async move {
+            let started = plan_again(&core, &asked, &question, &stale).await?.start();
+            drop(planning);
+            started
+        };
+        threads::stream(threads::run_for(Some(Arc::clone(&record)), planned).await?, record, turn)
+    }
 }
 
 /// Whether a site knows a table otherwise than its view told, or no longer: planning again finds an answer or tells what

@@ -17,6 +17,7 @@ use crate::identity::{Asker, Sessions};
 use crate::key_set::{KeySet, KeysTo};
 use crate::session::place::Place;
 use crate::session::queries::{Queries, QueryId, QueryRecord};
+use crate::session::turns::Turn;
 
 /// A statement and with what values.
 #[derive(Debug, Clone)]
@@ -181,11 +182,16 @@ pub trait Door: Send + Sync + 'static {
     async fn execute(&self, record: Arc<QueryRecord>, question: Question) -> Result<SendableRecordBatchStream>;
 
     /// The same for a statement that was asked before, where all that is left to do is to pass on what another node answers:
-    /// its stream holds no thread, and may be polled by those that answer calls.
+    /// its stream holds no thread, and may be polled by those that answer calls. What else comes to be done is done in that turn.
     ///
     /// # Errors
     /// As [`Door::known`].
-    fn pass_on(&self, _record: &Arc<QueryRecord>, _question: &Question) -> Result<Option<SendableRecordBatchStream>> {
+    fn pass_on(
+        &self,
+        _record: &Arc<QueryRecord>,
+        _question: &Question,
+        _turn: Option<Arc<Turn>>,
+    ) -> Result<Option<SendableRecordBatchStream>> {
         Ok(None)
     }
 

@@ -136,7 +136,7 @@ async fn execute_within(
     question: Question,
 ) -> Result<SendableRecordBatchStream> {
     let record = running.record();
-    if let Some(batches) = door.pass_on(record, &question)? {
+    if let Some(batches) = door.pass_on(record, &question, running.turn())? {
         return Ok(batches);
     }
     let (planned, turn) = (Arc::clone(record), running.turn());
