@@ -25,8 +25,9 @@ use parking_lot::Mutex;
 use crate::error::{Code, EngineError};
 use crate::exec::widths::{fixed_width, wide_rows};
 
-/// Rows of more bytes are wide. A batch of others, each of them repeated, is no danger.
-const WIDE: usize = 32 << 10;
+/// Rows are wide that have more than this part of what a function may make of a batch: 256 KiB of 128 MiB. A batch of others, each
+/// of them repeated, is no danger.
+const WIDE: usize = 512;
 /// Rows of a batch, at which a join hands on what it has collected.
 const BATCH_ROWS: usize = 8_192;
 /// A batch may have so many times what a function may make of one.
@@ -98,7 +99,7 @@ impl Built {
         if self.repeats == Repeats::Nothing {
             return Ok(loads);
         }
-        let (wide, wide_bytes) = (wide_rows(batch, WIDE), self.wide_bytes.load(Ordering::Acquire));
+        let (wide, wide_bytes) = (wide_rows(batch, self.bytes_max / WIDE), self.wide_bytes.load(Ordering::Acquire));
         if wide.is_none() && wide_bytes == 0 {
             return Ok(loads);
         }
@@ -237,16 +238,16 @@ impl Keyed {
         Ok(())
     }
 
-    /// What each row of a batch of the probe side meets, or a little more.
+    /// What each row of a batch of the probe side meets, about.
     fn met(&self, batch: &RecordBatch) -> Result<Vec<Met>> {
+        let of = |rows: &AtomicU32| usize::try_from(rows.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
         let hashes = self.hashes(&self.probe, batch)?;
         let (counts, wide_bytes) = (self.rows.get(), self.wide_bytes.lock());
+        // So many of other keys are in each place.
+        let strangers = counts.map_or(0, |counts| counts.iter().map(of).sum::<usize>()) / PLACES;
         let met = |hash: u64| {
-            let rows = counts.and_then(|counts| counts.get(place(hash))).map_or(0, |rows| rows.load(Ordering::Relaxed));
-            Met {
-                rows: usize::try_from(rows).unwrap_or(usize::MAX),
-                wide_bytes: wide_bytes.get(&hash).copied().unwrap_or_default(),
-            }
+            let rows = counts.and_then(|counts| counts.get(place(hash))).map_or(0, of);
+            Met { rows: rows.saturating_sub(strangers), wide_bytes: wide_bytes.get(&hash).copied().unwrap_or_default() }
         };
         Ok(hashes.into_iter().map(|hash| hash.map(&met).unwrap_or_default()).collect())
     }
@@ -292,7 +293,7 @@ impl Building {
         if self.built.repeats == Repeats::Nothing {
             return Ok(());
         }
-        let wide = wide_rows(batch, WIDE);
+        let wide = wide_rows(batch, self.built.bytes_max / WIDE);
         let bytes = wide.iter().flatten().copied();
         self.wide_bytes = match &self.built.meeting {
             Meeting::OneByOne => bytes.fold(self.wide_bytes, usize::max),

@@ -57,7 +57,7 @@ impl GiveWay {
             step_pairs: limits.join_step_pairs_max,
             pairs_max: limits.join_pairs_max,
             function_bytes: limits.function_bytes_max,
-            value_bytes: limits.literal_bytes_max,
+            value_bytes: limits.literal_bytes_max.saturating_mul(VALUES),
         }
     }
 
@@ -157,6 +157,8 @@ fn computes_long(node: &dyn ExecutionPlan) -> Result<bool> {
     Ok(long)
 }
 
+/// The value of a subquery may be so many times as long as literals.
+const VALUES: usize = 4;
 /// Functions whose work is more than a small multiple of the bytes that they are given.
 const LONG: [&str; 8] = [
     "levenshtein",

@@ -13,10 +13,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use arrow::array::RecordBatch;
+use arrow::compute::partition;
 use arrow::datatypes::SchemaRef;
+use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::logical_expr::{WindowFrame, WindowFrameBound, WindowFrameUnits};
 use datafusion::physical_expr::window::{PlainAggregateWindowExpr, SlidingAggregateWindowExpr, WindowExpr};
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, RecordBatchStream, SendableRecordBatchStream};
@@ -31,6 +34,8 @@ use crate::exec::with_inputs;
 
 /// Rows that a function may make a list of each for, of the rows around it: their number squared is what it makes.
 const LISTED_ROWS: usize = 10_000;
+/// Rows of a frame of which a list is short.
+const FEW_ROWS: u64 = 100;
 /// Bytes of a result of fixed size, or less.
 const RESULT_BYTES: usize = 16;
 
@@ -110,7 +115,7 @@ impl Windows {
         let begun = self.begun.lock().remove(&partition);
         let kept = begun.unwrap_or_else(|| Arc::new(Kept::new(context)));
         let windows = Arc::clone(self);
-        Box::pin(Input { rows, windows, kept, seen: 0, listed: 0, rest: Vec::new() })
+        Box::pin(Input { rows, windows, kept, seen: 0, listed: 0, last_keys: None, rest: Vec::new() })
     }
 
     /// What the operator keeps and makes of some rows. What it keeps it has twice, when it puts it together.
@@ -120,8 +125,11 @@ impl Windows {
     }
 }
 
-/// The name of a function that makes a list, or a text, of the rows around each.
+/// The name of a function that makes a list, or a text, of the rows around each, however many there are.
 fn listing(window: &dyn WindowExpr) -> Option<&str> {
+    if has_few_rows(window.get_window_frame()) {
+        return None;
+    }
     let window = window.as_any();
     let aggregate = match window.downcast_ref::<PlainAggregateWindowExpr>() {
         Some(plain) => plain.get_aggregate_expr(),
@@ -129,6 +137,17 @@ fn listing(window: &dyn WindowExpr) -> Option<&str> {
     };
     let name = aggregate.fun().name();
     matches!(name, "array_agg" | "string_agg").then_some(name)
+}
+
+/// Whether a frame has a fixed number of rows, and few.
+fn has_few_rows(frame: &WindowFrame) -> bool {
+    let is_near = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::CurrentRow => true,
+        WindowFrameBound::Preceding(rows) | WindowFrameBound::Following(rows) => {
+            matches!(rows, ScalarValue::UInt64(Some(rows)) if *rows <= FEW_ROWS)
+        }
+    };
+    frame.units == WindowFrameUnits::Rows && is_near(&frame.start_bound) && is_near(&frame.end_bound)
 }
 
 /// What one partition keeps.
@@ -172,10 +191,12 @@ struct Input {
     rows: SendableRecordBatchStream,
     windows: Arc<Windows>,
     kept: Arc<Kept>,
-    /// Rows so far.
+    /// Rows so far of the statement's partition that comes.
     seen: usize,
-    /// Bytes so far that each list may have.
+    /// Bytes so far that each list of it may have.
     listed: usize,
+    /// The keys of the statement's partition that the last row was of.
+    last_keys: Option<Vec<ScalarValue>>,
     /// Of a batch, the last rows first.
     rest: Vec<RecordBatch>,
 }
@@ -183,9 +204,14 @@ struct Input {
 impl Input {
     /// Where lists are made, the rows that they are made of.
     fn list(&mut self, batch: &RecordBatch) -> Result<()> {
+        let Some(first) = self.windows.lists.first().map(Arc::clone) else { return Ok(()) };
+        let (rows, whole) = self.of_last_partition(first.as_ref(), batch)?;
+        if !whole {
+            (self.seen, self.listed) = (0, 0);
+        }
+        let batch = &batch.slice(batch.num_rows() - rows, rows);
         let before = self.seen.saturating_mul(self.listed);
-        self.seen += batch.num_rows();
-        let Some(first) = self.windows.lists.first() else { return Ok(()) };
+        self.seen += rows;
         if self.seen > LISTED_ROWS {
             return Err(too_many_lists(listing(first.as_ref()).unwrap_or_default()).into());
         }
@@ -198,6 +224,23 @@ impl Input {
             Keeps::All => self.kept.add(0, self.seen.saturating_mul(self.listed).saturating_sub(before)),
             Keeps::Pending { .. } => Ok(()),
         }
+    }
+
+    /// How many rows of a batch, at its end, are of one partition of the statement's, and whether the rows before are of it too. They
+    /// come partition by partition; of those that begin and end in one batch none is large.
+    fn of_last_partition(&mut self, window: &dyn WindowExpr, batch: &RecordBatch) -> Result<(usize, bool)> {
+        let keys = window.partition_by().iter().map(|key| key.evaluate(batch)?.into_array(batch.num_rows()));
+        let keys = keys.collect::<Result<Vec<_>>>()?;
+        if keys.is_empty() || batch.num_rows() == 0 {
+            return Ok((batch.num_rows(), true));
+        }
+        let ranges = partition(&keys)?.ranges();
+        let first: Vec<ScalarValue> =
+            keys.iter().map(|key| ScalarValue::try_from_array(key, 0)).collect::<Result<_>>()?;
+        let goes_on = ranges.len() == 1 && self.last_keys.as_ref().is_none_or(|last| *last == first);
+        let last = keys.iter().map(|key| ScalarValue::try_from_array(key, batch.num_rows() - 1));
+        self.last_keys = Some(last.collect::<Result<_>>()?);
+        Ok((ranges.last().map_or(0, std::ops::Range::len), goes_on))
     }
 
     /// The next piece of some rows: all of them, or as many as may go in at once.
@@ -354,6 +397,14 @@ mod tests {
             )
         };
         assert_eq!(value(&ctx, &lists(100)).await.unwrap(), "100");
+        let over = |window: &str| {
+            format!(
+                "SELECT max(array_length(l)) FROM (SELECT array_agg(value) OVER ({window}) AS l FROM generate_series(1, 30000))"
+            )
+        };
+        assert_eq!(value(&ctx, &over("PARTITION BY value / 10")).await.unwrap(), "10");
+        assert_eq!(value(&ctx, &over("ORDER BY value ROWS BETWEEN 2 PRECEDING AND CURRENT ROW")).await.unwrap(), "3");
+        assert_eq!(value(&ctx, &over("PARTITION BY value % 2")).await.unwrap_err().code(), Code::Memory);
         let texts = "SELECT string_agg(CAST(value AS VARCHAR), ',') OVER () AS l FROM generate_series(1, 10001)";
         for (function, sql) in [("array_agg", lists(10_001)), ("string_agg", format!("SELECT max(l) FROM ({texts})"))] {
             let error = value(&ctx, &sql).await.unwrap_err();

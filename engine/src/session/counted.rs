@@ -41,16 +41,16 @@ use crate::session::memory::{Usage, share};
 
 /// What is made without being asked for: of most statements all.
 const FREE_BYTES: usize = 16 << 20;
-/// Batches on their way from one thread to another, beside those that partitions are at.
-const BATCHES_UNDER_WAY: usize = 2;
+/// Batches of one expression that are there at once: the one that is made, and the one before on its way. More partitions may be at
+/// it at the same time, each with rows of its own.
+const BATCHES: usize = 2;
+/// What one `||` may make of a batch, in what a function may.
+const JOINED: usize = 4;
 
-/// What the expressions of one execution of a statement have made: of each of them its largest batch, as often as there may be
-/// one at once. An extension of the session that it is planned in.
+/// What the expressions of one execution of a statement have made: of each of them its largest batch, twice. An extension of the session that it is planned in.
 #[derive(Debug)]
 pub struct Account {
     reservation: MemoryReservation,
-    /// How many batches of one expression there may be at once.
-    batches: usize,
     /// What one `||` may make of a batch.
     bytes_max: usize,
     /// All that was made.
@@ -61,19 +61,19 @@ impl Account {
     /// Has a session count what the statement makes that is planned in it, whose memory is that of its subject.
     pub fn begin(state: &mut SessionState, usage: &Usage, limits: &Limits) {
         let pool = share(state, usage, limits.subject_memory_bytes);
-        let account = Self::new(&pool, state.config().target_partitions(), limits.function_bytes_max);
+        let account = Self::new(&pool, limits.function_bytes_max);
         state.config_mut().set_extension(Arc::new(account));
     }
 
-    fn new(pool: &Arc<dyn MemoryPool>, partitions: usize, bytes_max: usize) -> Self {
+    fn new(pool: &Arc<dyn MemoryPool>, function_bytes_max: usize) -> Self {
         let reservation = MemoryConsumer::new("expressions").register(pool);
-        Self { reservation, batches: partitions + BATCHES_UNDER_WAY, bytes_max, bytes: AtomicUsize::new(0) }
+        Self { reservation, bytes_max: function_bytes_max.saturating_mul(JOINED), bytes: AtomicUsize::new(0) }
     }
 
     /// An expression, of which this was the largest batch, has made another one.
     fn count(&self, largest: &AtomicUsize, bytes: usize) -> Result<()> {
         let before = largest.fetch_max(bytes, Ordering::Relaxed);
-        let more = bytes.saturating_sub(before).saturating_mul(self.batches);
+        let more = bytes.saturating_sub(before).saturating_mul(BATCHES);
         let all = self.bytes.fetch_add(more, Ordering::Relaxed).saturating_add(more);
         match all.saturating_sub(FREE_BYTES).min(more) {
             0 => Ok(()),
@@ -98,18 +98,16 @@ pub fn count_expressions(state: &SessionState, plan: LogicalPlan) -> Result<Logi
         }
         node => {
             let schema = merge_schema(&node.inputs());
-            // A key that is a cast is known by that: a cast has the name of what it casts.
-            let is_key = |expr: &Expr| matches!(expr, Expr::Cast(_) | Expr::TryCast(_));
-            let is_join = matches!(node, LogicalPlan::Join(_));
+            let is_named =
+                matches!(node, LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Window(_));
             node.map_expressions(|expr| {
-                if is_join && is_key(&expr) {
-                    return Ok(Transformed::no(expr));
-                }
-                let counted = expr.clone().transform_up(|expr| Ok(with_count(&account, expr, &schema)))?;
+                let name = is_named.then(|| expr.schema_name().to_string());
+                let counted = expr.transform_up(|expr| Ok(with_count(&account, expr, &schema)))?;
                 // What a window is ordered by is a part of its column's name.
-                let is_named =
-                    !counted.transformed || counted.data.schema_name().to_string() == expr.schema_name().to_string();
-                Ok(if is_named { counted } else { Transformed::no(expr) })
+                Ok(match name.filter(|name| *name != counted.data.schema_name().to_string()) {
+                    Some(name) => counted.update_data(|expr| expr.alias(name)),
+                    None => counted,
+                })
             })
         }
     })
@@ -137,12 +135,13 @@ fn call(function: impl ScalarUDFImpl + 'static, args: Vec<Expr>) -> Expr {
     Expr::ScalarFunction(ScalarFunction { func: Arc::new(ScalarUDF::from(function)), args })
 }
 
-/// Whether an expression makes values, and does not only choose among columns.
+/// Whether an expression makes values, and does not only choose among columns. Casts are known by their form, in the keys of joins
+/// and below CASE; what they make is not much more than what they are given.
 fn makes_values(expr: &Expr) -> bool {
     match expr {
         // A part of what is there already; sources know it by its form.
         Expr::ScalarFunction(call) => call.name() != "get_field",
-        Expr::Case(_) | Expr::Cast(_) | Expr::TryCast(_) | Expr::HigherOrderFunction(_) => true,
+        Expr::Case(_) | Expr::HigherOrderFunction(_) => true,
         _ => false,
     }
 }
@@ -215,6 +214,10 @@ impl ScalarUDFImpl for Counted {
         Ok(made)
     }
 
+    fn is_strict(&self) -> bool {
+        true
+    }
+
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
         inputs.first().copied().cloned().ok_or_else(without_arguments)
     }
@@ -261,15 +264,22 @@ impl ScalarUDFImpl for Joined {
         operation.return_field(&schema)
     }
 
+    fn is_strict(&self) -> bool {
+        true
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let bytes = |argument: &ColumnarValue| match argument {
             ColumnarValue::Array(array) => bytes_of(array.as_ref()),
-            ColumnarValue::Scalar(value) => value.size().saturating_mul(args.number_rows),
+            ColumnarValue::Scalar(value) => {
+                let text = value.try_as_str().map(|text| text.map_or(0, str::len));
+                text.unwrap_or_else(|| value.size()).saturating_mul(args.number_rows)
+            }
         };
         let most = self.counts.account.bytes_max;
         if args.args.iter().map(bytes).fold(0, usize::saturating_add) > most {
             let sentence = format!(
-                "`||` would make more than {most} bytes of one batch of rows (`function_bytes_max`); ask for less at once"
+                "`||` would make more than {most} bytes of one batch of rows (four times `function_bytes_max`); ask for less at once"
             );
             return Err(EngineError::new(Code::Memory, sentence).into());
         }
@@ -340,7 +350,7 @@ mod tests {
             assert_eq!(told(sql, 60_000_000).await.unwrap_err(), Code::Memory, "{sql}");
             assert!(told(sql, 2_000_000_000).await.is_ok(), "{sql}");
         }
-        let long = format!("SELECT {} FROM {TEXTS} AS t", ["a"; 12].join(" || "));
+        let long = format!("SELECT {} FROM {TEXTS} AS t", ["a"; 50].join(" || "));
         assert_eq!(told(&long, 2_000_000_000).await.unwrap_err(), Code::Memory);
     }
 
@@ -354,6 +364,20 @@ mod tests {
             ("SELECT lower(a), count(DISTINCT a || '1') FROM (VALUES ('a'), ('A')) AS t(a) GROUP BY lower(a)", 1),
             ("SELECT a FROM (VALUES ('b'), ('a')) AS t(a) WHERE a || 'c' = (SELECT 'a' || 'c') ORDER BY upper(a)", 1),
             ("SELECT lag(upper(a)) OVER (ORDER BY lower(a)) FROM (VALUES ('b'), ('a')) AS t(a)", 2),
+            (
+                "SELECT DISTINCT CASE WHEN n IS NOT NULL THEN CAST(n AS varchar) ELSE '-' END FROM (VALUES (1), (NULL)) AS t(n)",
+                2,
+            ),
+            (
+                "SELECT count(*) FILTER (WHERE upper(b) = 'X') OVER (PARTITION BY lower(b)), sum(a) OVER (PARTITION BY lower(b)) \
+              FROM (VALUES (1, 'x'), (2, 'X')) AS t(a, b)",
+                2,
+            ),
+            (
+                "SELECT count(*) FILTER (WHERE upper(b) = 'X'), string_agg(upper(b), ',' ORDER BY lower(b)) \
+              FROM (VALUES ('x'), ('X')) AS t(b)",
+                1,
+            ),
             ("SELECT a FROM (VALUES (1)) AS t(a) JOIN (VALUES ('1')) AS u(b) ON CAST(a AS varchar) = b", 1),
             ("SELECT 1 FROM (VALUES ('b')) AS t(a) JOIN (VALUES ('B')) AS u(b) ON upper(a) = b", 1),
         ] {

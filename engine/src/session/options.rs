@@ -46,6 +46,8 @@ fn pinned(target_partitions: usize) -> SessionConfig {
     let options = config.options_mut();
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // What expressions make is counted by functions around them, of which the operators' check of NULLs knows nothing.
+    options.execution.skip_physical_aggregate_schema_check = true;
     // Errors say where in the statement.
     options.sql_parser.collect_spans = true;
     options.execution.time_zone = Some("+00:00".to_string());
