@@ -72,8 +72,9 @@ impl MariaDb {
     /// The same, with more options.
     pub async fn start_with(options: &[&str]) -> Self {
         let directory = TempDir::with_prefix("chancery-mariadb-").expect("a temporary directory");
-        let port = free_port();
         initialize(directory.path());
+        // Only now: whoever connects meanwhile may be given the same one.
+        let port = free_port();
         let options: Vec<String> = options.iter().map(|option| (*option).to_string()).collect();
         let accounts = format!("--init-file={}", directory.path().join("accounts.sql").display());
         let process = spawn(directory.path(), port, options.iter().map(String::as_str).chain([accounts.as_str()]));

@@ -75,8 +75,9 @@ impl Postgres {
     /// The same in a network namespace.
     pub async fn start_in(namespace: Option<&Namespace>, lines: &str) -> Self {
         let directory = TempDir::with_prefix("chancery-postgres-").expect("a temporary directory");
-        let port = free_port();
         initialize(directory.path());
+        // Only now: whoever connects meanwhile may be given the same one.
+        let port = free_port();
         let listen = Namespace::address_of(namespace);
         configure(directory.path(), port, &format!("listen_addresses = '{listen}'\n{lines}"));
         let namespace = namespace.cloned();
