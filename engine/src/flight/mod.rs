@@ -5,6 +5,7 @@ pub mod door;
 pub mod guard;
 pub mod handle;
 pub mod headers;
+mod kept;
 pub mod messages;
 pub mod metadata;
 pub mod rebuild;

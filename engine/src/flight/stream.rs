@@ -1,9 +1,7 @@
 //! The way out: a result's batches re-cut, built anew, encoded, bounded in time, and closed with a trailer for peers.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -26,14 +24,15 @@ use tonic::Status;
 
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError, Result};
-use crate::exec::value_bytes::bytes_of;
+use crate::exec::value_bytes::bytes_of_batch;
+use crate::flight::kept::Kept;
 use crate::flight::messages::Messages;
 use crate::flight::rebuild::rebuild;
 use crate::flight::status::to_status;
 use crate::flight::wire_types::Reader;
 use crate::peer::trailer::Digest;
 use crate::sabotage::{Control, thrown};
-use crate::session::queries::{QueryRecord, RunningQuery, Stop};
+use crate::session::queries::RunningQuery;
 
 /// Whether the stream ends with a trailer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,70 +120,6 @@ pub fn encode(
         }
     };
     Ok(Kept::new(messages, reader).boxed())
-}
-
-/// The messages of an answer.
-type Sent = BoxStream<'static, Result<FlightData, Status>>;
-
-/// Messages that are kept for their reader. Their query notices when they are taken; when it is over and they are not, they are
-/// let go, with all that the query holds, and the reason alone is kept.
-struct Kept {
-    messages: Arc<Mutex<Option<Sent>>>,
-    record: Arc<QueryRecord>,
-    told: bool,
-}
-
-/// Calls the reader when there is something for them, and has the query notice that they are called.
-struct Called {
-    record: Weak<QueryRecord>,
-    reader: Waker,
-}
-
-impl Wake for Called {
-    fn wake(self: Arc<Self>) {
-        if let Some(record) = self.record.upgrade() {
-            record.reader_is_called();
-        }
-        self.reader.wake_by_ref();
-    }
-}
-
-impl Kept {
-    fn new(messages: Sent, record: Arc<QueryRecord>) -> Self {
-        let messages = Arc::new(Mutex::new(Some(messages)));
-        let (kept, of) = (Arc::downgrade(&messages), Arc::downgrade(&record));
-        record.keep_until_over(move || {
-            let Some((kept, record)) = kept.upgrade().zip(of.upgrade()) else { return };
-            // Whoever holds the lock takes the next message, and whoever waits is called: both find the reason there.
-            let let_go = kept.try_lock().filter(|_| record.is_untaken()).and_then(|mut messages| messages.take());
-            drop(let_go);
-        });
-        Self { messages, record, told: false }
-    }
-}
-
-impl Stream for Kept {
-    type Item = Result<FlightData, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { messages, record, told } = &mut *self;
-        let called = Called { record: Arc::downgrade(record), reader: context.waker().clone() };
-        let called = Waker::from(Arc::new(called));
-        let mut messages = messages.lock();
-        record.reader_waits();
-        let message = match messages.as_mut() {
-            Some(messages) => ready!(messages.poll_next_unpin(&mut Context::from_waker(&called))),
-            None if *told => None,
-            None => {
-                *told = true;
-                let over = record.go_on().err().unwrap_or_else(|| Stop::Unread.error());
-                Some(Err(to_status(&over, Some(&record.id))))
-            }
-        };
-        let bytes = message.as_ref().and_then(|message| message.as_ref().ok()).map_or(0, Message::encoded_len);
-        record.reader_has(bytes);
-        Poll::Ready(message)
-    }
 }
 
 fn too_many_rows(most: u64) -> EngineError {
@@ -312,12 +247,12 @@ impl Outlet {
             return Ok(());
         }
         self.waiting_rows += batch.num_rows();
-        self.waiting_bytes += value_bytes(&batch);
+        self.waiting_bytes += bytes_of_batch(&batch);
         self.waiting.push_back(batch);
         if self.waiting_bytes >= self.limits.batch_bytes_target && self.waiting_rows < self.target_rows {
             let pieces = self.take_rows(self.waiting_rows);
             let together = self.built(&pieces)?;
-            self.waiting_bytes = value_bytes(&together);
+            self.waiting_bytes = bytes_of_batch(&together);
             self.is_full = self.waiting_bytes >= self.limits.batch_bytes_target;
             self.put_back(together);
         }
@@ -344,14 +279,14 @@ impl Outlet {
         self.last_sent = Instant::now();
         (self.is_full, self.waiting_bytes) = (false, 0);
         let mut batch = self.built(&pieces)?;
-        let mut bytes = value_bytes(&batch);
+        let mut bytes = bytes_of_batch(&batch);
         if bytes > self.limits.batch_bytes_target {
             // By shown values alone, however many came together.
             let rows = rows_within(&batch, self.limits.batch_bytes_target);
             if rows < batch.num_rows() {
                 self.put_back(batch.slice(rows, batch.num_rows() - rows));
                 batch = self.built(&[batch.slice(0, rows)])?;
-                bytes = value_bytes(&batch);
+                bytes = bytes_of_batch(&batch);
             }
         }
         self.target_rows = self.next_rows(batch.num_rows(), bytes);
@@ -390,17 +325,12 @@ fn most_rows(schema: &SchemaRef, limits: &Limits) -> usize {
     limits.batch_rows.min(limits.batch_values_max / schema.fields().len().max(1)).max(1)
 }
 
-/// The bytes of a batch's values, whatever their buffers hold besides.
-fn value_bytes(batch: &RecordBatch) -> usize {
-    batch.columns().iter().map(|column| bytes_of(column.as_ref())).sum()
-}
-
 /// The first rows of a batch that have so many bytes together; one at least.
 fn rows_within(batch: &RecordBatch, bytes: usize) -> usize {
     let (mut few, mut enough) = (0, batch.num_rows());
     while enough - few > 1 {
         let rows = few + (enough - few) / 2;
-        if value_bytes(&batch.slice(0, rows)) < bytes { few = rows } else { enough = rows }
+        if bytes_of_batch(&batch.slice(0, rows)) < bytes { few = rows } else { enough = rows }
     }
     enough
 }
@@ -420,7 +350,7 @@ mod tests {
 
     use super::*;
     use crate::identity::Asker;
-    use crate::session::queries::{Admitted, Progress, Queries, QueryId, Warrant};
+    use crate::session::queries::{Admitted, Progress, Queries, QueryId, QueryRecord, Stop, Warrant};
 
     const ROWS: usize = 20_000;
 
