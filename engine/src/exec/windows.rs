@@ -266,7 +266,8 @@ impl Input {
 fn too_many_lists(function: &str) -> EngineError {
     let made = if function == "array_agg" { "list" } else { "text" };
     let sentence = format!(
-        "`{function}` as a window function makes a {made} for each row; it is offered over at most {LISTED_ROWS} rows"
+        "`{function}` as a window function makes a {made} for each row; it is offered over at most {LISTED_ROWS} rows of \
+         a partition"
     );
     EngineError::new(Code::Memory, sentence)
 }

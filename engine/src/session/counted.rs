@@ -31,7 +31,6 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr as Operation, Column};
-
 use policy::barrier::PolicyBarrier;
 
 use crate::config::Limits;
@@ -47,7 +46,8 @@ const BATCHES: usize = 2;
 /// What one `||` may make of a batch, in what a function may.
 const JOINED: usize = 4;
 
-/// What the expressions of one execution of a statement have made: of each of them its largest batch, twice. An extension of the session that it is planned in.
+/// What the expressions of one execution of a statement have made: of each of them its largest batch, twice. An extension of the
+/// session that it is planned in.
 #[derive(Debug)]
 pub struct Account {
     reservation: MemoryReservation,
@@ -279,7 +279,8 @@ impl ScalarUDFImpl for Joined {
         let most = self.counts.account.bytes_max;
         if args.args.iter().map(bytes).fold(0, usize::saturating_add) > most {
             let sentence = format!(
-                "`||` would make more than {most} bytes of one batch of rows (four times `function_bytes_max`); ask for less at once"
+                "`||` would make more than {most} bytes of one batch of rows (four times `function_bytes_max`); ask for less at \
+                 once"
             );
             return Err(EngineError::new(Code::Memory, sentence).into());
         }
