@@ -4,7 +4,7 @@
 
 use arrow_flight::FlightData;
 use arrow_ipc::{
-    BodyCompressionMethod, CompressionType, DateUnit, Endianness, Field, IntervalUnit, KeyValue, MessageHeader,
+    BodyCompressionMethod, CompressionType, DateUnit, Endianness, Field, Int, IntervalUnit, KeyValue, MessageHeader,
     Precision, RecordBatch, Schema, TimeUnit, Type, Union, UnionMode, root_as_message,
 };
 
@@ -15,6 +15,8 @@ pub struct Guard {
     pub columns: usize,
     /// Whether values may come as keys of a dictionary; sites resolve them.
     pub dictionaries: bool,
+    /// Whether values may come in runs; sites resolve them, too.
+    runs: bool,
     /// What one batch may take once it is decompressed, and all dictionaries together.
     pub batch_bytes_max: usize,
     /// What the stream has said of itself so far.
@@ -27,6 +29,8 @@ struct Seen {
     schema_bytes: usize,
     /// Columns of views in a batch: the decoder panics at more of their counts.
     views: usize,
+    /// Columns in runs.
+    runs: usize,
     /// The dictionaries by id, each with the columns of views in its values.
     dictionaries: Vec<(i64, usize)>,
     dictionary_bytes: usize,
@@ -50,7 +54,12 @@ type Checked = Result<(), &'static str>;
 impl Guard {
     /// Of a stream that has said nothing yet.
     pub fn new(columns: usize, dictionaries: bool, batch_bytes_max: usize) -> Self {
-        Self { columns, dictionaries, batch_bytes_max, seen: Seen::default() }
+        Self { columns, dictionaries, runs: false, batch_bytes_max, seen: Seen::default() }
+    }
+
+    /// The same, where values may come in runs: for a reader that makes them plain, and asks before how large they become.
+    pub fn taking_runs(self) -> Self {
+        Self { runs: true, ..self }
     }
 
     /// Checks a message.
@@ -142,6 +151,11 @@ impl Guard {
         if !nodes.iter().all(|node| is_count(node.length()) && (0..=node.length()).contains(&node.null_count())) {
             return Err("a column of a length that none has");
         }
+        // A run has no bytes for each of its values, and the decoder may make a bit for each.
+        let lengths = nodes.iter().map(|node| usize::try_from(node.length()).unwrap_or(usize::MAX));
+        if self.seen.runs > 0 && lengths.fold(0, usize::saturating_add) > values_max {
+            return Err("runs of more values than a batch has");
+        }
         let buffers = batch.buffers().ok_or("a batch without buffers")?;
         let variadic = || batch.variadicBufferCounts().into_iter().flatten();
         if variadic().count() != views {
@@ -179,7 +193,7 @@ impl Guard {
         if self.seen.schema_bytes > SCHEMA_BYTES_MAX {
             return Err("a schema that is larger than one may be");
         }
-        let place = self.seen.dictionaries.len();
+        let (place, runs) = (self.seen.dictionaries.len(), self.seen.runs);
         if let Some(dictionary) = field.dictionary() {
             let keys = dictionary.indexType().map(|keys| keys.bitWidth());
             if !self.dictionaries || !matches!(keys, Some(8 | 16 | 32 | 64)) {
@@ -230,6 +244,10 @@ impl Guard {
                 field.type_as_fixed_size_list().is_some_and(|list| list.listSize() >= 0) && one_child()
             }
             Type::Map => field.type_as_map().is_some() && one_child(),
+            Type::RunEndEncoded if self.runs => {
+                self.seen.runs += 1;
+                children.len() == 2 && children.iter().next().is_some_and(is_of_run_ends)
+            }
             Type::Union => field.type_as_union().is_some_and(|union| {
                 matches!(union.mode(), UnionMode::Sparse | UnionMode::Dense) && has_ids(union, children.len())
             }),
@@ -244,6 +262,10 @@ impl Guard {
         }
         if field.dictionary().is_none() {
             return Ok(views);
+        }
+        // The decoder counts the ends of runs that are added to others past what their type holds.
+        if self.seen.runs > runs {
+            return Err("a dictionary of runs");
         }
         // They come with the dictionary, and its keys in the batch.
         if let Some((_, of_values)) = self.seen.dictionaries.get_mut(place) {
@@ -265,6 +287,12 @@ fn metadata_bytes<'a>(entries: impl Iterator<Item = KeyValue<'a>>) -> usize {
     let text_bytes = |text: Option<&str>| text.map_or(0, str::len);
     let bytes = entries.map(|entry| FIELD_BYTES + text_bytes(entry.key()) + text_bytes(entry.value()));
     bytes.fold(0, usize::saturating_add)
+}
+
+/// Whether a field holds the ends of runs, whole numbers none of which is NULL.
+fn is_of_run_ends(field: Field<'_>) -> bool {
+    let is_known = |int: Int<'_>| int.is_signed() && matches!(int.bitWidth(), 16 | 32 | 64);
+    field.dictionary().is_none() && !field.nullable() && field.type_as_int().is_some_and(is_known)
 }
 
 /// Whether each of so many children has an id of its own that the decoder can tell; it panics at others.
@@ -349,8 +377,8 @@ fn is_time_unit(unit: TimeUnit) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{DictionaryArray, Int64Array, StringArray, StringViewArray};
-    use arrow::datatypes::Int32Type;
+    use arrow::array::{DictionaryArray, Int32Array, Int64Array, RunArray, StringArray, StringViewArray};
+    use arrow::datatypes::{DataType, Int32Type};
     use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 
     use super::*;
@@ -458,5 +486,64 @@ mod tests {
         let [plain, _] = sent(1, None);
         assert_eq!(guard.check(&plain), Ok(()));
         assert_eq!(guard.check(&batch), Err("a batch of other columns than its schema's"));
+    }
+
+    /// The schema of one column of runs, and its only batch.
+    fn runs(ends: &[i32]) -> [FlightData; 2] {
+        let texts: StringArray = ends.iter().map(|end| Some(end.to_string())).collect();
+        let runs = RunArray::try_new(&Int32Array::from(ends.to_vec()), &texts).unwrap();
+        let batch = arrow::array::RecordBatch::try_from_iter([("r", Arc::new(runs) as _)]).unwrap();
+        let mut messages = Messages::new(IpcWriteOptions::default(), usize::MAX);
+        [messages.schema(&batch.schema()), messages.batch(&batch).unwrap().remove(0).1]
+    }
+
+    #[test]
+    fn runs_pass_where_somebody_makes_them_plain() {
+        let [schema, batch] = runs(&[2, 3]);
+        assert_eq!(guard(1, 1 << 20).check(&schema), Err("a column of a type that is not known"));
+        let mut taking = guard(1, 1 << 20).taking_runs();
+        assert_eq!(taking.check(&schema).and_then(|()| taking.check(&batch)), Ok(()));
+    }
+
+    #[test]
+    fn runs_claim_no_more_values_than_a_batch_has() {
+        let [schema, batch] = runs(&[70_000, 70_001]);
+        let claiming = |values: i64| {
+            let mut header = batch.data_header.to_vec();
+            let said = 70_001_i64.to_le_bytes();
+            while let Some(place) = header.windows(8).position(|window| window == said) {
+                header[place..place + 8].copy_from_slice(&values.to_le_bytes());
+            }
+            FlightData { data_header: header.into(), ..batch.clone() }
+        };
+        let mut taking = guard(1, 1 << 20).taking_runs();
+        assert_eq!(taking.check(&schema).and_then(|()| taking.check(&claiming(1 << 22))), Ok(()));
+        assert_eq!(taking.check(&claiming((1 << 23) - 1)), Err("runs of more values than a batch has"));
+        assert_eq!(taking.check(&claiming(1 << 40)), Err("a batch of a length that none has"));
+    }
+
+    #[test]
+    fn runs_end_at_whole_numbers_and_are_no_dictionary() {
+        use arrow::datatypes::{Field, Schema};
+        let runs = |ends: DataType, nullable: bool| {
+            let (ends, values) = (Field::new("run_ends", ends, nullable), Field::new("values", DataType::Utf8, true));
+            DataType::RunEndEncoded(Arc::new(ends), Arc::new(values))
+        };
+        let check = |data_type: DataType| {
+            let messages = Messages::new(IpcWriteOptions::default(), usize::MAX);
+            let schema = messages.schema(&Schema::new(vec![Field::new("r", data_type, true)]));
+            Guard { dictionaries: true, ..guard(1, 1 << 20) }.taking_runs().check(&schema)
+        };
+        let dictionary = |values: DataType| DataType::Dictionary(Box::new(DataType::Int32), Box::new(values));
+        let plain = Field::new("values", dictionary(DataType::Utf8), true);
+        let ends = Field::new("run_ends", DataType::Int64, false);
+        assert_eq!(check(runs(DataType::Int16, false)), Ok(()));
+        assert_eq!(check(DataType::RunEndEncoded(Arc::new(ends), Arc::new(plain))), Ok(()));
+        let unknown = Err("a column of a type that is not known");
+        for ends in [DataType::UInt32, DataType::Int8, DataType::Utf8, dictionary(DataType::Int32)] {
+            assert_eq!(check(runs(ends.clone(), false)), unknown, "{ends}");
+        }
+        assert_eq!(check(runs(DataType::Int32, true)), unknown);
+        assert_eq!(check(dictionary(runs(DataType::Int32, false))), Err("a dictionary of runs"));
     }
 }
