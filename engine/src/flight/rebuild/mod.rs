@@ -4,20 +4,23 @@
 //! and run-ends share. A client that reads raw frames would read it, and the sizes of frames would tell of it.
 
 mod flat;
+mod hydrate;
 mod nested;
 #[cfg(test)]
 mod worlds;
 
 use std::ops::Range;
 
-use arrow::array::{Array, ArrayData, ArrayRef, AsArray, BooleanBufferBuilder, NullArray};
+use arrow::array::{Array, ArrayData, ArrayRef, BooleanBufferBuilder, NullArray};
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::buffer::NullBuffer;
-use arrow::compute::{CastOptions, cast_with_options, take};
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{BinaryType, LargeBinaryType, LargeUtf8Type, Utf8Type};
 use arrow::datatypes::{BinaryViewType, DataType, Field, FieldRef, SchemaRef, StringViewType};
 use arrow::error::ArrowError;
 use arrow::util::display::FormatOptions;
+
+pub use hydrate::{has_parts, referred};
 
 /// A value that does not fit is an error, not a NULL.
 const EXACT: CastOptions<'static> = CastOptions { safe: false, format_options: FormatOptions::new() };
@@ -85,19 +88,6 @@ impl Piece {
         self.shown.as_ref().map_or(0, NullBuffer::null_count)
     }
 
-    /// The same without dictionary and run-ends.
-    fn hydrated(self) -> Result<Self, ArrowError> {
-        let array = match self.array.data_type() {
-            DataType::Dictionary(_, _) => {
-                let dictionary = self.array.as_any_dictionary();
-                take(dictionary.values(), dictionary.keys(), None)?
-            }
-            DataType::RunEndEncoded(_, values) => cast_with_options(&self.array, values.data_type(), &EXACT)?,
-            _ => return Ok(self),
-        };
-        Self { array, shown: self.shown }.hydrated()
-    }
-
     /// The same with its own nulls hidden too.
     fn without_nulls(self) -> Self {
         let shown = NullBuffer::union(self.array.nulls(), self.shown.as_ref());
@@ -112,7 +102,7 @@ fn gather(pieces: Vec<Piece>, field: &Field) -> Result<ArrayRef, ArrowError> {
     {
         return Ok(ArrayRef::clone(&piece.array));
     }
-    let pieces = pieces.into_iter().map(Piece::hydrated).collect::<Result<Vec<_>, _>>()?;
+    let pieces = hydrate::hydrated(pieces)?;
     if let Some(other) = pieces.iter().find(|piece| !builds(piece.array.data_type(), field.data_type())) {
         // INVARIANT: a cast sees only what is shown.
         let own = Field::new(field.name(), built_type(other.array.data_type()), field.is_nullable());
