@@ -1,5 +1,7 @@
 //! Values for placeholders, made to fit them: what drivers send is of the type that they know, or that they were told.
 
+mod plain;
+
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, ArrayRef};
@@ -10,26 +12,23 @@ use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::error::{Code, EngineError, Result};
-use crate::flight::wire_types::wire_type;
 
-/// The value of one parameter, plain: a driver may send a dictionary, a view, or a union of all types that it knows.
+pub use plain::plain;
+
+/// The value of one parameter of a row that is [`plain()`], out of the union of all types that its driver knows.
 ///
 /// # Errors
 /// `TYPE` for a value that cannot be read.
 pub fn value(column: &ArrayRef) -> Result<ScalarValue> {
-    let read = ScalarValue::try_from_array(column, 0).and_then(plain);
-    read.map_err(|error| EngineError::new(Code::Type, "a parameter cannot be read").caused_by(error))
+    let unreadable = |error| EngineError::new(Code::Type, "a parameter cannot be read").caused_by(error);
+    ScalarValue::try_from_array(column, 0).map(out_of_unions).map_err(unreadable)
 }
 
-fn plain(value: ScalarValue) -> datafusion::error::Result<ScalarValue> {
+fn out_of_unions(value: ScalarValue) -> ScalarValue {
     match value {
-        ScalarValue::Union(Some((_, value)), ..) => plain(*value),
-        ScalarValue::Union(None, ..) => Ok(ScalarValue::Null),
-        ScalarValue::Dictionary(_, value) => plain(*value),
-        other => {
-            let (written, plain) = (other.data_type(), wire_type(&other.data_type()));
-            if plain == written { Ok(other) } else { other.cast_to(&plain) }
-        }
+        ScalarValue::Union(Some((_, value)), ..) => out_of_unions(*value),
+        ScalarValue::Union(None, ..) => ScalarValue::Null,
+        other => other,
     }
 }
 
@@ -106,7 +105,7 @@ fn fit_one(types: &BTreeMap<usize, Option<DataType>>, number: usize, value: &Sca
     }
 }
 
-/// The one row of parameters as values.
+/// The one row of parameters, which is plain, as values.
 ///
 /// # Errors
 /// `TYPE` for a value that cannot be read.

@@ -148,3 +148,12 @@ pub(super) fn views(columns: usize) -> FlightData {
     let column = field!(builder, "c", Utf8View, Utf8ViewArgs, None, None);
     schema!(builder, &vec![column; columns])
 }
+
+/// The schema of a column in runs with so many fields, of which two would say where they end and what they are.
+pub(super) fn runs_with(fields: usize) -> FlightData {
+    let mut builder = builder!();
+    let within = field!(builder, "c", Utf8, Utf8Args, None, None);
+    let children = builder.create_vector(&vec![within; fields]);
+    let column = field!(builder, "c", RunEndEncoded, RunEndEncodedArgs, Some(children), None);
+    schema!(builder, &[column])
+}

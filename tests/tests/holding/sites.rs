@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Int32Array, Int64Array, ListArray, ListViewArray, RecordBatch, RunArray, StringArray};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::IpcWriteOptions;
@@ -19,7 +20,7 @@ use prost::Message;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::forged::{Of, batch, dictionary_of_itself, doubled, same_column, same_name, views};
+use super::forged::{Of, batch, dictionary_of_itself, doubled, runs_with, same_column, same_name, views};
 use super::{Watched, assert_whole};
 
 /// Its answer is a number and a text; the rows are fused at the coordinator.
@@ -286,6 +287,72 @@ async fn a103_what_a_clients_header_names_is_not_made() {
         let before = cluster.coordinator().memory_peak_bytes().unwrap();
         let error = bind(&client, messages).await.expect_err(&what);
         assert!(error.starts_with("TYPE: "), "{what}: {error}");
+        let more = cluster.coordinator().memory_peak_bytes().unwrap().saturating_sub(before);
+        assert!(more < HEADER_MEMORY_BYTES, "{what}: {} MiB more", more >> 20);
+    }
+    assert_whole(&cluster, &["sales"]);
+}
+
+/// Two lists of a text in runs that end there, as a client sends them.
+fn in_runs(ends: &[i32], text: &str) -> Sent {
+    let texts: ArrayRef = Arc::new(StringArray::from(vec![text; ends.len()]));
+    let runs: ArrayRef = Arc::new(RunArray::try_new(&Int32Array::from(ends.to_vec()), &texts).unwrap());
+    let offsets = OffsetBuffer::new(vec![0, ends[ends.len() - 1]].into());
+    let item = Arc::new(field("item", runs.data_type().clone()));
+    let list: ArrayRef = Arc::new(ListArray::new(item, offsets, runs, None));
+    messages(&RecordBatch::try_from_iter([("$1", Arc::clone(&list)), ("$2", list)]).unwrap(), None)
+}
+
+/// A list of so many views of the same so many numbers.
+fn in_views(views: usize, numbers: i32) -> Sent {
+    let item = Arc::new(field("item", DataType::Int64));
+    let values: ArrayRef = Arc::new(Int64Array::from(vec![7; usize::try_from(numbers).unwrap()]));
+    let (starts, sizes) = (vec![0; views].into(), vec![numbers; views].into());
+    let shown: ArrayRef = Arc::new(ListViewArray::new(item, starts, sizes, values, None));
+    let offsets = OffsetBuffer::new(vec![0, i32::try_from(views).unwrap()].into());
+    let item = Arc::new(field("item", shown.data_type().clone()));
+    let list: ArrayRef = Arc::new(ListArray::new(item, offsets, shown, None));
+    messages(&RecordBatch::try_from_iter([("$1", list)]).unwrap(), None)
+}
+
+/// The same messages, with that number for this one where the runs end.
+fn ending(sent: &[FlightData], from: i32, to: i32) -> Sent {
+    let [schema, batch] = sent else { panic!("a schema and a batch") };
+    let mut body = batch.data_body.to_vec();
+    let mut places = (0..body.len() - 3).filter(|place| body[*place..place + 4] == from.to_le_bytes());
+    let place = places.next().expect("an end");
+    body[place..place + 4].copy_from_slice(&to.to_le_bytes());
+    vec![schema.clone(), batch.clone().with_data_body(body)]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a103_what_a_client_sends_in_runs_is_no_more_than_it_may_bind() {
+    let cluster = cluster().await;
+    let client = cluster.client().await;
+    bind(&client, in_runs(&[2, 3], "a text")).await.unwrap();
+    bind(&client, in_views(2, 3)).await.unwrap();
+    let honest = in_runs(&[70_001, 70_002], "x");
+    let claiming = |values: i64| vec![honest[0].clone(), patched(&honest[1], 70_002, values)];
+    let (malformed, large) = ("TYPE: ", "COMPLEXITY: ");
+    let mut forged = vec![
+        ("ends that go back", malformed, ending(&honest, 70_001, 70_003)),
+        ("ends that stay", malformed, ending(&honest, 70_001, 70_002)),
+        ("a negative end", malformed, ending(&honest, 70_001, -1)),
+        ("a run of nothing", malformed, ending(&honest, 70_001, 0)),
+        ("more values than runs", malformed, claiming(70_003)),
+        ("many more values than runs", malformed, claiming(1 << 27)),
+        ("more values than a batch has", malformed, claiming(1 << 29)),
+        ("values without end", malformed, claiming(i64::MAX)),
+        ("fewer values than none", malformed, claiming(-1)),
+        ("a long run", large, in_runs(&[1 << 27], "")),
+        ("a long run of a text", large, in_runs(&[1 << 20], &"x".repeat(1 << 10))),
+        ("many views of the same values", large, in_views(10_000, 10_000)),
+    ];
+    forged.extend((0..4).map(|fields| ("runs of other fields", malformed, vec![runs_with(fields)])));
+    for (what, refused, messages) in forged {
+        let before = cluster.coordinator().memory_peak_bytes().unwrap();
+        let error = bind(&client, messages).await.expect_err(what);
+        assert!(error.starts_with(refused), "{what}: {error}");
         let more = cluster.coordinator().memory_peak_bytes().unwrap().saturating_sub(before);
         assert!(more < HEADER_MEMORY_BYTES, "{what}: {} MiB more", more >> 20);
     }

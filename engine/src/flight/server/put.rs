@@ -25,6 +25,7 @@ use crate::flight::metadata;
 use crate::flight::status::to_status;
 use crate::session::complexity::Budget;
 use crate::session::kill::Kill;
+use crate::session::parameters;
 use crate::session::setting::Setting;
 use crate::session::statement::{Statement, parse};
 use crate::session::threads;
@@ -52,7 +53,8 @@ impl FlightServer {
             Command::CommandPreparedStatementQuery(prepared) => {
                 let handle = self.sealer.open_prepared(&label, &prepared.prepared_statement_handle).map_err(tell)?;
                 let data = stream::once(async move { Ok(first) }).chain(messages);
-                let mut guard = Guard::new(self.limits.parameters_max, true, self.limits.decoded_batch_bytes_max);
+                let bytes_max = self.limits.decoded_batch_bytes_max;
+                let mut guard = Guard::new(self.limits.parameters_max, true, bytes_max).taking_runs();
                 let data = data.map(move |message: Result<FlightData, Status>| {
                     let data = message?;
                     guard.check(&data).map_err(|wrong| FlightError::DecodeError(format!("it holds {wrong}")))?;
@@ -79,8 +81,7 @@ impl FlightServer {
         handle: Handle,
         data: FlightRecordBatchStream,
     ) -> Result<Response<Answers<PutResult>>> {
-        let row = threads::run(one_row(data)).await?;
-        let parameters = row.map(|row| encode_parameters(&row, self.limits.parameter_bytes_max)).transpose()?;
+        let parameters = threads::run(read_parameters(data, self.limits.parameter_bytes_max)).await?;
         let sealed = self.sealer.seal(&caller.asker.label(), &handle.bound(parameters))?;
         let result = DoPutPreparedStatementResult { prepared_statement_handle: Some(sealed.into()) };
         Ok(numbered(put_result(&result)))
@@ -144,6 +145,14 @@ fn expect_change(sql: &str, budget: &Budget) -> Result<()> {
 fn put_result(message: &impl Message) -> Answers<PutResult> {
     let answer = PutResult { app_metadata: message.encode_to_vec().into() };
     stream::once(async move { Ok(answer) }).boxed()
+}
+
+/// The parameters that a client sends, plain, as a handle holds them; `None` when it sends none.
+async fn read_parameters(batches: FlightRecordBatchStream, bytes_max: usize) -> Result<Option<String>> {
+    match one_row(batches).await? {
+        Some(row) => encode_parameters(&parameters::plain(&row, bytes_max)?, bytes_max).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// The one row of parameters that a client sends; `None` when it sends none.
