@@ -150,6 +150,26 @@ async fn times_of_day_of_different_widths_are_compared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lists_of_different_layouts_are_compared() {
+    // Kept: the sites read its files.
+    let data = edge().await.unwrap();
+    let cluster = Cluster::start(&data).await;
+    let client = cluster.client().await;
+    let view = |of: &str| format!("arrow_cast(make_array(id), '{of}(Int64)')");
+    let (short, long) = (view("ListView"), view("LargeListView"));
+    for (condition, expected) in [
+        (format!("{short} = make_array(2)"), "1"),
+        (format!("make_array(2) <> {long}"), "1"),
+        (format!("{short} = {long}"), "2"),
+        (format!("{short} = {short}"), "2"),
+        (format!("{long} BETWEEN make_array(2) AND make_array(3)"), "1"),
+    ] {
+        let sql = format!("SELECT count(*) FROM south.ledger.customers WHERE id < 3 AND {condition}");
+        assert_eq!(client.value(&sql).await, expected, "{condition}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_prepared_statement_declares_is_sent() {
     // Kept: the sites read its files.
     let data = edge().await.unwrap();

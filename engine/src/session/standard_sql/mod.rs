@@ -1,14 +1,17 @@
 //! What SQL says and DataFusion does not take: a column that is named twice, LIKE with an escape sign of its own, times of day
-//! of different widths compared, and texts joined of which nothing tells a type. Each is written so that DataFusion takes it.
+//! of different widths and lists of different layouts compared, and texts joined of which nothing tells a type. Each is written so
+//! that DataFusion takes it.
 //!
 //! ```text
-//! operators  while a statement becomes a plan   `t32 = t64`, `? || ?`
+//! operators  while a statement becomes a plan   `t32 = t64`, `list_view = list`, `? || ?`
 //! repeated   where it does not become one       `SELECT a, a`
 //! like       before the plan is analyzed        `LIKE 'a!%' ESCAPE '!'`
 //! times      likewise                           `t32 IN (t64)`, `t32 BETWEEN t64 AND t64`, `t32 = $1`
+//! lists      likewise                           `list_view IN (list)`, `list_view BETWEEN list AND list`
 //! ```
 
 mod like;
+mod lists;
 mod operators;
 mod repeated;
 mod times;
@@ -60,11 +63,12 @@ pub fn rewrite(plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
 }
 
 fn rewrite_one(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
-    match expr {
-        Expr::Like(like) => Ok(like::with_backslash(like)),
-        Expr::BinaryExpr(compared) if times::compares(compared.op) => times::compared(compared, schema),
-        Expr::Between(between) => times::between(between, schema),
-        Expr::InList(list) => times::in_list(list, schema),
-        other => Ok(Transformed::no(other)),
-    }
+    let of_times = match expr {
+        Expr::Like(like) => return Ok(like::with_backslash(like)),
+        Expr::BinaryExpr(compared) if times::compares(compared.op) => times::compared(compared, schema)?,
+        Expr::Between(between) => times::between(between, schema)?,
+        Expr::InList(list) => times::in_list(list, schema)?,
+        other => return Ok(Transformed::no(other)),
+    };
+    of_times.transform_data(|comparison| lists::compared(comparison, schema))
 }

@@ -10,9 +10,9 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Expr, ExprSchemable, cast};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::times;
+use super::{lists, times};
 
-/// Reads comparisons of times of day, and texts joined of which nothing tells a type.
+/// Reads comparisons of times of day and of lists, and texts joined of which nothing tells a type.
 #[derive(Debug)]
 pub(super) struct Operators;
 
@@ -25,7 +25,10 @@ impl ExprPlanner for Operators {
         let RawBinaryExpr { op, left, right } = written;
         let (left, right) = match &op {
             BinaryOperator::StringConcat => as_texts(left, right),
-            op if compares(op) => as_common_times(left, right, schema),
+            op if compares(op) => {
+                let (left, right) = as_common_times(left, right, schema);
+                lists::operands(left, right, schema)
+            }
             _ => (left, right),
         };
         Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }))
