@@ -6,8 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int32Array, Int64Array, LargeListViewArray, ListArray, ListViewArray, RecordBatch,
+    RunArray, StringArray,
+};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::{ActionCancelQueryRequest, CommandGetDbSchemas, CommandGetTables, ProstMessageExt};
@@ -19,7 +23,7 @@ use engine::catalog::view::directory_columns;
 use engine::identity::tls::NodeIdentity;
 use engine::peer::{SiteAddress, SitePeer};
 use futures::{Stream, StreamExt};
-use harness::cluster::client::{channel, told};
+use harness::cluster::client::{Client, channel, told};
 use harness::cluster::{Cluster, Options};
 use harness::edge::edge;
 use harness::tpch::tpch;
@@ -65,6 +69,61 @@ async fn parameters_are_bound_by_position() {
     }
     let error = client.query(sql).await.unwrap_err();
     assert!(error.starts_with("TYPE: ") && error.contains("placeholder"), "{error}");
+}
+
+/// The answer to a prepared statement with these parameters; it has the schema that was declared.
+async fn bound(client: &Client, sql: &str, parameters: Vec<ArrayRef>) -> RecordBatch {
+    let mut prepared = client.flight().prepare(sql.to_string(), None).await.unwrap();
+    let named = parameters.into_iter().enumerate().map(|(index, values)| (format!("${}", index + 1), values, true));
+    prepared.set_parameters(RecordBatch::try_from_iter_with_nullable(named).unwrap()).unwrap();
+    let info = prepared.execute().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let answer = client.fetch(info).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    concat_batches(&answer.schema, &answer.batches).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_come_in_every_layout() {
+    let cluster = Cluster::start_granting_all(&tpch(0.01).unwrap()).await;
+    let client = cluster.client().await;
+    let status = client.value("SELECT o_orderstatus FROM sales.tpch.orders WHERE o_orderkey = 7").await;
+    let texts = |texts: Vec<Option<&str>>| Arc::new(StringArray::from(texts)) as ArrayRef;
+    let runs = |ends: Vec<i32>, values: ArrayRef| {
+        Arc::new(RunArray::try_new(&Int32Array::from(ends), &values).unwrap()) as ArrayRef
+    };
+    let seven = [Some([Some(7)])];
+    let view = || Arc::new(ListViewArray::from_iter_primitive::<Int64Type, _, _>(seven)) as ArrayRef;
+    let large_view = || Arc::new(LargeListViewArray::from_iter_primitive::<Int64Type, _, _>(seven)) as ArrayRef;
+    let list = || Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(seven)) as ArrayRef;
+
+    let shown = bound(
+        &client,
+        "SELECT $1, $2, $3, $4, $5",
+        vec![
+            runs(vec![1], texts(vec![Some("a")])),
+            runs(vec![1], texts(vec![None])),
+            view(),
+            large_view(),
+            runs(vec![1], view()),
+        ],
+    )
+    .await;
+    let expected = [texts(vec![Some("a")]), texts(vec![None]), list(), list(), list()];
+    for (number, (column, expected)) in shown.columns().iter().zip(&expected).enumerate() {
+        assert_eq!(column, expected, "parameter {}", number + 1);
+    }
+
+    let of = "FROM sales.tpch.orders WHERE o_orderstatus = $1";
+    let as_view = "arrow_cast(make_array(o_orderkey), 'ListView(Int64)')";
+    for same in ["make_array(o_orderkey) = $2".to_string(), format!("{as_view} = $2"), format!("$2 = {as_view}")] {
+        let sql = format!("SELECT count(*) {of} AND {same}");
+        for parameter in [view(), large_view(), list(), runs(vec![1], list())] {
+            let found = bound(&client, &sql, vec![runs(vec![1], texts(vec![Some(status.as_str())])), parameter]).await;
+            assert_eq!(found.column(0).as_primitive::<Int64Type>().value(0), 1, "{sql}");
+        }
+    }
+    let sql = format!("SELECT {as_view} = $2 {of} AND o_orderkey = 7");
+    let found = bound(&client, &sql, vec![texts(vec![Some(status.as_str())]), view()]).await;
+    assert!(found.column(0).as_boolean().value(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

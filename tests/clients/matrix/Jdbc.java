@@ -393,7 +393,7 @@ public class Jdbc {
         "boolean", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float64", "decimal_9_2",
         "decimal_38_10", "utf8", "large_utf8", "dictionary", "binary", "large_binary", "fixed_binary_4", "date32", "date64", "time32_ms",
         "time64_us", "timestamp_ms", "timestamp_us", "timestamp_ns", "timestamp_us_utc", "timestamp_ms_shanghai", "utf8_view",
-        "binary_view", "timestamp_s", "time64_ns");
+        "binary_view", "run_end_encoded", "list_view", "large_list_view", "timestamp_s", "time64_ns");
 
     /** `yes` where a statement with this parameter finds what it should, or what it does instead. */
     static String outcome(Connection connection, String sql, Binder binder, List<String> expected) {

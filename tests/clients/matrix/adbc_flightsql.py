@@ -129,13 +129,26 @@ MADE = {
     # Python makes no interval of months, and none of days and a time.
     "interval_month_day_nano": pa.array([pa.MonthDayNano([1, 2, 3000004000])], pa.month_day_nano_interval()),
 }
+# Layouts within layouts, which no column has. (Of a list of runs pyarrow makes a NULL that it refuses itself.)
+WITHIN = {
+    "a list of runs": pa.ListArray.from_arrays([0, 3], pc.run_end_encode(pa.array(["a", "a", None]))),
+    "a list by dictionary": pa.array([["a", "a", None]], pa.list_(pa.dictionary(pa.int8(), pa.string()))),
+    "two floats in runs": pa.FixedSizeListArray.from_arrays(pc.run_end_encode(pa.array([1.5, 1.5])), 2),
+    "a view of views": pa.array([[[1], None, []]], pa.list_view(pa.large_list_view(pa.int32()))),
+    "a struct of views": pa.array(
+        [{"a": [1, None], "b": "x"}], pa.struct([("a", pa.list_view(pa.int32())), ("b", pa.string_view())])
+    ),
+    "a map to views": pa.array([[("a", [1]), ("b", None)]], pa.map_(pa.string(), pa.list_view(pa.int32()))),
+    "a run of views": pa.RunEndEncodedArray.from_arrays([1], pa.array([[1, None]], pa.list_view(pa.int32()))),
+    "a list of a dictionary": pa.DictionaryArray.from_arrays([1], pa.array([[], ["a", None]])),
+}
 # The types of which a value and a NULL come back, and find the rows that have them; what of the others does is in the
 # documentation, and compared with it.
 BOUND = {
     *("boolean", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float64", "decimal_9_2"),
     *("decimal_38_10", "utf8", "large_utf8", "dictionary", "binary", "large_binary", "fixed_binary_4", "date32", "date64"),
     *("time32_ms", "time64_us", "timestamp_ms", "timestamp_us", "timestamp_ns", "timestamp_us_utc", "timestamp_ms_shanghai"),
-    *("utf8_view", "binary_view", "timestamp_s", "time32_s", "time64_ns"),
+    *("utf8_view", "binary_view", "run_end_encoded", "list_view", "large_list_view", "timestamp_s", "time32_s", "time64_ns"),
 }
 
 
@@ -171,6 +184,14 @@ def _():
     outcomes |= {name: bound(f"({MADE_TYPES}) AS t", name, value) for name, value in MADE.items()}
     write_parameters(pathlib.Path(OUT).with_name("parameters.adbc"), outcomes)
     equal({}, {name: told for name, told in outcomes.items() if name in BOUND and told != "yes"})
+
+
+@check("adbc", "parameters of layouts within layouts")
+def _():
+    outcomes = {name: outcome("SELECT ? AS value", [value.to_pylist()], value) for name, value in WITHIN.items()}
+    for name in ("a list of runs", "a list by dictionary"):
+        outcomes[name + ", compared"] = outcome("SELECT 1 AS one WHERE make_array('a', 'a', NULL) = ?", [[1]], WITHIN[name])
+    equal({}, {name: told for name, told in outcomes.items() if told != "yes"})
 
 
 @check("adbc", "parameters as Python has them")
