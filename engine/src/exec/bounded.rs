@@ -1,5 +1,13 @@
 //! Rows that pass as they are, where nobody else counts what is kept of them: windows keep theirs in the memory that queries
 //! share, and the value of a subquery, which stands in every row, is not much larger than a literal may be.
+//!
+//! ```text
+//! before   WindowAggExec(a)
+//! after    BoundedExec(WindowAggExec(BoundedExec(a)))
+//! before   ScalarSubqueryExec(a, value)
+//! after    ScalarSubqueryExec(a, BoundedExec(value))
+//! never    anything else: other operators count what they keep
+//! ```
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,10 +17,12 @@ use std::task::{Context, Poll, ready};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Statistics;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::{
@@ -20,10 +30,50 @@ use datafusion::physical_plan::{
 };
 use futures::{Stream, StreamExt};
 
+use crate::config::limits::Limits;
 use crate::error::{Code, EngineError};
 use crate::exec::value_bytes::bytes_of_batch;
-use crate::exec::windows::Windows;
+use crate::exec::windows::{Windows, bounded_windows};
 use crate::exec::with_inputs;
+
+/// The value of a subquery may be so many times as long as literals.
+const VALUES: usize = 4;
+
+/// The rule; it changes nothing that another rule could use.
+#[derive(Debug)]
+pub struct BoundWhatIsKept {
+    function_bytes: usize,
+    value_bytes: usize,
+}
+
+impl BoundWhatIsKept {
+    /// The rule under the limits of a node.
+    pub fn new(limits: &Limits) -> Self {
+        let value_bytes = limits.literal_bytes_max.saturating_mul(VALUES);
+        Self { function_bytes: limits.function_bytes_max, value_bytes }
+    }
+}
+
+impl PhysicalOptimizerRule for BoundWhatIsKept {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| {
+            let bounded = match bounded_values(&node, self.value_bytes)? {
+                Some(bounded) => Some(bounded),
+                None => bounded_windows(&node, self.function_bytes)?,
+            };
+            Ok(bounded.map_or_else(|| Transformed::no(node), Transformed::yes))
+        })
+        .data()
+    }
+
+    fn name(&self) -> &'static str {
+        "bound_what_is_kept"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
 
 /// Which rows pass.
 #[derive(Debug, Clone)]
@@ -56,7 +106,7 @@ impl BoundedExec {
 ///
 /// # Errors
 /// When the operator does not take its inputs back: a defect.
-pub fn bounded_values(node: &Arc<dyn ExecutionPlan>, bytes_max: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+fn bounded_values(node: &Arc<dyn ExecutionPlan>, bytes_max: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if !node.is::<ScalarSubqueryExec>() {
         return Ok(None);
     }

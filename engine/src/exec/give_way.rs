@@ -1,7 +1,7 @@
 //! Operators that let go. A join may look at very many pairs of one batch of its input, and make very many rows of it, and what
 //! reads it does not pause either; an expression may take seconds for each of the rows of a batch. Wrapped, they yield to their
 //! thread after each step, so that a query that nobody wants any more ends soon; and a join of more pairs than may be is refused.
-//! What joins repeat, windows keep and subqueries put into every row is bounded here too, since nobody else counts it.
+//! What joins repeat is bounded here too, since nobody else counts it.
 //!
 //! ```text
 //! before   AggregateExec(NestedLoopJoinExec(a, b))
@@ -10,10 +10,6 @@
 //! after    FilterExec(a LIKE b, StepsExec(a))
 //! before   ProjectionExec(levenshtein(a, b), a)
 //! after    StepsExec(ProjectionExec(levenshtein(a, b), StepsExec(a)))
-//! before   WindowAggExec(a)
-//! after    BoundedExec(WindowAggExec(BoundedExec(a)))
-//! before   ScalarSubqueryExec(a, value)
-//! after    ScalarSubqueryExec(a, BoundedExec(value))
 //! never    anything else: DataFusion does the same for the leaves of a plan itself
 //! ```
 
@@ -33,21 +29,18 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 
 use crate::config::limits::Limits;
-use crate::exec::bounded::bounded_values;
 use crate::exec::built::Built;
 use crate::exec::made::Made;
 use crate::exec::pairs::{Pairs, too_many};
 use crate::exec::steps::{Batches, Side, Steps, StepsExec};
-use crate::exec::windows::bounded_windows;
 use crate::exec::with_inputs;
 
-/// The rule; the last one, since it changes nothing that another rule could use.
+/// The rule; after all of DataFusion's, since it changes nothing that another rule could use.
 #[derive(Debug)]
 pub struct GiveWay {
     step_pairs: u64,
     pairs_max: u64,
     function_bytes: usize,
-    value_bytes: usize,
 }
 
 impl GiveWay {
@@ -57,7 +50,6 @@ impl GiveWay {
             step_pairs: limits.join_step_pairs_max,
             pairs_max: limits.join_pairs_max,
             function_bytes: limits.function_bytes_max,
-            value_bytes: limits.literal_bytes_max.saturating_mul(VALUES),
         }
     }
 
@@ -87,14 +79,6 @@ impl GiveWay {
             pairs = pairs.saturating_mul(*rows as u64);
         }
         if pairs > self.pairs_max { Err(too_many(self.pairs_max).into()) } else { Ok(()) }
-    }
-
-    /// What keeps rows that nobody else counts.
-    fn bounded(&self, node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        match bounded_values(node, self.value_bytes)? {
-            Some(bounded) => Ok(Some(bounded)),
-            None => bounded_windows(node, self.function_bytes),
-        }
     }
 
     fn wrap(&self, join: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -157,8 +141,6 @@ fn computes_long(node: &dyn ExecutionPlan) -> Result<bool> {
     Ok(long)
 }
 
-/// The value of a subquery may be so many times as long as literals.
-const VALUES: usize = 4;
 /// Functions whose work is more than a small multiple of the bytes that they are given.
 const LONG: [&str; 8] = [
     "levenshtein",
@@ -203,9 +185,8 @@ impl PhysicalOptimizerRule for GiveWay {
             if is_join(node.as_ref()) {
                 return Ok(Transformed::yes(self.wrap(node)?));
             }
-            let stepped = in_steps(&node, self.function_bytes)?;
-            Ok(match self.bounded(stepped.as_ref().unwrap_or(&node))?.or(stepped) {
-                Some(wrapped) => Transformed::yes(wrapped),
+            Ok(match in_steps(&node, self.function_bytes)? {
+                Some(stepped) => Transformed::yes(stepped),
                 None => Transformed::no(node),
             })
         })

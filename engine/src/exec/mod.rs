@@ -27,11 +27,12 @@ use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceCh
 
 use crate::config::limits::Limits;
 
+use self::bounded::BoundWhatIsKept;
 use self::filters_by_unique_names::FiltersByUniqueNames;
 use self::give_way::{CostlyStay, GiveWay};
 
 /// The physical rules of a node: DataFusion's in its order, filter pushdown only where it is right, no costly
-/// projection handed to a source, and at the end operators that let go.
+/// projection handed to a source, and at the end operators that let go and bounds of what nobody counts.
 pub fn physical_rules(limits: &Limits) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
     let guarded = |rule: Rule| -> Rule {
@@ -43,6 +44,7 @@ pub fn physical_rules(limits: &Limits) -> Vec<Arc<dyn PhysicalOptimizerRule + Se
     };
     let mut rules: Vec<_> = PhysicalOptimizer::new().rules.into_iter().map(guarded).collect();
     rules.push(Arc::new(GiveWay::new(limits)));
+    rules.push(Arc::new(BoundWhatIsKept::new(limits)));
     rules
 }
 
