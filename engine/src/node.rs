@@ -32,6 +32,7 @@ use crate::identity::{Authenticator, DelegationVerifier, Issuers, PeerTrust, Ses
 use crate::operations::traces::{LAST_SPANS, Traces};
 use crate::operations::{self, Listener, Observed};
 use crate::sabotage;
+use crate::session::process_memory;
 use crate::session::queries::{Ends, QueryId, watch};
 use crate::site::Site;
 use crate::state;
@@ -108,6 +109,7 @@ impl RunningNode {
             door.queries().tell_ends(Arc::clone(traces) as Arc<dyn Ends>);
         }
         let watch = SpawnedTask::spawn(watch(Arc::clone(door.queries())));
+        process_memory::keep(door.queries())?;
         let access = Access::new(identities.authenticator, identities.delegations);
         let server = FlightServer::new(Arc::clone(&door), Arc::clone(&access), Arc::clone(&limits))?;
         let turns = Arc::clone(server.turns());

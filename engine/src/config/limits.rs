@@ -9,6 +9,9 @@ const MINUTE_MS: u64 = 60 * 1_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 const HOUR_S: u64 = 60 * 60;
 const DAY_S: u64 = 24 * HOUR_S;
+/// What a process has beside its statements.
+#[expect(clippy::cast_possible_truncation, reason = "a constant, and a node has 64 bits")]
+const REST_BYTES: usize = (512 * MIB) as usize;
 /// More than anybody reads in a day.
 const UNLIMITED: u64 = 1 << 60;
 
@@ -155,6 +158,9 @@ limits! {
     subject_memory_bytes: usize = 2 * GIB, 16 * MIB..=1 << 50;
     /// Memory that all queries of the node share.
     memory_bytes: usize = 4 * GIB, 16 * MIB..=1 << 50;
+    /// Memory that the process may have in all, as the system counts it: what `memory_bytes` counts and what nobody does. Above it
+    /// the statement that holds the most ends with MEMORY. 0 takes a quarter more than `memory_bytes`, and 512 MiB.
+    process_memory_bytes: usize = 0, 0..=1 << 50;
     /// What all queries of the node may put on its disk, sealed, when they do not fit into memory; then they end with MEMORY.
     spill_bytes_max: u64 = 16 * GIB, MIB..=1 << 50;
     /// Pairs of rows that a join without an equality compares before it lets others have their turn.
@@ -220,11 +226,18 @@ impl Limits {
         limits
     }
 
+    /// What the process may have in memory.
+    pub fn process_memory_bytes_max(&self) -> usize {
+        let with_the_rest = self.memory_bytes.saturating_add(self.memory_bytes / 4).saturating_add(REST_BYTES);
+        if self.process_memory_bytes == 0 { with_the_rest } else { self.process_memory_bytes }
+    }
+
     fn check_order(&self, section: &Section<'_>) {
         let ordered = [
             ("first_batch_rows", self.first_batch_rows, "batch_rows", self.batch_rows),
             ("flight_data_bytes_target", self.flight_data_bytes_target, "message_bytes_max", self.message_bytes_max),
             ("sessions_per_user_max", self.sessions_per_user_max, "sessions_max", self.sessions_max),
+            ("memory_bytes", self.memory_bytes, "process_memory_bytes", self.process_memory_bytes_max()),
         ];
         for (smaller, small, larger, large) in ordered {
             if small > large {

@@ -34,6 +34,7 @@ use crate::catalog::view::{Directory, View};
 use crate::config::{CoordinatorConfig, Limits, RegionalTable, SiteAddress, WireCompression};
 use crate::error::{Code, EngineError, Result};
 use crate::exec::remote_scan::RemoteAccess;
+use crate::exec::value_bytes::bytes_of_batch;
 use crate::flight::door::{Description, Door, ListedTable, Question, Readiness};
 use crate::identity::tls::NodeIdentity;
 use crate::identity::{Asker, Came, Sessions};
@@ -203,13 +204,14 @@ impl Door for Coordinator {
     ) -> Result<Option<SendableRecordBatchStream>> {
         let Some(kept) = self.core.kept_now(&record.asker, question)? else { return Ok(None) };
         let Some(run) = self.core.run_of_passing_on(record, &kept) else { return Ok(None) };
-        let (core, record) = (Arc::clone(&self.core), Arc::clone(record));
-        let batches = answer(core, record, question.clone(), run, Again::OnQueryThreads(turn));
+        let (core, of) = (Arc::clone(&self.core), Arc::clone(record));
+        let batches = answer(core, Arc::clone(record), question.clone(), run, Again::OnQueryThreads(turn));
         let schema = batches.schema();
         // As on the query threads, a defect is an error and no broken connection.
         let told = AssertUnwindSafe(batches)
             .catch_unwind()
-            .map(|batch| batch.unwrap_or_else(|_| Err(EngineError::defect("passing an answer on panicked").into())));
+            .map(|batch| batch.unwrap_or_else(|_| Err(EngineError::defect("passing an answer on panicked").into())))
+            .inspect(move |batch| of.hands_on(batch.as_ref().map_or(0, bytes_of_batch)));
         Ok(Some(Box::pin(RecordBatchStreamAdapter::new(schema, told))))
     }
 

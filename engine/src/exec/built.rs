@@ -23,7 +23,9 @@ use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
 
 use crate::error::{Code, EngineError};
+use crate::exec::value_bytes::bytes_of_batch;
 use crate::exec::widths::{fixed_width, wide_rows};
+use crate::session::process_memory::room_for;
 
 /// Rows are wide that have more than this part of what a function may make of a batch: 256 KiB of 128 MiB. A batch of others, each
 /// of them repeated, is no danger.
@@ -278,17 +280,19 @@ pub(super) struct Building {
     input: SendableRecordBatchStream,
     built: Arc<Built>,
     rows: usize,
+    bytes: usize,
     wide_bytes: usize,
 }
 
 impl Building {
     pub(super) fn new(input: SendableRecordBatchStream, built: Arc<Built>) -> Self {
-        Self { input, built, rows: 0, wide_bytes: 0 }
+        Self { input, built, rows: 0, bytes: 0, wide_bytes: 0 }
     }
 
     /// A side may be read more than once, by each partition that probes: what counts is one reading of it.
     fn see(&mut self, batch: &RecordBatch) -> Result<()> {
         self.rows += batch.num_rows();
+        self.bytes = self.bytes.saturating_add(bytes_of_batch(batch));
         self.built.rows.fetch_max(self.rows, Ordering::AcqRel);
         if self.built.repeats == Repeats::Nothing {
             return Ok(());
@@ -312,8 +316,12 @@ impl Stream for Building {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let next = ready!(self.input.poll_next_unpin(cx));
-        if let Some(Ok(batch)) = &next {
-            self.see(batch)?;
+        match &next {
+            Some(Ok(batch)) => self.see(batch)?,
+            Some(Err(_)) => {}
+            // The join makes one batch of the side now. One without an equality reads it again, a part at a time, where that fails.
+            None if !matches!(self.built.meeting, Meeting::All) => drop(room_for(self.bytes)?),
+            None => {}
         }
         Poll::Ready(next)
     }

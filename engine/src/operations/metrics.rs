@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::Observed;
 use super::process::Process;
+use crate::session::process_memory;
 use crate::session::spill::Spilled;
 use crate::session::watchdog::Threads;
 
@@ -75,6 +76,9 @@ impl AsTheyAre {
         let reserved = door.base().runtime_env().memory_pool.reserved();
         let bytes = Some(&Unit::Bytes);
         told.gauge("chancery_memory_reserved", "Memory that statements have of the node's share", bytes, reserved)?;
+        let most = "Memory that the process may have";
+        let process_max = process_memory::bytes_max().unwrap_or_default();
+        told.gauge("chancery_process_memory_max", most, bytes, process_max)?;
         let Some(spilled) = door.base().config().get_extension::<Spilled>() else { return Ok(()) };
         let on_disk = "What statements have on the disk now, sealed";
         told.gauge("chancery_spilled", on_disk, bytes, usize::try_from(spilled.used()).unwrap_or(usize::MAX))?;

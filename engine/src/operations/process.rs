@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::session::process_memory::resident_bytes;
+
 /// What is known of the process; what cannot be read is not told.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub(super) struct Process {
@@ -20,7 +22,8 @@ impl Process {
     pub(super) fn now() -> Self {
         let read = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
         let open_files = fs::read_dir("/proc/self/fd").ok().map(|files| files.count() as u64);
-        Self { open_files, ..Self::of(&read("status"), &read("stat"), &read("limits")) }
+        let resident_bytes = resident_bytes().map(|bytes| bytes as u64);
+        Self { open_files, resident_bytes, ..Self::of(&read("status"), &read("stat"), &read("limits")) }
     }
 
     fn of(status: &str, stat: &str, limits: &str) -> Self {
@@ -30,7 +33,7 @@ impl Process {
         };
         let files_max = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
         Self {
-            resident_bytes: of_status("VmRSS").map(|kib| kib * 1_024),
+            resident_bytes: None,
             virtual_bytes: of_status("VmSize").map(|kib| kib * 1_024),
             threads: of_status("Threads"),
             open_files: None,
@@ -55,13 +58,13 @@ mod tests {
 
     #[test]
     fn linux_tells_them() {
-        let status = "Name:\tchancery\nVmSize:\t  2048 kB\nVmRSS:\t     512 kB\nThreads:\t17\n";
+        let status = "Name:\tchancery\nVmSize:\t  2048 kB\nThreads:\t17\n";
         let stat = "4711 (a b) c) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20";
         let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
                       Max open files            1024                 524288               files\n";
         let told = Process::of(status, stat, limits);
         let expected = Process {
-            resident_bytes: Some(512 << 10),
+            resident_bytes: None,
             virtual_bytes: Some(2 << 20),
             threads: Some(17),
             open_files: None,

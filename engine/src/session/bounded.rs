@@ -24,6 +24,7 @@ use datafusion::logical_expr::{
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError};
 use crate::exec::value_bytes::bytes_of;
+use crate::session::process_memory::room_for;
 use crate::session::watchdog;
 
 /// How much a function makes of its arguments.
@@ -43,6 +44,8 @@ enum Growth {
     Joins,
     /// The second between the elements of the first.
     Separates,
+    /// An element for each character of the first.
+    Splits,
     /// What a pattern, the second, makes of the first.
     Formats,
     /// What its type says.
@@ -52,7 +55,7 @@ enum Growth {
 }
 
 /// The functions that are bounded.
-const GROWING: [(&str, Growth); 25] = [
+const GROWING: [(&str, Growth); 26] = [
     ("repeat", Growth::Repeats),
     ("array_repeat", Growth::Repeats),
     ("lpad", Growth::Pads),
@@ -71,6 +74,7 @@ const GROWING: [(&str, Growth); 25] = [
     ("array_prepend", Growth::Joins),
     ("array_union", Growth::Joins),
     ("array_to_string", Growth::Separates),
+    ("string_to_array", Growth::Splits),
     ("array_replace_all", Growth::Replaces),
     ("to_char", Growth::Formats),
     ("arrow_cast", Growth::Casts),
@@ -140,7 +144,8 @@ impl Bounded {
         Ok(ColumnarValue::Array(concat(&made)?))
     }
 
-    fn check(&self, args: &ScalarFunctionArgs) -> Result<()> {
+    /// What the function may make for these rows, in bytes.
+    fn check(&self, args: &ScalarFunctionArgs) -> Result<usize> {
         let is_one_value = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let (most, of_what) = match is_one_value {
             true => (self.value_bytes_max, "one value that stands in every row (`literal_bytes_max`)"),
@@ -151,8 +156,9 @@ impl Bounded {
             return Err(EngineError::new(Code::Eval, sentence).into());
         }
         let name = self.function.name();
-        if bytes_made(self.growth, args, is_one_value)? <= most as u64 {
-            return Ok(());
+        let made = usize::try_from(bytes_made(self.growth, args, is_one_value)?).unwrap_or(usize::MAX);
+        if made <= most {
+            return Ok(made);
         }
         let sentence =
             format!("the function `{name}` would make more than {most} bytes of {of_what}; ask for less at once");
@@ -236,6 +242,7 @@ fn bytes_made(growth: Growth, args: &ScalarFunctionArgs, is_one_value: bool) -> 
             (0..columns.len()).map(|column| of(column, row)).fold(0, u64::saturating_add).saturating_mul(2)
         }
         Growth::Separates => of(0, row).saturating_mul(of(1, row).saturating_add(1)),
+        Growth::Splits => of(0, row).saturating_mul(1 + PER_ELEMENT),
         Growth::Formats => of(1, row).saturating_mul(CHARACTERS_OF_A_PATTERN_MAX),
         Growth::Casts | Growth::Compares => 0,
     };
@@ -395,7 +402,7 @@ impl ScalarUDFImpl for Bounded {
         if self.growth == Growth::Compares {
             return self.compare(args);
         }
-        self.check(&args)?;
+        let _room = room_for(self.check(&args)?)?;
         self.function.inner().invoke_with_args(args)
     }
 

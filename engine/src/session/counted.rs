@@ -37,6 +37,7 @@ use crate::config::Limits;
 use crate::error::{Code, EngineError};
 use crate::exec::value_bytes::bytes_of;
 use crate::session::memory::{Usage, share};
+use crate::session::process_memory::room_for;
 
 /// What is made without being asked for: of most statements all.
 const FREE_BYTES: usize = 16 << 20;
@@ -277,13 +278,17 @@ impl ScalarUDFImpl for Joined {
             }
         };
         let most = self.counts.account.bytes_max;
-        if args.args.iter().map(bytes).fold(0, usize::saturating_add) > most {
+        let made = args.args.iter().map(bytes).fold(0, usize::saturating_add);
+        if made > most {
             let sentence = format!(
                 "`||` would make more than {most} bytes of one batch of rows (four times `function_bytes_max`); ask for less at \
                  once"
             );
             return Err(EngineError::new(Code::Memory, sentence).into());
         }
+        // One value that stands in every row is written out first.
+        let written_out = args.args.iter().filter(|argument| matches!(argument, ColumnarValue::Scalar(_)));
+        let _room = room_for(written_out.map(bytes).fold(made, usize::saturating_add))?;
         let (schema, operation) = operation(&args.arg_fields);
         let columns =
             args.args.iter().map(|argument| argument.to_array(args.number_rows)).collect::<Result<Vec<_>>>()?;

@@ -18,19 +18,41 @@ use parking_lot::Mutex;
 #[derive(Debug, Default)]
 pub struct Usages(Mutex<HashMap<Arc<str>, Weak<AtomicUsize>>>);
 
-/// What the statements of one subject take now.
-pub type Usage = Arc<AtomicUsize>;
+/// What one statement takes now, and the statements of its subject together.
+#[derive(Debug, Clone, Default)]
+pub struct Usage {
+    of_subject: Arc<AtomicUsize>,
+    own: Arc<AtomicUsize>,
+}
+
+impl Usage {
+    /// What the statement takes.
+    pub fn own(&self) -> usize {
+        self.own.load(Ordering::Relaxed)
+    }
+
+    /// The statement takes more; tells what the subject takes then.
+    pub fn add(&self, bytes: usize) -> usize {
+        self.own.fetch_add(bytes, Ordering::Relaxed);
+        self.of_subject.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes)
+    }
+
+    fn sub(&self, bytes: usize) {
+        self.own.fetch_sub(bytes, Ordering::Relaxed);
+        self.of_subject.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
 
 impl Usages {
-    /// What the statements of that subject take.
+    /// What another statement of that subject takes.
     pub fn of(&self, subject: &Arc<str>) -> Usage {
         let mut usages = self.0.lock();
-        if let Some(usage) = usages.get(subject).and_then(Weak::upgrade) {
-            return usage;
+        if let Some(of_subject) = usages.get(subject).and_then(Weak::upgrade) {
+            return Usage { of_subject, own: Arc::default() };
         }
         usages.retain(|_, usage| usage.strong_count() > 0);
         let usage = Usage::default();
-        usages.insert(Arc::clone(subject), Arc::downgrade(&usage));
+        usages.insert(Arc::clone(subject), Arc::downgrade(&usage.of_subject));
         usage
     }
 }
@@ -48,7 +70,7 @@ pub fn task_context(state: &SessionState, config: SessionConfig, usage: &Usage, 
 /// The share of its subject in the session's pool.
 pub fn share(state: &SessionState, usage: &Usage, bytes_max: usize) -> Arc<dyn MemoryPool> {
     let shared = Arc::clone(&state.runtime_env().memory_pool);
-    Arc::new(SharePool { shared, usage: Arc::clone(usage), bytes_max })
+    Arc::new(SharePool { shared, usage: usage.clone(), bytes_max })
 }
 
 /// A share of a pool.
@@ -79,17 +101,17 @@ impl MemoryPool for SharePool {
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
-        self.usage.fetch_add(additional, Ordering::Relaxed);
+        self.usage.add(additional);
         self.shared.grow(reservation, additional);
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
-        self.usage.fetch_sub(shrink, Ordering::Relaxed);
+        self.usage.sub(shrink);
         self.shared.shrink(reservation, shrink);
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        let used = self.usage.fetch_add(additional, Ordering::Relaxed).saturating_add(additional);
+        let used = self.usage.add(additional);
         let grown = match used > self.bytes_max {
             true => Err(DataFusionError::ResourcesExhausted(format!(
                 "the statements of one subject have {used} bytes; at most {} may be (`subject_memory_bytes`)",
@@ -98,7 +120,7 @@ impl MemoryPool for SharePool {
             false => self.shared.try_grow(reservation, additional),
         };
         if grown.is_err() {
-            self.usage.fetch_sub(additional, Ordering::Relaxed);
+            self.usage.sub(additional);
         }
         grown
     }
@@ -136,6 +158,6 @@ mod tests {
         drop(first);
         second.try_grow(90).unwrap();
         drop(second);
-        assert_eq!(of_ann.load(Ordering::Relaxed), 0);
+        assert_eq!((of_ann.own(), of_ann.add(0)), (0, 0));
     }
 }

@@ -13,6 +13,7 @@ pub mod options;
 pub mod parameters;
 pub mod place;
 pub mod placeholders;
+pub mod process_memory;
 pub mod queries;
 pub mod quotas;
 pub mod setting;

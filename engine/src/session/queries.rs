@@ -89,6 +89,7 @@ pub struct Queries {
     running_max: usize,
     recent_max: usize,
     memory: Usages,
+    process_memory_bytes: usize,
     quotas: Quotas,
     budget: Budget,
     /// How long the reader of an answer may take nothing.
@@ -138,11 +139,12 @@ impl Queries {
         Self::of(limits, History::open(directory, limits))
     }
 
-    fn of(limits: &Limits, history: Option<History>) -> Arc<Self> {
+    pub(super) fn of(limits: &Limits, history: Option<History>) -> Arc<Self> {
         Arc::new(Self {
             running_max: limits.running_queries_max,
             recent_max: limits.recent_queries_max,
             memory: Usages::default(),
+            process_memory_bytes: limits.process_memory_bytes_max(),
             quotas: Quotas::new(limits),
             // Of what a coordinator writes more is read than of what people write, and a record does not say whose it is.
             budget: Budget::of_fragment(limits),
@@ -157,6 +159,11 @@ impl Queries {
     /// What ended before this process began, oldest first.
     pub fn before(&self) -> &[Ended] {
         self.history.as_ref().map(History::before).unwrap_or_default()
+    }
+
+    /// What the process may have in memory for this node.
+    pub fn process_memory_bytes(&self) -> usize {
+        self.process_memory_bytes
     }
 
     /// What is counted of them.

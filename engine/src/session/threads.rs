@@ -14,6 +14,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{Instrument, Span};
 
 use crate::error::{Code, EngineError, Result};
+use crate::exec::value_bytes::bytes_of_batch;
 use crate::session::queries::QueryRecord;
 use crate::session::turns::Turn;
 use crate::session::watchdog;
@@ -121,6 +122,7 @@ pub fn stream(
     let work = async move {
         let making = async {
             while let Some(batch) = batches.next().await {
+                record.hands_on(batch.as_ref().map_or(0, bytes_of_batch));
                 if sender.send(batch).await.is_err() {
                     return;
                 }

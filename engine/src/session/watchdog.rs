@@ -2,7 +2,7 @@
 //!
 //! A thread that polls a statement's work cannot take it away again before it yields. What is known to work for long is cut into
 //! steps or refused; of what is not known the operator is told: by whom a thread is held is in the log, how many are held is among
-//! the numbers, and a node whose threads are all held is not ready.
+//! the numbers, and a node whose threads are all held is not ready. What a step takes of memory is its statement's.
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell};
@@ -19,6 +19,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tracing::{Instrument, Span};
 
+use super::process_memory::taken_since;
 use super::queries::QueryRecord;
 use super::threads;
 use crate::error::Result;
@@ -104,7 +105,7 @@ pub(super) fn watched<T>(
     record: Option<Arc<QueryRecord>>,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Watched<T> {
-    Watched { work: Box::pin(work), span, record }
+    Watched { work: Some(Box::pin(work)), span, record }
 }
 
 /// Whether anybody wants the work that this thread does; asked by what cannot yield and takes long.
@@ -115,8 +116,16 @@ pub fn is_wanted() -> Result<()> {
     own_record().map_or(Ok(()), |record| record.is_wanted())
 }
 
-fn own_record() -> Option<Arc<QueryRecord>> {
+/// The statement that this thread works for.
+pub(super) fn own_record() -> Option<Arc<QueryRecord>> {
     Seat::own().0.lock().as_ref().and_then(|step| step.record.clone())
+}
+
+/// The statements that threads work for now.
+pub(super) fn at_work() -> Vec<Arc<QueryRecord>> {
+    let mut records: Vec<Arc<QueryRecord>> = Vec::new();
+    each(|step| records.extend(step.record.clone().filter(|own| !records.iter().any(|seen| Arc::ptr_eq(seen, own)))));
+    records
 }
 
 fn look() {
@@ -149,7 +158,7 @@ fn each(mut see: impl FnMut(&mut Step)) {
 impl Seat {
     /// The one of this thread.
     fn own() -> Arc<Self> {
-        SEAT.with(|own| {
+        let seat = SEAT.try_with(|own| {
             let seat = own.get_or_init(|| {
                 let seat = Arc::new(Self::default());
                 let mut seats = SEATS.lock();
@@ -158,7 +167,9 @@ impl Seat {
                 seat
             });
             Arc::clone(seat)
-        })
+        });
+        // A thread that ends is seen by nobody.
+        seat.unwrap_or_default()
     }
 }
 
@@ -172,7 +183,11 @@ impl UnderWay {
     fn begin(span: &Span, record: Option<&Arc<QueryRecord>>) -> Self {
         let seat = Seat::own();
         let step = Step { began: Instant::now(), span: span.clone(), record: record.cloned(), told: false };
+        let taken = taken_since();
         let before = seat.0.lock().replace(step);
+        if let Some(record) = before.as_ref().and_then(|step| step.record.as_ref()) {
+            record.takes(taken);
+        }
         Self { seat, before }
     }
 }
@@ -180,6 +195,10 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         let over = std::mem::replace(&mut *self.seat.0.lock(), self.before.take());
+        let taken = taken_since();
+        if let Some(record) = over.as_ref().and_then(|step| step.record.as_ref()) {
+            record.takes(taken);
+        }
         // What it was of may end here, and not below the lock.
         drop(over);
     }
@@ -187,7 +206,8 @@ impl Drop for UnderWay {
 
 /// Work that is watched.
 pub(super) struct Watched<T> {
-    work: BoxFuture<'static, T>,
+    /// Until it is dropped.
+    work: Option<BoxFuture<'static, T>>,
     span: Span,
     record: Option<Arc<QueryRecord>>,
 }
@@ -198,7 +218,18 @@ impl<T> Future for Watched<T> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         let Self { work, span, record } = &mut *self;
         let _under_way = UnderWay::begin(span, record.as_ref());
-        work.as_mut().poll(context)
+        match work {
+            Some(work) => work.as_mut().poll(context),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for Watched<T> {
+    fn drop(&mut self) {
+        // What it holds is given back by whoever drops it.
+        let _under_way = UnderWay::begin(&self.span, self.record.as_ref());
+        self.work = None;
     }
 }
 
@@ -215,8 +246,15 @@ impl JoinSetTracer for Spawned {
 
     fn trace_block(&self, block: Box<dyn FnOnce() -> Made + Send>) -> Box<dyn FnOnce() -> Made + Send> {
         // It has a thread of its own, which nobody waits for.
-        let span = Span::current();
-        Box::new(move || span.in_scope(block))
+        let (span, record) = (Span::current(), own_record());
+        Box::new(move || {
+            taken_since();
+            let made = span.in_scope(block);
+            if let Some(record) = record {
+                record.takes(taken_since());
+            }
+            made
+        })
     }
 }
 

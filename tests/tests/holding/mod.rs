@@ -60,3 +60,12 @@ fn assert_whole(cluster: &Cluster, sites: &[&str]) {
         assert!(panics.is_empty(), "a node panicked: {panics:?}");
     }
 }
+
+/// No node had more memory at one time than its process may have, and a tenth: what is taken between two looks.
+fn assert_within_memory(cluster: &Cluster, sites: &[&str], process_memory_bytes: u64) {
+    for process in sites.iter().map(|site| cluster.site(site)).chain([cluster.coordinator()]) {
+        let peak = process.memory_peak_bytes().unwrap();
+        println!("{} MiB at one time", peak >> 20);
+        assert!(peak <= process_memory_bytes + process_memory_bytes / 10, "{} MiB at one time", peak >> 20);
+    }
+}

@@ -1,7 +1,7 @@
 //! One execution of one statement: its course and its end, the right that it runs by, and what it has handed over.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -44,6 +44,8 @@ pub struct QueryRecord {
     handle: Option<Arc<str>>,
     /// What the statements of its subject take of the memory.
     pub memory: Usage,
+    /// What its threads took of the process's memory and have not given back or handed on, near enough to compare queries by.
+    held: AtomicI64,
     /// What its subject may be sent.
     quota: Arc<Quota>,
     course: Course,
@@ -78,6 +80,8 @@ impl fmt::Debug for LetGo {
     }
 }
 
+/// What one thread gives back may be counted before what another one took.
+const CREDIT: i64 = 64 << 20;
 /// Whoever takes so much in a second takes it.
 const SLOWEST_BYTES_PER_S: u64 = 128 << 10;
 
@@ -135,6 +139,7 @@ impl QueryRecord {
         Self {
             id,
             memory,
+            held: AtomicI64::new(0),
             quota,
             subject,
             asker: Arc::clone(asker),
@@ -374,6 +379,36 @@ impl QueryRecord {
         Ok(())
     }
 
+    /// Its threads have taken so much memory, or given it back or handed it on. What others took for it may be given back here, and
+    /// is no credit for what it takes.
+    pub fn takes(&self, bytes: i64) {
+        let taken = |held: i64| {
+            let taken = held.saturating_add(bytes);
+            Some(if taken >= -CREDIT { taken } else { taken.max(-CREDIT.saturating_add_unsigned(self.received())) })
+        };
+        let _ = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
+    }
+
+    fn received(&self) -> u64 {
+        self.ledger.lock().iter().map(|entry| entry.bytes_received.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Rows of so many bytes are somebody else's now.
+    pub fn hands_on(&self, bytes: usize) {
+        self.takes(0_i64.saturating_sub_unsigned(bytes as u64));
+    }
+
+    /// The memory that it holds, about, and at least what its operators have reserved. What comes from sites is taken where calls
+    /// are answered, and given back here.
+    pub fn held(&self) -> u64 {
+        self.received().saturating_add_signed(self.held.load(Ordering::Relaxed)).max(self.memory.own() as u64)
+    }
+
+    /// Whether it changes something here, and is not ended by others.
+    pub fn changes(&self) -> bool {
+        matches!(*self.warranted.lock(), Warranted::Changing | Warranted::Changed)
+    }
+
     /// Bytes handed to the connection.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
@@ -427,6 +462,11 @@ impl QueryRecord {
             None if self.identity_ends.is_some_and(|end| now >= end) => Err(identity_expired()),
             None => Ok(()),
         }
+    }
+
+    /// Whether it is over, and not because all of its answer is made.
+    pub fn has_lost_its_right(&self) -> bool {
+        self.go_on().is_err() && self.progress() != Progress::Finished
     }
 
     /// Whether anybody wants the query's work, asked by what cannot be dropped in the middle of it.

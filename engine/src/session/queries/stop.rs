@@ -15,6 +15,8 @@ pub enum Stop {
     Expired,
     /// Its reader takes nothing of it.
     Unread,
+    /// The process had more memory than these bytes, which it may have, and the query held the most of it.
+    Memory(usize),
     /// The node is being stopped, and waits no longer.
     Leaving,
 }
@@ -38,6 +40,14 @@ impl Stop {
                 Code::Cancelled,
                 "nothing of the answer was taken for so long that the statement was ended (`unread_timeout_ms`); what has \
                  arrived of the answer is not whole: ask again, or for less",
+            ),
+            Stop::Memory(bytes_max) => EngineError::new(
+                Code::Memory,
+                format!(
+                    "this node had more than the {bytes_max} bytes of memory that its process may have (`process_memory_bytes`), \
+                     and the statement held the most of them; what has arrived of the answer is not whole: ask for less at \
+                     once, or again later"
+                ),
             ),
             Stop::Leaving => EngineError::new(
                 Code::Cancelled,
