@@ -1,11 +1,16 @@
 //! Rows that pass as they are, where nobody else counts what is kept of them: windows keep theirs in the memory that queries
-//! share, and the value of a subquery, which stands in every row, is not much larger than a literal may be.
+//! share, the value of a subquery, which stands in every row, is not much larger than a literal may be, and rows that are repeated
+//! come few at a time.
 //!
 //! ```text
 //! before   WindowAggExec(a)
 //! after    BoundedExec(WindowAggExec(BoundedExec(a)))
 //! before   ScalarSubqueryExec(a, value)
 //! after    ScalarSubqueryExec(a, BoundedExec(value))
+//! before   UnnestExec(a)
+//! after    UnnestExec(BoundedExec(a))
+//! before   ProjectionExec('a long literal', a)
+//! after    ProjectionExec('a long literal', BoundedExec(a))
 //! never    anything else: other operators count what they keep
 //! ```
 
@@ -15,16 +20,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::Statistics;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
+use datafusion::physical_expr::scalar_subquery::ScalarSubqueryExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::scalar_subquery::ScalarSubqueryExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, RecordBatchStream, SendableRecordBatchStream,
 };
@@ -32,12 +42,17 @@ use futures::{Stream, StreamExt};
 
 use crate::config::limits::Limits;
 use crate::error::{Code, EngineError};
+use crate::exec::repeated::{InSteps, Repeated};
 use crate::exec::value_bytes::bytes_of_batch;
+use crate::exec::widths::fixed_width;
 use crate::exec::windows::{Windows, bounded_windows};
 use crate::exec::with_inputs;
 
 /// The value of a subquery may be so many times as long as literals.
 const VALUES: usize = 4;
+
+/// Rows of a batch, of which so many do no harm.
+const BATCH_ROWS: usize = 8_192;
 
 /// The rule; it changes nothing that another rule could use.
 #[derive(Debug)]
@@ -54,12 +69,56 @@ impl BoundWhatIsKept {
     }
 }
 
+impl BoundWhatIsKept {
+    /// The operator over few rows at a time, if it repeats them, or values that stand in each.
+    fn repeated(&self, node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let repeated = match node.downcast_ref::<UnnestExec>() {
+            Some(unnest) => Repeated::by(unnest, self.function_bytes),
+            None if node.is::<ProjectionExec>() || node.is::<AggregateExec>() => {
+                let rows = self.function_bytes / self.bytes_in_each_row(node.as_ref())?.max(1);
+                if rows >= BATCH_ROWS {
+                    return Ok(None);
+                }
+                Repeated::Rows(rows)
+            }
+            None => return Ok(None),
+        };
+        let inputs = node.children().into_iter().map(|input| -> Arc<dyn ExecutionPlan> {
+            Arc::new(BoundedExec::new(Arc::clone(input), Bound::Repeated(repeated.clone())))
+        });
+        with_inputs(node, inputs.collect()).map(Some)
+    }
+
+    /// What an operator's long literals and subqueries have in each row, at most.
+    fn bytes_in_each_row(&self, node: &dyn ExecutionPlan) -> Result<usize> {
+        let mut bytes = 0_usize;
+        node.apply_expressions(&mut |expr| {
+            expr.apply(|part| {
+                if let Some(literal) = part.downcast_ref::<Literal>() {
+                    bytes = bytes.saturating_add(literal.value().size());
+                } else if part.is::<ScalarSubqueryExpr>() {
+                    // Its type is its own, whatever the rows are.
+                    let value = part.return_field(&Schema::empty())?;
+                    let is_long = fixed_width(value.data_type()).is_none();
+                    bytes = bytes.saturating_add(if is_long { self.value_bytes } else { 0 });
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })?;
+        Ok(bytes)
+    }
+}
+
 impl PhysicalOptimizerRule for BoundWhatIsKept {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
             let bounded = match bounded_values(&node, self.value_bytes)? {
                 Some(bounded) => Some(bounded),
                 None => bounded_windows(&node, self.function_bytes)?,
+            };
+            let bounded = match bounded {
+                Some(bounded) => Some(bounded),
+                None => self.repeated(&node)?,
             };
             Ok(bounded.map_or_else(|| Transformed::no(node), Transformed::yes))
         })
@@ -77,13 +136,15 @@ impl PhysicalOptimizerRule for BoundWhatIsKept {
 
 /// Which rows pass.
 #[derive(Debug, Clone)]
-pub enum Bound {
+pub(super) enum Bound {
     /// The input of windows.
     Window(Arc<Windows>),
     /// What windows make.
     Windowed(Arc<Windows>),
     /// The value of a subquery, of so many bytes at most.
     Value(usize),
+    /// What the operator above repeats.
+    Repeated(Repeated),
 }
 
 /// Passes rows on, counted.
@@ -96,7 +157,7 @@ pub struct BoundedExec {
 
 impl BoundedExec {
     /// These rows.
-    pub fn new(input: Arc<dyn ExecutionPlan>, bound: Bound) -> Self {
+    pub(super) fn new(input: Arc<dyn ExecutionPlan>, bound: Bound) -> Self {
         let properties = Arc::clone(input.properties());
         Self { input, bound, properties }
     }
@@ -172,6 +233,7 @@ impl ExecutionPlan for BoundedExec {
             Bound::Window(windows) => windows.input(partition, &context, rows()?),
             Bound::Windowed(windows) => windows.output(partition, &context, rows)?,
             Bound::Value(bytes_max) => Box::pin(Value { rows: rows()?, bytes_max: *bytes_max }),
+            Bound::Repeated(repeated) => Box::pin(InSteps::new(rows()?, repeated.clone())),
         })
     }
 }

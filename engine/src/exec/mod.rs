@@ -12,6 +12,7 @@ pub mod pairs;
 pub mod policy_barrier;
 pub mod release;
 pub mod remote_scan;
+mod repeated;
 mod stepping;
 pub mod steps;
 pub mod value_bytes;

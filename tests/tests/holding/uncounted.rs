@@ -63,10 +63,16 @@ async fn a99_what_no_operator_counts_is_counted() {
         ),
         format!("SELECT max(length(w)), count(*) FROM {WIDE} AS w JOIN {ROWS} AS r ON w.v % 2 = r.k % 2"),
         format!("SELECT max(length(w)), count(*) FROM {WIDE} AS w JOIN {ROWS} AS r ON w.v % 2 < r.k"),
+        format!("SELECT max(length(w)), count(*) FROM (SELECT unnest(range(1, 4000)) AS n, w FROM {WIDE} AS w) AS u"),
     ];
     let made_in_pieces = [
         of_texts(6, |n| format!("lag(a, {n}) OVER (ORDER BY k)")),
         format!("SELECT max(length(w)), count(*) FROM {WIDE} AS w CROSS JOIN {ROWS} AS r"),
+        format!("SELECT max(length(a)), count(*) FROM (SELECT unnest(range(k % 60)) AS n, a FROM {texts} AS t) AS u"),
+        format!(
+            "SELECT max(length(c)) FROM (SELECT k, (SELECT max(repeat(repeat('z', 1000), v + 250)) \
+                 FROM (SELECT unnest([1, 2]) AS v) AS x) AS c FROM {ROWS} AS t) AS u"
+        ),
     ];
     let tell = |door: &str, sql: &str| {
         let process = if door == "site" { cluster.site("sales") } else { cluster.coordinator() };
