@@ -21,6 +21,7 @@
 //! pushdown    the seam for sources that evaluate: a whole subtree of a plan as one scan
 //! statement/  plan → SQL for another server, and the proof that the text says what the plan says
 //! sabotage    a control that tests switch off
+//! waiting     which threads may wait for a disk
 //! conformance the suite that every connector passes; it ships with the crate, so that others can run it
 //! ```
 //!
@@ -64,6 +65,7 @@ pub mod registry;
 mod sabotage;
 pub mod sqlite;
 pub mod statement;
+pub mod waiting;
 
 pub use capability::{Capability, FilterPushdown};
 pub use connector::{Connector, Source, Table, TableDescription};

@@ -56,6 +56,8 @@ pub(super) async fn list(root: &OpenRoot, table: &TableConfig) -> Result<Listing
     found.sort_by(|left, right| left.location.cmp(&right.location));
     for file in &found {
         root.refuse_outside(file).await?;
+        // There may be very many.
+        tokio::task::coop::consume_budget().await;
         refuse_other_format(file, table)?;
     }
     if found.is_empty() {

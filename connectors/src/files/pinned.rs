@@ -117,21 +117,24 @@ struct File {
 }
 
 impl File {
-    /// A part of the file is read to its end by a task of its own: a reader that rests for a while keeps no answer waiting
-    /// until its time is up.
+    /// A part of the file that is not there at once is read to its end by a task of its own: a reader that rests for a while keeps
+    /// no answer waiting until its time is up.
     async fn get(self, options: GetOptions) -> Result<GetResult, ConnectorError> {
         if options.range.is_none() || options.head {
             return self.answer(options).await;
         }
         let location = self.shown();
         let ended = |error: tokio::task::JoinError| Err(ConnectorError::unavailable(location, error));
-        let whole = async move {
+        let mut whole = Box::pin(async move {
             let answer = self.answer(options).await?;
             let (meta, range, attributes) = (answer.meta.clone(), answer.range.clone(), answer.attributes.clone());
             let bytes = self.part(answer).await?;
             let payload = GetResultPayload::Stream(stream::once(async { Ok(bytes) }).boxed());
             Ok(GetResult { payload, meta, range, attributes })
-        };
+        });
+        if let Some(answer) = whole.as_mut().now_or_never() {
+            return answer;
+        }
         SpawnedTask::spawn(whole).await.unwrap_or_else(ended)
     }
 

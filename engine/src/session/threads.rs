@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 
+use connectors::waiting::let_this_thread_wait;
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -34,7 +35,10 @@ fn threads() -> Result<&'static Handle> {
         Builder::new_multi_thread()
             .worker_threads(count())
             .thread_name("query")
-            .on_thread_start(watchdog::runs_statements)
+            .on_thread_start(|| {
+                watchdog::runs_statements();
+                let_this_thread_wait();
+            })
             .thread_stack_size(STACK_BYTES)
             .enable_all()
             .build()

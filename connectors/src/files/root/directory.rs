@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 
+use super::local::LocalFiles;
 use crate::error::ConnectorError;
 use crate::files::config::Format;
 use crate::files::discover::{Entry, is_hidden};
 use crate::options::OptionReader;
+use crate::waiting::this_thread_may_wait;
 
 /// How deep a directory is searched for a file that tells its format.
 const DEPTH_MAX: usize = 16;
@@ -40,7 +41,7 @@ impl Directory {
     }
 
     pub(super) fn open(&self) -> object_store::Result<Arc<dyn ObjectStore>> {
-        Ok(Arc::new(LocalFileSystem::new_with_prefix(&self.path)?))
+        Ok(Arc::new(LocalFiles::below(&self.path)?))
     }
 
     pub(in crate::files) fn has_file(&self, path: &str) -> bool {
@@ -71,7 +72,7 @@ impl Directory {
 
     pub(super) async fn refuse_outside(&self, location: &ObjectPath) -> Result<(), ConnectorError> {
         let path = self.path.join(location.as_ref());
-        let real = tokio::fs::canonicalize(&path).await;
+        let real = if this_thread_may_wait() { path.canonicalize() } else { tokio::fs::canonicalize(&path).await };
         if real.map_err(|error| ConnectorError::unavailable(location.as_ref(), error))?.starts_with(&self.path) {
             return Ok(());
         }

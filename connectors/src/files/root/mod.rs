@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! directory    a local directory: looked at while a configuration is checked; links may not lead out of it
+//! local        its files, of which little is read where it is asked for
 //! bucket       s3://bucket/prefix: endpoint, region, keys
 //! server       https://host/path: files by name, directories where the server lists them (WebDAV)
 //! reach        how a server is reached: TLS, deadlines, retries
@@ -13,6 +14,7 @@
 mod bucket;
 mod directory;
 pub(super) mod fault;
+mod local;
 mod reach;
 mod server;
 mod transport;
