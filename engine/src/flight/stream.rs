@@ -15,7 +15,6 @@ use arrow_ipc::writer::IpcWriteOptions;
 use bytes::Bytes;
 use connectors::plain::conform;
 use datafusion::physical_plan::SendableRecordBatchStream;
-use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, stream};
 use parking_lot::Mutex;
 use prost::Message;
@@ -63,11 +62,7 @@ pub struct Egress {
 ///
 /// # Errors
 /// When the compression is not built in.
-pub fn encode(
-    batches: SendableRecordBatchStream,
-    running: RunningQuery,
-    egress: Egress,
-) -> Result<BoxStream<'static, Result<FlightData, Status>>> {
+pub fn encode(batches: SendableRecordBatchStream, running: RunningQuery, egress: Egress) -> Result<Kept> {
     let schema = egress.reader.schema(&batches.schema());
     let record = Arc::clone(running.record());
     let digest = Arc::new(Mutex::new(match egress.ending {
@@ -119,7 +114,7 @@ pub fn encode(
             stop_at_error(messages.chain(trailer)).boxed()
         }
     };
-    Ok(Kept::new(messages, reader).boxed())
+    Ok(Kept::new(messages, reader))
 }
 
 fn too_many_rows(most: u64) -> EngineError {
@@ -384,6 +379,17 @@ mod tests {
         assert_eq!((record.rows(), record.bytes()), (rows, bytes), "what did not leave is not counted");
         assert_eq!(record.progress(), Progress::Failed(Code::Revoked));
         assert!(queries.running().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_made_before_the_right_ended_does_not_leave_after_it() {
+        let (_queries, running, batches, egress) = sending();
+        let record = Arc::clone(running.record());
+        let messages = encode(batches, running, egress).unwrap();
+        messages.rows().await;
+        record.stop(Stop::Revoked);
+        let after: Vec<_> = messages.collect().await;
+        assert!(matches!(&after[..], [Err(status)] if status.message().starts_with("REVOKED: ")), "{after:?}");
     }
 
     #[tokio::test]

@@ -37,6 +37,9 @@ use crate::session::setting::Setting;
 use crate::session::threads;
 use crate::session::turns::Kind;
 
+/// How long the head of an answer waits for its first rows.
+const HEAD_WAITS: Duration = Duration::from_millis(100);
+
 impl FlightServer {
     /// GetFlightInfo of a statement: its columns, and a sealed ticket.
     pub(super) async fn statement_info(
@@ -155,7 +158,9 @@ impl FlightServer {
             limits: Arc::clone(&self.limits),
         };
         let messages = encode(batches, running, egress).map_err(failed)?;
-        Ok(with_query_id(InSpan { span, messages }.boxed(), &id))
+        // Who is to wait for longer is told that there will be an answer.
+        let _ = tokio::time::timeout(HEAD_WAITS, messages.rows().instrument(span.clone())).await;
+        Ok(with_query_id(InSpan { span, messages: messages.boxed() }.boxed(), &id))
     }
 
     /// The query that a peer's call belongs to; else the handle's own, unless the ticket was redeemed before.
