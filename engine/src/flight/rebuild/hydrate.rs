@@ -1,39 +1,58 @@
 //! Dictionaries and runs, made the values that they refer to.
 
-use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
-use arrow::buffer::NullBuffer;
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{cast_with_options, take};
-use arrow::datatypes::{ArrowNativeType, DataType, Int16Type, Int32Type, Int64Type, RunEndIndexType};
+use arrow::datatypes::{ArrowDictionaryKeyType, ArrowNativeType, DataType, Int8Type, Int16Type, Int32Type, Int64Type};
+use arrow::datatypes::{RunEndIndexType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow::error::ArrowError;
 
+use super::stretches::{Stretch, cut};
 use super::{EXACT, Piece};
 
-/// The values to which a dictionary or runs refer, and where among them that of each slot is: nowhere, where its key is NULL.
-/// `None` for an array of another kind.
-pub fn referred(array: &dyn Array) -> Option<(ArrayRef, Vec<Option<usize>>)> {
-    let Some(dictionary) = array.as_any_dictionary_opt() else {
-        let of_short_runs = of_runs::<Int16Type>(array).or_else(|| of_runs::<Int32Type>(array));
-        return of_short_runs.or_else(|| of_runs::<Int64Type>(array));
-    };
-    let (keys, values) = (dictionary.keys(), ArrayRef::clone(dictionary.values()));
-    if values.is_empty() {
-        return Some((values, vec![None; keys.len()]));
+/// Where the value of each slot is: nowhere, where its key is NULL.
+pub type Places<'a> = Box<dyn Iterator<Item = Option<usize>> + 'a>;
+
+/// The values to which a dictionary or runs refer, and where among them that of each slot is. `None` for an array of another kind.
+pub fn referred(array: &dyn Array) -> Option<(&ArrayRef, Places<'_>)> {
+    match array.data_type() {
+        DataType::Dictionary(keys, _) => match keys.as_ref() {
+            DataType::Int8 => by_keys::<Int8Type>(array),
+            DataType::Int16 => by_keys::<Int16Type>(array),
+            DataType::Int32 => by_keys::<Int32Type>(array),
+            DataType::Int64 => by_keys::<Int64Type>(array),
+            DataType::UInt8 => by_keys::<UInt8Type>(array),
+            DataType::UInt16 => by_keys::<UInt16Type>(array),
+            DataType::UInt32 => by_keys::<UInt32Type>(array),
+            _ => by_keys::<UInt64Type>(array),
+        },
+        DataType::RunEndEncoded(ends, _) => match ends.data_type() {
+            DataType::Int16 => in_runs::<Int16Type>(array),
+            DataType::Int32 => in_runs::<Int32Type>(array),
+            _ => in_runs::<Int64Type>(array),
+        },
+        _ => None,
     }
-    let places = dictionary.normalized_keys().into_iter().enumerate();
-    Some((values, places.map(|(slot, place)| keys.is_valid(slot).then_some(place)).collect()))
 }
 
-fn of_runs<R: RunEndIndexType>(array: &dyn Array) -> Option<(ArrayRef, Vec<Option<usize>>)> {
+fn by_keys<K: ArrowDictionaryKeyType>(array: &dyn Array) -> Option<(&ArrayRef, Places<'_>)> {
+    let dictionary = array.as_dictionary_opt::<K>()?;
+    let last = dictionary.values().len().checked_sub(1);
+    let places: Places<'_> = Box::new(dictionary.keys_iter().map(move |place| Some(place?.min(last?))));
+    Some((dictionary.values(), places))
+}
+
+fn in_runs<R: RunEndIndexType>(array: &dyn Array) -> Option<(&ArrayRef, Places<'_>)> {
     let runs = array.as_run_opt::<R>()?;
-    let first = runs.get_start_physical_index();
-    let mut places = Vec::with_capacity(runs.len());
-    for (run, end) in runs.run_ends().sliced_values().enumerate() {
-        places.resize(end.as_usize(), Some(first + run));
-    }
-    Some((ArrayRef::clone(runs.values()), places))
+    let (first, mut start) = (runs.get_start_physical_index(), 0);
+    let places: Places<'_> = Box::new(runs.run_ends().sliced_values().enumerate().flat_map(move |(run, end)| {
+        let slots = end.as_usize().saturating_sub(start);
+        start += slots;
+        std::iter::repeat_n(Some(first + run), slots)
+    }));
+    Some((runs.values(), places))
 }
 
-/// Whether values that are referred to are taken one by one, each a piece.
+/// Whether values that are referred to are taken stretch by stretch, each a piece.
 pub fn has_parts(values: &DataType) -> bool {
     values.is_nested() || matches!(values, DataType::RunEndEncoded(_, _))
 }
@@ -58,11 +77,8 @@ fn hydrate(piece: Piece, hydrated: &mut Vec<Piece>) -> Result<(), ArrowError> {
     if has_parts(values)
         && let Some((values, places)) = referred(piece.array.as_ref())
     {
-        return places.into_iter().enumerate().try_for_each(|(slot, place)| {
-            let value = place.map_or_else(|| new_null_array(values.data_type(), 1), |place| values.slice(place, 1));
-            let shown = if piece.is_shown(slot) { None } else { Some(NullBuffer::new_null(1)) };
-            hydrate(Piece { array: value, shown }, hydrated)
-        });
+        let stretch = |(slot, place)| Stretch { is_shown: piece.is_shown(slot), ..Stretch::at(place) };
+        return cut(values, places.enumerate().map(stretch)).try_for_each(|piece| hydrate(piece, hydrated));
     }
     let array = match piece.array.as_any_dictionary_opt() {
         Some(dictionary) => take(dictionary.values(), dictionary.keys(), None)?,
@@ -75,8 +91,9 @@ fn hydrate(piece: Piece, hydrated: &mut Vec<Piece>) -> Result<(), ArrowError> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{DictionaryArray, Int8Array, Int64Array, LargeListArray, RunArray, StringArray};
-    use arrow::datatypes::{Field, Int8Type};
+    use arrow::array::{DictionaryArray, Int8Array, Int64Array, LargeListArray, RunArray, StringArray, UInt64Array};
+    use arrow::buffer::NullBuffer;
+    use arrow::datatypes::Field;
 
     use super::super::gather;
     use super::*;
@@ -118,5 +135,21 @@ mod tests {
         let keys = Int8Array::from(vec![None, None]);
         let dictionary = DictionaryArray::<Int8Type>::new(keys, lists(vec![]));
         check(Arc::new(dictionary), None, lists(vec![None, None]));
+    }
+
+    /// A kernel would make room for half of the larger list for each key.
+    #[test]
+    fn a_large_list_beside_the_one_that_is_meant_is_not_made_room_for() {
+        let values = lists(vec![Some(vec![]), Some(vec![Some(0); 1 << 20])]);
+        let dictionary = DictionaryArray::<Int8Type>::new(Int8Array::from(vec![0; 1 << 16]), values);
+        check(Arc::new(dictionary), None, lists(vec![Some(vec![]); 1 << 16]));
+    }
+
+    #[test]
+    fn keys_of_any_width_that_follow_one_another_are_one_piece() {
+        let values = lists(vec![Some(vec![Some(0)]), Some(vec![Some(1)]), Some(vec![Some(2)])]);
+        let dictionary = DictionaryArray::<UInt64Type>::new(UInt64Array::from(vec![1, 2, 0]), values);
+        let pieces = hydrated(vec![Piece { array: Arc::new(dictionary), shown: None }]).unwrap();
+        assert_eq!(pieces.iter().map(|piece| piece.array.len()).collect::<Vec<_>>(), [2, 1]);
     }
 }

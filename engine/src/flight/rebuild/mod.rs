@@ -6,6 +6,7 @@
 mod flat;
 mod hydrate;
 mod nested;
+mod stretches;
 #[cfg(test)]
 mod worlds;
 
@@ -20,7 +21,8 @@ use arrow::datatypes::{BinaryViewType, DataType, Field, FieldRef, SchemaRef, Str
 use arrow::error::ArrowError;
 use arrow::util::display::FormatOptions;
 
-pub use hydrate::{has_parts, referred};
+pub use hydrate::{Places, has_parts, referred};
+pub use stretches::{Stretch, joined};
 
 /// A value that does not fit is an error, not a NULL.
 const EXACT: CastOptions<'static> = CastOptions { safe: false, format_options: FormatOptions::new() };

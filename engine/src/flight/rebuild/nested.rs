@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, GenericListArray, GenericListViewArray, MapArray};
-use arrow::array::{OffsetSizeTrait, StructArray, UnionArray, new_null_array};
+use arrow::array::{OffsetSizeTrait, StructArray, UnionArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{ArrowNativeType, DataType, FieldRef, Fields, UnionFields, UnionMode};
 use arrow::error::ArrowError;
 
 use super::flat::{Ends, stretch};
+use super::stretches::{Stretch, cut};
 use super::{Piece, gather, rows};
 
 /// Lists, from plain ones or from views, of offsets of either size.
@@ -54,8 +55,8 @@ fn of_views<I: OffsetSizeTrait, O: OffsetSizeTrait>(
     ends.push(piece, views.sizes().iter().map(|size| size.as_usize()));
     let ranges = views.offsets().iter().zip(views.sizes().iter());
     let ranges = ranges.map(|(offset, size)| offset.as_usize()..offset.as_usize() + size.as_usize());
-    let shown = ranges.enumerate().filter(|(slot, _)| piece.is_shown(*slot));
-    items.extend(shown.filter_map(|(_, range)| elements(views.values(), range)));
+    let shown = ranges.enumerate().filter(|(slot, range)| piece.is_shown(*slot) && !range.is_empty());
+    items.extend(cut(views.values(), shown.map(|(_, range)| Stretch::shown(range))));
 }
 
 fn elements(values: &ArrayRef, range: Range<usize>) -> Option<Piece> {
@@ -139,17 +140,16 @@ fn sparse_child(piece: &Piece, ids: &[i8], id: i8) -> Piece {
     }
 }
 
-/// The values of this type in the union's order, each one a piece.
+/// The values of this type in the union's order, a NULL for each slot of it that is hidden.
 fn dense_children(piece: &Piece, ids: &[i8], id: i8) -> Vec<Piece> {
     let union = piece.array.as_union();
-    let values = union.child(id);
     let offsets = union.offsets().into_iter().flatten().zip(ids).enumerate();
     let own = offsets.filter(|(_, (_, other))| **other == id);
-    let value = |(slot, (offset, _)): (usize, (&i32, &i8))| match piece.is_shown(slot) {
-        true => Piece { array: values.slice(offset.as_usize(), 1), shown: None },
-        false => Piece { array: new_null_array(values.data_type(), 1), shown: Some(NullBuffer::new_null(1)) },
-    };
-    own.map(value).collect()
+    let stretches = own.map(|(slot, (offset, _))| match piece.is_shown(slot) {
+        true => Stretch::at(Some(offset.as_usize())),
+        false => Stretch { values: None, is_shown: false },
+    });
+    cut(union.child(id), stretches).collect()
 }
 
 fn dense_offsets(ids: &[i8], fields: &UnionFields) -> Vec<i32> {
