@@ -52,9 +52,10 @@ fn in_runs<R: RunEndIndexType>(array: &dyn Array) -> Option<(&ArrayRef, Places<'
     Some((runs.values(), places))
 }
 
-/// Whether values that are referred to are taken stretch by stretch, each a piece.
+/// Whether values that are referred to are taken stretch by stretch, each a piece. Of values without a width the kernel does not say
+/// how many it took.
 pub fn has_parts(values: &DataType) -> bool {
-    values.is_nested() || matches!(values, DataType::RunEndEncoded(_, _))
+    values.is_nested() || matches!(values, DataType::RunEndEncoded(_, _) | DataType::FixedSizeBinary(0))
 }
 
 /// The same pieces without dictionaries and runs.
@@ -91,8 +92,9 @@ fn hydrate(piece: Piece, hydrated: &mut Vec<Piece>) -> Result<(), ArrowError> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{DictionaryArray, Int8Array, Int64Array, LargeListArray, RunArray, StringArray, UInt64Array};
-    use arrow::buffer::NullBuffer;
+    use arrow::array::{DictionaryArray, FixedSizeBinaryArray, Int8Array, Int64Array, LargeListArray, RunArray};
+    use arrow::array::{StringArray, UInt64Array};
+    use arrow::buffer::{Buffer, NullBuffer};
     use arrow::datatypes::Field;
 
     use super::super::gather;
@@ -151,5 +153,14 @@ mod tests {
         let dictionary = DictionaryArray::<UInt64Type>::new(UInt64Array::from(vec![1, 2, 0]), values);
         let pieces = hydrated(vec![Piece { array: Arc::new(dictionary), shown: None }]).unwrap();
         assert_eq!(pieces.iter().map(|piece| piece.array.len()).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    fn values_without_a_width_keep_their_number() {
+        let of = |length| FixedSizeBinaryArray::try_new_with_len(0, Buffer::default(), None, length).unwrap();
+        let values: ArrayRef = Arc::new(of(1));
+        let dictionary = DictionaryArray::<Int8Type>::new(Int8Array::from(vec![0; 3]), Arc::clone(&values));
+        check(Arc::new(dictionary), None, Arc::new(of(3)));
+        check(Arc::new(RunArray::try_new(&Int64Array::from(vec![3]), &values).unwrap()), None, Arc::new(of(3)));
     }
 }
