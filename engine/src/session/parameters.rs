@@ -1,6 +1,7 @@
 //! Values for placeholders, made to fit them: what drivers send is of the type that they know, or that they were told.
 
 mod plain;
+mod type_bytes;
 
 use std::collections::BTreeMap;
 

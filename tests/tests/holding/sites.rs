@@ -2,9 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, ListArray, ListViewArray, RecordBatch, RunArray, StringArray};
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{
+    ArrayRef, Int32Array, Int64Array, ListArray, ListViewArray, NullArray, RecordBatch, RunArray, StringArray,
+    StructArray, UnionArray, new_empty_array,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::datatypes::{DataType, Field, Schema, UnionFields};
 use arrow::ipc::CompressionType;
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow_flight::error::FlightError;
@@ -303,16 +306,53 @@ fn in_runs(ends: &[i32], text: &str) -> Sent {
     messages(&RecordBatch::try_from_iter([("$1", Arc::clone(&list)), ("$2", list)]).unwrap(), None)
 }
 
-/// A list of so many views of the same so many numbers.
-fn in_views(views: usize, numbers: i32) -> Sent {
-    let item = Arc::new(field("item", DataType::Int64));
-    let values: ArrayRef = Arc::new(Int64Array::from(vec![7; usize::try_from(numbers).unwrap()]));
-    let (starts, sizes) = (vec![0; views].into(), vec![numbers; views].into());
+/// A list of so many views of the same values, each of so many.
+fn in_views(views: usize, size: i32, values: ArrayRef) -> Sent {
+    let item = Arc::new(field("item", values.data_type().clone()));
+    let (starts, sizes) = (vec![0; views].into(), vec![size; views].into());
     let shown: ArrayRef = Arc::new(ListViewArray::new(item, starts, sizes, values, None));
-    let offsets = OffsetBuffer::new(vec![0, i32::try_from(views).unwrap()].into());
-    let item = Arc::new(field("item", shown.data_type().clone()));
-    let list: ArrayRef = Arc::new(ListArray::new(item, offsets, shown, None));
+    in_list(shown)
+}
+
+/// One list of all these values.
+fn in_list(values: ArrayRef) -> Sent {
+    let offsets = OffsetBuffer::new(vec![0, i32::try_from(values.len()).unwrap()].into());
+    let item = Arc::new(field("item", values.data_type().clone()));
+    let list: ArrayRef = Arc::new(ListArray::new(item, offsets, values, None));
     messages(&RecordBatch::try_from_iter([("$1", list)]).unwrap(), None)
+}
+
+/// As many numbers.
+fn sevens(numbers: usize) -> ArrayRef {
+    Arc::new(Int64Array::from(vec![7; numbers]))
+}
+
+/// One struct of so many fields, none of which has any byte.
+fn wide(fields: usize) -> ArrayRef {
+    let part = (Arc::new(field("a", DataType::Null)), Arc::new(NullArray::new(1)) as ArrayRef);
+    Arc::new(StructArray::from(vec![part; fields]))
+}
+
+/// NULLs above numbers in a union of which this is the first type: each number becomes a NULL of it.
+fn in_union(first: &DataType, numbers: usize) -> Sent {
+    let fields = [field("first", first.clone()), field("second", DataType::Int64)];
+    let fields = UnionFields::try_new([0, 1], fields).unwrap();
+    let places = (0..i32::try_from(numbers).unwrap()).collect::<Vec<_>>();
+    let children = vec![new_empty_array(first), sevens(numbers)];
+    let union = UnionArray::try_new(fields, vec![1; numbers].into(), Some(places.into()), children);
+    let union: ArrayRef = Arc::new(union.unwrap());
+    let fields = vec![field("union", union.data_type().clone())];
+    in_list(Arc::new(StructArray::new(fields.into(), vec![union], Some(NullBuffer::new_null(numbers)))))
+}
+
+fn list_of(values: &ArrayRef) -> DataType {
+    DataType::List(Arc::new(field("item", values.data_type().clone())))
+}
+
+/// Lists within lists, each of as many as there may be.
+fn tower(levels: usize) -> DataType {
+    let list = |of: DataType, _| DataType::FixedSizeList(Arc::new(field("item", of)), i32::MAX);
+    (0..levels).fold(DataType::FixedSizeBinary(0), list)
 }
 
 /// The same messages, with that number for this one where the runs end.
@@ -330,7 +370,8 @@ async fn a103_what_a_client_sends_in_runs_is_no_more_than_it_may_bind() {
     let cluster = cluster().await;
     let client = cluster.client().await;
     bind(&client, in_runs(&[2, 3], "a text")).await.unwrap();
-    bind(&client, in_views(2, 3)).await.unwrap();
+    bind(&client, in_views(2, 3, sevens(3))).await.unwrap();
+    bind(&client, in_union(&DataType::Utf8, 2)).await.unwrap();
     let honest = in_runs(&[70_001, 70_002], "x");
     let claiming = |values: i64| vec![honest[0].clone(), patched(&honest[1], 70_002, values)];
     let (malformed, large) = ("TYPE: ", "COMPLEXITY: ");
@@ -346,7 +387,11 @@ async fn a103_what_a_client_sends_in_runs_is_no_more_than_it_may_bind() {
         ("fewer values than none", malformed, claiming(-1)),
         ("a long run", large, in_runs(&[1 << 27], "")),
         ("a long run of a text", large, in_runs(&[1 << 20], &"x".repeat(1 << 10))),
-        ("many views of the same values", large, in_views(10_000, 10_000)),
+        ("many views of the same values", large, in_views(10_000, 10_000, sevens(10_000))),
+        ("many views of a struct of many fields", large, in_views(400, 1, wide(2_000))),
+        ("a NULL of many of nothing", large, in_union(&tower(1), 1)),
+        ("a NULL of more than there is memory", large, in_union(&tower(2), 1)),
+        ("many NULLs of lists of many fields", large, in_union(&list_of(&wide(1_000)), 1_000)),
     ];
     forged.extend((0..4).map(|fields| ("runs of other fields", malformed, vec![runs_with(fields)])));
     for (what, refused, messages) in forged {
