@@ -186,7 +186,8 @@ limits! {
     kept_plans_max: usize = 500, 0..=100_000;
     /// Parameters of one statement.
     parameters_max: usize = 1_000, 1..=MIB;
-    /// The largest row of parameters that is bound to a statement, without dictionaries, runs and views.
+    /// The largest row of parameters that is bound to a statement, as it is kept: without dictionaries, runs and views, and with what
+    /// is made on the way to that.
     parameter_bytes_max: usize = MIB, KIB..=64 * MIB;
     /// Keys of one key set: a coordinator gives larger ones up, a site refuses them.
     key_set_keys_max: usize = 2 * MIB, 1..=64 * MIB;

@@ -16,6 +16,13 @@ use crate::error::{Code, EngineError, Result};
 
 pub use plain::plain;
 
+/// The refusal of a row of parameters that takes more bytes, as it is kept, than one may.
+pub fn too_many_bytes(bytes_max: usize) -> EngineError {
+    let sentence =
+        format!("the parameters take more than {bytes_max} bytes as they are kept (`parameter_bytes_max`); bind less");
+    EngineError::new(Code::Complexity, sentence)
+}
+
 /// The value of one parameter of a row that is [`plain()`], out of the union of all types that its driver knows.
 ///
 /// # Errors

@@ -185,8 +185,7 @@ fn encode_parameters(row: &RecordBatch, bytes_max: usize) -> Result<String> {
     writer.write(row).map_err(EngineError::internal)?;
     let bytes = writer.into_inner().map_err(EngineError::internal)?;
     if bytes.len() > bytes_max {
-        let sentence = format!("the parameters have {} bytes; at most {bytes_max} are taken", bytes.len());
-        return Err(EngineError::new(Code::Complexity, sentence));
+        return Err(parameters::too_many_bytes(bytes_max));
     }
     Ok(STANDARD.encode(bytes))
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use arrow::array::{Array, AsArray, GenericListViewArray, OffsetSizeTrait, RecordBatch, UnionArray};
 use arrow::datatypes::{ArrowNativeType, DataType};
 
+use super::too_many_bytes;
 use super::type_bytes::{Apart, UNION_BYTES, null_bytes};
 use crate::error::{Code, EngineError, Result};
 use crate::exec::value_bytes::bytes_of;
@@ -19,8 +20,7 @@ use crate::flight::wire_types::wire_schema;
 pub fn plain(row: &RecordBatch, bytes_max: usize) -> Result<RecordBatch> {
     let mut room = Room { bytes: bytes_max };
     if row.columns().iter().any(|column| room.take(column.as_ref(), 0).is_none()) {
-        let sentence = format!("the parameters have more bytes than the {bytes_max} that are taken");
-        return Err(EngineError::new(Code::Complexity, sentence));
+        return Err(too_many_bytes(bytes_max));
     }
     let unreadable = |error| EngineError::new(Code::Type, "a parameter cannot be read").caused_by(error);
     rebuild(std::slice::from_ref(row), &wire_schema(&row.schema())).map_err(unreadable)
