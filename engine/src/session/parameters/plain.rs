@@ -2,9 +2,10 @@
 //! the row becomes is counted before anything of it is made.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, GenericListViewArray, OffsetSizeTrait, RecordBatch, UnionArray};
-use arrow::datatypes::{ArrowNativeType, DataType};
+use arrow::datatypes::{ArrowNativeType, DataType, Fields, Schema};
 
 use super::too_many_bytes;
 use super::type_bytes::{Apart, UNION_BYTES, null_bytes};
@@ -13,7 +14,8 @@ use crate::exec::value_bytes::bytes_of;
 use crate::flight::rebuild::{Stretch, has_parts, joined, rebuild, referred};
 use crate::flight::wire_types::wire_schema;
 
-/// The row under plain types, as an answer would have it.
+/// The row under plain types, as an answer would have it. A parameter may be NULL, whatever its field says: that is said of keys and
+/// of runs, and a NULL may be among their values.
 ///
 /// # Errors
 /// `COMPLEXITY` where it would take more than so many bytes, `TYPE` for a value that cannot be read.
@@ -22,8 +24,10 @@ pub fn plain(row: &RecordBatch, bytes_max: usize) -> Result<RecordBatch> {
     if row.columns().iter().any(|column| room.take(column.as_ref(), 0).is_none()) {
         return Err(too_many_bytes(bytes_max));
     }
+    let wire = wire_schema(&row.schema());
+    let fields: Fields = wire.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
     let unreadable = |error| EngineError::new(Code::Type, "a parameter cannot be read").caused_by(error);
-    rebuild(std::slice::from_ref(row), &wire_schema(&row.schema())).map_err(unreadable)
+    rebuild(std::slice::from_ref(row), &Arc::new(Schema::new(fields))).map_err(unreadable)
 }
 
 /// What may still be made.
@@ -180,8 +184,6 @@ fn nulls_apart(array: &dyn Array) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::{
         ArrayRef, DictionaryArray, FixedSizeBinaryArray, FixedSizeListArray, Int8Array, Int16Array, Int32Array,
         Int64Array, LargeListArray, LargeListViewArray, ListArray, ListBuilder, ListViewArray, MapArray, NullArray,
@@ -325,6 +327,15 @@ mod tests {
         let shown: ArrayRef = Arc::new(Int64Array::from(vec![Some(5), None, Some(6)]));
         let plain = union(texts(&[None, Some("b"), None]), shown, None);
         check(list(of_dictionary), list(plain));
+    }
+
+    #[test]
+    fn a_parameter_is_null_whatever_its_field_says() {
+        for column in [by_dictionary(vec![Some(0)], texts(&[None])), runs(vec![1], texts(&[None]))] {
+            let schema = Schema::new(vec![Field::new("0", column.data_type().clone(), false)]);
+            let row = RecordBatch::try_new(Arc::new(schema), vec![column]).unwrap();
+            assert_eq!(plain(&row, 1 << 10).unwrap().column(0), &texts(&[None]));
+        }
     }
 
     #[test]
