@@ -284,7 +284,7 @@ fn decode(text: &str) -> Result<(SchemaRef, Option<RecordBatch>)> {
     let bytes = STANDARD.decode(text).map_err(|error| malformed(error.to_string()))?;
     // A site sends it: the reader takes what it is told for true.
     let batch_bytes_max = bytes.len().saturating_mul(DECOMPRESSED).min(DESCRIPTION_BYTES_MAX);
-    let mut guard = Guard::new(usize::MAX, true, batch_bytes_max);
+    let mut guard = Guard::new(usize::MAX, batch_bytes_max).taking_dictionaries();
     guard.check_stream(&bytes).map_err(|wrong| malformed(format!("it holds {wrong}")))?;
     // The decoder panics at some of what it does not know, and one site's description stands among those of all.
     let read = std::panic::catch_unwind(AssertUnwindSafe(|| {

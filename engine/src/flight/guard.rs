@@ -4,21 +4,21 @@
 
 use arrow_flight::FlightData;
 use arrow_ipc::{
-    BodyCompressionMethod, CompressionType, DateUnit, Endianness, Field, Int, IntervalUnit, KeyValue, MessageHeader,
-    Precision, RecordBatch, Schema, TimeUnit, Type, Union, UnionMode, root_as_message,
+    BodyCompressionMethod, CompressionType, DateUnit, DictionaryEncoding, Endianness, Field, Int, IntervalUnit,
+    KeyValue, MessageHeader, Precision, RecordBatch, Schema, TimeUnit, Type, Union, UnionMode, root_as_message,
 };
 
 /// Bounds of the messages of one stream, which are checked in the order in which they come.
 #[derive(Debug, Clone)]
 pub struct Guard {
     /// Columns that it has at most.
-    pub columns: usize,
-    /// Whether values may come as keys of a dictionary; sites resolve them.
-    pub dictionaries: bool,
-    /// Whether values may come in runs; sites resolve them, too.
-    runs: bool,
+    columns: usize,
     /// What one batch may take once it is decompressed, and all dictionaries together.
-    pub batch_bytes_max: usize,
+    batch_bytes_max: usize,
+    /// Whether values may come as keys of a dictionary.
+    takes_dictionaries: bool,
+    /// Whether values may come in runs.
+    takes_runs: bool,
     /// What the stream has said of itself so far.
     seen: Seen,
 }
@@ -52,14 +52,19 @@ const NOT_COMPRESSED: i64 = -1;
 type Checked = Result<(), &'static str>;
 
 impl Guard {
-    /// Of a stream that has said nothing yet.
-    pub fn new(columns: usize, dictionaries: bool, batch_bytes_max: usize) -> Self {
-        Self { columns, dictionaries, runs: false, batch_bytes_max, seen: Seen::default() }
+    /// Of a stream that has said nothing yet. Sites resolve dictionaries and runs.
+    pub fn new(columns: usize, batch_bytes_max: usize) -> Self {
+        Self { columns, batch_bytes_max, takes_dictionaries: false, takes_runs: false, seen: Seen::default() }
+    }
+
+    /// The same, where values may come as keys of a dictionary.
+    pub fn taking_dictionaries(self) -> Self {
+        Self { takes_dictionaries: true, ..self }
     }
 
     /// The same, where values may come in runs: for a reader that makes them plain, and asks before how large they become.
     pub fn taking_runs(self) -> Self {
-        Self { runs: true, ..self }
+        Self { takes_runs: true, ..self }
     }
 
     /// Checks a message.
@@ -106,7 +111,7 @@ impl Guard {
                 let batch = message.header_as_record_batch().ok_or("a batch that is none")?;
                 self.check_batch(batch, self.seen.views, body)?;
             }
-            MessageHeader::DictionaryBatch if self.dictionaries => {
+            MessageHeader::DictionaryBatch if self.takes_dictionaries => {
                 let dictionary = message.header_as_dictionary_batch().ok_or("a dictionary that is none")?;
                 let known = self.seen.dictionaries.iter().find(|(id, _)| *id == dictionary.id());
                 let (_, views) = known.ok_or("a dictionary of no column")?;
@@ -193,85 +198,94 @@ impl Guard {
         if self.seen.schema_bytes > SCHEMA_BYTES_MAX {
             return Err("a schema that is larger than one may be");
         }
-        let (place, runs) = (self.seen.dictionaries.len(), self.seen.runs);
         if let Some(dictionary) = field.dictionary() {
-            let keys = dictionary.indexType().map(|keys| keys.bitWidth());
-            if !self.dictionaries || !matches!(keys, Some(8 | 16 | 32 | 64)) {
-                return Err("a dictionary, which sites resolve");
-            }
-            self.seen.dictionaries.push((dictionary.id(), 0));
+            return self.check_values(dictionary, field).map(|()| 0);
         }
-        let children = field.children().unwrap_or_default();
-        let one_child = || children.len() == 1;
-        let is_known = match field.type_type() {
-            Type::Null
-            | Type::Bool
-            | Type::Utf8
-            | Type::LargeUtf8
-            | Type::Binary
-            | Type::LargeBinary
-            | Type::Struct_ => true,
-            Type::Utf8View | Type::BinaryView => true,
-            Type::Int => field.type_as_int().is_some_and(|int| matches!(int.bitWidth(), 8 | 16 | 32 | 64)),
-            Type::FloatingPoint => field.type_as_floating_point().is_some_and(|float| {
-                matches!(float.precision(), Precision::HALF | Precision::SINGLE | Precision::DOUBLE)
-            }),
-            Type::Decimal => field.type_as_decimal().is_some_and(|decimal| {
-                matches!(decimal.bitWidth(), 32 | 64 | 128 | 256)
-                    && u8::try_from(decimal.precision()).is_ok()
-                    && i8::try_from(decimal.scale()).is_ok()
-            }),
-            Type::Date => {
-                field.type_as_date().is_some_and(|date| matches!(date.unit(), DateUnit::DAY | DateUnit::MILLISECOND))
-            }
-            Type::Time => field.type_as_time().is_some_and(|time| {
-                matches!(
-                    (time.bitWidth(), time.unit()),
-                    (32, TimeUnit::SECOND | TimeUnit::MILLISECOND) | (64, TimeUnit::MICROSECOND | TimeUnit::NANOSECOND)
-                )
-            }),
-            Type::Timestamp => field.type_as_timestamp().is_some_and(|timestamp| is_time_unit(timestamp.unit())),
-            Type::Duration => field.type_as_duration().is_some_and(|duration| is_time_unit(duration.unit())),
-            Type::Interval => field.type_as_interval().is_some_and(|interval| {
-                matches!(
-                    interval.unit(),
-                    IntervalUnit::YEAR_MONTH | IntervalUnit::DAY_TIME | IntervalUnit::MONTH_DAY_NANO
-                )
-            }),
-            Type::FixedSizeBinary => field.type_as_fixed_size_binary().is_some_and(|fixed| fixed.byteWidth() >= 0),
-            Type::List | Type::LargeList | Type::ListView | Type::LargeListView => one_child(),
-            Type::FixedSizeList => {
-                field.type_as_fixed_size_list().is_some_and(|list| list.listSize() >= 0) && one_child()
-            }
-            Type::Map => field.type_as_map().is_some() && one_child(),
-            Type::RunEndEncoded if self.runs => {
-                self.seen.runs += 1;
-                children.len() == 2 && children.iter().next().is_some_and(is_of_run_ends)
-            }
-            Type::Union => field.type_as_union().is_some_and(|union| {
-                matches!(union.mode(), UnionMode::Sparse | UnionMode::Dense) && has_ids(union, children.len())
-            }),
-            _ => false,
-        };
-        if !is_known {
-            return Err("a column of a type that is not known");
+        self.check_type(field)
+    }
+
+    /// The same of values that come with a dictionary, and its keys in the batch.
+    fn check_values(&mut self, dictionary: DictionaryEncoding<'_>, values: Field<'_>) -> Checked {
+        let keys = dictionary.indexType().map(|keys| keys.bitWidth());
+        if !self.takes_dictionaries || !matches!(keys, Some(8 | 16 | 32 | 64)) {
+            return Err("a dictionary, which sites resolve");
         }
-        let mut views = usize::from(matches!(field.type_type(), Type::Utf8View | Type::BinaryView));
-        for child in children {
-            views += self.check_field(child)?;
-        }
-        if field.dictionary().is_none() {
-            return Ok(views);
-        }
+        let (place, runs) = (self.seen.dictionaries.len(), self.seen.runs);
+        self.seen.dictionaries.push((dictionary.id(), 0));
+        let views = self.check_type(values)?;
         // The decoder counts the ends of runs that are added to others past what their type holds.
         if self.seen.runs > runs {
             return Err("a dictionary of runs");
         }
-        // They come with the dictionary, and its keys in the batch.
         if let Some((_, of_values)) = self.seen.dictionaries.get_mut(place) {
             *of_values = views;
         }
-        Ok(0)
+        Ok(())
+    }
+
+    fn check_type(&mut self, field: Field<'_>) -> Result<usize, &'static str> {
+        if !self.knows(field) {
+            return Err("a column of a type that is not known");
+        }
+        self.seen.runs += usize::from(field.type_type() == Type::RunEndEncoded);
+        let mut views = usize::from(matches!(field.type_type(), Type::Utf8View | Type::BinaryView));
+        for child in field.children().unwrap_or_default() {
+            views += self.check_field(child)?;
+        }
+        Ok(views)
+    }
+
+    /// Whether the decoder knows the type of a column, its children aside.
+    fn knows(&self, field: Field<'_>) -> bool {
+        let children = field.children().unwrap_or_default();
+        match field.type_type() {
+            Type::Struct_ => true,
+            Type::List | Type::LargeList | Type::ListView | Type::LargeListView => children.len() == 1,
+            Type::FixedSizeList => {
+                field.type_as_fixed_size_list().is_some_and(|list| list.listSize() >= 0) && children.len() == 1
+            }
+            Type::Map => field.type_as_map().is_some() && children.len() == 1,
+            Type::RunEndEncoded => {
+                self.takes_runs && children.len() == 2 && children.iter().next().is_some_and(is_of_run_ends)
+            }
+            Type::Union => field.type_as_union().is_some_and(|union| {
+                matches!(union.mode(), UnionMode::Sparse | UnionMode::Dense) && has_ids(union, children.len())
+            }),
+            _ => knows_values(field),
+        }
+    }
+}
+
+/// Whether the decoder knows the type of a column without children.
+fn knows_values(field: Field<'_>) -> bool {
+    match field.type_type() {
+        Type::Null | Type::Bool => true,
+        Type::Utf8 | Type::LargeUtf8 | Type::Utf8View | Type::Binary | Type::LargeBinary | Type::BinaryView => true,
+        Type::FixedSizeBinary => field.type_as_fixed_size_binary().is_some_and(|fixed| fixed.byteWidth() >= 0),
+        Type::Int => field.type_as_int().is_some_and(|int| matches!(int.bitWidth(), 8 | 16 | 32 | 64)),
+        Type::FloatingPoint => field
+            .type_as_floating_point()
+            .is_some_and(|float| matches!(float.precision(), Precision::HALF | Precision::SINGLE | Precision::DOUBLE)),
+        Type::Decimal => field.type_as_decimal().is_some_and(|decimal| {
+            matches!(decimal.bitWidth(), 32 | 64 | 128 | 256)
+                && u8::try_from(decimal.precision()).is_ok()
+                && i8::try_from(decimal.scale()).is_ok()
+        }),
+        Type::Date => {
+            field.type_as_date().is_some_and(|date| matches!(date.unit(), DateUnit::DAY | DateUnit::MILLISECOND))
+        }
+        Type::Time => field.type_as_time().is_some_and(|time| {
+            matches!(
+                (time.bitWidth(), time.unit()),
+                (32, TimeUnit::SECOND | TimeUnit::MILLISECOND) | (64, TimeUnit::MICROSECOND | TimeUnit::NANOSECOND)
+            )
+        }),
+        Type::Timestamp => field.type_as_timestamp().is_some_and(|timestamp| is_time_unit(timestamp.unit())),
+        Type::Duration => field.type_as_duration().is_some_and(|duration| is_time_unit(duration.unit())),
+        Type::Interval => field.type_as_interval().is_some_and(|interval| {
+            matches!(interval.unit(), IntervalUnit::YEAR_MONTH | IntervalUnit::DAY_TIME | IntervalUnit::MONTH_DAY_NANO)
+        }),
+        _ => false,
     }
 }
 
@@ -385,7 +399,7 @@ mod tests {
     use crate::flight::messages::Messages;
 
     fn guard(columns: usize, batch_bytes_max: usize) -> Guard {
-        Guard::new(columns, false, batch_bytes_max)
+        Guard::new(columns, batch_bytes_max)
     }
 
     /// The schema and a batch of so many rows as a site sends them.
@@ -467,7 +481,7 @@ mod tests {
         let mut context = IpcWriteContext::default();
         let (mut dictionaries, _) = generator.encode(&batch, &mut tracker, &options, &mut context).unwrap();
         let (schema, dictionary): (FlightData, FlightData) = (schema.into(), dictionaries.remove(0).into());
-        let mut guard = Guard { dictionaries: true, ..guard(1, 4 << 10) };
+        let mut guard = guard(1, 4 << 10).taking_dictionaries();
         assert_eq!(guard.check(&dictionary), Err("a dictionary of no column"));
         assert_eq!(guard.check(&schema).and_then(|()| guard.check(&dictionary)), Ok(()));
         let refused = (0..1_000).find_map(|_| guard.check(&dictionary).err());
@@ -532,7 +546,7 @@ mod tests {
         let check = |data_type: DataType| {
             let messages = Messages::new(IpcWriteOptions::default(), usize::MAX);
             let schema = messages.schema(&Schema::new(vec![Field::new("r", data_type, true)]));
-            Guard { dictionaries: true, ..guard(1, 1 << 20) }.taking_runs().check(&schema)
+            guard(1, 1 << 20).taking_dictionaries().taking_runs().check(&schema)
         };
         let dictionary = |values: DataType| DataType::Dictionary(Box::new(DataType::Int32), Box::new(values));
         let plain = Field::new("values", dictionary(DataType::Utf8), true);

@@ -221,7 +221,7 @@ fn list(values: &ArrayRef) -> Result<Vec<u8>> {
 
 fn read_list(bytes: &[u8]) -> Option<ArrayRef> {
     // A compressed buffer could say that it is much longer than the limit of bytes.
-    let mut guard = Guard::new(1, false, bytes.len());
+    let mut guard = Guard::new(1, bytes.len());
     guard.check_stream(bytes).ok()?;
     let mut reader = StreamReader::try_new(std::io::Cursor::new(bytes), None).ok()?;
     let batch = reader.next()?.ok()?;

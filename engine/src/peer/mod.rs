@@ -276,7 +276,7 @@ impl SitePeer {
         let border = stream::Border {
             site: self.site.clone(),
             tables,
-            guard: Guard::new(schema.fields().len(), false, self.limits.decoded_batch_bytes_max),
+            guard: Guard::new(schema.fields().len(), self.limits.decoded_batch_bytes_max),
             schema,
             idle: Duration::from_millis(self.limits.idle_timeout_ms),
             first: deadline,

@@ -53,8 +53,8 @@ impl FlightServer {
             Command::CommandPreparedStatementQuery(prepared) => {
                 let handle = self.sealer.open_prepared(&label, &prepared.prepared_statement_handle).map_err(tell)?;
                 let data = stream::once(async move { Ok(first) }).chain(messages);
-                let bytes_max = self.limits.decoded_batch_bytes_max;
-                let mut guard = Guard::new(self.limits.parameters_max, true, bytes_max).taking_runs();
+                let guard = Guard::new(self.limits.parameters_max, self.limits.decoded_batch_bytes_max);
+                let mut guard = guard.taking_dictionaries().taking_runs();
                 let data = data.map(move |message: Result<FlightData, Status>| {
                     let data = message?;
                     guard.check(&data).map_err(|wrong| FlightError::DecodeError(format!("it holds {wrong}")))?;
