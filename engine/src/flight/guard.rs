@@ -309,9 +309,10 @@ fn is_of_run_ends(field: Field<'_>) -> bool {
     field.dictionary().is_none() && !field.nullable() && field.type_as_int().is_some_and(is_known)
 }
 
-/// Whether each of so many children has an id of its own that the decoder can tell; it panics at others.
+/// Whether there are children, of so many types, and each has an id of its own that the decoder can tell; it panics at others, and
+/// where a NULL is to be of the first of none.
 fn has_ids(union: Union<'_>, children: usize) -> bool {
-    let Some(ids) = union.typeIds() else { return children <= 128 };
+    let Some(ids) = union.typeIds() else { return (1..=128).contains(&children) };
     let mut taken = 0_u128;
     let is_new = |id: i32| {
         let bit = u32::try_from(id).ok().and_then(|id| 1_u128.checked_shl(id));
@@ -319,7 +320,7 @@ fn has_ids(union: Union<'_>, children: usize) -> bool {
         taken |= bit.unwrap_or_default();
         is_new
     };
-    ids.len() == children && ids.iter().all(is_new)
+    children > 0 && ids.len() == children && ids.iter().all(is_new)
 }
 
 /// The length that a message says its body has.
@@ -559,5 +560,20 @@ mod tests {
         }
         assert_eq!(check(runs(DataType::Int32, true)), unknown);
         assert_eq!(check(dictionary(runs(DataType::Int32, false))), Err("a dictionary of runs"));
+    }
+
+    #[test]
+    fn a_union_is_of_something() {
+        use arrow::datatypes::{Field, Schema, UnionFields, UnionMode};
+        let check = |fields: UnionFields, mode: UnionMode| {
+            let messages = Messages::new(IpcWriteOptions::default(), usize::MAX);
+            let schema = Schema::new(vec![Field::new("u", DataType::Union(fields, mode), true)]);
+            guard(1, 1 << 20).check(&messages.schema(&schema))
+        };
+        for mode in [UnionMode::Sparse, UnionMode::Dense] {
+            let one = UnionFields::try_new([5], [Field::new("a", DataType::Int64, true)]).unwrap();
+            assert_eq!(check(one, mode), Ok(()));
+            assert_eq!(check(UnionFields::empty(), mode), Err("a column of a type that is not known"));
+        }
     }
 }
