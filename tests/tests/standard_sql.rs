@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{ArrayRef, ListArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::util::pretty::pretty_format_batches;
 use harness::cluster::Cluster;
 use harness::cluster::client::Client;
@@ -42,10 +42,15 @@ fn texts(values: &[&str]) -> RecordBatch {
 
 /// The columns that a prepared statement declares, and those of its answer for these texts.
 async fn bound(client: &Client, sql: &str, values: &[&str]) -> (Schema, Schema, String) {
+    bound_to(client, sql, texts(values)).await
+}
+
+/// The same for these values.
+async fn bound_to(client: &Client, sql: &str, values: RecordBatch) -> (Schema, Schema, String) {
     let mut prepared =
         client.flight().prepare(sql.to_string(), None).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     let declared = prepared.dataset_schema().unwrap().clone();
-    prepared.set_parameters(texts(values)).unwrap();
+    prepared.set_parameters(values).unwrap();
     let info = prepared.execute().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     let answer = client.fetch(info).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     (declared, answer.schema.as_ref().clone(), rows(&answer.batches))
@@ -157,15 +162,36 @@ async fn lists_of_different_layouts_are_compared() {
     let client = cluster.client().await;
     let view = |of: &str| format!("arrow_cast(make_array(id), '{of}(Int64)')");
     let (short, long) = (view("ListView"), view("LargeListView"));
+    let null = "arrow_cast(CASE WHEN id = 2 THEN make_array(id) END, 'ListView(Int64)')";
     for (condition, expected) in [
         (format!("{short} = make_array(2)"), "1"),
         (format!("make_array(2) <> {long}"), "1"),
         (format!("{short} = {long}"), "2"),
         (format!("{short} = {short}"), "2"),
         (format!("{long} BETWEEN make_array(2) AND make_array(3)"), "1"),
+        (format!("{short} IN (make_array(2), make_array(7))"), "1"),
+        (format!("{short} NOT IN (make_array(2), make_array(7))"), "1"),
+        (format!("{long} IN (make_array(2), NULL)"), "1"),
+        (format!("{short} NOT IN (make_array(2), NULL)"), "0"),
+        (format!("{null} = make_array(2)"), "1"),
+        (format!("make_array(7) <> {null}"), "1"),
+        (format!("{null} IS DISTINCT FROM make_array(2)"), "1"),
+        (format!("make_array(2) IS NOT DISTINCT FROM {null}"), "1"),
     ] {
         let sql = format!("SELECT count(*) FROM south.ledger.customers WHERE id < 3 AND {condition}");
         assert_eq!(client.value(&sql).await, expected, "{condition}");
+    }
+    let two: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>([Some([Some(2)])]));
+    for (condition, expected) in [
+        (format!("{short} BETWEEN $1 AND make_array(3)"), "1"),
+        (format!("{short} IN ($1, make_array(7))"), "1"),
+        (format!("{long} NOT IN ($1, make_array(7))"), "1"),
+        (format!("{null} IS DISTINCT FROM $1"), "1"),
+    ] {
+        let sql = format!("SELECT count(*) AS n FROM south.ledger.customers WHERE id < 3 AND {condition}");
+        let values = RecordBatch::try_from_iter([("$1", Arc::clone(&two))]).unwrap();
+        let (declared, sent, value) = bound_to(&client, &sql, values).await;
+        assert_eq!((types(&declared), value.as_str()), (types(&sent), expected), "{condition}");
     }
 }
 

@@ -6,8 +6,9 @@
 //! operators  while a statement becomes a plan   `t32 = t64`, `list_view = list`, `? || ?`
 //! repeated   where it does not become one       `SELECT a, a`
 //! like       before the plan is analyzed        `LIKE 'a!%' ESCAPE '!'`
-//! times      likewise                           `t32 IN (t64)`, `t32 BETWEEN t64 AND t64`, `t32 = $1`
-//! lists      likewise                           `list_view IN (list)`, `list_view BETWEEN list AND list`
+//! times      likewise                           `t32 IN (t64)`, `t32 BETWEEN t64 AND t64`, `t32 = $1`,
+//!                                               `WHERE t32 IS DISTINCT FROM t64`
+//! lists      likewise                           the same of `list_view` and `list`
 //! ```
 
 mod like;

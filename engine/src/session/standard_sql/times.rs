@@ -36,7 +36,17 @@ fn common_of<'a>(of: impl IntoIterator<Item = &'a Expr>, schema: &DFSchema) -> O
 
 /// Whether an operator compares by order or equality.
 pub(super) fn compares(op: Operator) -> bool {
-    matches!(op, Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq)
+    matches!(
+        op,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    )
 }
 
 /// What a parameter made of a comparison, which had no type while the statement became a plan.
