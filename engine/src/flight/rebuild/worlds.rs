@@ -120,11 +120,11 @@ fn data_type(rng: &mut StdRng, depth: usize) -> DataType {
     }
     let mut item = |name: &str, nullable: bool| match data_type(rng, depth - 1) {
         // These have no validity: a field of theirs that is never NULL says too much.
-        DataType::Null | DataType::Union(_, _) if !nullable => Arc::new(Field::new(name, DataType::Int64, false)),
+        any if !nullable && !has_validity(&any) => Arc::new(Field::new(name, DataType::Int64, false)),
         any => Arc::new(Field::new(name, any, nullable)),
     };
     let (first, second) = (item("a", true), item("b", false));
-    match rng.random_range(0..10) {
+    match rng.random_range(0..14) {
         0 => DataType::List(first),
         1 => DataType::LargeList(first),
         2 => DataType::ListView(first),
@@ -137,14 +137,37 @@ fn data_type(rng: &mut StdRng, depth: usize) -> DataType {
         }
         7 => DataType::Union(UnionFields::try_new([3, 7], [first, second]).unwrap(), UnionMode::Sparse),
         8 => DataType::Union(UnionFields::try_new([3, 7], [second, first]).unwrap(), UnionMode::Dense),
+        9 | 10 => dictionary(with_parts(first)),
+        11 | 12 => run_ended(with_parts(first)),
         _ => DataType::Struct(vec![first, second].into()),
     }
 }
 
+/// The type of these values, or of lists of them where they have no parts.
+fn with_parts(values: FieldRef) -> DataType {
+    if values.data_type().is_nested() { values.data_type().clone() } else { DataType::List(values) }
+}
+
+fn dictionary(values: DataType) -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(values))
+}
+
+fn run_ended(values: DataType) -> DataType {
+    let ends = Arc::new(Field::new("run_ends", DataType::Int32, false));
+    DataType::RunEndEncoded(ends, Arc::new(Field::new("values", values, true)))
+}
+
+/// Whether a NULL of this type can be told once it is plain.
+fn has_validity(of: &DataType) -> bool {
+    match of {
+        DataType::Null | DataType::Union(_, _) => false,
+        DataType::Dictionary(_, values) => has_validity(values),
+        DataType::RunEndEncoded(_, values) => has_validity(values.data_type()),
+        _ => true,
+    }
+}
+
 fn leaf(rng: &mut StdRng) -> DataType {
-    let run_ends = Arc::new(Field::new("run_ends", DataType::Int32, false));
-    let run_ended = |values| DataType::RunEndEncoded(run_ends, Arc::new(Field::new("values", values, true)));
-    let dictionary = |values| DataType::Dictionary(Box::new(DataType::Int32), Box::new(values));
     match rng.random_range(0..29) {
         0 => DataType::Boolean,
         1 => DataType::Int8,
@@ -176,7 +199,7 @@ fn leaf(rng: &mut StdRng) -> DataType {
 }
 
 fn value(rng: &mut StdRng, field: &Field) -> Value {
-    if field.is_nullable() && !matches!(field.data_type(), DataType::Union(_, _)) && rng.random_ratio(1, 4) {
+    if field.is_nullable() && has_validity(field.data_type()) && rng.random_ratio(1, 4) {
         return Value::Null;
     }
     let mut list = |item: &FieldRef, length| Value::List((0..length).map(|_| value(rng, item)).collect());
