@@ -64,7 +64,10 @@ async fn redeem(client: &Client, ticket: Ticket) -> Result<usize, Status> {
 pub(super) async fn act(client: &Client, name: &str, body: Vec<u8>) -> Result<Vec<u8>, Status> {
     let action = Action { r#type: name.to_string(), body: body.into() };
     let mut results = client.flight().inner_mut().do_action(call(client, action)).await?.into_inner();
-    Ok(results.next().await.transpose()?.map(|result| result.body.to_vec()).unwrap_or_default())
+    let first = results.next().await.transpose()?.map(|result| result.body.to_vec()).unwrap_or_default();
+    // To its end: of answers that are left off in the middle a connection bears some thousand.
+    while results.next().await.transpose()?.is_some() {}
+    Ok(first)
 }
 
 fn ticket_of(info: &FlightInfo) -> Ticket {
